@@ -1,0 +1,1 @@
+"""Experiments with llmreg: data sets, methods, and the programs that compare them."""

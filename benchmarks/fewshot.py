@@ -1,0 +1,205 @@
+"""Few shots: how good each method is when there are only a few training rows.
+
+Draws training rows from each data set, fits every method on the same rows, measures
+it on all the others, and writes one row per fit to a result file. Start it again to
+go on where it was stopped, or to add cards, shots, repetitions or methods.
+
+    python -m benchmarks.fewshot                                 the paper's setting
+    python -m benchmarks.fewshot --cards packaged --repetitions 3   no download
+    python -m benchmarks.fewshot --report                only redraw table and plot
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks import report
+from benchmarks.catalogue import UnknownCardError, names
+from benchmarks.console import Progress, echo, say
+from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
+from benchmarks.methods import METHODS
+from benchmarks.results import ResultFile, ResultFileError, note_run
+from benchmarks.runner import pending, run
+from benchmarks.splits import Cell, Shots, draw, parse_shots
+
+DEFAULT_OUT = Path(__file__).parent / "results" / "fewshot.csv"
+_CANNOT_BE_MET = (
+    UnknownCardError,
+    TableNotFoundError,
+    TableMismatchError,
+    ResultFileError,
+)
+SHOWN = ("roc_auc", "log_loss", "brier", "accuracy", "r2")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None, default=None
+        What follows the name of the program; None takes it from the command line.
+
+    Returns
+    -------
+    int
+        0; 1 where a fit failed; 2 where the request cannot be met.
+    """
+    options = _parser().parse_args(arguments)
+    file = ResultFile(options.out)
+    try:
+        if not options.report:
+            _compute(file, options)
+        frame = file.read()
+    except _CANNOT_BE_MET as error:
+        say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("Stopped. The same command goes on from here.")
+        return 130
+    _report(frame, options.out)
+    failed = frame[frame["error"].notna()]
+    for reason, rows in failed.groupby("error"):
+        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
+    return int(not failed.empty)
+
+
+def plan(cards: Sequence[str], shots: Sequence[Shots], repetitions: int) -> list[Cell]:
+    """List the cells of an experiment, those that a table is too small for left out.
+
+    Parameters
+    ----------
+    cards : sequence of str
+        Names of data sets.
+    shots : sequence of int or float
+        Rows per class, or shares of the rows.
+    repetitions : int
+        Draws per card and shots.
+
+    Returns
+    -------
+    list of Cell
+        All cards and shots of the first repetition come first, so that a run that
+        is stopped has whole repetitions to show.
+    """
+    fitting = []
+    for card in cards:
+        dataset = load(card)
+        for size in shots:
+            try:
+                draw(dataset.y.to_numpy(), len(dataset.classes), Cell(card, size, 0), 0)
+            except ValueError as error:
+                say(f"left out: {error}")
+            else:
+                fitting.append((card, size))
+    return [
+        Cell(card, size, repetition)
+        for repetition in range(repetitions)
+        for card, size in fitting
+    ]
+
+
+def _compute(file: ResultFile, options: argparse.Namespace) -> None:
+    """Fit what the result file lacks."""
+    chosen = dict.fromkeys(card for group in options.cards for card in names(group))
+    cells = plan(list(chosen), options.shots, options.repetitions)
+    jobs = pending(cells, options.methods, file.finished())
+    fits = sum(len(methods) for _, methods in jobs)
+    say(
+        f"{len(cells) * len(options.methods)} fits asked for, {fits} to do, "
+        f"in {len(jobs)} draws on {options.jobs} processes."
+    )
+    if not jobs:
+        return
+    note_run(
+        file.path,
+        {
+            "seed": options.seed,
+            "cards": list(chosen),
+            "shots": options.shots,
+            "repetitions": options.repetitions,
+            "methods": options.methods,
+        },
+    )
+    progress, failed = Progress(len(jobs)), 0
+    for rows in run(jobs, options.seed, options.jobs):
+        for row in rows:
+            file.append(row)
+            failed += "error" in row
+        progress.step(f", {failed} fits failed" if failed else "")
+
+
+def _report(frame: pd.DataFrame, out: Path) -> None:
+    """Print the tables, and write them and the plots beside the result file."""
+    order = {name: number for number, name in enumerate(METHODS)}
+    frame = frame.sort_values(
+        "method", key=lambda column: column.map(order).fillna(len(order)), kind="stable"
+    )
+    tables = []
+    for metric in SHOWN:
+        summary = report.summarise(frame, metric)
+        if summary.empty:
+            continue
+        tables.append(report.table(summary, metric))
+        if metric in ("roc_auc", "r2"):
+            picture = out.with_name(f"{out.stem}-{metric}.png")
+            report.plot(summary, metric, picture)
+    text = "\n".join(tables) if tables else "No result yet.\n"
+    echo(text)
+    if tables:
+        out.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fewshot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--cards", nargs="+", default=["paper"], metavar="NAME", help=_CARDS_HELP)
+    add(
+        "--shots",
+        nargs="+",
+        type=parse_shots,
+        default=[1, 5, 10, 50],
+        metavar="N",
+        help="training rows per class (rows, in a regression), or a share of the "
+        "rows such as 0.8 (1 5 10 50)",
+    )
+    add("--repetitions", type=int, default=20, metavar="N", help="draws of rows (20)")
+    add(
+        "--methods",
+        nargs="+",
+        default=list(METHODS),
+        choices=list(METHODS),
+        metavar="NAME",
+        help=f"out of: {'; '.join(METHODS)} (all)",
+    )
+    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
+    add(
+        "--out",
+        type=Path,
+        default=DEFAULT_OUT,
+        metavar="FILE.csv",
+        help="result file; table, plots and notes are written beside it",
+    )
+    add("--report", action="store_true", help="run nothing, redraw table and plot")
+    return parser
+
+
+_CARDS_HELP = (
+    "data sets or groups of them: paper, multiclass, packaged, regression, all; "
+    "tables come from the folder in LLMREG_DATA, else from the package that ships "
+    "them, else from OpenML (paper)"
+)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,208 @@
+"""From rows of fits to a table in markdown and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.metrics import METRICS
+
+#: Okabe and Ito's colours, told apart by colour-blind people as well; no yellow.
+COLOURS = (
+    "#000000",
+    "#0072B2",
+    "#56B4E9",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#7F7F7F",
+)
+MARKERS = "osD^vPX*"
+LABELS = {
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "accuracy": "accuracy",
+    "r2": "R2",
+    "rmse": "RMSE",
+}
+
+
+def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Average a measure over the cards, then over the repetitions.
+
+    Only the repetitions count in which a method has a value for every card that the
+    number of shots has at all: a mean over other cards is another number.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of a result file.
+    metric : str
+        A column of it.
+
+    Returns
+    -------
+    DataFrame
+        One row per method and shots, in order of appearance and of size: `mean`,
+        `spread` (the standard error over the repetitions of the mean over the
+        cards; missing with one repetition), `cards`, `repetitions`.
+    """
+    columns = ["method", "shots", "mean", "spread", "cards", "repetitions"]
+    known = frame[frame[metric].notna()]
+    rows = []
+    for method in known["method"].unique():
+        for shots in sorted(known["shots"].unique(), key=_size):
+            cards = known.loc[known["shots"] == shots, "card"].nunique()
+            these = known[(known["method"] == method) & (known["shots"] == shots)]
+            by_repetition = these.groupby("repetition")[metric]
+            means = by_repetition.mean()[by_repetition.count() == cards]
+            if means.empty:
+                continue
+            spread = means.std(ddof=1) / np.sqrt(len(means))
+            rows.append((method, shots, means.mean(), spread, cards, len(means)))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def table(summary: pd.DataFrame, metric: str) -> str:
+    """Write a summary as a table in markdown: a row per method, a column per shots.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What `summarise` gives.
+    metric : str
+        The measure; its best value in each column is set in bold.
+
+    Returns
+    -------
+    str
+        The table with its caption.
+    """
+    columns = sorted(summary["shots"].unique(), key=_size)
+    best = summary.groupby("shots")["mean"].agg("max" if METRICS[metric] else "min")
+    lines = [
+        f"| {LABELS[metric]} | {' | '.join(map(_heading, columns))} |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for method in summary["method"].unique():
+        cells = [method]
+        for shots in columns:
+            these = (summary["method"] == method) & (summary["shots"] == shots)
+            cells.append(_cell(summary[these], best[shots]))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\n" + _caption(summary, columns) + "\n"
+
+
+def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
+    """Draw a summary, and write beside the picture the numbers that it shows.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What `summarise` gives.
+    metric : str
+        The measure.
+    path : Path
+        The picture (PNG); the numbers have its name and the ending ``.csv``.
+    """
+    summary.to_csv(path.with_suffix(".csv"), index=False, float_format="%.6g")
+    columns = sorted(summary["shots"].unique(), key=_size)
+    with mpl.rc_context({"font.size": 10, "axes.spines.top": False}):
+        figure = Figure(figsize=(8.5, 4.8), dpi=150, layout="constrained")
+        axes = figure.add_subplot()
+        ends = []
+        for number, method in enumerate(summary["method"].unique()):
+            these = summary[summary["method"] == method]
+            colour = COLOURS[number % len(COLOURS)]
+            marker = MARKERS[number % len(MARKERS)]
+            x = np.array([columns.index(shots) for shots in these["shots"]])
+            mean, spread = these["mean"].to_numpy(), these["spread"].fillna(0)
+            low, high = mean - spread.to_numpy(), mean + spread.to_numpy()
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(x, mean, color=colour, marker=marker, markersize=5)
+            ends.append((float(mean[-1]), method, colour))
+        _label_lines(axes, ends, right=len(columns) - 1)
+        axes.set_xticks(range(len(columns)), [_heading(shots) for shots in columns])
+        per_class = "" if metric in ("r2", "rmse") else " per class"
+        axes.set_xlabel(f"training rows{per_class}")
+        axes.set_ylabel(f"{LABELS[metric]}, mean over data sets")
+        axes.spines["right"].set_visible(False)
+        axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        # Without this, two runs over the same rows would give different bytes.
+        figure.savefig(path, metadata={"Software": None})
+
+
+def _label_lines(
+    axes: Axes, ends: Sequence[tuple[float, str, str]], right: int
+) -> None:
+    """Name each line at its right end, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    step = (high - low) * 0.05
+    previous = -np.inf
+    placed = []
+    for height, method, colour in sorted(ends):
+        previous = max(height, previous + step)
+        placed.append((height, previous, method, colour))
+    # What was pushed up as a pile is let down to sit around its lines.
+    shift = np.mean([at - height for height, at, _, _ in placed])
+    for height, at, method, colour in placed:
+        axes.annotate(
+            method,
+            xy=(right, height),
+            xytext=(right + 0.12, at - shift),
+            color="#222222",
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8},
+        )
+    axes.set_ylim(low, high)
+
+
+def _cell(row: pd.DataFrame, best: float) -> str:
+    """Write mean and spread; the best of a column in bold."""
+    if row.empty:
+        return "-"
+    mean, spread = row["mean"].iloc[0], row["spread"].iloc[0]
+    text = f"**{mean:.3f}**" if f"{mean:.3f}" == f"{best:.3f}" else f"{mean:.3f}"
+    return text if np.isnan(spread) else f"{text} ± {spread:.3f}"
+
+
+def _caption(summary: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Say what the numbers are means of."""
+    counts = {
+        _heading(shots): f"{_range(rows['cards'])} data sets, "
+        f"{_range(rows['repetitions'])} repetitions"
+        for shots in columns
+        for rows in [summary[summary["shots"] == shots]]
+    }
+    same = set(counts.values())
+    said = same.pop() if len(same) == 1 else "; ".join(map(": ".join, counts.items()))
+    return (
+        "Columns: training rows per class (rows, in a regression). Mean over data "
+        "sets and repetitions ± standard error over the repetitions of the mean over "
+        f"the data sets ({said})."
+    )
+
+
+def _range(counts: pd.Series[int]) -> str:
+    """Write one number, or the smallest and the largest."""
+    low, high = counts.min(), counts.max()
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _heading(shots: str) -> str:
+    """Write shots as a reader expects them: a share in per cent."""
+    return f"{float(shots):.0%} of rows" if float(shots) < 1 else shots
+
+
+def _size(shots: str) -> tuple[bool, float]:
+    """Order numbers of rows before shares of them."""
+    return float(shots) < 1, float(shots)

@@ -1,0 +1,135 @@
+"""Fit every method of a list of cells, side by side, one thread per worker."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from joblib import Parallel, delayed, parallel_config
+from threadpoolctl import threadpool_limits
+
+from benchmarks.datasets import load
+from benchmarks.methods import METHODS
+from benchmarks.metrics import measure
+from benchmarks.splits import Cell, draw, method_seed
+
+Row = dict[str, Any]
+#: A cell, and the methods that are still to be fitted on it.
+Job = tuple[Cell, Sequence[str]]
+
+
+def pending(
+    cells: Iterable[Cell],
+    methods: Sequence[str],
+    finished: set[tuple[str, str, int, str]],
+) -> list[Job]:
+    """List what is left to do.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        All cells of an experiment.
+    methods : sequence of str
+        All its methods.
+    finished : set of tuple
+        (card, shots, repetition, method) of the fits that need no second run.
+
+    Returns
+    -------
+    list of (Cell, list of str)
+        The cells with something left, in order.
+    """
+    jobs: list[Job] = []
+    for cell in cells:
+        key = (cell.card, str(cell.shots), cell.repetition)
+        left = [method for method in methods if (*key, method) not in finished]
+        if left:
+            jobs.append((cell, left))
+    return jobs
+
+
+def run(jobs: Sequence[Job], seed: int, workers: int) -> Iterator[list[Row]]:
+    """Run the jobs and give the rows of each as it ends, in no fixed order.
+
+    Parameters
+    ----------
+    jobs : sequence of (Cell, sequence of str)
+        What to do.
+    seed : int
+        The seed of the experiment.
+    workers : int
+        Number of processes; 1 stays in this one.
+
+    Yields
+    ------
+    list of dict
+        One row per method.
+    """
+    if workers == 1:
+        yield from (run_cell(cell, methods, seed) for cell, methods in jobs)
+        return
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        yield from Parallel(
+            n_jobs=workers, return_as="generator_unordered", batch_size=1
+        )(delayed(run_cell)(cell, methods, seed) for cell, methods in jobs)
+
+
+def run_cell(cell: Cell, methods: Sequence[str], seed: int) -> list[Row]:
+    """Fit and measure methods on one draw of training rows.
+
+    Parameters
+    ----------
+    cell : Cell
+        The draw.
+    methods : sequence of str
+        Names of methods.
+    seed : int
+        The seed of the experiment.
+
+    Returns
+    -------
+    list of dict
+        One row per method, ready for a result file. A method that fails has its
+        error in the row: one bad fit does not end an experiment of hours.
+    """
+    dataset = load(cell.card)
+    y = dataset.y.to_numpy()
+    train, test = draw(y, len(dataset.classes), cell, seed)
+    rows = []
+    for name in methods:
+        row: Row = {
+            "card": cell.card,
+            "shots": str(cell.shots),
+            "repetition": cell.repetition,
+            "method": name,
+            "seed": method_seed(cell, seed),
+            "n_train": len(train),
+            "n_test": len(test),
+        }
+        method = METHODS[name]
+        try:
+            for module in method.imports:
+                importlib.import_module(module)
+            _hold_torch_to_one_thread()
+            with threadpool_limits(1):
+                start = time.perf_counter()
+                predict = method.fit(
+                    dataset, dataset.X.iloc[train], dataset.y.iloc[train], row["seed"]
+                )
+                row["fit_seconds"] = time.perf_counter() - start
+                scores = predict(dataset.X.iloc[test])
+            row |= measure(dataset, y[test], scores, method.probabilities)
+        except Exception as error:
+            row["error"] = f"{type(error).__name__}: {error}"[:300]
+        rows.append(row)
+    return rows
+
+
+def _hold_torch_to_one_thread() -> None:
+    """Limit torch, which threadpoolctl does not reach everywhere, where it is used."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)

@@ -1,0 +1,266 @@
+"""What the two estimators share: fit as an outline, and the state it leaves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import nullcontext
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from joblib import effective_n_jobs
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from llmreg.describe import column_names, describe, number_twins
+from llmreg.encoding import TableEncoder
+from llmreg.exceptions import DataError, FeatureNamesError
+from llmreg.net import LinearModel
+from llmreg.parameters import AttributionParameters
+from llmreg.prior import FeaturePrior
+from llmreg.reproducibility import limit_threads, torch_seed
+from llmreg.resolve import (
+    WAYS_TO_NAMES,
+    PriorSource,
+    Provider,
+    known_levels,
+    needs_names,
+    prior_source,
+    resolve,
+)
+from llmreg.task import Task
+from llmreg.training import (
+    load_weights,
+    make_net,
+    mean_attributions,
+    n_iterations,
+    predict_outputs,
+    resolve_device,
+    train,
+)
+
+
+class BaseAttributionEstimator(AttributionParameters, ABC):
+    """Base of the estimators; not to be used on its own.
+
+    A subclass says what it predicts: how targets are checked and encoded, what the
+    outputs are called, and how they become predictions.
+    """
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        goes_on: bool = False,
+        one_pass: bool = False,
+        **target_options: Any,
+    ) -> Self:
+        # What can fail without the data fails before they are touched, and before
+        # anybody is asked for a prior.
+        self._device = resolve_device(self.device)
+        source = None if goes_on else prior_source(self.prior)
+        X, y, sample_weight = self._check_rows(X, y, sample_weight, reset=not goes_on)
+        before = self._warm_state()
+        y, sample_weight = self._encode_target(
+            y, sample_weight, reset=not goes_on, **target_options
+        )
+        if not goes_on:
+            self._fit_encoder(X, source)
+            self.prior_ = self._elicit(source)
+        X = self.encoder_.transform(X)
+        self._train(X, y, sample_weight, before, goes_on=goes_on, one_pass=one_pass)
+        self._describe_model(X, sample_weight)
+        return self
+
+    def _check_rows(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Any, Any, np.ndarray]:
+        """Validate the rows, and leave out those of weight zero."""
+        X = self._check_table(X, y, reset=reset)
+        y = self._check_target(y)
+        if len(y) != len(X):
+            raise DataError(
+                f"X and y must have the same number of rows; got {len(X)} and {len(y)}."
+            )
+        sample_weight = _check_sample_weight(
+            sample_weight, np.empty(len(X)), dtype=np.float64, ensure_non_negative=True
+        )
+        present = sample_weight > 0
+        if not present.any():
+            raise DataError("Every sample weight is zero: no row is left to train on.")
+        # A row of weight zero is a row that is not there: its values must not
+        # reach the scaling of the others.
+        if not present.all():
+            X, y = _safe_indexing(X, present), _safe_indexing(y, present)
+            sample_weight = sample_weight[present]
+        return X, y, sample_weight
+
+    def _check_table(self, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+        """Check the shape and the names of a table; its values await the encoder."""
+        if y is None:
+            validate_data(self, X, y, skip_check_array=True, reset=False)
+        if not isinstance(X, pd.DataFrame):
+            return validate_data(
+                self, X, dtype=None, ensure_all_finite=False, reset=reset
+            )
+        # scikit-learn takes no name twice; columns of the same name go by position.
+        named = X if X.columns.is_unique else X.set_axis(range(X.shape[1]), axis=1)
+        validate_data(self, named, skip_check_array=True, reset=reset)
+        if 0 in X.shape:
+            missing = "sample(s)" if len(X) == 0 else "feature(s)"
+            raise DataError(
+                f"Found a table with 0 {missing} (shape={X.shape}) while a minimum "
+                f"of 1 is required by {type(self).__name__}."
+            )
+        return X
+
+    def _fit_encoder(self, X: Any, source: PriorSource | None) -> None:
+        names, self._has_names = column_names(X, self.feature_names)
+        if needs_names(source) and not self._has_names and self.gamma > 0:
+            raise FeatureNamesError(
+                "The provider judges features by their names, but the columns of X "
+                f"have none. {WAYS_TO_NAMES}"
+            )
+        self.encoder_ = TableEncoder(
+            scaler=self.scaler,
+            imputer=self.imputer,
+            encoder=self.encoder,
+            levels=known_levels(source, names),
+        ).fit(X, feature_names=names)
+
+    def _elicit(self, source: PriorSource | None) -> FeaturePrior | None:
+        """Score the encoded columns; a provider is asked only if it will be heard."""
+        if source is None or (self.gamma == 0 and isinstance(source, Provider)):
+            return None
+        target, outputs, classes = self._task_names()
+        columns = self.encoder_.columns_
+        if isinstance(source, np.ndarray):
+            columns = number_twins(columns)
+        task = Task(
+            features=describe(columns, self.feature_descriptions),
+            target=target,
+            outputs=outputs,
+            kind="classification" if classes else "regression",
+            classes=classes,
+            description=self.task or "",
+        )
+        return resolve(source, task, named=self._has_names)
+
+    def _train(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+        before: dict[str, Any] | None,
+        *,
+        goes_on: bool,
+        one_pass: bool,
+    ) -> None:
+        """Build the net, or go on with the last one, and train it."""
+        if not goes_on:
+            random_state = check_random_state(self.random_state)
+            self._seed = int(random_state.randint(np.iinfo(np.int32).max))
+        else:
+            self._seed += 1
+        with limit_threads(self._n_threads()):
+            if not goes_on:
+                with torch_seed(self._seed, self._device):
+                    self.net_ = make_net(
+                        self,
+                        self._device,
+                        scores=None if self.prior_ is None else self.prior_.scores,
+                        task=self._loss_name(),
+                        n_features=X.shape[1],
+                        n_outputs=self._n_outputs(),
+                        total_weight=sample_weight.sum(),
+                        seed=self._seed,
+                    )
+                if before is not None:
+                    load_weights(self.net_, before)
+            # A user's module may draw random numbers while it trains, as dropout
+            # does; those of this package do not, and need not wait for one another.
+            with (
+                nullcontext()
+                if self.module is None
+                else torch_seed(self._seed, self._device)
+            ):
+                train(
+                    self.net_,
+                    X,
+                    y,
+                    sample_weight,
+                    self,
+                    seed=self._seed,
+                    one_pass=one_pass,
+                )
+
+    def _warm_state(self) -> dict[str, Any] | None:
+        """Return the weights to start from, where the last fit left some."""
+        if not (self.warm_start and hasattr(self, "net_")):
+            return None
+        return dict(self.net_.module_.state_dict())
+
+    def _describe_model(self, X: np.ndarray, sample_weight: np.ndarray) -> None:
+        """Set the attributes that tell what the model has learnt."""
+        self.n_iter_ = n_iterations(self.net_)
+        with limit_threads(self._n_threads()):
+            mean = mean_attributions(self.net_, X, sample_weight)
+            self.alignment_ = self.net_.criterion_.cosine(mean).cpu().numpy()
+        self.attributions_ = mean.cpu().numpy().astype(np.float64)
+        for name in ("coef_", "intercept_"):
+            self.__dict__.pop(name, None)
+        if isinstance(self.net_.module_, LinearModel):
+            state = self.net_.module_.state_dict()
+            self._set_coef(
+                *(state[k].cpu().numpy().astype(np.float64) for k in ("weight", "bias"))
+            )
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the outputs of the module, of shape (n_samples, n_outputs)."""
+        check_is_fitted(self, "net_")
+        X = self.encoder_.transform(self._check_table(X, reset=False))
+        with limit_threads(self._n_threads()):
+            return predict_outputs(self.net_, X)
+
+    def _n_threads(self) -> int:
+        return int(effective_n_jobs(self.n_jobs or 1))
+
+    @abstractmethod
+    def _check_target(self, y: Any) -> Any:
+        """Check the targets as given."""
+
+    @abstractmethod
+    def _encode_target(
+        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Turn targets into numbers; return them with the final weights."""
+
+    @abstractmethod
+    def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the target, of the scored outputs, of the classes."""
+
+    @abstractmethod
+    def _loss_name(self) -> str:
+        """Return the name of the task loss."""
+
+    @abstractmethod
+    def _n_outputs(self) -> int:
+        """Return the width of the module's output."""
+
+    @abstractmethod
+    def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Set `coef_` and `intercept_` from the weights of a linear module."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        tags.input_tags.allow_nan = self.imputer is not None
+        tags.input_tags.string = self.encoder is not None
+        tags.input_tags.categorical = self.encoder is not None
+        return tags

@@ -1,0 +1,412 @@
+"""LLMAttributionClassifier, for two and for many classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+
+from llmreg.base import BaseAttributionEstimator
+from llmreg.parameters import AttributionParameters
+from llmreg.targets import check_labels, choose_classes
+
+
+class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
+    r"""Classifier whose feature attributions are pulled towards a prior.
+
+    The prior is one score per feature (and class), from -10 to 10, that a large
+    language model or a domain expert gives. A small model is trained on cross
+    entropy plus `gamma` times the misalignment of its attributions with the
+    scores [1]_. Nothing is asked of anybody at prediction time.
+
+    Parameters
+    ----------
+    prior : provider, FeaturePrior, dict, array-like, number, path or None, \
+            default=None
+        Where the scores come from: a provider, asked once in `fit`; a
+        :class:`~llmreg.FeaturePrior`; a dict of scores by feature name, the levels
+        of categorical columns as ``"sex=female"``, and by class name first where
+        there are more than two; an array of shape (n_columns,) or (n_classes,
+        n_columns), in the order of the encoded columns; one number for all
+        features; a path to a prior card; None for no prior. For two classes the
+        scores speak for ``classes_[1]``, unless they name the other class.
+    gamma : float, default=100.0
+        Weight of the penalty, at least 0. With 0 a provider is not asked.
+    attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
+            default="gradient"
+        How attributions are computed.
+    score_transform : {"identity", "exp"} or callable, default="identity"
+        What happens to the scores before they are normalised. "exp" is
+        sign(s) exp(abs(s)), which makes the largest score nearly everything.
+    alignment : {"mean", "row"}, default="mean"
+        Align the mean attribution of the rows, or each row's own.
+    hidden_layer_sizes : array-like of int, default=()
+        Widths of the hidden layers; the default is a linear model.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Nonlinearity of the hidden layers.
+    module : nn.Module class or callable, default=None
+        A model of your own, made by ``module(n_features, n_outputs)``; two classes
+        take one output. Overrides `hidden_layer_sizes` and `activation`.
+    solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
+        The optimizer; "auto" is "lbfgs" for the linear model and "adam" for others.
+        "lbfgs" always takes all rows at once.
+    alpha : float, default=1.0
+        Strength of the L2 penalty on the weights. A linear model without a prior is
+        scikit-learn's ``LogisticRegression(C=1 / alpha)`` on the encoded
+        table.
+    learning_rate_init : float, default=0.01
+        Step size of "adam" and "sgd".
+    max_iter : int, default=200
+        Passes over the rows, or steps of "lbfgs".
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" takes all of up to 10,000 rows at once.
+    early_stopping : bool, default=False
+        Set rows aside, stop when their loss no longer falls, keep the best weights.
+        Without effect on "lbfgs".
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by `early_stopping`.
+    n_iter_no_change : int, default=10
+        Passes without improvement before `early_stopping` stops.
+    tol : float, default=1e-4
+        Least improvement that counts for `early_stopping`.
+    task : str, default=None
+        The task in a sentence, for the provider.
+    target_name : str, default=None
+        Name of the target, for the provider; by default the name of `y`.
+    feature_descriptions : dict of str, default=None
+        What features mean, by name; levels as ``"sex=female"``. For the provider.
+    feature_names : list of str or dict, default=None
+        Names of the columns where `X` has none, or new names by old ones.
+    scaler : {"minmax", "standard"}, transformer or None, default="minmax"
+        Scaling of numeric columns, fitted on the training rows.
+    imputer : {"median", "mean", "most_frequent"}, transformer or None, \
+            default="median"
+        Filling of missing numbers, fitted on the training rows.
+    encoder : {"onehot"} or None, default="onehot"
+        Encoding of string and category columns.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes.
+    warm_start : bool, default=False
+        Go on from the weights of the last `fit`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches and validation split. The same seed gives
+        the same bits, in every joblib backend.
+    device : str, default="auto"
+        "auto", "cpu", "cuda", "mps": where to train. Double precision on the CPU,
+        single elsewhere.
+    n_jobs : int, default=None
+        Threads of torch; None is 1, -1 all. The number of threads may change the
+        last bits.
+    verbose : int, default=0
+        Print the losses of every pass.
+    **net__params : dict
+        Parameters that start with ``net__`` are passed on to
+        :class:`skorch.NeuralNet`: ``net__callbacks``, ``net__optimizer``,
+        ``net__module__*``, ``net__criterion__n_steps``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen in `fit`, where all of them are strings.
+    prior_ : FeaturePrior or None
+        The scores of the encoded columns.
+    encoder_ : TableEncoder
+        The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    attributions_ : ndarray of shape (n_outputs, n_columns)
+        Mean attributions on the training rows; one output for two classes.
+    alignment_ : ndarray of shape (n_outputs,)
+        Cosine of attributions and transformed scores; NaN without a prior.
+    coef_ : ndarray of shape (n_outputs, n_columns)
+        Weights of the encoded columns; linear model only.
+    intercept_ : ndarray of shape (n_outputs,)
+        Bias; linear model only.
+    n_iter_ : int
+        Passes over the rows, or steps of "lbfgs".
+
+    See Also
+    --------
+    LLMAttributionRegressor : The same for numeric targets.
+    sklearn.linear_model.LogisticRegression : The linear model without a prior.
+
+    References
+    ----------
+    .. [1] Vukadin, Šilić, Delač, "Large Language Models as Attribution Regularizers
+       for Efficient Model Training", arXiv 2502.20268.
+
+    Examples
+    --------
+    Two rows say little; with the prior the model knows where to look.
+
+    >>> import pandas as pd
+    >>> from llmreg import LLMAttributionClassifier
+    >>> X = pd.DataFrame({"age": [30, 60], "shoe_size": [44, 38]})
+    >>> model = LLMAttributionClassifier({"age": 8, "shoe_size": 1}, random_state=0)
+    >>> model.fit(X, ["healthy", "ill"]).alignment_.round(3)
+    array([1.])
+    >>> model.predict(pd.DataFrame({"age": [70], "shoe_size": [44]}))
+    array(['ill'], dtype='<U7')
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **AttributionParameters._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), Mapping, None],
+    }
+
+    def __init__(
+        self,
+        prior: Any = None,
+        *,
+        gamma: float = 100.0,
+        attribution: str = "gradient",
+        score_transform: str | Callable[..., Any] = "identity",
+        alignment: str = "mean",
+        hidden_layer_sizes: Sequence[int] | int = (),
+        activation: str = "relu",
+        module: Callable[..., Any] | None = None,
+        solver: str = "auto",
+        alpha: float = 1.0,
+        learning_rate_init: float = 0.01,
+        max_iter: int = 200,
+        batch_size: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        task: str | None = None,
+        target_name: str | None = None,
+        feature_descriptions: Mapping[str, str] | None = None,
+        feature_names: Sequence[str] | Mapping[str, str] | None = None,
+        scaler: Any = "minmax",
+        imputer: Any = "median",
+        encoder: str | None = "onehot",
+        class_weight: Mapping[Any, float] | str | None = None,
+        warm_start: bool = False,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        **net__params: Any,
+    ) -> None:
+        super().__init__(
+            prior,
+            gamma=gamma,
+            attribution=attribution,
+            score_transform=score_transform,
+            alignment=alignment,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            module=module,
+            solver=solver,
+            alpha=alpha,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            task=task,
+            target_name=target_name,
+            feature_descriptions=feature_descriptions,
+            feature_names=feature_names,
+            scaler=scaler,
+            imputer=imputer,
+            encoder=encoder,
+            warm_start=warm_start,
+            random_state=random_state,
+            device=device,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            **net__params,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Get the prior and train the model.
+
+        1. Check that the prior, or its provider, is at hand.
+        2. Check the rows and the labels.
+        3. Encode the table: impute, scale, one column per level.
+        4. Score the encoded columns: ask the provider, or match names.
+        5. Train the net on the aligned loss.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Rows: numbers, booleans, strings, categories, missing values.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        PriorError
+            If the prior does not fit the table.
+        ProviderError
+            If the provider gives no prior; nothing has been trained then.
+        DataError
+            If labels are missing, or there is only one class.
+        EncodingError
+            If a column has no encoding, or names are needed and absent.
+        ModuleOutputError
+            If `module` does not fit.
+        DeviceError
+            If `device` is not there.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Go over one piece of the data once, from where the model stands.
+
+        The first call gets the prior and fits the encoding: its rows decide the
+        scaling and, but for category columns, the levels.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Rows of the piece.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All classes; needed in the first call if its labels lack some.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        LLMRegError
+            As in `fit`.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' cannot be used with partial_fit: one piece "
+                "does not tell how frequent the classes are. Give the weights, as "
+                "sklearn.utils.compute_class_weight computes them."
+            )
+        goes_on = hasattr(self, "net_")
+        return self._fit(
+            X, y, sample_weight, goes_on=goes_on, one_pass=True, classes=classes
+        )
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logits of rows.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The logit of ``classes_[1]`` where there are two classes, else of each.
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        outputs = self._outputs(X)
+        if outputs.shape[1] > 1:
+            return np.asarray(softmax(outputs, axis=1))
+        return np.hstack([expit(-outputs), expit(outputs)])
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of ``classes_``.
+        """
+        outputs = self._outputs(X)
+        if outputs.shape[1] > 1:
+            return np.asarray(log_softmax(outputs, axis=1))
+        return np.hstack([log_expit(-outputs), log_expit(outputs)])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the likeliest class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        outputs = self._outputs(X)
+        index = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+        return np.asarray(self.classes_[index.astype(int)])
+
+    def _check_target(self, y: Any) -> np.ndarray:
+        self._target_label = str(getattr(y, "name", None) or "target")
+        return check_labels(y)
+
+    def _encode_target(
+        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        goes_on = not reset or self.warm_start
+        known = getattr(self, "classes_", None) if goes_on else None
+        self.classes_ = choose_classes(y, options.get("classes"), known)
+        if self.class_weight is not None:
+            sample_weight = sample_weight * compute_sample_weight(self.class_weight, y)
+        return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight
+
+    def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        classes = tuple(str(label) for label in self.classes_)
+        scored = classes[1:] if len(classes) == 2 else classes
+        return self.target_name or self._target_label, scored, classes
+
+    def _loss_name(self) -> str:
+        return "binary" if len(self.classes_) == 2 else "multiclass"
+
+    def _n_outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        self.coef_, self.intercept_ = weight, bias

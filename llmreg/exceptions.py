@@ -1,0 +1,131 @@
+"""Every error and warning that llmreg raises on purpose.
+
+::
+
+    LLMRegError
+    ├── PriorError (ValueError)              a prior that cannot be used
+    │   ├── PriorMismatchError               outputs, names or width do not fit
+    │   ├── PriorScoreError                  not a number from -10 to 10
+    │   └── PriorCardError                   a prior card that cannot be read
+    ├── ProviderError (RuntimeError)         a language model that gave no prior
+    │   ├── MissingKeyError                  no credentials were found
+    │   ├── MissingDependencyError (ImportError)   the vendor's SDK is absent
+    │   ├── ProviderAuthenticationError      refused: key, billing, permission
+    │   ├── ProviderUnavailableError         busy, broken or out of reach
+    │   └── ProviderResponseError            a reply that cannot be used
+    │       ├── IncompleteReplyError         it leaves features out
+    │       ├── TruncatedReplyError          it ends too early
+    │       └── ProviderRefusalError         the model declined to answer
+    ├── DataError (ValueError)               rows or labels that cannot be fitted
+    ├── EncodingError (ValueError)           a table that cannot be encoded
+    │   ├── UnsupportedColumnError           dates, free text, lists
+    │   └── FeatureNamesError                names that are absent or ambiguous
+    ├── ModuleOutputError (ValueError)       a user's module that does not fit
+    └── DeviceError (RuntimeError)           a device that is not there
+
+    LLMRegWarning (UserWarning)
+    ├── PriorMismatchWarning                 prior and table differ in features
+    ├── PriorDisabledWarning                 the prior has no effect
+    └── PriorDisagreementWarning             the estimates contradict each other
+
+Worker processes send exceptions home by pickle, so each one is built from its
+message alone and holds no client, request or response: those carry the key.
+"""
+
+from __future__ import annotations
+
+
+class LLMRegError(Exception):
+    """Base of every error raised by llmreg."""
+
+
+class PriorError(LLMRegError, ValueError):
+    """A prior cannot be used as given."""
+
+
+class PriorMismatchError(PriorError):
+    """The outputs, names or width of a prior do not fit what is asked of it."""
+
+
+class PriorScoreError(PriorError):
+    """A score is not a number from -10 to 10."""
+
+
+class PriorCardError(PriorError):
+    """A prior card is absent, is not JSON or lacks a field."""
+
+
+class ProviderError(LLMRegError, RuntimeError):
+    """A provider could not deliver a prior."""
+
+
+class MissingKeyError(ProviderError):
+    """No credentials for the provider were found; nothing was sent."""
+
+
+class MissingDependencyError(ProviderError, ImportError):
+    """The SDK that the provider needs is not installed."""
+
+
+class ProviderAuthenticationError(ProviderError):
+    """The provider refused the account: key, permission, billing or model."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """The provider stayed busy, failing or out of reach for the whole budget."""
+
+
+class ProviderResponseError(ProviderError):
+    """The provider answered, and the answer cannot be used."""
+
+
+class IncompleteReplyError(ProviderResponseError):
+    """The reply has no score for some of the features."""
+
+
+class TruncatedReplyError(ProviderResponseError):
+    """The reply ended before it was complete."""
+
+
+class ProviderRefusalError(ProviderResponseError):
+    """The model declined to answer."""
+
+
+class DataError(LLMRegError, ValueError):
+    """The rows or the labels cannot be trained on."""
+
+
+class EncodingError(LLMRegError, ValueError):
+    """A table cannot be turned into numbers."""
+
+
+class UnsupportedColumnError(EncodingError):
+    """A column holds something that has no encoding, such as dates or free text."""
+
+
+class FeatureNamesError(EncodingError):
+    """Feature names are needed and absent, or they are ambiguous."""
+
+
+class ModuleOutputError(LLMRegError, ValueError):
+    """The output of a user's module does not fit the task."""
+
+
+class DeviceError(LLMRegError, RuntimeError):
+    """The device asked for is not available."""
+
+
+class LLMRegWarning(UserWarning):
+    """Base of every warning issued by llmreg."""
+
+
+class PriorMismatchWarning(LLMRegWarning):
+    """The prior lacks features of the table, or scores features it does not have."""
+
+
+class PriorDisabledWarning(LLMRegWarning):
+    """The prior has no effect, because every score is zero or absent."""
+
+
+class PriorDisagreementWarning(LLMRegWarning):
+    """The estimates behind a prior disagree on the sign of some scores."""

@@ -1,0 +1,164 @@
+"""The parameters of the estimators: what they may be, and how they are set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from llmreg.attribution import ATTRIBUTIONS
+from llmreg.criterion import SCORE_TRANSFORMS
+from llmreg.net import ACTIVATIONS
+from llmreg.training import SOLVERS
+
+
+class AttributionParameters(BaseEstimator):
+    """Parameters that classifier and regressor share; their docstrings explain them.
+
+    Beside those of the signature, any ``net__*`` is taken and passed on to skorch.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "gamma": [Interval(Real, 0, None, closed="left")],
+        "attribution": [StrOptions(set(ATTRIBUTIONS))],
+        "score_transform": [StrOptions(set(SCORE_TRANSFORMS)), callable],
+        "alignment": [StrOptions({"mean", "row"})],
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "module": [callable, None],
+        "solver": [StrOptions({"auto", *SOLVERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "task": [str, None],
+        "target_name": [str, None],
+        "feature_descriptions": [Mapping, None],
+        "feature_names": ["array-like", Mapping, None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "device": [str],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        prior: Any = None,
+        *,
+        gamma: float = 100.0,
+        attribution: str = "gradient",
+        score_transform: str | Callable[..., Any] = "identity",
+        alignment: str = "mean",
+        hidden_layer_sizes: Sequence[int] | int = (),
+        activation: str = "relu",
+        module: Callable[..., Any] | None = None,
+        solver: str = "auto",
+        alpha: float = 1.0,
+        learning_rate_init: float = 0.01,
+        max_iter: int = 200,
+        batch_size: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        task: str | None = None,
+        target_name: str | None = None,
+        feature_descriptions: Mapping[str, str] | None = None,
+        feature_names: Sequence[str] | Mapping[str, str] | None = None,
+        scaler: Any = "minmax",
+        imputer: Any = "median",
+        encoder: str | None = "onehot",
+        warm_start: bool = False,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        **net__params: Any,
+    ) -> None:
+        self.prior = prior
+        self.gamma = gamma
+        self.attribution = attribution
+        self.score_transform = score_transform
+        self.alignment = alignment
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.module = module
+        self.solver = solver
+        self.alpha = alpha
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.task = task
+        self.target_name = target_name
+        self.feature_descriptions = feature_descriptions
+        self.feature_names = feature_names
+        self.scaler = scaler
+        self.imputer = imputer
+        self.encoder = encoder
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self._set_net_params(net__params)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, those passed on to skorch (`net__*`) included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also return the parameters of parameters that have some.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params: dict[str, Any] = super().get_params(deep=deep)
+        return params | {k: v for k, v in vars(self).items() if k.startswith("net__")}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those passed on to skorch (`net__*`) included.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        own = {k: v for k, v in params.items() if not k.startswith("net__")}
+        super().set_params(**own)
+        self._set_net_params({k: v for k, v in params.items() if k not in own})
+        return self
+
+    def _set_net_params(self, params: Mapping[str, Any]) -> None:
+        for name, value in params.items():
+            if not name.startswith("net__"):
+                raise TypeError(
+                    f"{type(self).__name__} got an unexpected parameter {name!r}. "
+                    "Parameters for skorch start with net__."
+                )
+            setattr(self, name, value)

@@ -1,0 +1,19 @@
+"""Where priors come from: scores at hand, prior cards and language models."""
+
+from __future__ import annotations
+
+from llmreg.providers.anthropic import AnthropicProvider
+from llmreg.providers.base import LLMProvider, PriorProvider
+from llmreg.providers.cache import PriorCache
+from llmreg.providers.cached import CachedProvider
+from llmreg.providers.static import PriorCard, StaticPrior
+
+__all__ = [
+    "AnthropicProvider",
+    "CachedProvider",
+    "LLMProvider",
+    "PriorCache",
+    "PriorCard",
+    "PriorProvider",
+    "StaticPrior",
+]

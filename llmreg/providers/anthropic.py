@@ -1,0 +1,266 @@
+"""Priors from the models of Anthropic, through the `anthropic` SDK."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sklearn.utils._param_validation import StrOptions
+
+from llmreg.exceptions import (
+    MissingDependencyError,
+    MissingKeyError,
+    ProviderResponseError,
+)
+from llmreg.providers.anthropic_errors import to_own_error
+from llmreg.providers.base import LLMProvider
+from llmreg.providers.cache import PriorCache
+from llmreg.providers.interview import Completion, Request
+
+if TYPE_CHECKING:
+    import anthropic
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+KEY_VARIABLE = "ANTHROPIC_API_KEY"
+
+_WAYS = (
+    f"Set {KEY_VARIABLE} in the environment, or pass api_key= a function that returns "
+    "the key, or go without a model: prior= also takes a dict of scores, or the path "
+    "of a prior card."
+)
+_STOPS: dict[str | None, Literal["end", "length", "refusal"]] = {
+    "end_turn": "end",
+    "stop_sequence": "end",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+}
+_TOKEN_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
+
+
+class AnthropicProvider(LLMProvider):
+    """Ask a model of Anthropic, once per task, and average several answers.
+
+    What is sent: the task sentence, the target, the classes, and the name, the
+    description and the level of each feature. No row of data is.
+
+    Parameters
+    ----------
+    model : str, default="claude-sonnet-5-5"
+        The model to ask.
+    n_estimates : int, default=5
+        Independent answers to average. More of them later cost only the difference.
+    effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
+        How thorough the model is; None leaves it to the model.
+    thinking : dict or None, default=None
+        How the model thinks, such as ``{"type": "adaptive"}``; None leaves it to
+        the model.
+    max_tokens : int or None, default=None
+        The most tokens of an answer, thinking included; None goes by the number of
+        features. Doubled once for an answer that was cut off.
+    max_parallel : int, default=5
+        The most requests at one time.
+    max_attempts : int, default=8
+        The most times that one request is sent.
+    timeout : float, default=600.0
+        Seconds for a whole elicitation, waits included.
+    api_key : callable or None, default=None
+        A function that returns the key. None lets the SDK find credentials: the
+        environment variable ANTHROPIC_API_KEY, then its other sources. A key as
+        plain text is refused, since scikit-learn prints parameters.
+    base_url : str or None, default=None
+        Another address of the Messages API.
+    cache : PriorCache, str, path-like or None, default=None
+        Where answers are kept; see `PriorCache`.
+
+    See Also
+    --------
+    CachedProvider : The cache for providers without one of their own.
+    StaticPrior : Scores at hand, for which no model is asked.
+
+    Examples
+    --------
+    >>> from llmreg.providers import AnthropicProvider
+    >>> AnthropicProvider(n_estimates=3, effort="high")
+    AnthropicProvider(effort='high', n_estimates=3)
+    """
+
+    _shaping = ("model", "effort", "thinking", "base_url")
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LLMProvider._parameter_constraints,
+        "effort": [StrOptions({"low", "medium", "high", "xhigh", "max"}), None],
+        "thinking": [dict, None],
+        "api_key": [callable, None],
+        "base_url": [str, None],
+    }
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        n_estimates: int = 5,
+        effort: str | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        max_tokens: int | None = None,
+        max_parallel: int = 5,
+        max_attempts: int = 8,
+        timeout: float = 600.0,
+        api_key: Callable[[], str] | None = None,
+        base_url: str | None = None,
+        cache: PriorCache | str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.model = model
+        self.n_estimates = n_estimates
+        self.effort = effort
+        self.thinking = thinking
+        self.max_tokens = max_tokens
+        self.max_parallel = max_parallel
+        self.max_attempts = max_attempts
+        self.timeout = timeout
+        self.api_key = api_key
+        self.base_url = base_url
+        self.cache = cache
+
+    @property
+    def api_key(self) -> Callable[[], str] | None:
+        """The function that returns the key, or None."""
+        return self._api_key
+
+    @api_key.setter
+    def api_key(self, value: Callable[[], str] | None) -> None:
+        # Checked on assignment, since a later check would come after a repr.
+        if value is not None and not callable(value):
+            raise TypeError(
+                "api_key must be a function that returns the key, or None to take it "
+                f"from {KEY_VARIABLE}. A plain text would show up in repr, get_params "
+                "and pickles."
+            )
+        self._api_key = value
+
+    @contextmanager
+    def _connect(self) -> Iterator[anthropic.Anthropic]:
+        """Open a client with credentials, for one elicitation."""
+        sdk = _import_sdk()
+        key = None if self.api_key is None else self.api_key()
+        if self.api_key is not None and not key:
+            raise MissingKeyError(f"The function given as api_key has none. {_WAYS}")
+        failure = None
+        try:
+            client = sdk.Anthropic(api_key=key, base_url=self.base_url, max_retries=0)
+        except sdk.AnthropicError as e:
+            failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
+        if failure is not None:
+            raise MissingKeyError(f"{failure} {_WAYS}")
+        with client:
+            if not _has_credentials(client):
+                raise MissingKeyError(f"No credentials for Anthropic found. {_WAYS}")
+            yield client
+
+    def _complete(self, client: anthropic.Anthropic, request: Request) -> Completion:
+        """Send one request to the Messages API."""
+        failure: Exception | None = None
+        try:
+            message = client.messages.create(**self._options(request))
+        except Exception as e:
+            # Whatever the SDK or its HTTP client raises may hold the request, and
+            # with it the key, so nothing of it may travel on, not even as context.
+            failure = to_own_error(e, self.model, _secrets(client))
+        if failure is not None:
+            raise failure
+        return _read(message, _secrets(client))
+
+    def _options(self, request: Request) -> dict[str, Any]:
+        """Put a request into the words of the Messages API."""
+        asked = request.questionnaire
+        output: dict[str, Any] = {
+            "format": {"type": "json_schema", "schema": asked.schema}
+        }
+        if self.effort is not None:
+            output["effort"] = self.effort
+        options: dict[str, Any] = {
+            "model": self.model,
+            "system": asked.system,
+            "messages": [{"role": "user", "content": asked.user}],
+            "max_tokens": request.max_tokens,
+            "output_config": output,
+            "timeout": request.timeout,
+        }
+        if self.thinking is not None:
+            options["thinking"] = dict(self.thinking)
+        return options
+
+
+def _import_sdk() -> Any:
+    """Import the SDK, which is not needed by anything else."""
+    try:
+        import anthropic
+    except ImportError as e:
+        raise MissingDependencyError(
+            "AnthropicProvider needs the anthropic SDK, which is not installed. "
+            "Install it with: pip install anthropic"
+        ) from e
+    return anthropic
+
+
+def _has_credentials(client: anthropic.Anthropic) -> bool:
+    """Tell whether the SDK found any way to sign requests."""
+    names = {name.lower() for name in client.default_headers}
+    return client.credentials is not None or bool(
+        names & {"authorization", "x-api-key"}
+    )
+
+
+def _secrets(client: anthropic.Anthropic) -> tuple[str, ...]:
+    """List what must never be repeated, in case a server sends it back."""
+    sent = (
+        str(value)
+        for name, value in client.default_headers.items()
+        if name.lower() in {"authorization", "x-api-key"}
+    )
+    return tuple(value.removeprefix("Bearer ") for value in sent if value)
+
+
+def _read(message: Any, secrets: tuple[str, ...]) -> Completion:
+    """Take text, reason to stop and usage out of a message, if it is one.
+
+    The SDK does not check replies: an error body or a proxy's page with status 200
+    arrives here as a message without content, or as text.
+    """
+    content = getattr(message, "content", None)
+    stop = _STOPS.get(getattr(message, "stop_reason", None))
+    if not isinstance(content, list) or stop is None:
+        raise ProviderResponseError(
+            "The server did not answer as the Messages API does: it sent "
+            f"{_kind_of(message)}. Is there a proxy in between, or a wrong base_url?"
+        )
+    text = "".join(
+        str(block.text) for block in content if getattr(block, "type", "") == "text"
+    )
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return Completion(text, stop, str(message.model), _count_tokens(message))
+
+
+def _kind_of(message: Any) -> str:
+    """Describe an unusable reply without repeating what is in it."""
+    if isinstance(message, str):
+        return "an HTML page" if "<html" in message.lower() else "plain text"
+    if getattr(message, "type", None) == "error":
+        return "an error with the status of a success"
+    reason = getattr(message, "stop_reason", None)
+    return f"a message that stopped for the reason {reason!r}"
+
+
+def _count_tokens(message: Any) -> dict[str, int]:
+    """Read the token counts; a server that leaves them out costs no answer."""
+    usage = getattr(message, "usage", None)
+    counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
+    return {name: count for name, count in counts.items() if isinstance(count, int)}

@@ -1,0 +1,276 @@
+"""LLMAttributionRegressor, for one and for several targets."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.preprocessing import StandardScaler
+
+from llmreg.base import BaseAttributionEstimator
+from llmreg.targets import check_numbers
+
+
+class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
+    r"""Regressor whose feature attributions are pulled towards a prior.
+
+    The prior is one score per feature (and target), from -10 to 10, that a large
+    language model or a domain expert gives. A small model is trained on the squared
+    error of the standardized targets plus `gamma` times the misalignment of its
+    attributions with the scores [1]_. Nothing is asked of anybody at prediction
+    time.
+
+    Parameters
+    ----------
+    prior : provider, FeaturePrior, dict, array-like, number, path or None, \
+            default=None
+        Where the scores come from: a provider, asked once in `fit`; a
+        :class:`~llmreg.FeaturePrior`; a dict of scores by feature name, the levels
+        of categorical columns as ``"sex=female"``, and by target name first where
+        there are several; an array of shape (n_columns,) or (n_targets, n_columns),
+        in the order of the encoded columns; one number for all features; a path to a
+        prior card; None for no prior.
+    gamma : float, default=100.0
+        Weight of the penalty, at least 0. With 0 a provider is not asked.
+    attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
+            default="gradient"
+        How attributions are computed.
+    score_transform : {"identity", "exp"} or callable, default="identity"
+        What happens to the scores before they are normalised. "exp" is
+        sign(s) exp(abs(s)), which makes the largest score nearly everything.
+    alignment : {"mean", "row"}, default="mean"
+        Align the mean attribution of the rows, or each row's own.
+    hidden_layer_sizes : array-like of int, default=()
+        Widths of the hidden layers; the default is a linear model.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Nonlinearity of the hidden layers.
+    module : nn.Module class or callable, default=None
+        A model of your own, made by ``module(n_features, n_outputs)``. Overrides
+        `hidden_layer_sizes` and `activation`.
+    solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
+        The optimizer; "auto" is "lbfgs" for the linear model and "adam" for others.
+        "lbfgs" always takes all rows at once.
+    alpha : float, default=1.0
+        Strength of the L2 penalty on the weights. A linear model without a prior is
+        scikit-learn's ``Ridge(alpha)`` of the standardized targets on the encoded
+        table.
+    learning_rate_init : float, default=0.01
+        Step size of "adam" and "sgd".
+    max_iter : int, default=200
+        Passes over the rows, or steps of "lbfgs".
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" takes all of up to 10,000 rows at once.
+    early_stopping : bool, default=False
+        Set rows aside, stop when their loss no longer falls, keep the best weights.
+        Without effect on "lbfgs".
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by `early_stopping`.
+    n_iter_no_change : int, default=10
+        Passes without improvement before `early_stopping` stops.
+    tol : float, default=1e-4
+        Least improvement that counts for `early_stopping`.
+    task : str, default=None
+        The task in a sentence, for the provider.
+    target_name : str, default=None
+        Name of the target, for the provider; by default the name of `y`, or of its
+        columns.
+    feature_descriptions : dict of str, default=None
+        What features mean, by name; levels as ``"sex=female"``. For the provider.
+    feature_names : list of str or dict, default=None
+        Names of the columns where `X` has none, or new names by old ones.
+    scaler : {"minmax", "standard"}, transformer or None, default="minmax"
+        Scaling of numeric columns, fitted on the training rows.
+    imputer : {"median", "mean", "most_frequent"}, transformer or None, \
+            default="median"
+        Filling of missing numbers, fitted on the training rows.
+    encoder : {"onehot"} or None, default="onehot"
+        Encoding of string and category columns.
+    warm_start : bool, default=False
+        Go on from the weights of the last `fit`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches and validation split. The same seed gives
+        the same bits, in every joblib backend.
+    device : str, default="auto"
+        "auto", "cpu", "cuda", "mps": where to train. Double precision on the CPU,
+        single elsewhere.
+    n_jobs : int, default=None
+        Threads of torch; None is 1, -1 all. The number of threads may change the
+        last bits.
+    verbose : int, default=0
+        Print the losses of every pass.
+    **net__params : dict
+        Parameters that start with ``net__`` are passed on to
+        :class:`skorch.NeuralNet`: ``net__callbacks``, ``net__optimizer``,
+        ``net__module__*``, ``net__criterion__n_steps``.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen in `fit`, where all of them are strings.
+    prior_ : FeaturePrior or None
+        The scores of the encoded columns.
+    encoder_ : TableEncoder
+        The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
+    target_scaler_ : StandardScaler
+        What standardized the targets.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    attributions_ : ndarray of shape (n_targets, n_columns)
+        Mean attributions on the training rows, of the standardized targets.
+    alignment_ : ndarray of shape (n_targets,)
+        Cosine of attributions and transformed scores; NaN without a prior.
+    coef_ : ndarray of shape (n_columns,) or (n_targets, n_columns)
+        Weights of the encoded columns, in units of the target; linear model only.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Bias, in units of the target; linear model only.
+    n_iter_ : int
+        Passes over the rows, or steps of "lbfgs".
+
+    See Also
+    --------
+    LLMAttributionClassifier : The same for class labels.
+    sklearn.linear_model.Ridge : The linear model without a prior.
+
+    References
+    ----------
+    .. [1] Vukadin, Šilić, Delač, "Large Language Models as Attribution Regularizers
+       for Efficient Model Training", arXiv 2502.20268.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg import LLMAttributionRegressor
+    >>> X = pd.DataFrame({"rooms": [2, 3, 5], "noise": [1, 7, 4]})
+    >>> model = LLMAttributionRegressor({"rooms": 9, "noise": -3}, random_state=0)
+    >>> model.fit(X, [200, 300, 500]).alignment_.round(2)
+    array([1.])
+    """
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Get the prior and train the model.
+
+        1. Check that the prior, or its provider, is at hand.
+        2. Check the rows and the targets.
+        3. Encode the table: impute, scale, one column per level.
+        4. Score the encoded columns: ask the provider, or match names.
+        5. Train the net on the aligned loss.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Rows: numbers, booleans, strings, categories, missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        PriorError
+            If the prior does not fit the table.
+        ProviderError
+            If the provider gives no prior; nothing has been trained then.
+        EncodingError
+            If a column has no encoding, or names are needed and absent.
+        ModuleOutputError
+            If `module` does not fit.
+        DeviceError
+            If `device` is not there.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Go over one piece of the data once, from where the model stands.
+
+        The first call gets the prior and fits the encoding: its rows decide the
+        scaling of inputs and targets and, but for category columns, the levels.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Rows of the piece.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        LLMRegError
+            As in `fit`.
+        """
+        goes_on = hasattr(self, "net_")
+        return self._fit(X, y, sample_weight, goes_on=goes_on, one_pass=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted targets of rows.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Targets, in the shape that `fit` was given.
+        """
+        outputs = self._outputs(X).astype(np.float64)
+        targets = np.asarray(self.target_scaler_.inverse_transform(outputs))
+        return targets[:, 0] if self._is_single else targets
+
+    def _check_target(self, y: Any) -> np.ndarray:
+        names = getattr(y, "columns", None)
+        self._target_labels = None if names is None else [str(name) for name in names]
+        self._target_label = str(getattr(y, "name", None) or "target")
+        return check_numbers(y)
+
+    def _encode_target(
+        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        columns = y.reshape(len(y), -1)
+        if reset:
+            self._is_single = y.ndim == 1
+            self.target_scaler_ = StandardScaler().fit(
+                columns, sample_weight=sample_weight
+            )
+        return self.target_scaler_.transform(columns), sample_weight
+
+    def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        target = self.target_name or self._target_label
+        if self._n_outputs() == 1:
+            return target, (target,), ()
+        names = self._target_labels or [f"y{k}" for k in range(self._n_outputs())]
+        return self.target_name or ", ".join(names), tuple(names), ()
+
+    def _loss_name(self) -> str:
+        return "regression"
+
+    def _n_outputs(self) -> int:
+        return int(self.target_scaler_.n_features_in_)
+
+    def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        scale, mean = self.target_scaler_.scale_, self.target_scaler_.mean_
+        coef, intercept = weight * scale[:, None], bias * scale + mean
+        self.coef_ = coef[0] if self._is_single else coef
+        self.intercept_ = float(intercept[0]) if self._is_single else intercept
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

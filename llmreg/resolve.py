@@ -1,0 +1,286 @@
+"""From whatever `prior=` was given to one score for every column of the table."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from llmreg.exceptions import (
+    FeatureNamesError,
+    IncompleteReplyError,
+    PriorDisabledWarning,
+    PriorError,
+    PriorMismatchError,
+    PriorMismatchWarning,
+    ProviderResponseError,
+)
+from llmreg.matching import without_prefix
+from llmreg.prior import FeaturePrior
+from llmreg.providers.static import PriorCard, StaticPrior
+from llmreg.task import Task
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """Whatever can be asked for a prior."""
+
+    def elicit(self, task: Task) -> FeaturePrior:
+        """Score the features of a task."""
+
+
+PriorSource = FeaturePrior | Provider | Mapping[str, Any] | np.ndarray
+
+
+def prior_source(prior: Any) -> PriorSource | None:
+    """Check what was given as `prior` before any data are touched.
+
+    Parameters
+    ----------
+    prior : provider, FeaturePrior, mapping, array-like, number, path or None
+        The parameter of an estimator.
+
+    Returns
+    -------
+    FeaturePrior, provider, mapping, ndarray or None
+        A card is read, array-likes are arrays; the rest is as given.
+
+    Raises
+    ------
+    PriorError
+        If it is none of these.
+    PriorCardError
+        If it is a path and there is no prior card.
+
+    Examples
+    --------
+    >>> from llmreg.resolve import prior_source
+    >>> prior_source([1, -2])
+    array([ 1., -2.])
+    """
+    if prior is None or isinstance(prior, FeaturePrior | Mapping):
+        return prior
+    if isinstance(prior, str | os.PathLike):
+        return FeaturePrior.read(prior)
+    # Scores at hand may leave features out; a provider that is asked may not.
+    if isinstance(prior, StaticPrior):
+        return prior_source(prior.prior)
+    if isinstance(prior, PriorCard):
+        return prior_source(prior.path)
+    if isinstance(prior, Provider) and not isinstance(prior, type):
+        return prior
+    try:
+        return np.asarray(prior, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PriorError(
+            "prior must be a provider (an object with an elicit method), a "
+            "FeaturePrior, a dict of scores by feature name, an array of scores, a "
+            f"path to a prior card, or None; got {prior!r}."
+        ) from None
+
+
+def needs_names(source: PriorSource | None) -> bool:
+    """Tell whether a source can do nothing with nameless columns."""
+    if isinstance(source, FeaturePrior | Mapping | np.ndarray) or source is None:
+        return False
+    return bool(getattr(source, "requires_feature_names", True))
+
+
+def known_levels(
+    source: PriorSource | None, columns: Sequence[str]
+) -> dict[str, list[str]]:
+    """Name the levels that a prior scores, for every column.
+
+    A level that the training rows happen not to show still deserves a column if
+    the prior has an opinion on it.
+
+    Parameters
+    ----------
+    source : PriorSource or None
+        What :func:`prior_source` returned.
+    columns : sequence of str
+        Names of the table's columns, before encoding.
+
+    Returns
+    -------
+    dict
+        Level names by column name; columns without any are left out.
+
+    Examples
+    --------
+    >>> from llmreg.resolve import known_levels
+    >>> known_levels({"sex=female": 3, "age": 1}, ["age", "sex"])
+    {'sex': ['female']}
+    """
+    if isinstance(source, Mapping):
+        source = from_mapping(source)
+    if not isinstance(source, FeaturePrior):
+        return {}
+    named = set(source.features) & set(columns)
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        starts = (f"{column}=", f"{without_prefix(column)}=")
+        levels = [
+            key.removeprefix(start)
+            for start in dict.fromkeys(starts)
+            for key in source.features
+            if key.startswith(start) and key not in named
+        ]
+        if levels:
+            found[column] = levels
+    return found
+
+
+def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePrior:
+    """Give every feature and output of a task its score.
+
+    Parameters
+    ----------
+    source : PriorSource
+        What :func:`prior_source` returned.
+    task : Task
+        What is predicted from what.
+    named : bool, default=True
+        Whether the table's columns have names of their own.
+
+    Returns
+    -------
+    FeaturePrior
+        With the features and outputs of the task, in its order; NaN where the
+        source has no opinion.
+
+    Raises
+    ------
+    PriorMismatchError
+        If an array has another width, a dict names features that the table lacks,
+        or nothing fits at all.
+    IncompleteReplyError
+        If a provider leaves features out.
+    FeatureNamesError
+        If names are needed and the columns have none.
+    """
+    if isinstance(source, np.ndarray):
+        prior = _from_array(source, task)
+    elif isinstance(source, FeaturePrior | Mapping):
+        prior = _from_scores(source, task, named)
+    else:
+        prior = _from_provider(source, task)
+    _warn_if_without_direction(prior)
+    return prior
+
+
+def _from_array(scores: np.ndarray, task: Task) -> FeaturePrior:
+    expected = (len(task.outputs), len(task.features))
+    if scores.ndim == 0:
+        scores = np.broadcast_to(scores, expected)
+    if np.atleast_2d(scores).shape != expected:
+        raise PriorMismatchError(
+            f"The prior is an array of shape {scores.shape}, but the encoded table "
+            f"has {expected[1]} columns and {expected[0]} output(s) to score, so "
+            f"{expected} was expected. The columns are {_listed(task.keys)}. A dict "
+            "by feature name does not depend on their number and order."
+        )
+    return FeaturePrior.from_array(scores, task.keys, task.outputs)
+
+
+def _from_scores(
+    source: FeaturePrior | Mapping[str, Any], task: Task, named: bool
+) -> FeaturePrior:
+    is_dict = isinstance(source, Mapping)
+    prior = from_mapping(source) if isinstance(source, Mapping) else source
+    aligned = prior.align(task.features, task.outputs, negative_class(task))
+    if np.isnan(aligned.scores).all():
+        if not named:
+            raise FeatureNamesError(
+                "The prior is given by feature name, but the columns of X have no "
+                f"names. {WAYS_TO_NAMES}"
+            )
+        raise PriorMismatchError(
+            f"The prior has no score for any column of the table. It scores "
+            f"{_listed(prior.features)}; the columns are {_listed(task.keys)}."
+        )
+    if is_dict and aligned.unknown:
+        raise PriorMismatchError(
+            f"prior contains {len(aligned.unknown)} unexpected feature names: "
+            f"{_listed(aligned.unknown)}. The columns are {_listed(task.keys)}."
+        )
+    if not is_dict and (aligned.unknown or aligned.missing):
+        warnings.warn(_mismatch(aligned), PriorMismatchWarning, stacklevel=2)
+    return aligned
+
+
+def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
+    # Only now, with the task known: a prior in the cache needs no key.
+    if hasattr(provider, "check_ready"):
+        provider.check_ready(task)
+    reply: Any = provider.elicit(task)
+    if isinstance(reply, Mapping):
+        reply = from_mapping(reply)
+    if not isinstance(reply, FeaturePrior):
+        raise ProviderResponseError(
+            f"{type(provider).__name__}.elicit must return a FeaturePrior or a dict "
+            f"of scores by feature name; got {type(reply).__name__}."
+        )
+    aligned = reply.align(task.features, task.outputs, negative_class(task))
+    if aligned.missing:
+        raise IncompleteReplyError(
+            f"{type(provider).__name__} left {len(aligned.missing)} of "
+            f"{len(task.features)} features without a score: "
+            f"{_listed(aligned.missing)}. No model was trained."
+        )
+    return aligned
+
+
+def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
+    """Build a prior from a dict whose classes or columns may be numbers.
+
+    Parameters
+    ----------
+    scores : mapping
+        Scores by feature, or by class or target and feature.
+    """
+    return FeaturePrior.from_dict({str(name): score for name, score in scores.items()})
+
+
+WAYS_TO_NAMES = (
+    "There are two ways out: give the estimator a DataFrame (after a transformer, "
+    'set_output(transform="pandas") keeps the names), or pass feature_names=[...].'
+)
+
+
+def negative_class(task: Task) -> str | None:
+    """Return the class that is not scored, where there are two."""
+    if task.kind == "regression" or len(task.outputs) > 1:
+        return None
+    return next(name for name in task.classes if name not in task.outputs)
+
+
+def _warn_if_without_direction(prior: FeaturePrior) -> None:
+    if not np.nan_to_num(prior.scores).any():
+        warnings.warn(
+            "Every score of the prior is zero or absent, so it points nowhere: the "
+            "model is trained without the attribution penalty.",
+            PriorDisabledWarning,
+            stacklevel=3,
+        )
+
+
+def _mismatch(prior: FeaturePrior) -> str:
+    parts = []
+    if prior.missing:
+        parts.append(
+            f"has no score for {_listed(prior.missing)}, which are left without an "
+            "opinion"
+        )
+    if prior.unknown:
+        parts.append(f"scores {_listed(prior.unknown)}, which the table does not have")
+    return f"The prior {' and '.join(parts)}."
+
+
+def _listed(names: Sequence[str], limit: int = 12) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit])
+    more = len(names) - limit
+    return f"{shown} and {more} more" if more > 0 else shown

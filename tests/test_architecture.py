@@ -1,0 +1,120 @@
+"""Who may import whom: the two halves meet only in the estimators."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llmreg
+
+ROOT = Path(llmreg.__file__).parent
+
+ASK = {
+    "exceptions",
+    "task",
+    "matching",
+    "scores",
+    "prior",
+    "prior_alignment",
+    "prior_card",
+    "prior_view",
+    "prompting",
+}
+# What each module may import of the package itself, and of other packages. The
+# standard library is open to all.
+ALLOWED = {
+    "exceptions": set(),
+    "task": {"exceptions"},
+    "matching": {"exceptions", "task"},
+    "scores": {"exceptions", "numpy"},
+    "prior": ASK - {"prompting"} | {"numpy"},
+    "prior_alignment": {"exceptions", "matching", "prior", "scores", "task", "numpy"},
+    "prior_card": {"exceptions", "prior", "scores", "numpy"},
+    "prior_view": {"prior", "scores", "numpy"},
+    "prompting": ASK | {"numpy", "pydantic"},
+    "providers": ASK | {"providers", "numpy", "sklearn", "filelock", "platformdirs"},
+    "resolve": ASK | {"providers", "numpy"},
+    "describe": {"exceptions", "matching", "task", "pandas"},
+    "values": {"exceptions", "numpy", "pandas"},
+    "columns": {"exceptions", "values", "numpy", "pandas", "scipy"},
+    "scaling": {"columns", "exceptions", "numpy", "scipy", "sklearn"},
+    "encoding": {
+        *("columns", "exceptions", "scaling", "task", "values"),
+        *("numpy", "pandas", "sklearn"),
+    },
+    "reproducibility": {"torch"},
+    "attribution": {"torch"},
+    "criterion": {"attribution", "numpy", "torch"},
+    "net": {"criterion", "exceptions", "torch", "skorch"},
+    "training": {
+        *("attribution", "criterion", "exceptions", "net"),
+        *("numpy", "sklearn", "skorch", "torch"),
+    },
+    "targets": {"exceptions", "numpy", "pandas", "sklearn"},
+    "parameters": {"attribution", "criterion", "net", "training", "sklearn"},
+}
+SDKS = {"anthropic"}
+
+
+def imports(path, *, inside_functions):
+    """Yield the modules that a file imports: ours by bare name, others by package."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    inner = {child for function in functions for child in ast.walk(function)}
+    for node in ast.walk(tree):
+        if (node in inner) != inside_functions:
+            continue
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.name} uses a relative import"
+            names = [node.module]
+            if node.module == "llmreg":
+                names = [f"llmreg.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package not in sys.stdlib_module_names:
+                yield rest.partition(".")[0] if package == "llmreg" else package
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        yield pytest.param(path, id=str(path.relative_to(ROOT)))
+
+
+@pytest.mark.parametrize("path", list(modules()))
+def test_imports_keep_to_the_table(path):
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if room not in ALLOWED:
+        assert room in {"__init__", "base", "classifier", "regressor", "cli", "demo"}
+        return
+    type_checking = SDKS if room == "providers" else set()
+    found = set(imports(path, inside_functions=False))
+    assert found - type_checking <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("path", list(modules()))
+def test_files_are_of_one_idea(path):
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert n_lines <= 450, f"{path.name} has {n_lines} lines"
+
+
+def run(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_importing_llmreg_takes_no_sdk_and_no_plotting():
+    loaded = run("import sys, llmreg; print(*sys.modules)").split()
+    assert not {"anthropic", "openai", "matplotlib", "httpx2"} & set(loaded)
+
+
+def test_public_names_are_there():
+    for name in llmreg.__all__:
+        assert getattr(llmreg, name) is not None

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+
+from llmreg import exceptions
+from llmreg.exceptions import LLMRegError, LLMRegWarning
+
+ALL = [
+    thing
+    for _, thing in inspect.getmembers(exceptions, inspect.isclass)
+    if issubclass(thing, BaseException)
+]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_survives_pickling(kind):
+    error = kind("what was got, what was expected, what to do")
+    error.add_note("and what was saved")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert str(again) == str(error)
+    assert again.__notes__ == error.__notes__
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_belongs_to_the_tree_and_is_drawn_in_it(kind):
+    assert issubclass(kind, LLMRegError) != issubclass(kind, LLMRegWarning)
+    assert kind.__name__ in exceptions.__doc__
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (exceptions.PriorError, ValueError),
+        (exceptions.PriorScoreError, exceptions.PriorError),
+        (exceptions.ProviderError, RuntimeError),
+        (exceptions.MissingDependencyError, ImportError),
+        (exceptions.IncompleteReplyError, exceptions.ProviderResponseError),
+        (exceptions.DataError, ValueError),
+        (exceptions.FeatureNamesError, exceptions.EncodingError),
+        (exceptions.DeviceError, RuntimeError),
+        (exceptions.PriorDisabledWarning, UserWarning),
+    ],
+)
+def test_can_be_caught_as(kind, builtin):
+    assert issubclass(kind, builtin)
