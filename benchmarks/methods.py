@@ -191,13 +191,24 @@ def exponential(scores: FloatArray) -> FloatArray:
     return np.sign(scores) * np.exp(np.abs(scores))
 
 
-def reference_laat(hidden_layer_sizes: tuple[int, ...]) -> Fit:
-    """Make a method of llmreg in the configuration of the paper's reference code.
+#: The configuration of the code of the paper's authors.
+REFERENCE: Mapping[str, Any] = {
+    "gamma": 100.0,
+    "score_transform": "exp",
+    "solver": "adam",
+    "learning_rate_init": 1e-2,
+    "max_iter": 200,
+    "alpha": 0.0,
+}
+
+
+def laat(**parameters: Any) -> Fit:
+    """Make a method of llmreg.
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int
-        Empty for the linear model.
+    **parameters : dict
+        Parameters of the estimator; the rest stay at their defaults.
 
     Returns
     -------
@@ -213,15 +224,7 @@ def reference_laat(hidden_layer_sizes: tuple[int, ...]) -> Fit:
         regression = dataset.kind == "regression"
         name = "LLMAttributionRegressor" if regression else "LLMAttributionClassifier"
         model = getattr(llmreg, name)(
-            prior=dataset.prior,
-            gamma=100.0,
-            score_transform="exp",
-            hidden_layer_sizes=hidden_layer_sizes,
-            solver="adam",
-            learning_rate_init=1e-2,
-            max_iter=200,
-            random_state=seed,
-            device="cpu",
+            prior=dataset.prior, random_state=seed, device="cpu", **parameters
         ).fit(X, y)
         if regression:
             return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
@@ -254,6 +257,10 @@ METHODS: Mapping[str, Method] = {
     "no prior, tuned": Method(tuned_without_prior),
     "prior alone": Method(prior_alone(lambda scores: scores), probabilities=False),
     "prior alone, exp": Method(prior_alone(exponential), probabilities=False),
-    "LAAT linear (reference)": Method(reference_laat(()), imports=("llmreg",)),
-    "LAAT MLP (reference)": Method(reference_laat((100,)), imports=("llmreg",)),
+    "LAAT linear (reference)": Method(laat(**REFERENCE), imports=("llmreg",)),
+    "LAAT MLP (reference)": Method(
+        laat(hidden_layer_sizes=(100,), **REFERENCE), imports=("llmreg",)
+    ),
+    "LAAT linear": Method(laat(), imports=("llmreg",)),
+    "LAAT MLP": Method(laat(hidden_layer_sizes=(100,)), imports=("llmreg",)),
 }

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
 from llmreg.exceptions import DataError, FeatureNamesError
@@ -105,6 +106,9 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         """Check the shape and the names of a table; its values await the encoder."""
         if y is None:
             validate_data(self, X, y, skip_check_array=True, reset=False)
+        # The tables of other libraries too: their columns have types, arrays none.
+        if hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__"):
+            X = as_table(X)
         if not isinstance(X, pd.DataFrame):
             return validate_data(
                 self, X, dtype=None, ensure_all_finite=False, reset=reset
@@ -112,12 +116,6 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         # scikit-learn takes no name twice; columns of the same name go by position.
         named = X if X.columns.is_unique else X.set_axis(range(X.shape[1]), axis=1)
         validate_data(self, named, skip_check_array=True, reset=reset)
-        if 0 in X.shape:
-            missing = "sample(s)" if len(X) == 0 else "feature(s)"
-            raise DataError(
-                f"Found a table with 0 {missing} (shape={X.shape}) while a minimum "
-                f"of 1 is required by {type(self).__name__}."
-            )
         return X
 
     def _fit_encoder(self, X: Any, source: PriorSource | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -13,11 +12,9 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.datasets import load_breast_cancer
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from llmreg.classifier import LLMAttributionClassifier
@@ -236,13 +233,13 @@ def _tuned(
     X: pd.DataFrame, y: pd.Series, X_test: pd.DataFrame, shots: int
 ) -> np.ndarray:
     """Fit a logistic regression whose C is chosen by cross-validation."""
-    model = make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=1000))
+    scaler = MinMaxScaler().fit(X)
+    model = LogisticRegression(max_iter=1000)
     if shots > 1:
-        grid = {"logisticregression__C": np.logspace(-3, 3, 7)}
+        grid = {"C": np.logspace(-3, 3, 7)}
         model = GridSearchCV(model, grid, cv=min(shots, 5), scoring="neg_log_loss")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return np.asarray(model.fit(X, y).decision_function(X_test))
+    model.fit(scaler.transform(X), y.to_numpy())
+    return np.asarray(model.decision_function(scaler.transform(X_test)))
 
 
 def _alone(

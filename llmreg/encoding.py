@@ -27,7 +27,9 @@ from llmreg.values import MISSING, to_levels, to_numbers
 
 
 # The matrix goes to torch: a global request for pandas output is not for it.
-class TableEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class TableEncoder(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Turn a raw table into a matrix of floats, and remember where columns came from.
 
     Numbers and booleans are imputed and scaled. Strings and categories open one

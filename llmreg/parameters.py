@@ -61,7 +61,7 @@ class AttributionParameters(BaseEstimator):
         *,
         gamma: float = 100.0,
         attribution: str = "gradient",
-        score_transform: str | Callable[..., Any] = "identity",
+        score_transform: str | Callable[..., Any] = "exp",
         alignment: str = "mean",
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",

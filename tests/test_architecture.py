@@ -38,7 +38,7 @@ ALLOWED = {
     "resolve": ASK | {"providers", "numpy"},
     "describe": {"exceptions", "matching", "task", "pandas"},
     "values": {"exceptions", "numpy", "pandas"},
-    "columns": {"exceptions", "values", "numpy", "pandas", "scipy"},
+    "columns": {"exceptions", "values", "narwhals", "numpy", "pandas", "scipy"},
     "scaling": {"columns", "exceptions", "numpy", "scipy", "sklearn"},
     "encoding": {
         *("columns", "exceptions", "scaling", "task", "values"),

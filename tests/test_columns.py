@@ -142,7 +142,9 @@ def test_refuse_names_every_column_and_a_way_out():
 
 
 def test_refuse_complex():
-    with pytest.raises(UnsupportedColumnError, match="Complex data not supported.*'z'"):
+    with pytest.raises(
+        UnsupportedColumnError, match=r"Complex data not supported.*'z'"
+    ):
         refuse(["complex"], ["z"], {"complex"})
 
 

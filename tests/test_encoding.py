@@ -58,7 +58,7 @@ def test_a_whole_table(table):
     assert matrix.dtype == np.float64
     assert matrix.shape == (len(table), 9)
     assert matrix.min() == 0
-    assert matrix.max() == 1
+    assert matrix.max() == pytest.approx(1)
     np.testing.assert_array_equal(matrix[:, 2], table["smoker"])
     np.testing.assert_array_equal(matrix[:, 3:6].sum(axis=1), 1)
     np.testing.assert_array_equal(matrix[:, 4], table["sex"] == "male")
@@ -219,7 +219,7 @@ def test_feature_names():
 
 
 def test_object_arrays_by_column():
-    X = np.array([["1", "b", None], [2.5, "a", True], [None, None, 0]], dtype=object)
+    X = np.array([["1", "b", None], [3.0, "a", True], [None, None, 0]], dtype=object)
     assert names(X) == ["x0", "x1=a", "x1=b", "x1=missing", "x2"]
     assert names(X.tolist()) == names(X)
     np.testing.assert_array_equal(encode(X)[:, 0], [0, 1, 0.5])
@@ -302,7 +302,7 @@ def test_an_imputer_that_drops_columns_is_named():
     X = np.array([[np.nan, 1.0], [np.nan, 2.0]])
     with (
         pytest.warns(UserWarning, match="Skipping features"),
-        pytest.raises(EncodingError, match="SimpleImputer.*must keep the columns"),
+        pytest.raises(EncodingError, match=r"SimpleImputer.*must keep the columns"),
     ):
         TableEncoder(imputer=SimpleImputer()).fit(X)
 
@@ -343,12 +343,12 @@ def test_infinite_numbers(table, when):
     bad = table.copy()
     bad.loc[2, "age"] = np.inf
     encoder = TableEncoder().fit(table)
-    with pytest.raises(EncodingError, match="Input X contains infinity.*'age'"):
+    with pytest.raises(EncodingError, match=r"Input X contains infinity.*'age'"):
         getattr(encoder, when)(bad)
 
 
 def test_gaps_without_an_imputer(table):
-    with pytest.raises(ValueError, match="Input X contains NaN.*'bmi'"):
+    with pytest.raises(ValueError, match=r"Input X contains NaN.*'bmi'"):
         TableEncoder(imputer=None).fit(table)
     whole = table.dropna()
     encoder = TableEncoder(imputer=None).fit(whole)
@@ -388,7 +388,7 @@ def test_another_width(table):
 
 def test_columns_in_another_order(table):
     encoder = TableEncoder().fit(table)
-    with pytest.raises(FeatureNamesError, match="should match.*'bmi', 'age'"):
+    with pytest.raises(FeatureNamesError, match=r"should match.*'bmi', 'age'"):
         encoder.transform(table[["bmi", "age", "smoker", "sex", "region"]])
 
 
@@ -471,4 +471,4 @@ def test_odd_values(values):
     matrix = encode(X)
     assert np.isfinite(matrix).all()
     assert matrix.min() >= 0
-    assert matrix.max() <= 1
+    assert matrix.max() <= 1 + 1e-9
