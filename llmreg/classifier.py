@@ -44,8 +44,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         What happens to the scores before they are normalised. "exp" is
         sign(s) exp(abs(s)), as in the code of the paper's authors: a point more makes
         a score 2.7 times as large. "identity" takes them as they are.
-    alignment : {"mean", "row"}, default="mean"
-        Align the mean attribution of the rows, or each row's own.
+    penalty_on : {"mean", "row"}, default="mean"
+        Align the mean attribution of a batch, or the attribution of every row.
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers; the default is a linear model.
     activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
@@ -171,7 +171,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         gamma: float = 100.0,
         attribution: str = "gradient",
         score_transform: str | Callable[..., Any] = "exp",
-        alignment: str = "mean",
+        penalty_on: str = "mean",
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",
         module: Callable[..., Any] | None = None,
@@ -204,7 +204,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             gamma=gamma,
             attribution=attribution,
             score_transform=score_transform,
-            alignment=alignment,
+            penalty_on=penalty_on,
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
             module=module,

@@ -56,7 +56,7 @@ class AttributionAlignedLoss(nn.Module):
         Applied to the scores before they are normalised; "exp" is
         sign(s) exp(abs(s)), as in the code of the paper's authors. A callable maps
         a tensor of the scores of one output to a tensor of that shape.
-    alignment : {"mean", "row"}, default="mean"
+    penalty_on : {"mean", "row"}, default="mean"
         Align the mean attribution of the batch, or every row's own.
     n_steps : int, default=16
         Steps of the integrated gradients.
@@ -89,7 +89,7 @@ class AttributionAlignedLoss(nn.Module):
         gamma: float = 100.0,
         attribution: str = "gradient",
         score_transform: str | Callable[[Tensor], Tensor] = "identity",
-        alignment: str = "mean",
+        penalty_on: str = "mean",
         n_steps: int = 16,
     ) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class AttributionAlignedLoss(nn.Module):
         self.gamma = gamma
         self.attribution = attribution
         self.score_transform = score_transform
-        self.alignment = alignment
+        self.penalty_on = penalty_on
         self.n_steps = n_steps
         direction, known = _directions(scores, score_transform)
         self.register_buffer("direction", direction)
@@ -165,7 +165,7 @@ class AttributionAlignedLoss(nn.Module):
             n_steps=self.n_steps,
             create_graph=True,
         )
-        if self.alignment == "mean":
+        if self.penalty_on == "mean":
             mean = _weighted_mean(attributions, sample_weight)
             return self.misalignment(mean)
         return _weighted_mean(self.misalignment(attributions), sample_weight)

@@ -26,6 +26,7 @@ CARD = "breast-cancer-wisconsin.json"
 SHOTS = (1, 5, 10, 50)
 N_REPETITIONS = 20
 SEED = 0
+_TOP = 0.995
 METHODS = (
     "no prior (tuned logistic regression)",
     "prior alone",
@@ -169,12 +170,17 @@ def draw_plot(frame: pd.DataFrame, path: Path) -> None:
         axes.fill_between(
             mean.index,
             mean - deviation,
-            np.minimum(mean + deviation, 1),
+            np.minimum(mean + deviation, _TOP),
             color=colour,
             alpha=0.1,
             linewidth=0,
         )
     shots = sorted(frame["shots"].unique())
+    # Near the top a difference of 0.01 counts as much as one of 0.1 near 0.5.
+    axes.set_yscale("logit")
+    axes.set_ylim(0.5, _TOP)
+    ticks = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xscale("log")
     axes.set_xticks(shots, [str(k) for k in shots])
     axes.minorticks_off()

@@ -25,7 +25,7 @@ class AttributionParameters(BaseEstimator):
         "gamma": [Interval(Real, 0, None, closed="left")],
         "attribution": [StrOptions(set(ATTRIBUTIONS))],
         "score_transform": [StrOptions(set(SCORE_TRANSFORMS)), callable],
-        "alignment": [StrOptions({"mean", "row"})],
+        "penalty_on": [StrOptions({"mean", "row"})],
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
@@ -62,7 +62,7 @@ class AttributionParameters(BaseEstimator):
         gamma: float = 100.0,
         attribution: str = "gradient",
         score_transform: str | Callable[..., Any] = "exp",
-        alignment: str = "mean",
+        penalty_on: str = "mean",
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",
         module: Callable[..., Any] | None = None,
@@ -93,7 +93,7 @@ class AttributionParameters(BaseEstimator):
         self.gamma = gamma
         self.attribution = attribution
         self.score_transform = score_transform
-        self.alignment = alignment
+        self.penalty_on = penalty_on
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.module = module

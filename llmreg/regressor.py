@@ -40,8 +40,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         What happens to the scores before they are normalised. "exp" is
         sign(s) exp(abs(s)), as in the code of the paper's authors: a point more makes
         a score 2.7 times as large. "identity" takes them as they are.
-    alignment : {"mean", "row"}, default="mean"
-        Align the mean attribution of the rows, or each row's own.
+    penalty_on : {"mean", "row"}, default="mean"
+        Align the mean attribution of a batch, or the attribution of every row.
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers; the default is a linear model.
     activation : {"relu", "tanh", "silu", "gelu"}, default="relu"

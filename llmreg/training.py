@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch.callbacks import EarlyStopping
 from skorch.helper import predefined_split
@@ -134,7 +136,7 @@ def make_net(
         "criterion__gamma": params.gamma if scores is not None else 0.0,
         "criterion__attribution": params.attribution,
         "criterion__score_transform": params.score_transform,
-        "criterion__alignment": params.alignment,
+        "criterion__penalty_on": params.penalty_on,
         "optimizer": SOLVERS[solver],
         "lr": 1.0 if is_lbfgs else params.learning_rate_init,
         "iterator_train": BatchIterator,
@@ -211,6 +213,13 @@ def train(
         max_epochs=1 if is_one else params.max_iter,
     )
     net.partial_fit(data)
+    if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:
+        warnings.warn(
+            f"lbfgs stopped at max_iter={params.max_iter} before it converged. Raise "
+            "max_iter, or alpha.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     # The split holds the validation rows, which have no place in a saved model.
     net.set_params(train_split=None)
 

@@ -26,7 +26,7 @@ ESTIMATORS = (LLMAttributionClassifier, LLMAttributionRegressor)
 
 
 def fit(X, y, prior=None, **parameters):
-    parameters = {"device": "cpu", "max_iter": 5, "random_state": 0} | parameters
+    parameters = {"device": "cpu", "random_state": 0} | parameters
     return LLMAttributionClassifier(prior, **parameters).fit(X, y)
 
 
@@ -83,7 +83,7 @@ def test_infinite_values(table, risk, as_frame, estimator):
         {"gamma": -1.0},
         {"attribution": "saliency"},
         {"score_transform": "log"},
-        {"alignment": "column"},
+        {"penalty_on": "column"},
         {"solver": "newton"},
         {"activation": "step"},
         {"alpha": -0.1},

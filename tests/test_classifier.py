@@ -128,7 +128,7 @@ def test_class_weight(table, illness):
         {"attribution": "integrated_gradients", "net__criterion__n_steps": 4},
         {"score_transform": "identity"},
         {"score_transform": sign_of},
-        {"alignment": "row", "hidden_layer_sizes": 8},
+        {"penalty_on": "row", "hidden_layer_sizes": 8},
         {"activation": "silu", "hidden_layer_sizes": [8, 4]},
         {"solver": "sgd", "learning_rate_init": 0.5},
         {"solver": "lbfgs", "hidden_layer_sizes": (8,)},

@@ -36,11 +36,11 @@ def aligned_loss(criterion, module, X, y, weight=None):
 
 
 @pytest.mark.parametrize(
-    ("task", "attribution", "score_transform", "alignment"),
+    ("task", "attribution", "score_transform", "penalty_on"),
     list(itertools.product(TASKS, ATTRIBUTIONS, ["identity", "exp"], ["mean", "row"])),
 )
 def test_gradient_agrees_with_finite_differences(
-    task, attribution, score_transform, alignment
+    task, attribution, score_transform, penalty_on
 ):
     module, X, y, scores = make_case(task)
     criterion = AttributionAlignedLoss(
@@ -49,7 +49,7 @@ def test_gradient_agrees_with_finite_differences(
         gamma=3.0,
         attribution=attribution,
         score_transform=score_transform,
-        alignment=alignment,
+        penalty_on=penalty_on,
         n_steps=4,
     ).double()
     weight = torch.linspace(0.5, 2.0, 7).double()
@@ -71,12 +71,12 @@ def test_gradient_agrees_with_finite_differences(
     torch.testing.assert_close(gradient, numeric, atol=2e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("alignment", ["mean", "row"])
+@pytest.mark.parametrize("penalty_on", ["mean", "row"])
 @pytest.mark.parametrize("attribution", ATTRIBUTIONS)
-def test_every_attribution_moves_the_weights(attribution, alignment):
+def test_every_attribution_moves_the_weights(attribution, penalty_on):
     module, X, _, scores = make_case("binary")
     criterion = AttributionAlignedLoss(
-        scores, attribution=attribution, alignment=alignment
+        scores, attribution=attribution, penalty_on=penalty_on
     ).double()
     optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
     X.requires_grad_(True)
@@ -147,10 +147,12 @@ def test_validation_loss_is_the_task_loss():
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("alignment", ["mean", "row"])
-def test_weights_are_repetitions(task, alignment):
+@pytest.mark.parametrize("penalty_on", ["mean", "row"])
+def test_weights_are_repetitions(task, penalty_on):
     module, X, y, scores = make_case(task)
-    criterion = AttributionAlignedLoss(scores, task=task, alignment=alignment).double()
+    criterion = AttributionAlignedLoss(
+        scores, task=task, penalty_on=penalty_on
+    ).double()
     counts = torch.tensor([1, 2, 1, 3, 1, 1, 2])
     weighted = aligned_loss(criterion, module, X, y, counts.double())
     repeated = aligned_loss(

@@ -80,7 +80,7 @@ def test_pipeline_with_a_column_transformer(table, illness, prior):
 def test_grid_search(table, illness, classifier):
     search = GridSearchCV(
         classifier,
-        {"gamma": [0.0, 10.0], "hidden_layer_sizes": [(), (4,)], "max_iter": [20]},
+        {"gamma": [0.0, 10.0], "hidden_layer_sizes": [(), (4,)], "max_iter": [300]},
         cv=2,
         n_jobs=2,
         scoring="roc_auc",
@@ -90,10 +90,10 @@ def test_grid_search(table, illness, classifier):
 
 
 def test_randomized_search_over_the_provider(table, illness):
-    model = LLMAttributionClassifier(FakeProvider(), max_iter=20, device="cpu")
+    model = LLMAttributionClassifier(FakeProvider(), device="cpu")
     search = RandomizedSearchCV(
         model,
-        {"prior__scale": [0.5, 1.0], "gamma": [0.1, 1.0], "net__lr": [0.5, 1.0]},
+        {"prior__scale": [0.5, 1.0], "gamma": [0.1, 1.0], "net__lr": [0.9, 1.0]},
         n_iter=3,
         cv=2,
         n_jobs=2,

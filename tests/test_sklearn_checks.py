@@ -16,6 +16,7 @@ PRIORS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorDisabledWarning")
 @parametrize_with_checks(
     [
