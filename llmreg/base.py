@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from llmreg.building import make_net, resolve_device, user_settings
 from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
@@ -36,11 +37,9 @@ from llmreg.resolve import (
 from llmreg.task import Task
 from llmreg.training import (
     load_weights,
-    make_net,
     mean_attributions,
     n_iterations,
     predict_outputs,
-    resolve_device,
     train,
 )
 
@@ -65,6 +64,7 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         # What can fail without the data fails before they are touched, and before
         # anybody is asked for a prior.
         self._device = resolve_device(self.device)
+        user_settings(self)
         source = None if goes_on else prior_source(self.prior)
         X, y, sample_weight = self._check_rows(X, y, sample_weight, reset=not goes_on)
         before = self._warm_state()

@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg.attribution import ATTRIBUTIONS
+from llmreg.building import SOLVERS
 from llmreg.criterion import SCORE_TRANSFORMS
 from llmreg.net import ACTIVATIONS
-from llmreg.training import SOLVERS
 
 
 class AttributionParameters(BaseEstimator):

@@ -1,9 +1,7 @@
-"""From the parameters of an estimator to a trained skorch net."""
+"""Training a net on encoded rows, and asking it for outputs and attributions."""
 
 from __future__ import annotations
 
-import copy
-import functools
 import warnings
 from typing import Any
 
@@ -11,160 +9,17 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from skorch.callbacks import EarlyStopping
 from skorch.helper import predefined_split
-from torch import nn
 
 from llmreg.attribution import attribute
-from llmreg.criterion import AttributionAlignedLoss
-from llmreg.exceptions import DataError, DeviceError
-from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel, TableDataset
-
-SOLVERS = {
-    "adam": torch.optim.Adam,
-    "sgd": torch.optim.SGD,
-    "lbfgs": torch.optim.LBFGS,
-}
+from llmreg.building import choose_solver
+from llmreg.exceptions import DataError
+from llmreg.net import AlignedNet, TableDataset
 
 # Up to here a step on all rows at once is faster than several on parts of them.
 _FULL_BATCH_ROWS = 10_000
 _AUTO_BATCH_ROWS = 2_048
 _PREDICT_ROWS = 65_536
-
-# Where "lbfgs" stops: tight enough that a row of weight 2 and the same row twice
-# give the same model to seven digits.
-_LBFGS_GRADIENT = 1e-9
-_LBFGS_CHANGE = 1e-14
-_RESERVED = ("criterion", "module", "device", "max_epochs", "batch_size")
-
-
-def resolve_device(device: str) -> str:
-    """Turn "auto" into the best device there is, and check any other.
-
-    Parameters
-    ----------
-    device : str
-        "auto", or a name that torch understands: "cpu", "cuda", "cuda:1", "mps".
-
-    Returns
-    -------
-    str
-        The device.
-
-    Raises
-    ------
-    DeviceError
-        If torch does not know it or it is not there.
-
-    Examples
-    --------
-    >>> from llmreg.training import resolve_device
-    >>> resolve_device("cpu")
-    'cpu'
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        kind = torch.device(device)
-        torch.empty(0, device=kind)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise DeviceError(
-            f"device={device!r} is not available: {reason} Use device='cpu' or 'auto'."
-        ) from error
-    return device
-
-
-def device_dtype(device: str) -> torch.dtype:
-    """Return the floating point type that suits a device.
-
-    Double precision on the CPU, where small models are no slower for it; single on
-    accelerators, which are slow at double or lack it.
-    """
-    return torch.float64 if device == "cpu" else torch.float32
-
-
-def make_net(
-    params: Any,
-    device: str,
-    *,
-    scores: np.ndarray | None,
-    task: str,
-    n_features: int,
-    n_outputs: int,
-    total_weight: float,
-    seed: int,
-) -> AlignedNet:
-    """Build and initialize the net that an estimator's parameters describe.
-
-    Parameters
-    ----------
-    params : estimator
-        Where the parameters are read from.
-    device : str
-        Where to train.
-    scores : ndarray of shape (n_outputs, n_features) or None
-        The prior's scores.
-    task : {"binary", "multiclass", "regression"}
-        The kind of the task loss.
-    n_features, n_outputs : int
-        Widths of the module.
-    total_weight : float
-        Sum of the sample weights; `alpha` is shared out among them.
-    seed : int
-        Seed of the order of the rows.
-
-    Returns
-    -------
-    AlignedNet
-        The net, initialized and not trained.
-
-    Raises
-    ------
-    ModuleOutputError
-        If the user's module does not fit.
-    ValueError
-        If `net__*` sets what a parameter of the estimator's own decides.
-    """
-    solver = choose_solver(params)
-    is_lbfgs = solver == "lbfgs"
-    settings: dict[str, Any] = {
-        "criterion__task": task,
-        "criterion__scores": scores,
-        "criterion__gamma": params.gamma if scores is not None else 0.0,
-        "criterion__attribution": params.attribution,
-        "criterion__score_transform": params.score_transform,
-        "criterion__penalty_on": params.penalty_on,
-        "optimizer": SOLVERS[solver],
-        "lr": 1.0 if is_lbfgs else params.learning_rate_init,
-        "iterator_train": BatchIterator,
-        "iterator_train__shuffle": not is_lbfgs,
-        "iterator_train__seed": seed,
-        "iterator_valid": BatchIterator,
-        "train_split": None,
-        "verbose": params.verbose,
-    }
-    if is_lbfgs:
-        settings |= {
-            "optimizer__max_iter": params.max_iter,
-            "optimizer__line_search_fn": "strong_wolfe",
-            "optimizer__tolerance_grad": _LBFGS_GRADIENT,
-            "optimizer__tolerance_change": _LBFGS_CHANGE,
-        }
-    settings |= user_settings(params)
-    settings |= _callbacks(params, settings.get("callbacks"))
-    return AlignedNet(
-        module_factory(params, n_features, n_outputs),
-        AttributionAlignedLoss,
-        n_features=n_features,
-        n_outputs=n_outputs,
-        dtype=device_dtype(device),
-        l2=l2_strength(params.alpha, task, n_outputs) / total_weight,
-        device=device,
-        **settings,
-    ).initialize()
 
 
 def train(
@@ -248,7 +103,7 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
     module.eval()
     with torch.no_grad():
         parts = [
-            module(batch.to(net.device, net.dtype)).cpu()
+            module(batch.to(net.dtype).to(net.device)).cpu()
             for batch in torch.split(torch.as_tensor(X), _PREDICT_ROWS)
         ]
     outputs: np.ndarray = torch.cat(parts).numpy()
@@ -290,88 +145,6 @@ def batch_rows(params: Any, n_samples: int) -> int:
     if choose_solver(params) == "lbfgs" or n_samples <= _FULL_BATCH_ROWS:
         return n_samples
     return _AUTO_BATCH_ROWS
-
-
-def choose_solver(params: Any) -> str:
-    """Return the solver; "auto" is "lbfgs" for the linear model, "adam" for others."""
-    if params.solver != "auto":
-        return str(params.solver)
-    is_linear = params.module is None and np.size(params.hidden_layer_sizes) == 0
-    return "lbfgs" if is_linear else "adam"
-
-
-def l2_strength(alpha: float, task: str, n_outputs: int) -> float:
-    """Scale `alpha` so that a linear model without prior is scikit-learn's own.
-
-    Times half the squared weights, over the number of rows, beside the mean loss:
-    that is ``LogisticRegression(C=1 / alpha)`` and ``Ridge(alpha)``.
-    """
-    return 2 * alpha / n_outputs if task == "regression" else alpha
-
-
-def user_settings(params: Any) -> dict[str, Any]:
-    """Collect the `net__*` parameters, without their prefix.
-
-    Raises
-    ------
-    ValueError
-        If one of them has a parameter of the estimator's own, or asks torch to
-        compile the module, which cannot differentiate twice.
-    """
-    settings = {
-        name.removeprefix("net__"): value
-        for name, value in vars(params).items()
-        if name.startswith("net__")
-    }
-    for name in _RESERVED:
-        if name in settings:
-            raise ValueError(
-                f"net__{name} cannot be set: the estimator makes its own. Its "
-                "parameters module, device, max_iter and batch_size decide it, and "
-                "net__criterion__* reach the aligned loss."
-            )
-    if settings.get("compile"):
-        raise ValueError(
-            "net__compile=True cannot be used: torch.compile does not support the "
-            "double backward pass that the attribution penalty needs."
-        )
-    return settings
-
-
-def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
-    """Return what skorch calls to make the module."""
-    if params.module is not None:
-        if isinstance(params.module, nn.Module):
-            # A template: the parameter of an estimator is never trained itself.
-            return functools.partial(copy.deepcopy, params.module)
-        return functools.partial(params.module, n_features, n_outputs)
-    hidden = tuple(np.atleast_1d(np.asarray(params.hidden_layer_sizes, dtype=int)))
-    if not hidden:
-        return functools.partial(LinearModel, n_features, n_outputs)
-    return functools.partial(
-        MLP,
-        n_features,
-        n_outputs,
-        hidden_layer_sizes=tuple(int(size) for size in hidden),
-        activation=params.activation,
-    )
-
-
-def _callbacks(params: Any, users: Any) -> dict[str, Any]:
-    """Return the settings of early stopping and of what a quiet net prints."""
-    if users == "disable":
-        return {}
-    settings: dict[str, Any] = {} if params.verbose else {"callbacks__print_log": None}
-    if params.early_stopping and choose_solver(params) != "lbfgs":
-        stop = EarlyStopping(
-            monitor="valid_loss",
-            patience=params.n_iter_no_change,
-            threshold=params.tol,
-            threshold_mode="abs",
-            load_best=True,
-        )
-        settings["callbacks"] = [("early_stopping", stop), *(users or [])]
-    return settings
 
 
 def _dataset(

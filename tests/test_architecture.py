@@ -48,12 +48,13 @@ ALLOWED = {
     "attribution": {"torch"},
     "criterion": {"attribution", "numpy", "torch"},
     "net": {"criterion", "exceptions", "torch", "skorch"},
+    "building": {"criterion", "exceptions", "net", "numpy", "skorch", "torch"},
     "training": {
-        *("attribution", "criterion", "exceptions", "net"),
+        *("attribution", "building", "exceptions", "net"),
         *("numpy", "sklearn", "skorch", "torch"),
     },
     "targets": {"exceptions", "numpy", "pandas", "sklearn"},
-    "parameters": {"attribution", "criterion", "net", "training", "sklearn"},
+    "parameters": {"attribution", "building", "criterion", "net", "sklearn"},
 }
 SDKS = {"anthropic"}
 

@@ -168,7 +168,6 @@ def test_callbacks_and_optimizers_pass_through(table, illness):
     from torch.optim import RMSprop
 
     make(
-        solver="adam",
         max_iter=7,
         net__callbacks=[EpochCounter()],
         net__optimizer=RMSprop,
