@@ -21,9 +21,10 @@ from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
 from llmreg.exceptions import DataError, FeatureNamesError
-from llmreg.net import LinearModel
+from llmreg.net import AlignedNet, LinearModel
 from llmreg.parameters import AttributionParameters
 from llmreg.prior import FeaturePrior
+from llmreg.privacy import check_levels
 from llmreg.reproducibility import limit_threads, torch_seed
 from llmreg.resolve import (
     WAYS_TO_NAMES,
@@ -68,6 +69,10 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         source = None if goes_on else prior_source(self.prior)
         X, y, sample_weight = self._check_rows(X, y, sample_weight, reset=not goes_on)
         before = self._warm_state()
+        if not goes_on and not self.warm_start:
+            # A fit that fails from here on leaves no model, rather than the old net
+            # behind a new encoding.
+            self.__dict__.pop("net_", None)
         y, sample_weight = self._encode_target(
             y, sample_weight, reset=not goes_on, **target_options
         )
@@ -120,11 +125,13 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
 
     def _fit_encoder(self, X: Any, source: PriorSource | None) -> None:
         names, self._has_names = column_names(X, self.feature_names)
-        if needs_names(source) and not self._has_names and self.gamma > 0:
-            raise FeatureNamesError(
-                "The provider judges features by their names, but the columns of X "
-                f"have none. {WAYS_TO_NAMES}"
-            )
+        if self._is_asked(source):
+            if needs_names(source) and not self._has_names:
+                raise FeatureNamesError(
+                    "The provider judges features by their names, but the columns of "
+                    f"X have none. {WAYS_TO_NAMES}"
+                )
+            check_levels(X, names)
         self.encoder_ = TableEncoder(
             scaler=self.scaler,
             imputer=self.imputer,
@@ -134,8 +141,14 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
 
     def _elicit(self, source: PriorSource | None) -> FeaturePrior | None:
         """Score the encoded columns; a provider is asked only if it will be heard."""
-        if source is None or (self.gamma == 0 and isinstance(source, Provider)):
+        if source is None:
             return None
+        if isinstance(source, Provider):
+            if not self._is_asked(source):
+                return None
+            # What the module or the settings have against training comes to light
+            # before anything is paid for.
+            self._make_net(scores=None, total_weight=1.0, seed=0)
         target, outputs, classes = self._task_names()
         columns = self.encoder_.columns_
         if isinstance(source, np.ndarray):
@@ -168,17 +181,8 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             self._seed += 1
         with limit_threads(self._n_threads()):
             if not goes_on:
-                with torch_seed(self._seed, self._device):
-                    self.net_ = make_net(
-                        self,
-                        self._device,
-                        scores=None if self.prior_ is None else self.prior_.scores,
-                        task=self._loss_name(),
-                        n_features=X.shape[1],
-                        n_outputs=self._n_outputs(),
-                        total_weight=sample_weight.sum(),
-                        seed=self._seed,
-                    )
+                scores = None if self.prior_ is None else self.prior_.scores
+                self.net_ = self._make_net(scores, sample_weight.sum(), self._seed)
                 if before is not None:
                     load_weights(self.net_, before)
             # A user's module may draw random numbers while it trains, as dropout
@@ -197,6 +201,25 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                     seed=self._seed,
                     one_pass=one_pass,
                 )
+
+    def _make_net(
+        self, scores: np.ndarray | None, total_weight: float, seed: int
+    ) -> AlignedNet:
+        with torch_seed(seed, self._device):
+            return make_net(
+                self,
+                self._device,
+                scores=scores,
+                task=self._loss_name(),
+                n_features=len(self.encoder_.columns_),
+                n_outputs=self._n_outputs(),
+                total_weight=total_weight,
+                seed=seed,
+            )
+
+    def _is_asked(self, source: PriorSource | None) -> bool:
+        """Tell whether somebody is asked for scores: with gamma 0 nobody is."""
+        return isinstance(source, Provider) and self.gamma > 0
 
     def _warm_state(self) -> dict[str, Any] | None:
         """Return the weights to start from, where the last fit left some."""

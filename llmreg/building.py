@@ -214,6 +214,11 @@ def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
             return functools.partial(copy.deepcopy, params.module)
         return functools.partial(params.module, n_features, n_outputs)
     hidden = tuple(np.atleast_1d(np.asarray(params.hidden_layer_sizes, dtype=int)))
+    if any(size < 1 for size in hidden):
+        raise ValueError(
+            "hidden_layer_sizes must hold widths of at least 1; got "
+            f"{params.hidden_layer_sizes!r}."
+        )
     if not hidden:
         return functools.partial(LinearModel, n_features, n_outputs)
     return functools.partial(

@@ -17,7 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmreg.exceptions import IncompleteReplyError, ProviderResponseError
+from llmreg.exceptions import (
+    FeatureNamesError,
+    IncompleteReplyError,
+    ProviderResponseError,
+)
 from llmreg.scores import SCORE_LIMIT
 from llmreg.task import Feature, Task
 
@@ -108,6 +112,11 @@ def build_questionnaire(task: Task) -> Questionnaire:
     Questionnaire
         Depends on the task alone.
 
+    Raises
+    ------
+    FeatureNamesError
+        If features look the same once their names are cleaned.
+
     Examples
     --------
     >>> from llmreg.prompting import build_questionnaire
@@ -116,6 +125,7 @@ def build_questionnaire(task: Task) -> Questionnaire:
     >>> json.loads(build_questionnaire(task).user)["features"]
     [{'id': 'f1', 'name': 'age'}]
     """
+    _check_distinct(task)
     names = {"classification": "class", "regression": "target"}
     document: dict[str, Any] = {
         "task": clean_text(task.description, MAX_TASK_LENGTH),
@@ -255,6 +265,22 @@ def clean_text(text: str, limit: int) -> str:
 def _ids(letter: str, items: tuple[Any, ...]) -> dict[str, Any]:
     """Give each item an opaque id: f1, f2 and so on."""
     return {f"{letter}{i}": item for i, item in enumerate(items, start=1)}
+
+
+def _check_distinct(task: Task) -> None:
+    """Refuse names that the model could not tell apart."""
+    seen: dict[tuple[str, str | None], str] = {}
+    for feature in task.features:
+        level = feature.level and clean_text(feature.level, MAX_NAME_LENGTH)
+        other = seen.setdefault(
+            (clean_text(feature.name, MAX_NAME_LENGTH), level), feature.key
+        )
+        if other != feature.key:
+            raise FeatureNamesError(
+                f"{other!r} and {feature.key!r} are the same without control "
+                f"characters, or in their first {MAX_NAME_LENGTH - 1} characters. "
+                "Rename one of them."
+            )
 
 
 def _describe(feature: Feature) -> dict[str, str]:

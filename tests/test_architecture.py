@@ -37,6 +37,7 @@ ALLOWED = {
     "providers": ASK | {"providers", "numpy", "sklearn", "filelock", "platformdirs"},
     "resolve": ASK | {"providers", "numpy"},
     "describe": {"exceptions", "matching", "task", "pandas"},
+    "privacy": {"exceptions", "numpy", "pandas"},
     "values": {"exceptions", "numpy", "pandas"},
     "columns": {"exceptions", "values", "narwhals", "numpy", "pandas", "scipy"},
     "scaling": {"columns", "exceptions", "numpy", "scipy", "sklearn"},

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmreg.exceptions import IncompleteReplyError, ProviderResponseError
+from llmreg.exceptions import (
+    FeatureNamesError,
+    IncompleteReplyError,
+    ProviderResponseError,
+)
 from llmreg.prompting import (
     MAX_DESCRIPTION_LENGTH,
     MAX_NAME_LENGTH,
@@ -247,7 +251,13 @@ def test_clean_text_is_one_printable_line(name, limit):
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(st.characters(exclude_categories=[])), unique=True, min_size=1))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=[])),
+        unique_by=lambda name: clean_text(name, MAX_NAME_LENGTH),
+        min_size=1,
+    )
+)
 def test_any_names_can_be_asked_about_and_answered(names):
     task = make_task(tuple(Feature(name) for name in names))
     asked = json.loads(build_questionnaire(task).user)["features"]
@@ -278,3 +288,10 @@ def test_whatever_comes_back_is_an_answer_or_our_error(value):
         except ProviderResponseError:
             continue
         assert set(found.scores["yes"]) == {"age", "sex"}
+
+
+def test_names_that_look_the_same_are_refused():
+    for twins in (("a\n", "a "), ("x" * 130 + "1", "x" * 130 + "2")):
+        task = Task(tuple(Feature(n) for n in twins), "t", ("yes",), "classification")
+        with pytest.raises(FeatureNamesError, match="Rename one of them"):
+            build_questionnaire(task)

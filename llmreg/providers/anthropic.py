@@ -18,12 +18,14 @@ from llmreg.providers.anthropic_errors import to_own_error
 from llmreg.providers.base import LLMProvider
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.interview import Completion, Request
+from llmreg.providers.keys import check_key_source, is_importable
 
 if TYPE_CHECKING:
     import anthropic
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
+ADDRESS_VARIABLE = "ANTHROPIC_BASE_URL"
 
 _WAYS = (
     f"Set {KEY_VARIABLE} in the environment, or pass api_key= a function that returns "
@@ -72,9 +74,10 @@ class AnthropicProvider(LLMProvider):
     timeout : float, default=600.0
         Seconds for a whole elicitation, waits included.
     api_key : callable or None, default=None
-        A function that returns the key. None lets the SDK find credentials: the
-        environment variable ANTHROPIC_API_KEY, then its other sources. A key as
-        plain text is refused, since scikit-learn prints parameters.
+        A function at the top level of a module that returns the key when called; it
+        is pickled by its name, anything else callable not at all. None lets the SDK
+        find credentials: the environment variable ANTHROPIC_API_KEY, then its other
+        sources. A key as plain text is refused, since scikit-learn prints parameters.
     base_url : str or None, default=None
         Another address of the Messages API.
     cache : PriorCache, str, path-like or None, default=None
@@ -137,13 +140,20 @@ class AnthropicProvider(LLMProvider):
     @api_key.setter
     def api_key(self, value: Callable[[], str] | None) -> None:
         # Checked on assignment, since a later check would come after a repr.
-        if value is not None and not callable(value):
-            raise TypeError(
-                "api_key must be a function that returns the key, or None to take it "
-                f"from {KEY_VARIABLE}. A plain text would show up in repr, get_params "
-                "and pickles."
-            )
+        check_key_source(value, KEY_VARIABLE)
         self._api_key = value
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        # Elsewhere the key has to come from the environment there.
+        if not is_importable(self._api_key):
+            state["_api_key"] = None
+        return state
+
+    def _settings(self) -> dict[str, Any]:
+        # The SDK takes the address from the environment if there is none here.
+        address = self.base_url or os.environ.get(ADDRESS_VARIABLE)
+        return {**super()._settings(), "base_url": address}
 
     @contextmanager
     def _connect(self) -> Iterator[anthropic.Anthropic]:
