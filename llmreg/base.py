@@ -32,6 +32,7 @@ from llmreg.resolve import (
     needs_names,
     prior_source,
     resolve,
+    resolve_or_warn,
 )
 from llmreg.task import Task
 from llmreg.training import (
@@ -148,6 +149,8 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             classes=classes,
             description=self.task or "",
         )
+        if self.on_error == "no_prior" and isinstance(source, Provider):
+            return resolve_or_warn(source, task)
         return resolve(source, task, named=self._has_names)
 
     def _train(
@@ -172,7 +175,7 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                     self.net_ = make_net(
                         self,
                         self._device,
-                        scores=None if self.prior_ is None else self.prior_.scores,
+                        scores=self._scores(),
                         task=self._loss_name(),
                         n_features=X.shape[1],
                         n_outputs=self._n_outputs(),
@@ -197,6 +200,12 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                     seed=self._seed,
                     one_pass=one_pass,
                 )
+
+    def _scores(self) -> np.ndarray | None:
+        """Return the scores to align with; None, and so gamma 0, without opinion."""
+        if self.prior_ is None or np.isnan(self.prior_.scores).all():
+            return None
+        return self.prior_.scores
 
     def _warm_state(self) -> dict[str, Any] | None:
         """Return the weights to start from, where the last fit left some."""

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from llmreg import LLMAttributionClassifier
@@ -28,76 +28,113 @@ from tests.providers.conftest import PLANTED_KEY
 
 pytestmark = pytest.mark.usefixtures("key")
 
-ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0  # seconds until a process that hangs is ended
+PATIENCE = 120.0  # seconds until a test gives up
 N_ESTIMATES = 3
 
-# Says what it waits for, so that a test can tell where it is.
+# Processes that ask when they are told to. They are forked from one that has imported
+# everything, since importing takes each of them seconds; a pair of pipes leads to each.
 ASK = f"""
-import logging, sys
-logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+import logging, os, sys
+import anthropic
 from llmreg.providers import AnthropicProvider
 from llmreg.task import Feature, Task
-import anthropic
-task = Task(
-    (Feature("age"), Feature("fare")), "survived", ("yes",), "classification",
-    ("no", "yes"),
-)
-provider = AnthropicProvider(
-    base_url=sys.argv[1], n_estimates={N_ESTIMATES}, timeout={PATIENCE}
-)
-print("ready", flush=True)
-sys.stdin.readline()
-print("prior", provider.elicit(task).scores.tolist(), flush=True)
+
+def ask(hear, tell):
+    say = os.fdopen(tell, "w", buffering=1)
+    logging.basicConfig(level="INFO", stream=say, format="%(message)s")
+    task = Task(
+        (Feature("age"), Feature("fare")), "survived", ("yes",), "classification",
+        ("no", "yes"),
+    )
+    provider = AnthropicProvider(
+        base_url=sys.argv[1], n_estimates={N_ESTIMATES}, timeout={PATIENCE}
+    )
+    print("ready", os.getpid(), file=say)
+    if not os.read(hear, 1):
+        os._exit(0)
+    print("prior", provider.elicit(task).scores.tolist(), file=say)
+
+pipes = [tuple(map(int, pair.split(":"))) for pair in sys.argv[2:]]
+for mine in pipes:
+    if os.fork() == 0:
+        for other in pipes:
+            if other != mine:
+                os.close(other[0]), os.close(other[1])
+        ask(*mine)
+        os._exit(0)
+for hear, tell in pipes:
+    os.close(hear), os.close(tell)
+for _ in pipes:
+    os.wait()
 """
 
 
 class Asker:
     """A process that asks for a prior when it is told to."""
 
-    def __init__(self, url: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ASK, url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        self._end = threading.Timer(PATIENCE, self.process.kill)
-        self._end.start()
+    def __init__(self) -> None:
+        self.hears, self._go = os.pipe()
+        heard, self.tells = os.pipe()
+        self._heard = os.fdopen(heard)
         self.said: list[str] = []
+        self.pid = 0
 
     def go(self) -> None:
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        os.write(self._go, b"!")
 
-    def until(self, word: str) -> str:
-        """Read on to the line that starts with a word."""
-        for line in self.process.stdout:
-            self.said.append(line)
-            if line.startswith(word):
-                return line
-        pytest.fail(f"the process never said {word!r}: {''.join(self.said)}")
+    def until(self, start: str) -> str:
+        """Listen until the process says something that starts so; it may also end."""
+        for line in self._heard:
+            self.said.append(line.rstrip())
+            if line.startswith(start):
+                return self.said[-1]
+        return ""
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        # Its end of the pipe is closed when it is gone.
+        self.said += self._heard.readlines()
 
     def close(self) -> None:
-        self._end.cancel()
-        self.process.kill()
-        self.process.communicate()
+        os.close(self._go)
+        self._heard.close()
 
 
 @contextmanager
 def askers(url: str, count: int) -> Iterator[list[Asker]]:
     """Start processes side by side, all of them ready to ask."""
-    with ExitStack() as stack:
-        started = []
-        for _ in range(count):
-            started.append(Asker(url))
-            stack.callback(started[-1].close)
+    started = [Asker() for _ in range(count)]
+    fds = [fd for asker in started for fd in (asker.hears, asker.tells)]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ASK, url, *(f"{a.hears}:{a.tells}" for a in started)],
+        cwd=Path(__file__).parents[2],
+        pass_fds=fds,
+        start_new_session=True,
+    )
+    for fd in fds:
+        os.close(fd)
+    end = threading.Timer(PATIENCE, os.killpg, (parent.pid, signal.SIGKILL))
+    end.start()
+    try:
         for asker in started:
-            asker.until("ready")
+            asker.pid = int(asker.until("ready").split()[1])
         yield started
+    finally:
+        for asker in started:
+            asker.close()
+        assert parent.wait(PATIENCE) == 0
+        end.cancel()
+
+
+def planted_key() -> str:
+    """Give the key; in a worker, also keep proxies out, as the fixtures do here."""
+    os.environ["NO_PROXY"] = "*"
+    return PLANTED_KEY
+
+
+def make_provider(url: str, **settings) -> AnthropicProvider:
+    chosen = {"n_estimates": N_ESTIMATES, "api_key": planted_key, **settings}
+    return AnthropicProvider(base_url=url, **chosen)
 
 
 def wait_for(condition) -> None:
@@ -113,14 +150,6 @@ def cached(tmp_path) -> list[Path]:
 
 
 @pytest.fixture
-def fresh_workers():
-    """Workers that know the environment of this test, and not of an earlier one."""
-    get_reusable_executor().shutdown()
-    yield
-    get_reusable_executor().shutdown()
-
-
-@pytest.fixture
 def rows():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"age": rng.normal(50, 9, 48), "fare": rng.normal(0, 1, 48)})
@@ -128,8 +157,8 @@ def rows():
 
 
 class TestFitsShareOneElicitation:
-    def test_a_grid_search_over_four_processes(self, server, rows, fresh_workers):
-        provider = AnthropicProvider(base_url=server.url, n_estimates=N_ESTIMATES)
+    def test_a_grid_search_over_four_processes(self, server, rows, tmp_path):
+        provider = make_provider(server.url, cache=tmp_path)
         search = GridSearchCV(
             LLMAttributionClassifier(provider, random_state=0),
             {"gamma": [0.1, 1.0, 10.0]},
@@ -141,7 +170,7 @@ class TestFitsShareOneElicitation:
         assert search.best_estimator_.prior_.scores.tolist() == [[3, 3]]
 
     def test_searching_n_estimates_costs_the_largest(self, server, rows):
-        provider = AnthropicProvider(base_url=server.url)
+        provider = make_provider(server.url)
         model = LLMAttributionClassifier(provider, gamma=1.0)
         GridSearchCV(model, {"prior__n_estimates": [1, 3, 2]}, cv=2).fit(*rows)
         assert len(server.requests) == 3
@@ -149,7 +178,7 @@ class TestFitsShareOneElicitation:
     def test_folds_whose_categories_differ(self, server, rows):
         X, y = rows
         X["port"] = pd.Categorical(["s"] * 47 + ["q"], categories=["s", "q", "c"])
-        provider = AnthropicProvider(base_url=server.url, n_estimates=2)
+        provider = make_provider(server.url, n_estimates=2)
         cross_val_score(LLMAttributionClassifier(provider), X, y, cv=3)
         assert len(server.requests) == 2
 
@@ -161,7 +190,7 @@ class TestProcessesShareOneElicitation:
                 asker.go()
             answers = {asker.until("prior") for asker in started}
         assert len(server.requests) == N_ESTIMATES
-        assert answers == {"prior [[3.0, 3.0]]\n"}
+        assert answers == {"prior [[3.0, 3.0]]"}
 
     @pytest.mark.parametrize("kept", [0, 1])
     def test_one_of_them_is_killed_while_it_holds_the_lock(
@@ -186,14 +215,13 @@ class TestProcessesShareOneElicitation:
             wait_for(lambda: len(cached(tmp_path)) == kept)
             for other in others:
                 other.go()
-                other.until("another process asks for the same prior")
-            victim.process.kill()
-            victim.process.wait(PATIENCE)
+                assert other.until("another process asks for the same prior")
+            victim.kill()
             answers = {other.until("prior") for other in others}
             gate.set()
         in_flight = N_ESTIMATES - kept
         assert len(server.requests) == N_ESTIMATES + in_flight
-        assert answers == {"prior [[3.0, 3.0]]\n"}
+        assert answers == {"prior [[3.0, 3.0]]"}
         assert len(cached(tmp_path)) == N_ESTIMATES
 
 
@@ -213,7 +241,7 @@ class TestFilesOfTheCache:
     def test_what_cannot_be_used_is_absent_and_kept_aside(
         self, server, task, tmp_path, spoil
     ):
-        provider = AnthropicProvider(base_url=server.url, n_estimates=N_ESTIMATES)
+        provider = make_provider(server.url)
         provider.elicit(task)
         victim = cached(tmp_path)[0]
         spoilt = spoil(victim.read_text())
@@ -230,7 +258,7 @@ class TestFilesOfTheCache:
         X, y = rows
         planted = [271828.182, 314159.265]
         X.loc[[0, 1], "fare"] = planted
-        provider = AnthropicProvider(base_url=server.url, n_estimates=N_ESTIMATES)
+        provider = make_provider(server.url)
         LLMAttributionClassifier(provider, task="Who survives?").fit(X, y)
         files = [p for p in (tmp_path / "cache").iterdir() if p.is_file()]
         assert len(cached(tmp_path)) == N_ESTIMATES
