@@ -52,13 +52,19 @@ def make_provider(name: str, settings: dict[str, Any]) -> Any:
     MissingDependencyError
         If what registers it cannot be imported.
     """
-    kind = _own().get(name) or _registered(name)
+    provider = _with_defaults(name)
     given = {key: value for key, value in settings.items() if value is not None}
-    taken = inspect.signature(kind).parameters
+    taken = provider.get_params(deep=False) if hasattr(provider, "get_params") else ()
     if strange := [key for key in given if key not in taken]:
         options = ", ".join(f"--{key.replace('_', '-')}" for key in strange)
         raise ProviderError(f"The provider {name!r} does not take {options}.")
-    return kind(**given)
+    return provider.set_params(**given) if given else provider
+
+
+def _with_defaults(name: str) -> Any:
+    """Make a provider with its defaults."""
+    own = _own()
+    return own[name]() if name in own else _registered(name)()
 
 
 def _own() -> dict[str, type]:
