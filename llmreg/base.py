@@ -34,6 +34,7 @@ from llmreg.resolve import (
     needs_names,
     prior_source,
     resolve,
+    resolve_or_warn,
 )
 from llmreg.task import Task
 from llmreg.training import (
@@ -161,6 +162,8 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             classes=classes,
             description=self.task or "",
         )
+        if self.on_error == "no_prior" and isinstance(source, Provider):
+            return resolve_or_warn(source, task)
         return resolve(source, task, named=self._has_names)
 
     def _train(
@@ -181,8 +184,9 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             self._seed += 1
         with limit_threads(self._n_threads()):
             if not goes_on:
-                scores = None if self.prior_ is None else self.prior_.scores
-                self.net_ = self._make_net(scores, sample_weight.sum(), self._seed)
+                self.net_ = self._make_net(
+                    self._scores(), sample_weight.sum(), self._seed
+                )
                 if before is not None:
                     load_weights(self.net_, before)
             # A user's module may draw random numbers while it trains, as dropout
@@ -220,6 +224,12 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
     def _is_asked(self, source: PriorSource | None) -> bool:
         """Tell whether somebody is asked for scores: with gamma 0 nobody is."""
         return isinstance(source, Provider) and self.gamma > 0
+
+    def _scores(self) -> np.ndarray | None:
+        """Return the scores to align with; None, and so gamma 0, without opinion."""
+        if self.prior_ is None or np.isnan(self.prior_.scores).all():
+            return None
+        return self.prior_.scores
 
     def _warm_state(self) -> dict[str, Any] | None:
         """Return the weights to start from, where the last fit left some."""

@@ -90,6 +90,11 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         Filling of missing numbers, fitted on the training rows.
     encoder : {"onehot"} or None, default="onehot"
         Encoding of string and category columns.
+    on_error : {"raise", "no_prior"}, default="raise"
+        What to do where a provider fails to give a prior. "no_prior" warns with
+        :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with
+        ``gamma=0``, and says so in ``prior_.provenance["error"]``; the next `fit` asks
+        again. Scores at hand that do not fit are an error either way.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     warm_start : bool, default=False
@@ -119,7 +124,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns seen in `fit`, where all of them are strings.
     prior_ : FeaturePrior or None
-        The scores of the encoded columns.
+        The scores of the encoded columns; all NaN, and ``provenance["error"]`` says
+        why, where the provider failed and `on_error` is "no_prior".
     encoder_ : TableEncoder
         The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
     net_ : skorch.NeuralNet
@@ -191,6 +197,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         scaler: Any = "minmax",
         imputer: Any = "median",
         encoder: str | None = "onehot",
+        on_error: str = "raise",
         class_weight: Mapping[Any, float] | str | None = None,
         warm_start: bool = False,
         random_state: Any = None,
@@ -224,6 +231,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             scaler=scaler,
             imputer=imputer,
             encoder=encoder,
+            on_error=on_error,
             warm_start=warm_start,
             random_state=random_state,
             device=device,
@@ -262,7 +270,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         PriorError
             If the prior does not fit the table.
         ProviderError
-            If the provider gives no prior; nothing has been trained then.
+            If the provider gives no prior and `on_error` is "raise"; nothing has
+            been trained then.
         DataError
             If labels are missing, or there is only one class.
         EncodingError

@@ -6,8 +6,10 @@
     ├── PriorError (ValueError)              a prior that cannot be used
     │   ├── PriorMismatchError               outputs, names or width do not fit
     │   ├── PriorScoreError                  not a number from -10 to 10
-    │   └── PriorCardError                   a prior card that cannot be read
+    │   ├── PriorCardError                   a prior card that cannot be read
+    │   └── PriorCacheError                  an entry or an export of the cache
     ├── ProviderError (RuntimeError)         a language model that gave no prior
+    │   ├── MissingPriorError                not cached, and the network is off
     │   ├── MissingKeyError                  no credentials were found
     │   ├── MissingDependencyError (ImportError)   the vendor's SDK is absent
     │   ├── ProviderAuthenticationError      refused: key, billing, permission
@@ -26,6 +28,7 @@
     LLMRegWarning (UserWarning)
     ├── PriorMismatchWarning                 prior and table differ in features
     ├── PriorDisabledWarning                 the prior has no effect
+    ├── PriorUnavailableWarning              trained without one: the provider failed
     └── PriorDisagreementWarning             the estimates contradict each other
 
 Worker processes send exceptions home by pickle, so each one is built from its
@@ -55,8 +58,16 @@ class PriorCardError(PriorError):
     """A prior card is absent, is not JSON or lacks a field."""
 
 
+class PriorCacheError(PriorError):
+    """An entry of the cache is not there, or an export of it cannot be read."""
+
+
 class ProviderError(LLMRegError, RuntimeError):
     """A provider could not deliver a prior."""
+
+
+class MissingPriorError(ProviderError):
+    """The prior is not in the cache, and the provider may not use the network."""
 
 
 class MissingKeyError(ProviderError):
@@ -125,6 +136,10 @@ class PriorMismatchWarning(LLMRegWarning):
 
 class PriorDisabledWarning(LLMRegWarning):
     """The prior has no effect, because every score is zero or absent."""
+
+
+class PriorUnavailableWarning(LLMRegWarning):
+    """The provider gave no prior, so the model was trained without one."""
 
 
 class PriorDisagreementWarning(LLMRegWarning):

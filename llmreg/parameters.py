@@ -48,6 +48,7 @@ class AttributionParameters(BaseEstimator):
         "target_name": [str, None],
         "feature_descriptions": [Mapping, None],
         "feature_names": ["array-like", Mapping, None],
+        "on_error": [StrOptions({"raise", "no_prior"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "device": [str],
@@ -82,6 +83,7 @@ class AttributionParameters(BaseEstimator):
         scaler: Any = "minmax",
         imputer: Any = "median",
         encoder: str | None = "onehot",
+        on_error: str = "raise",
         warm_start: bool = False,
         random_state: Any = None,
         device: str = "auto",
@@ -113,6 +115,7 @@ class AttributionParameters(BaseEstimator):
         self.scaler = scaler
         self.imputer = imputer
         self.encoder = encoder
+        self.on_error = on_error
         self.warm_start = warm_start
         self.random_state = random_state
         self.device = device

@@ -80,6 +80,8 @@ def _headline(prior: FeaturePrior) -> str:
     parts = [_count(prior.features, "feature"), f"output {_outputs(prior.outputs)}"]
     if prior.estimates is not None:
         parts.append(_count(prior.estimates, "estimate"))
+    if error := prior.provenance.get("error"):
+        parts.append(f"not elicited ({_clean(error.partition(':')[0], NAME_WIDTH)})")
     for name in ("missing", "unknown"):
         if keys := getattr(prior, name):
             parts.append(f"{len(keys)} {name}")

@@ -87,6 +87,11 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         Filling of missing numbers, fitted on the training rows.
     encoder : {"onehot"} or None, default="onehot"
         Encoding of string and category columns.
+    on_error : {"raise", "no_prior"}, default="raise"
+        What to do where a provider fails to give a prior. "no_prior" warns with
+        :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with
+        ``gamma=0``, and says so in ``prior_.provenance["error"]``; the next `fit` asks
+        again. Scores at hand that do not fit are an error either way.
     warm_start : bool, default=False
         Go on from the weights of the last `fit`.
     random_state : int, RandomState instance or None, default=None
@@ -112,7 +117,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns seen in `fit`, where all of them are strings.
     prior_ : FeaturePrior or None
-        The scores of the encoded columns.
+        The scores of the encoded columns; all NaN, and ``provenance["error"]`` says
+        why, where the provider failed and `on_error` is "no_prior".
     encoder_ : TableEncoder
         The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
     target_scaler_ : StandardScaler
@@ -179,7 +185,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         PriorError
             If the prior does not fit the table.
         ProviderError
-            If the provider gives no prior; nothing has been trained then.
+            If the provider gives no prior and `on_error` is "raise"; nothing has
+            been trained then.
         EncodingError
             If a column has no encoding, or names are needed and absent.
         ModuleOutputError

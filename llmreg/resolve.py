@@ -16,6 +16,8 @@ from llmreg.exceptions import (
     PriorError,
     PriorMismatchError,
     PriorMismatchWarning,
+    PriorUnavailableWarning,
+    ProviderError,
     ProviderResponseError,
 )
 from llmreg.matching import without_prefix
@@ -170,6 +172,64 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
         prior = _from_provider(source, task)
     _warn_if_without_direction(prior)
     return prior
+
+
+def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
+    """Ask a provider as `resolve` does; where it fails, warn and have no opinion.
+
+    Parameters
+    ----------
+    provider : object with an ``elicit`` method
+        Whom to ask.
+    task : Task
+        What is predicted from what.
+
+    Returns
+    -------
+    FeaturePrior
+        The prior; after a failure, NaN for every feature and output, with the error
+        in ``provenance["error"]``.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from llmreg.exceptions import ProviderUnavailableError
+    >>> from llmreg.resolve import resolve_or_warn
+    >>> from llmreg.task import Feature, Task
+    >>> class Asleep:
+    ...     def elicit(self, task):
+    ...         raise ProviderUnavailableError("asleep")
+    >>> task = Task((Feature("age"),), "risk", ("risk",), "regression")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     prior = resolve_or_warn(Asleep(), task)
+    >>> prior.scores, prior.provenance["error"]
+    (array([[nan]]), 'ProviderUnavailableError: asleep')
+    """
+    try:
+        return resolve(provider, task)
+    # A reply that is no prior counts as a failure too. Anything else is a bug or a
+    # table that does not fit, and no prior would only hide it.
+    except (ProviderError, PriorError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        warnings.warn(
+            f"{type(provider).__name__} gave no prior, and the model is trained "
+            f"without one, as with gamma=0, because on_error='no_prior'. {reason}",
+            PriorUnavailableWarning,
+            stacklevel=2,
+        )
+    nothing = np.full((len(task.outputs), len(task.features)), np.nan)
+    return FeaturePrior.from_array(
+        nothing,
+        task.keys,
+        task.outputs,
+        task=task.description,
+        target=task.target,
+        provenance={
+            "provider": f"{type(provider).__module__}.{type(provider).__qualname__}",
+            "error": reason,
+        },
+    )
 
 
 def _from_array(scores: np.ndarray, task: Task) -> FeaturePrior:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from llmreg import FeaturePrior
+from llmreg.exceptions import ProviderUnavailableError
 from llmreg.providers.base import PriorProvider
 
 
@@ -48,6 +49,14 @@ class ForgetfulProvider(FakeProvider):
         return FeaturePrior.from_array(
             full.scores[:, :-1], full.features[:-1], full.outputs
         )
+
+
+class FailingProvider(FakeProvider):
+    """Never gets an answer."""
+
+    def elicit(self, task):
+        type(self).n_calls += 1
+        raise ProviderUnavailableError("The provider failed 8 times: HTTP 529.")
 
 
 class DropoutNet(nn.Module):

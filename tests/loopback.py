@@ -94,8 +94,8 @@ class MessagesServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                length = int(self.headers["content-length"])
-                body = json.loads(self.rfile.read(length))
+                length = int(self.headers["content-length"] or 0)
+                body = json.loads(self.rfile.read(length) or "{}")
                 reply = server.take(Recorded(self.path, dict(self.headers), body))
                 payload = reply.body.encode()
                 self.send_response(reply.status)
@@ -107,6 +107,8 @@ class MessagesServer:
                 with contextlib.suppress(ConnectionError):  # the client gave up
                     self.wfile.write(payload)
                 self.close_connection = reply.cut
+
+            do_GET = do_POST
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

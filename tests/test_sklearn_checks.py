@@ -4,7 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from tests.fakes import FakeProvider
+from tests.fakes import FailingProvider, FakeProvider
 
 # The checks train on data that have nothing to do with the scores, so gamma is
 # small: they ask for accuracy too. Their arrays have no column names, and as many
@@ -13,11 +13,13 @@ PRIORS = [
     {"prior": None},
     {"prior": 5.0, "gamma": 0.1},
     {"prior": FakeProvider(requires_names=False), "gamma": 0.1},
+    {"prior": FailingProvider(requires_names=False), "on_error": "no_prior"},
 ]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorDisabledWarning")
+@pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorUnavailableWarning")
 @parametrize_with_checks(
     [
         estimator(**prior, device="cpu")

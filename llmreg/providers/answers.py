@@ -99,6 +99,7 @@ class AnswerStore:
             The reply.
         """
         content = {
+            "task": self.task.description,
             "target": self.task.target,
             "provider": self.asked["settings"].get("provider", ""),
             "model": completion.model,

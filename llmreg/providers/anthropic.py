@@ -82,6 +82,9 @@ class AnthropicProvider(LLMProvider):
         Another address of the Messages API.
     cache : PriorCache, str, path-like or None, default=None
         Where answers are kept; see `PriorCache`.
+    network : {"allow", "never"}, default="allow"
+        With "never" no connection is opened: a prior comes from the cache, or there
+        is an error that says how to get it there.
 
     See Also
     --------
@@ -119,6 +122,7 @@ class AnthropicProvider(LLMProvider):
         api_key: Callable[[], str] | None = None,
         base_url: str | None = None,
         cache: PriorCache | str | os.PathLike[str] | None = None,
+        network: str = "allow",
     ) -> None:
         self.model = model
         self.n_estimates = n_estimates
@@ -131,6 +135,7 @@ class AnthropicProvider(LLMProvider):
         self.api_key = api_key
         self.base_url = base_url
         self.cache = cache
+        self.network = network
 
     @property
     def api_key(self) -> Callable[[], str] | None:

@@ -11,8 +11,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from llmreg.exceptions import MissingPriorError
 from llmreg.prior import FeaturePrior
 from llmreg.prompting import PROMPT_VERSION, Questionnaire, build_questionnaire
 from llmreg.providers.answers import AnswerStore, Estimate, combine, now
@@ -108,6 +109,8 @@ class LLMProvider(PriorProvider):
         Seconds for a whole elicitation, waits included.
     cache : PriorCache, str, path-like or None
         Where answers are kept.
+    network : {"allow", "never"}
+        Whether what is not in the cache may be asked for. Optional.
     """
 
     model: str
@@ -117,6 +120,7 @@ class LLMProvider(PriorProvider):
     max_attempts: int
     timeout: float
     cache: PriorCache | str | os.PathLike[str] | None
+    network: str = "allow"
 
     # Names of the parameters that shape a single answer, and so its cache key.
     _shaping: tuple[str, ...] = ("model",)
@@ -129,6 +133,7 @@ class LLMProvider(PriorProvider):
         "max_attempts": [Interval(Integral, 1, None, closed="left")],
         "timeout": [Interval(Real, 0, None, closed="neither")],
         "cache": [PriorCache, str, os.PathLike, None],
+        "network": [StrOptions({"allow", "never"})],
     }
 
     def elicit(self, task: Task) -> FeaturePrior:
@@ -148,6 +153,8 @@ class LLMProvider(PriorProvider):
         ------
         MissingKeyError, MissingDependencyError
             Before anything is sent.
+        MissingPriorError
+            If estimates are not in the cache and `network` is "never".
         ProviderAuthenticationError
             If the account is refused.
         ProviderUnavailableError
@@ -163,6 +170,7 @@ class LLMProvider(PriorProvider):
         usage = Counter(requests=0, input_tokens=0, output_tokens=0)
         usage["served_from_cache"] = len(found)
         if len(found) < self.n_estimates:
+            self._check_network(task)
             self.check_ready()
             with store.cache.lock(store.key, self.timeout):
                 # Whoever held the lock may have asked for the same estimates.
@@ -193,12 +201,15 @@ class LLMProvider(PriorProvider):
             If the SDK is not installed.
         MissingKeyError
             If no credentials are found.
+        MissingPriorError
+            If the task is not in the cache and `network` is "never".
         """
         self._validate_params()
         if task is not None:
             store = self._store(task, build_questionnaire(task))
             if len(store.load(range(self.n_estimates))) == self.n_estimates:
                 return
+            self._check_network(task)
         with self._connect():
             pass
 
@@ -234,6 +245,19 @@ class LLMProvider(PriorProvider):
         """Name the class and the parameters that shape a single answer."""
         shaping = {name: getattr(self, name) for name in self._shaping}
         return {"provider": qualified_name(self), **shaping}
+
+    def _check_network(self, task: Task) -> None:
+        """Refuse to ask where asking is not allowed; say how to do without."""
+        if self.network != "never":
+            return
+        raise MissingPriorError(
+            f"Not all estimates for {task.target!r} ({len(task.features)} features) "
+            f"are in {PriorCache.of(self.cache)!r}, and network='never' forbids to ask "
+            "for them. Where there is a network, run `llmreg elicit DATA.csv --target "
+            "NAME --provider NAME -o prior.json` and bring the card: "
+            "prior='prior.json'. Or bring the answers: `llmreg cache export FILE` "
+            "there, `llmreg cache import FILE` here. Or set network='allow'."
+        )
 
     def _policy(self) -> RetryPolicy:
         """Say how often and how long to try."""

@@ -12,20 +12,30 @@ import json
 import logging
 import os
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
 import platformdirs
 
-from llmreg.exceptions import ProviderError, ProviderUnavailableError
+from llmreg.exceptions import PriorCacheError, ProviderError
+from llmreg.providers.cache_entries import (
+    CACHE_VERSION,
+    CacheEntry,
+    format_export,
+    read_entry,
+    read_export,
+)
+from llmreg.providers.cache_lock import hold
 
-CACHE_VERSION = 1
 CACHE_VARIABLE = "LLMREG_CACHE_DIR"
+
+# A temporary file this old belongs to a process that was killed while writing.
+STALE_SECONDS = 3600.0
 
 logger = logging.getLogger(__name__)
 
@@ -111,15 +121,9 @@ class PriorCache:
         content : mapping
             What can be written as JSON.
         """
-        entry = {
-            "version": CACHE_VERSION,
-            "key": key,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "content": dict(content),
-        }
-        text = json.dumps(entry, ensure_ascii=False, indent=1)
+        created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            self._write(self._path(key), text)
+            self._write(self._path(key), _dump(CacheEntry(key, created, content)))
         except OSError as e:
             logger.warning("an answer could not be written to the cache: %s", e)
 
@@ -167,19 +171,134 @@ class PriorCache:
             If the folder cannot be written.
         """
         self._make_folder()
-        path = self.folder / f"{key}.lock"
-        lock = filelock.FileLock(path, timeout=timeout)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise ProviderUnavailableError(
-                f"Another process has been asking for this prior for {timeout:g} s "
-                f"(it holds {str(path)!r}). Wait for it, or raise `timeout`."
-            ) from None
-        try:
+        with hold(self.folder / f"{key}.lock", timeout):
             yield
-        finally:
-            lock.release()
+
+    def entries(self) -> list[CacheEntry]:
+        """List what is in the cache; nothing is changed.
+
+        Returns
+        -------
+        list of CacheEntry
+            The usable entries, the oldest first; of one moment, by estimate.
+        """
+        found = (read_entry(path) for path in self.folder.glob("*.json"))
+        return sorted(
+            (entry for entry in found if entry is not None),
+            key=lambda e: (e.created, e.target, e.estimate or 0, e.key),
+        )
+
+    def find(self, start: str) -> CacheEntry:
+        """Find the entry whose key starts with some digits.
+
+        Parameters
+        ----------
+        start : str
+            The first digits of the key, or all of them.
+
+        Returns
+        -------
+        CacheEntry
+            The entry.
+
+        Raises
+        ------
+        PriorCacheError
+            If no entry starts so, or several do.
+        """
+        found = [e for e in self.entries() if start and e.key.startswith(start)]
+        if len(found) != 1:
+            raise PriorCacheError(
+                f"{len(found) or 'No'} entries of {str(self.folder)!r} have a key that "
+                f"starts with {start!r}; one was expected. `llmreg cache list` shows "
+                "the keys."
+            )
+        return found[0]
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        entries: Iterable[CacheEntry] | None = None,
+    ) -> int:
+        """Write entries to one JSON file, made to be committed.
+
+        Equal entries give an equal file, sorted by key.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+        entries : iterable of CacheEntry or None, default=None
+            Some of `entries()`; None takes all.
+
+        Returns
+        -------
+        int
+            How many were written.
+        """
+        chosen = self.entries() if entries is None else list(entries)
+        Path(path).write_text(format_export(chosen), encoding="utf-8")
+        return len(chosen)
+
+    def load(self, path: str | os.PathLike[str]) -> int:
+        """Take in the entries that `export` wrote; those at hand stay as they are.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The JSON file.
+
+        Returns
+        -------
+        int
+            How many are new.
+
+        Raises
+        ------
+        PriorCacheError
+            If the file is no export, or any entry of it is damaged.
+        ProviderError
+            If the folder cannot be written.
+        """
+        new = [e for e in read_export(path) if self.get(e.key) is None]
+        self._make_folder()
+        for entry in new:
+            self._write(self._path(entry.key), _dump(entry))
+        return len(new)
+
+    def clear(
+        self, *, older_than: float | None = None, provider: str | None = None
+    ) -> int:
+        """Delete entries: all of them, or those that meet every condition.
+
+        What was set aside as unusable goes too where no condition is given, and so
+        does what a killed process left half written.
+
+        Parameters
+        ----------
+        older_than : float or None, default=None
+            Only entries older than this many days.
+        provider : str or None, default=None
+            Only entries of providers with this in their class name, in any case,
+            such as "anthropic".
+
+        Returns
+        -------
+        int
+            How many entries were deleted.
+        """
+        chosen = [
+            entry
+            for entry in self.entries()
+            if (older_than is None or entry.age() > older_than)
+            and (provider is None or provider.lower() in entry.provider.lower())
+        ]
+        for entry in chosen:
+            self._path(entry.key).unlink(missing_ok=True)
+        if older_than is None and provider is None:
+            for path in [*self.folder.glob("*.unusable"), *self._stale()]:
+                path.unlink(missing_ok=True)
+        return len(chosen)
 
     def __repr__(self) -> str:
         """Name the folder."""
@@ -188,6 +307,11 @@ class PriorCache:
     def _path(self, key: str) -> Path:
         """Give the file of a key."""
         return self.folder / f"{key}.json"
+
+    def _stale(self) -> list[Path]:
+        """Find what processes that were killed left half written."""
+        before = time.time() - STALE_SECONDS
+        return [p for p in self.folder.glob("*.tmp") if p.stat().st_mtime < before]
 
     def _write(self, path: Path, text: str) -> None:
         """Write to a temporary name, then rename: readers see all or nothing."""
@@ -213,6 +337,11 @@ class PriorCache:
                 f"The cache folder {str(self.folder)!r} cannot be written. Set "
                 f"{CACHE_VARIABLE}, or pass cache=, to a folder that can."
             )
+
+
+def _dump(entry: CacheEntry) -> str:
+    """Write an entry as the text of its file."""
+    return json.dumps(entry.to_dict(), ensure_ascii=False, indent=1)
 
 
 def hash_key(content: Any) -> str:

@@ -74,7 +74,7 @@ class CachedProvider(PriorProvider):
                 found = self._load(cache, key)
                 if found is None:
                     prior: FeaturePrior = self.provider.elicit(task)
-                    cache.put(key, {"card": prior.to_json()})
+                    cache.put(key, self._content(task, prior))
                     return prior
         return found
 
@@ -111,6 +111,16 @@ class CachedProvider(PriorProvider):
     def _key(self, task: Task) -> str:
         """Give the key of the prior for a task."""
         return hash_key({"task": task.to_dict(), "asked": _plain(self.provider)})
+
+    def _content(self, task: Task, prior: FeaturePrior) -> dict[str, Any]:
+        """Say what is kept: the card, and what it is for whoever lists the cache."""
+        return {
+            "task": task.description,
+            "target": task.target,
+            "provider": qualified_name(self.provider),
+            "model": str(prior.provenance.get("model", "")),
+            "card": prior.to_json(),
+        }
 
     def _load(self, cache: PriorCache, key: str) -> FeaturePrior | None:
         """Read a prior from the cache; None if it is not there or not usable."""

@@ -1,0 +1,206 @@
+"""Many tasks through Anthropic's message batches, at the price of batches.
+
+A batch takes minutes to a day, so it is nothing to wait for in `fit`: it fills the
+cache, where every later elicitation finds its estimates.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from llmreg.exceptions import ProviderError, ProviderUnavailableError
+from llmreg.prompting import build_questionnaire, parse_reply
+from llmreg.providers.answers import AnswerStore
+from llmreg.providers.anthropic import AnthropicProvider, _read, _secrets
+from llmreg.providers.anthropic_errors import to_own_error
+from llmreg.providers.interview import Request
+from llmreg.task import Task
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What came of a batch.
+
+    Parameters
+    ----------
+    kept : int
+        Estimates that are new in the cache.
+    failed : mapping of str to str, default={}
+        Why others are not, by target and number of the estimate. `elicit`, or
+        another batch, asks for them again.
+    """
+
+    kept: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One estimate of one task."""
+
+    task: Task
+    store: AnswerStore
+    index: int
+    options: dict[str, Any]
+
+
+def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | None:
+    """Send what the cache lacks about some tasks as one batch.
+
+    Parameters
+    ----------
+    provider : AnthropicProvider
+        Whom to ask, and how many estimates; its cache is the one to be filled.
+    tasks : sequence of Task
+        What about.
+
+    Returns
+    -------
+    str or None
+        The id of the batch, for `collect_batch`; None if nothing is lacking.
+
+    Raises
+    ------
+    ProviderError
+        As `elicit` does.
+    """
+    jobs = _jobs(provider, tasks)
+    if not jobs:
+        return None
+    provider._check_network(next(iter(jobs.values())).task)
+    requests: list[Any] = [
+        {"custom_id": name, "params": job.options} for name, job in jobs.items()
+    ]
+    with provider._connect() as client:
+        batch = _call(
+            provider, client, lambda: client.messages.batches.create(requests=requests)
+        )
+    logger.info("batch %s: %d estimates of %d tasks", batch.id, len(jobs), len(tasks))
+    return str(batch.id)
+
+
+def collect_batch(
+    provider: AnthropicProvider,
+    tasks: Sequence[Task],
+    batch: str,
+    *,
+    timeout: float = 86400.0,
+    pause: float = 60.0,
+    sleep: Callable[[float], object] = time.sleep,
+) -> BatchReport:
+    """Wait for a batch to end, and put its answers into the cache.
+
+    It can be called again, from another process too: nothing is paid for twice.
+
+    Parameters
+    ----------
+    provider : AnthropicProvider
+        The one that submitted it, or one with the same parameters.
+    tasks : sequence of Task
+        The tasks that were submitted.
+    batch : str
+        What `submit_batch` returned.
+    timeout : float, default=86400.0
+        The most seconds to wait for its end.
+    pause : float, default=60.0
+        Seconds between two looks.
+    sleep : callable, default=time.sleep
+        Waits the given seconds.
+
+    Returns
+    -------
+    BatchReport
+        How many estimates are new in the cache, and why others are not.
+
+    Raises
+    ------
+    ProviderUnavailableError
+        If the batch has not ended in time.
+    ProviderError
+        As `elicit` does.
+    """
+    jobs = _jobs(provider, tasks)
+    if not jobs:
+        return BatchReport(kept=0)
+    provider._check_network(next(iter(jobs.values())).task)
+    with provider._connect() as client:
+        batches = client.messages.batches
+        waited = 0.0
+        while (
+            _call(provider, client, lambda: batches.retrieve(batch)).processing_status
+            != "ended"
+        ):
+            if waited >= timeout:
+                raise ProviderUnavailableError(
+                    f"The batch {batch!r} has not ended after {timeout:g} s. Collect "
+                    "it later; its answers are kept by the vendor for some weeks."
+                )
+            sleep(pause)
+            waited += pause
+        results = _call(provider, client, lambda: list(batches.results(batch)))
+        failed: dict[str, str] = {}
+        for result in results:
+            if (job := jobs.get(str(result.custom_id))) is not None:
+                reason = _keep(job, result.result, _secrets(client))
+                if reason:
+                    failed[f"{job.task.target}, estimate {job.index + 1}"] = reason
+    return BatchReport(kept=len(jobs) - len(_jobs(provider, tasks)), failed=failed)
+
+
+def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
+    """List the estimates that the cache lacks, by the key they will have in it."""
+    provider._validate_params()
+    return {name: job for task in tasks for name, job in _lacking(provider, task)}
+
+
+def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Job]]:
+    """Go through the estimates of one task that the cache lacks."""
+    questionnaire = build_questionnaire(task)
+    store = provider._store(task, questionnaire)
+    request = Request(questionnaire, provider._room(task), provider.timeout)
+    options = provider._options(request)
+    del options["timeout"]
+    found = store.load(range(provider.n_estimates))
+    for index in range(provider.n_estimates):
+        if index not in found:
+            yield store._key(index), _Job(task, store, index, options)
+
+
+def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
+    """Put a result into the cache if it is usable; say why if it is not."""
+    if result.type != "succeeded":
+        return f"the request {result.type}"
+    try:
+        completion = _read(result.message, secrets)
+        if completion.stop != "end":
+            return f"the reply stopped for {completion.stop!r}"
+        parse_reply(completion.text, job.task)
+    except ProviderError as e:
+        return str(e)
+    job.store.save(job.index, completion)
+    return ""
+
+
+def _call(provider: AnthropicProvider, client: Any, call: Callable[[], T]) -> T:
+    """Call the vendor as often as the policy of the provider allows."""
+    policy = provider._policy()
+
+    def send(seconds_left: float) -> T:
+        failure: Exception | None = None
+        try:
+            return call()
+        except Exception as e:
+            # As in `_complete`: what the SDK raises may hold the key.
+            failure = to_own_error(e, provider.model, _secrets(client))
+        raise failure
+
+    return policy.run(send, policy.deadline(), threading.Event())

@@ -1,0 +1,62 @@
+"""One asks while the others wait: a lock between threads and processes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from llmreg.exceptions import ProviderUnavailableError
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def hold(path: Path, timeout: float) -> Iterator[None]:
+    """Hold a lock; the operating system gives it back when its holder dies.
+
+    Parameters
+    ----------
+    path : Path
+        The file that stands for the lock, in a folder that is there.
+    timeout : float
+        The most seconds to wait for it.
+
+    Yields
+    ------
+    None
+        While the lock is held.
+
+    Raises
+    ------
+    ProviderUnavailableError
+        If someone else holds it for longer.
+    """
+    lock = filelock.FileLock(path)
+    try:
+        _acquire(lock, timeout)
+    except filelock.Timeout:
+        raise ProviderUnavailableError(
+            f"Another process has been asking for this prior for {timeout:g} s "
+            f"(it holds {str(path)!r}). Wait for it, or raise `timeout`."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, timeout: float) -> None:
+    """Take a lock; whoever has to wait for it is told so."""
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logger.info(
+            "another process asks for the same prior; waiting for its answer, up to "
+            "%g s",
+            timeout,
+        )
+        lock.acquire(timeout=timeout)
