@@ -14,6 +14,7 @@ from llmreg.exceptions import PriorError, ProviderResponseError
 from llmreg.prior import FeaturePrior
 from llmreg.providers.answers import disputed, now, warn_of_dispute
 from llmreg.providers.base import PriorProvider, qualified_name
+from llmreg.providers.registry import make_provider
 from llmreg.task import Task
 
 
@@ -28,9 +29,10 @@ class EnsembleProvider(PriorProvider):
 
     Parameters
     ----------
-    providers : list of objects with an ``elicit`` method
-        The members, such as one `AnthropicProvider` and one `OpenAIProvider`. Each
-        keeps its answers in its own cache.
+    providers : list of objects with an ``elicit`` method, or of names
+        The members, such as one `AnthropicProvider` and one `OpenAIProvider`, or
+        ``["anthropic", "openai"]`` for both with their defaults. Each keeps its
+        answers in its own cache.
 
     See Also
     --------
@@ -58,7 +60,8 @@ class EnsembleProvider(PriorProvider):
     def requires_feature_names(self) -> bool:
         """Whether any member needs columns with names."""
         return any(
-            getattr(member, "requires_feature_names", True) for member in self.providers
+            getattr(member, "requires_feature_names", True)
+            for member in self._members()
         )
 
     def elicit(self, task: Task) -> FeaturePrior:
@@ -83,9 +86,9 @@ class EnsembleProvider(PriorProvider):
             The first that a member raises, once all have ended: what the others
             answered is in their caches.
         """
-        self._check_members()
-        names = [_name(member) for member in self.providers]
-        priors = self._ask(task)
+        members = self._members()
+        names = [_name(member) for member in members]
+        priors = _ask(members, task)
         aligned = [
             _fit(prior, task, name) for prior, name in zip(priors, names, strict=True)
         ]
@@ -102,37 +105,37 @@ class EnsembleProvider(PriorProvider):
         task : Task or None, default=None
             The task, if it is known.
         """
-        self._check_members()
-        for member in self.providers:
+        for member in self._members():
             if hasattr(member, "check_ready"):
                 member.check_ready(task)
 
-    def _check_members(self) -> None:
-        """Refuse what cannot be asked, before anybody is."""
+    def _members(self) -> list[Any]:
+        """Make the members that are named; refuse what cannot be asked."""
         members = self.providers
         if isinstance(members, str | Mapping) or not isinstance(members, Sequence):
             raise PriorError(f"providers must be a list of providers; got {members!r}.")
         if not members:
             raise PriorError("providers must have at least one provider; it is empty.")
-        for member in members:
+        made = [make_provider(m) if isinstance(m, str) else m for m in members]
+        for member in made:
             if isinstance(member, type) or not hasattr(member, "elicit"):
                 raise PriorError(
                     "Each of the providers must be an object with an elicit method; "
-                    f"got {member!r}."
+                    f"or the name of one; got {member!r}."
                 )
+        return made
 
-    def _ask(self, task: Task) -> list[Any]:
-        """Ask all members at once; let all end before an error is raised."""
-        with ThreadPoolExecutor(len(self.providers), "llmreg-ensemble") as pool:
-            try:
-                futures = [
-                    pool.submit(member.elicit, task) for member in self.providers
-                ]
-                wait(futures)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [future.result() for future in futures]
+
+def _ask(members: Sequence[Any], task: Task) -> list[Any]:
+    """Ask all members at once; let all end before an error is raised."""
+    with ThreadPoolExecutor(len(members), "llmreg-ensemble") as pool:
+        try:
+            futures = [pool.submit(member.elicit, task) for member in members]
+            wait(futures)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
 
 
 def _name(member: Any) -> str:

@@ -182,6 +182,13 @@ def test_names_are_needed_if_any_member_needs_them():
     assert needs_names(EnsembleProvider([StaticPrior({}), Member({})]))
 
 
+def test_members_may_be_named(task):
+    with pytest.raises(MissingKeyError, match="ANTHROPIC_API_KEY"):
+        EnsembleProvider([StaticPrior(scores(1)), "anthropic"]).check_ready(task)
+    with pytest.raises(PriorError, match=r"no provider 'antropic'.*Did you mean"):
+        EnsembleProvider(["antropic"]).elicit(task)
+
+
 def test_clone_pickle_and_cache(task):
     ensemble = EnsembleProvider([Member(scores(1)), Member(scores(3))])
     copies = [clone(ensemble), pickle.loads(pickle.dumps(ensemble))]
