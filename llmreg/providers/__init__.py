@@ -7,6 +7,7 @@ from llmreg.providers.base import LLMProvider, PriorProvider
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.cached import CachedProvider
 from llmreg.providers.ensemble import EnsembleProvider
+from llmreg.providers.local import LocalProvider
 from llmreg.providers.openai import OpenAIProvider
 from llmreg.providers.static import PriorCard, StaticPrior
 
@@ -15,6 +16,7 @@ __all__ = [
     "CachedProvider",
     "EnsembleProvider",
     "LLMProvider",
+    "LocalProvider",
     "OpenAIProvider",
     "PriorCache",
     "PriorCard",
