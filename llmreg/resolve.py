@@ -12,6 +12,7 @@ import numpy as np
 from llmreg.exceptions import (
     FeatureNamesError,
     IncompleteReplyError,
+    PriorCardError,
     PriorDisabledWarning,
     PriorError,
     PriorMismatchError,
@@ -22,6 +23,7 @@ from llmreg.exceptions import (
 )
 from llmreg.matching import without_prefix
 from llmreg.prior import FeaturePrior
+from llmreg.providers.registry import known_names, make_provider, provider_names
 from llmreg.providers.static import PriorCard, StaticPrior
 from llmreg.task import Task
 
@@ -42,20 +44,25 @@ def prior_source(prior: Any) -> PriorSource | None:
 
     Parameters
     ----------
-    prior : provider, FeaturePrior, mapping, array-like, number, path or None
-        The parameter of an estimator.
+    prior : provider, FeaturePrior, mapping, array-like, number, str, path or None
+        The parameter of an estimator. A text is the name of a provider, such as
+        ``"anthropic"``, or else the path of a card.
 
     Returns
     -------
     FeaturePrior, provider, mapping, ndarray or None
-        A card is read, array-likes are arrays; the rest is as given.
+        A card is read, a name is a provider, array-likes are arrays; the rest is as
+        given.
 
     Raises
     ------
     PriorError
         If it is none of these.
     PriorCardError
-        If it is a path and there is no prior card.
+        If it is a path and there is no prior card, or a text and there is no provider
+        of that name either.
+    ProviderError
+        If it is the name of a provider that cannot be made.
 
     Examples
     --------
@@ -65,13 +72,18 @@ def prior_source(prior: Any) -> PriorSource | None:
     """
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
-    if isinstance(prior, str | os.PathLike):
+    if isinstance(prior, str):
+        return _named(prior)
+    if isinstance(prior, os.PathLike):
         return FeaturePrior.read(prior)
     # Scores at hand may leave features out; a provider that is asked may not.
     if isinstance(prior, StaticPrior):
-        return prior_source(prior.prior)
+        inner = prior.prior
+        return (
+            FeaturePrior.read(inner) if isinstance(inner, str) else prior_source(inner)
+        )
     if isinstance(prior, PriorCard):
-        return prior_source(prior.path)
+        return FeaturePrior.read(prior.path)
     if isinstance(prior, Provider) and not isinstance(prior, type):
         return prior
     try:
@@ -80,8 +92,21 @@ def prior_source(prior: Any) -> PriorSource | None:
         raise PriorError(
             "prior must be a provider (an object with an elicit method), a "
             "FeaturePrior, a dict of scores by feature name, an array of scores, a "
-            f"path to a prior card, or None; got {prior!r}."
+            "path to a prior card, the name of a provider, or None; got "
+            f"{prior!r}."
         ) from None
+
+
+def _named(prior: str) -> PriorSource | None:
+    """Find the provider of a name, or else the card of a path."""
+    if prior in provider_names():
+        return prior_source(make_provider(prior))
+    if not os.path.exists(prior):
+        raise PriorCardError(
+            f"prior={prior!r} is neither the path of a prior card, since there is no "
+            f"such file, nor the name of a provider. {known_names(prior)}"
+        )
+    return FeaturePrior.read(prior)
 
 
 def needs_names(source: PriorSource | None) -> bool:

@@ -30,7 +30,7 @@ class Recorded:
     @property
     def questionnaire(self) -> dict[str, Any]:
         """The JSON document that the user message holds."""
-        return json.loads(self.body["messages"][0]["content"])
+        return json.loads(self.body["messages"][-1]["content"])
 
 
 @dataclass(frozen=True)

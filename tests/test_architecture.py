@@ -59,7 +59,7 @@ ALLOWED = {
     "display": {"base", "exceptions", "panels", "prior", "numpy", "sklearn"},
     "parameters": {"attribution", "building", "criterion", "net", "sklearn"},
 }
-SDKS = {"anthropic"}
+SDKS = {"anthropic", "openai", "llama_cpp"}
 
 
 def imports(path, *, inside_functions):
@@ -117,7 +117,9 @@ def run(code):
 
 def test_importing_llmreg_takes_no_sdk_and_no_plotting():
     loaded = run("import sys, llmreg; print(*sys.modules)").split()
-    assert not {"anthropic", "openai", "matplotlib", "httpx2"} & set(loaded)
+    assert not {"anthropic", "openai", "llama_cpp", "matplotlib", "httpx2"} & set(
+        loaded
+    )
 
 
 def test_public_names_are_there():

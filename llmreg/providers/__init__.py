@@ -6,12 +6,18 @@ from llmreg.providers.anthropic import AnthropicProvider
 from llmreg.providers.base import LLMProvider, PriorProvider
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.cached import CachedProvider
+from llmreg.providers.ensemble import EnsembleProvider
+from llmreg.providers.local import LocalProvider
+from llmreg.providers.openai import OpenAIProvider
 from llmreg.providers.static import PriorCard, StaticPrior
 
 __all__ = [
     "AnthropicProvider",
     "CachedProvider",
+    "EnsembleProvider",
     "LLMProvider",
+    "LocalProvider",
+    "OpenAIProvider",
     "PriorCache",
     "PriorCard",
     "PriorProvider",

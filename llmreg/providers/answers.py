@@ -168,13 +168,26 @@ def combine(
         rationale=_reasons(task, estimates),
     )
     if names := disputed(prior):
-        warnings.warn(
-            f"The {len(estimates)} estimates disagree on the sign of {names!r}. Look "
-            "at the prior; a better description of these features may settle it.",
-            PriorDisagreementWarning,
-            stacklevel=2,
-        )
+        warn_of_dispute(f"{len(estimates)} estimates", names)
     return prior
+
+
+def warn_of_dispute(who: str, names: Sequence[str]) -> None:
+    """Warn that answers contradict each other.
+
+    Parameters
+    ----------
+    who : str
+        Whose answers, and how many.
+    names : sequence of str
+        The features that are in dispute.
+    """
+    warnings.warn(
+        f"The {who} disagree on the sign of {tuple(names)!r}. Look at the prior; a "
+        "better description of these features may settle it.",
+        PriorDisagreementWarning,
+        stacklevel=3,
+    )
 
 
 def disputed(prior: FeaturePrior) -> tuple[str, ...]:

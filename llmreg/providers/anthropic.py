@@ -9,29 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import StrOptions
 
-from llmreg.exceptions import (
-    MissingDependencyError,
-    MissingKeyError,
-    ProviderResponseError,
-)
-from llmreg.providers.anthropic_errors import to_own_error
-from llmreg.providers.base import LLMProvider
+from llmreg.exceptions import ProviderResponseError
 from llmreg.providers.cache import PriorCache
+from llmreg.providers.hosted import HostedProvider, secrets_of
 from llmreg.providers.interview import Completion, Request
-from llmreg.providers.keys import check_key_source, is_importable
+from llmreg.providers.sdk_errors import Translator, hide
 
 if TYPE_CHECKING:
     import anthropic
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
-KEY_VARIABLE = "ANTHROPIC_API_KEY"
-ADDRESS_VARIABLE = "ANTHROPIC_BASE_URL"
 
-_WAYS = (
-    f"Set {KEY_VARIABLE} in the environment, or pass api_key= a function that returns "
-    "the key, or go without a model: prior= also takes a dict of scores, or the path "
-    "of a prior card."
-)
 _STOPS: dict[str | None, Literal["end", "length", "refusal"]] = {
     "end_turn": "end",
     "stop_sequence": "end",
@@ -47,7 +35,7 @@ _TOKEN_COUNTS = (
 )
 
 
-class AnthropicProvider(LLMProvider):
+class AnthropicProvider(HostedProvider):
     """Ask a model of Anthropic, once per task, and average several answers.
 
     What is sent: the task sentence, the target, the classes, and the name, the
@@ -98,14 +86,16 @@ class AnthropicProvider(LLMProvider):
     AnthropicProvider(effort='high', n_estimates=3)
     """
 
-    _shaping = ("model", "effort", "thinking", "base_url")
+    _sdk = "anthropic"
+    _extra = "anthropic"
+    _key_variable = "ANTHROPIC_API_KEY"
+    _address_variable = "ANTHROPIC_BASE_URL"
+    _shaping = ("model", "effort", "thinking")
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **LLMProvider._parameter_constraints,
+        **HostedProvider._parameter_constraints,
         "effort": [StrOptions({"low", "medium", "high", "xhigh", "max"}), None],
         "thinking": [dict, None],
-        "api_key": [callable, None],
-        "base_url": [str, None],
     }
 
     def __init__(
@@ -137,60 +127,38 @@ class AnthropicProvider(LLMProvider):
         self.cache = cache
         self.network = network
 
-    @property
-    def api_key(self) -> Callable[[], str] | None:
-        """The function that returns the key, or None."""
-        return self._api_key
-
-    @api_key.setter
-    def api_key(self, value: Callable[[], str] | None) -> None:
-        # Checked on assignment, since a later check would come after a repr.
-        check_key_source(value, KEY_VARIABLE)
-        self._api_key = value
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        # Elsewhere the key has to come from the environment there.
-        if not is_importable(self._api_key):
-            state["_api_key"] = None
-        return state
-
-    def _settings(self) -> dict[str, Any]:
-        # The SDK takes the address from the environment if there is none here.
-        address = self.base_url or os.environ.get(ADDRESS_VARIABLE)
-        return {**super()._settings(), "base_url": address}
-
     @contextmanager
     def _connect(self) -> Iterator[anthropic.Anthropic]:
         """Open a client with credentials, for one elicitation."""
-        sdk = _import_sdk()
-        key = None if self.api_key is None else self.api_key()
-        if self.api_key is not None and not key:
-            raise MissingKeyError(f"The function given as api_key has none. {_WAYS}")
+        sdk = self._import_sdk()
+        key = self._given_key()
         failure = None
         try:
             client = sdk.Anthropic(api_key=key, base_url=self.base_url, max_retries=0)
         except sdk.AnthropicError as e:
             failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
         if failure is not None:
-            raise MissingKeyError(f"{failure} {_WAYS}")
+            raise self._keyless(failure)
         with client:
             if not _has_credentials(client):
-                raise MissingKeyError(f"No credentials for Anthropic found. {_WAYS}")
+                raise self._keyless("No credentials for Anthropic found.")
             yield client
 
     def _complete(self, client: anthropic.Anthropic, request: Request) -> Completion:
         """Send one request to the Messages API."""
         failure: Exception | None = None
+        secrets = secrets_of(client.default_headers)
         try:
             message = client.messages.create(**self._options(request))
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.
-            failure = to_own_error(e, self.model, _secrets(client))
+            failure = Translator(
+                self._import_sdk(), "Anthropic", self._key_variable, self.model, secrets
+            ).translate(e)
         if failure is not None:
             raise failure
-        return _read(message, _secrets(client))
+        return _read(message, secrets)
 
     def _options(self, request: Request) -> dict[str, Any]:
         """Put a request into the words of the Messages API."""
@@ -213,34 +181,12 @@ class AnthropicProvider(LLMProvider):
         return options
 
 
-def _import_sdk() -> Any:
-    """Import the SDK, which is not needed by anything else."""
-    try:
-        import anthropic
-    except ImportError as e:
-        raise MissingDependencyError(
-            "AnthropicProvider needs the anthropic SDK, which is not installed. "
-            "Install it with: pip install anthropic"
-        ) from e
-    return anthropic
-
-
 def _has_credentials(client: anthropic.Anthropic) -> bool:
     """Tell whether the SDK found any way to sign requests."""
     names = {name.lower() for name in client.default_headers}
     return client.credentials is not None or bool(
         names & {"authorization", "x-api-key"}
     )
-
-
-def _secrets(client: anthropic.Anthropic) -> tuple[str, ...]:
-    """List what must never be repeated, in case a server sends it back."""
-    sent = (
-        str(value)
-        for name, value in client.default_headers.items()
-        if name.lower() in {"authorization", "x-api-key"}
-    )
-    return tuple(value.removeprefix("Bearer ") for value in sent if value)
 
 
 def _read(message: Any, secrets: tuple[str, ...]) -> Completion:
@@ -254,14 +200,15 @@ def _read(message: Any, secrets: tuple[str, ...]) -> Completion:
     if not isinstance(content, list) or stop is None:
         raise ProviderResponseError(
             "The server did not answer as the Messages API does: it sent "
-            f"{_kind_of(message)}. Is there a proxy in between, or a wrong base_url?"
+            f"{hide(_kind_of(message), secrets)}. Is there a proxy in between, or a "
+            "wrong base_url?"
         )
     text = "".join(
         str(block.text) for block in content if getattr(block, "type", "") == "text"
     )
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return Completion(text, stop, str(message.model), _count_tokens(message))
+    text = hide(text, secrets)
+    model = hide(str(message.model), secrets)
+    return Completion(text, stop, model, _count_tokens(message))
 
 
 def _kind_of(message: Any) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from llmreg.providers.hosted import HostedProvider
+from llmreg.providers.retry import RetryPolicy
 from llmreg.task import Feature, Task
 from tests.loopback import MessagesServer
-
-PLANTED_KEY = "sk-ant-planted-1f0e9d8c"
+from tests.vendors import ANTHROPIC, PLANTED_KEY, Vendor
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -
     """No settings of the machine reach a test, and no proxy takes its requests."""
     for name in list(os.environ):
         lowered = name.lower()
-        if lowered.startswith("anthropic_") or lowered.endswith("_proxy"):
+        if lowered.startswith(("anthropic_", "openai_")) or lowered.endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", os.fspath(tmp_path / "no-profiles"))
@@ -24,15 +25,45 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -
 
 
 @pytest.fixture
-def key(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", PLANTED_KEY)
+def vendor() -> Vendor:
+    """Whose wire it is; a module that holds them all to a table parametrises this."""
+    return ANTHROPIC
+
+
+@pytest.fixture
+def key(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(vendor.key_variable, PLANTED_KEY)
     return PLANTED_KEY
 
 
 @pytest.fixture
-def server() -> Iterator[MessagesServer]:
-    with MessagesServer() as running:
+def server(vendor: Vendor) -> Iterator[MessagesServer]:
+    with MessagesServer(vendor.answer) as running:
         yield running
+
+
+@pytest.fixture
+def sleeps(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """No test sleeps: waits are noted, and the clock runs as it does."""
+    waited: list[float] = []
+
+    def policy(provider: HostedProvider) -> RetryPolicy:
+        return RetryPolicy(
+            provider.max_attempts,
+            provider.timeout,
+            sleep=waited.append,
+            jitter=lambda: 1.0,
+        )
+
+    monkeypatch.setattr(vendor.kind, "_policy", policy)
+    return waited
+
+
+@pytest.fixture
+def provider(
+    vendor: Vendor, server: MessagesServer, sleeps: list[float]
+) -> HostedProvider:
+    return vendor.provider(server)
 
 
 @pytest.fixture

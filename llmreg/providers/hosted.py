@@ -1,0 +1,119 @@
+"""What the providers behind an address have in common: a key, and where it goes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from llmreg.exceptions import MissingDependencyError, MissingKeyError
+from llmreg.providers.base import LLMProvider
+from llmreg.providers.keys import check_key_source, is_importable
+
+_SECRET_HEADERS = ("auth", "key", "token", "secret")
+
+
+class HostedProvider(LLMProvider):
+    """Base of the providers that reach their model over HTTP, through an SDK.
+
+    It sees to it that a key is never a parameter: it comes from the environment or
+    from a function, when it is needed, and goes no further than the SDK's client.
+
+    Parameters that the class of a vendor has, beside those of `LLMProvider`:
+
+    api_key : callable or None
+        A function that returns the key.
+    base_url : str or None
+        The address of the server.
+    """
+
+    base_url: str | None
+
+    # The names of the SDK, of the extra that installs it, and of the environment
+    # variables that hold the key and another address.
+    _sdk: ClassVar[str]
+    _extra: ClassVar[str]
+    _key_variable: ClassVar[str]
+    _address_variable: ClassVar[str]
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LLMProvider._parameter_constraints,
+        "api_key": [callable, None],
+        "base_url": [str, None],
+    }
+
+    @property
+    def api_key(self) -> Callable[[], str] | None:
+        """The function that returns the key, or None."""
+        return self._api_key
+
+    @api_key.setter
+    def api_key(self, value: Callable[[], str] | None) -> None:
+        # Checked on assignment, since a later check would come after a repr.
+        check_key_source(value, self._key_variable)
+        self._api_key = value
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        # Elsewhere the key has to come from the environment there.
+        if not is_importable(self._api_key):
+            state["_api_key"] = None
+        return state
+
+    def _address(self) -> str | None:
+        """Give the address to ask; None is the vendor's own."""
+        return self.base_url or os.environ.get(self._address_variable) or None
+
+    def _settings(self) -> dict[str, Any]:
+        """Name what shapes an answer; which server gives it is part of that."""
+        return {**super()._settings(), "base_url": self._address()}
+
+    def _import_sdk(self) -> Any:
+        """Import the SDK, which is not needed by anything else."""
+        try:
+            return importlib.import_module(self._sdk)
+        except ImportError as e:
+            raise MissingDependencyError(
+                f"{type(self).__name__} needs the {self._sdk} SDK, which is not "
+                f"installed. Install it with: pip install {self._extra}"
+            ) from e
+
+    def _given_key(self) -> str | None:
+        """Call the function that was given for the key, if there is one."""
+        if self.api_key is None:
+            return None
+        key = self.api_key()
+        if not key:
+            raise self._keyless("The function given as api_key has none.")
+        return key
+
+    def _keyless(self, what: str) -> MissingKeyError:
+        """Say that there is no key, and what to do."""
+        return MissingKeyError(
+            f"{what} Set {self._key_variable} in the environment, or pass api_key= a "
+            "function that returns the key, or go without a model: prior= also takes "
+            "a dict of scores, or the path of a prior card."
+        )
+
+
+def secrets_of(headers: Mapping[str, Any]) -> tuple[str, ...]:
+    """List what must never be repeated, in case a server sends it back.
+
+    Parameters
+    ----------
+    headers : mapping
+        The headers that go with every request.
+
+    Returns
+    -------
+    tuple of str
+        Keys and tokens among them, without the word that introduces them.
+    """
+    sent = (
+        value
+        for name, value in headers.items()
+        if isinstance(value, str)
+        and any(part in name.lower() for part in _SECRET_HEADERS)
+    )
+    return tuple(value.removeprefix("Bearer ") for value in sent if value)

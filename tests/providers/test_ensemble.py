@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from llmreg.exceptions import (
+    MissingKeyError,
+    PriorDisagreementWarning,
+    PriorError,
+    ProviderError,
+    ProviderResponseError,
+)
+from llmreg.prior import FeaturePrior
+from llmreg.providers import (
+    CachedProvider,
+    EnsembleProvider,
+    PriorProvider,
+    StaticPrior,
+)
+from llmreg.resolve import needs_names, prior_source, resolve
+from tests.loopback import MessagesServer
+from tests.vendors import ANTHROPIC, OPENAI
+
+ASKED: list[str] = []
+
+
+class Member(PriorProvider):
+    """Answers with scores that are given, and says what it took."""
+
+    def __init__(self, scores, estimates=None, reason="", model="m", error=None):
+        self.scores = scores
+        self.estimates = estimates
+        self.reason = reason
+        self.model = model
+        self.error = error
+
+    def check_ready(self, task=None):
+        if self.error == "no key":
+            raise MissingKeyError("no key")
+
+    def elicit(self, task):
+        ASKED.append(self.model)
+        if self.error is not None:
+            raise ProviderError(self.error)
+        meta = {
+            "usage": {"requests": 2, "input_tokens": 10},
+            "provenance": {"model": self.model},
+            "rationale": dict.fromkeys(self.scores, self.reason),
+        }
+        if self.estimates is not None:
+            return FeaturePrior.from_estimates(self.estimates, **meta)
+        return FeaturePrior.from_dict(self.scores, **meta)
+
+
+def scores(age, sex=1, fare=0):
+    return {"age": age, "sex=female": sex, "fare": fare}
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked():
+    ASKED.clear()
+
+
+def test_scores_are_averaged_by_name(task):
+    backwards = dict(reversed(scores(-6, 9, 3).items()))
+    prior = EnsembleProvider([Member(scores(-2)), Member(backwards)]).elicit(task)
+    assert prior.features == task.keys
+    assert prior.outputs == task.outputs
+    assert prior.scores.tolist() == [[-4, 5, 1.5]]
+
+
+def test_estimates_are_stacked_and_each_member_counts_the_same(task):
+    many = Member(scores(4), estimates=[scores(2), scores(4), scores(6)])
+    prior = EnsembleProvider([many, Member(scores(8))]).elicit(task)
+    assert prior.scores[0, 0] == 6
+    assert prior.estimates[:, 0, 0].tolist() == [2, 4, 6, 8]
+    np.testing.assert_allclose(prior.spread[0, 0], np.std([2, 4, 6, 8]))
+
+
+def test_usage_is_summed(task):
+    prior = EnsembleProvider([Member(scores(1)), Member(scores(1))]).elicit(task)
+    assert prior.usage == {"requests": 4, "input_tokens": 20}
+
+
+def test_a_feature_that_a_member_leaves_out(task):
+    some = Member({"age": 4, "fare": 2})
+    prior = EnsembleProvider([some, Member(scores(2, 7))]).elicit(task)
+    assert prior.scores.tolist() == [[3, 7, 1]]
+    nobody = EnsembleProvider([some, some]).elicit(task)
+    assert np.isnan(nobody.scores[0, 1])
+
+
+def test_scores_for_the_other_class_are_negated(task):
+    other = StaticPrior({"no": scores(5)})
+    prior = EnsembleProvider([other, StaticPrior(scores(-3))]).elicit(task)
+    assert prior.scores[0, 0] == -4
+
+
+def test_a_member_may_be_anything_with_elicit(task):
+    class Mine:
+        def elicit(self, task):
+            return dict.fromkeys(task.keys, 2)
+
+    assert EnsembleProvider([Mine()]).elicit(task).scores.tolist() == [[2, 2, 2]]
+
+
+def test_disagreement_is_warned_of_and_recorded(task):
+    members = [Member(scores(6, 2, 1), model="a"), Member(scores(-6, 4, -1), model="b")]
+    with pytest.warns(PriorDisagreementWarning, match=r"2 members .* \('age',\)"):
+        prior = EnsembleProvider(members).elicit(task)
+    assert json.loads(prior.provenance["disputed"]) == ["age"]
+    assert float(prior.provenance["disagreement"]) == pytest.approx(8 / 3, abs=0.01)
+    named = json.loads(prior.provenance["members"])
+    assert [name.split()[-1] for name in named] == ["(a)", "(b)"]
+    assert prior.provenance["model"] == "a, b"
+    assert FeaturePrior.from_json(prior.to_json()).provenance == prior.provenance
+
+
+def test_members_that_agree_are_not_warned_of(task):
+    prior = EnsembleProvider([Member(scores(5)), Member(scores(7))]).elicit(task)
+    assert prior.provenance["disputed"] == "[]"
+
+
+def test_the_reason_comes_from_the_member_nearest_to_the_average(task):
+    members = [
+        Member(scores(-9), reason="far"),
+        Member(scores(-2), reason="near"),
+        Member(scores(-1)),
+    ]
+    assert EnsembleProvider(members).elicit(task).rationale["age"] == "near"
+
+
+def test_members_are_asked_side_by_side(task):
+    meeting = threading.Barrier(3, timeout=20)
+
+    class Meeting:
+        def elicit(self, task):
+            meeting.wait()
+            return dict.fromkeys(task.keys, 1)
+
+    EnsembleProvider([Meeting() for _ in range(3)]).elicit(task)
+
+
+def test_an_error_is_raised_once_all_have_ended(task):
+    members = [Member(scores(1), error="gone"), Member(scores(1), model="other")]
+    with pytest.raises(ProviderError, match="gone"):
+        EnsembleProvider(members).elicit(task)
+    assert sorted(ASKED) == ["m", "other"]
+
+
+def test_nobody_is_asked_unless_all_are_ready(task):
+    members = [Member(scores(1)), Member(scores(1), error="no key")]
+    with pytest.raises(MissingKeyError):
+        resolve(EnsembleProvider(members), task)
+    assert ASKED == []
+
+
+@pytest.mark.parametrize(
+    "providers", [[], "anthropic", None, [StaticPrior], [3], {"a": 1}]
+)
+def test_what_cannot_be_asked_is_refused(task, providers):
+    with pytest.raises(PriorError, match="providers must"):
+        EnsembleProvider(providers).elicit(task)
+
+
+def test_a_member_that_answers_something_else(task):
+    class Chatty:
+        def elicit(self, task):
+            return "I think that age matters most."
+
+    with pytest.raises(ProviderResponseError, match=r"Chatty must answer .* got str"):
+        EnsembleProvider([Chatty()]).elicit(task)
+
+
+def test_names_are_needed_if_any_member_needs_them():
+    assert not needs_names(prior_source(EnsembleProvider([StaticPrior({})])))
+    assert needs_names(EnsembleProvider([StaticPrior({}), Member({})]))
+
+
+def test_members_may_be_named(task):
+    with pytest.raises(MissingKeyError, match="ANTHROPIC_API_KEY"):
+        EnsembleProvider([StaticPrior(scores(1)), "anthropic"]).check_ready(task)
+    with pytest.raises(PriorError, match=r"no provider 'antropic'.*Did you mean"):
+        EnsembleProvider(["antropic"]).elicit(task)
+
+
+def test_clone_pickle_and_cache(task):
+    ensemble = EnsembleProvider([Member(scores(1)), Member(scores(3))])
+    copies = [clone(ensemble), pickle.loads(pickle.dumps(ensemble))]
+    for copy in copies:
+        assert CachedProvider(copy).elicit(task).scores[0, 0] == 2
+    assert len(ASKED) == 2
+    other = EnsembleProvider([Member(scores(1)), Member(scores(5))])
+    assert CachedProvider(other).elicit(task).scores[0, 0] == 3
+
+
+def test_two_vendors_are_asked_once_each(task, monkeypatch):
+    servers = [MessagesServer(vendor.answer) for vendor in (ANTHROPIC, OPENAI)]
+    with servers[0], servers[1]:
+        members = [
+            vendor.provider(server, n_estimates=2, api_key=lambda: "a-key")
+            for vendor, server in zip((ANTHROPIC, OPENAI), servers, strict=True)
+        ]
+        prior = EnsembleProvider(members).elicit(task)
+        again = EnsembleProvider(members).elicit(task)
+    assert [len(server.requests) for server in servers] == [2, 2]
+    assert prior.usage["requests"] == 4
+    assert prior.usage["output_tokens"] == 80
+    assert again.usage["served_from_cache"] == 4
+    assert prior.estimates.shape == (4, 1, 3)

@@ -1,0 +1,27 @@
+from llmreg.prompting import reply_schema
+from llmreg.providers.grammar import in_order
+
+
+def test_every_feature_once_and_in_order():
+    before = reply_schema(3, 2)
+    after = in_order(before, longest=50)
+    entries = after["properties"]["features"]
+    assert "items" not in entries
+    assert (entries["minItems"], entries["maxItems"]) == (3, 3)
+    for i, entry in enumerate(entries["prefixItems"], start=1):
+        assert entry["properties"]["id"] == {"const": f"f{i}"}
+        assert entry["properties"]["reason"] == {"type": "string", "maxLength": 50}
+        scores = before["properties"]["features"]["items"]["properties"]["scores"]
+        assert entry["properties"]["scores"] == scores
+        assert entry["required"] == ["id", "reason", "scores"]
+    assert before == reply_schema(3, 2)
+
+
+def test_other_schemas_keep_their_form():
+    for schema in (
+        {"type": "integer"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "string", "enum": ["a", "b"]},
+        {},
+    ):
+        assert in_order(schema) == schema

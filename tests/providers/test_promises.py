@@ -1,0 +1,585 @@
+"""What every vendor's provider promises, held against each of them.
+
+The real SDK, over real HTTP, against a server on the loopback interface. What only one
+vendor has is in the test module of its name.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import pickle
+import sys
+import threading
+import traceback
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from llmreg.exceptions import (
+    IncompleteReplyError,
+    LLMRegError,
+    MissingDependencyError,
+    MissingKeyError,
+    PriorDisabledWarning,
+    PriorDisagreementWarning,
+    ProviderAuthenticationError,
+    ProviderError,
+    ProviderRefusalError,
+    ProviderResponseError,
+    ProviderUnavailableError,
+    TruncatedReplyError,
+)
+from llmreg.resolve import resolve
+from llmreg.task import Feature, Task
+from tests.loopback import MODEL, Reply, entries
+from tests.vendors import VENDORS, planted_key
+
+pytestmark = [
+    pytest.mark.usefixtures("key"),
+    pytest.mark.parametrize("vendor", VENDORS, ids=repr),
+]
+
+
+class TestHappyPath:
+    def test_five_estimates_are_five_requests(self, server, provider, task, vendor):
+        scores = iter([1, 2, 3, 4, 5])
+        server.enqueue(
+            *[lambda r, s=s: vendor.answer(r, lambda f, o: s) for s in scores]
+        )
+        prior = provider.set_params(n_estimates=5).elicit(task)
+        assert len(server.requests) == 5
+        assert prior.features == task.keys
+        assert prior.outputs == ("yes",)
+        assert prior.scores.tolist() == [[3, 3, 3]]
+        assert sorted(prior.estimates[:, 0, 0]) == [1, 2, 3, 4, 5]
+        assert prior.rationale["fare"] == "reason for f3"
+        assert prior.provenance["model"] == MODEL
+        assert prior.usage == {
+            "requests": 5,
+            "input_tokens": 500,
+            "output_tokens": 100,
+            "served_from_cache": 0,
+        }
+
+    def test_names_are_sent_and_nothing_else(self, server, provider, task, vendor):
+        provider.elicit(task)
+        (request,) = server.requests
+        assert request.path == vendor.path
+        assert [f["name"] for f in request.questionnaire["features"]] == [
+            *("age", "sex", "fare")
+        ]
+        assert set(request.questionnaire) == {
+            *("task", "kind", "target", "classes", "outputs", "features")
+        }
+
+    def test_estimates_go_side_by_side(self, server, provider, task, vendor):
+        meeting = threading.Barrier(3, timeout=20)
+
+        def respond(request):
+            meeting.wait()
+            return vendor.answer(request)
+
+        server.respond = respond
+        provider.set_params(n_estimates=3, max_parallel=3).elicit(task)
+        assert len(server.requests) == 3
+
+    def test_the_limit_on_parallel_requests_holds(self, server, provider, task, vendor):
+        lock, inside, most = threading.Lock(), 0, 0
+
+        def respond(request):
+            nonlocal inside, most
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            reply = vendor.answer(request)
+            with lock:
+                inside -= 1
+            return reply
+
+        server.respond = respond
+        provider.set_params(n_estimates=8, max_parallel=2).elicit(task)
+        assert most <= 2
+
+    def test_several_outputs(self, server, provider, vendor):
+        task = Task(
+            (Feature("legs"), Feature("wings")),
+            "animal",
+            ("cat", "dog", "bird"),
+            "classification",
+            ("cat", "dog", "bird"),
+        )
+        server.respond = lambda request: vendor.answer(
+            request, lambda f, o: -7 if (f["id"], o["id"]) == ("f2", "o3") else 1
+        )
+        prior = provider.elicit(task)
+        assert prior.scores.tolist() == [[1, 1], [1, 1], [1, -7]]
+
+
+class TestCache:
+    def test_the_second_time_nothing_is_sent(self, server, provider, task):
+        first = provider.elicit(task)
+        second = clone(provider).elicit(task)
+        assert len(server.requests) == 1
+        assert second.usage == {
+            "requests": 0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "served_from_cache": 1,
+        }
+        np.testing.assert_array_equal(first.estimates, second.estimates)
+        assert first.provenance == second.provenance
+
+    def test_no_key_and_no_sdk_are_needed_for_what_is_cached(
+        self, server, provider, task, vendor, monkeypatch
+    ):
+        provider.elicit(task)
+        monkeypatch.delenv(vendor.key_variable)
+        monkeypatch.setitem(sys.modules, vendor.kind._sdk, None)
+        provider.check_ready(task)
+        provider.elicit(task)
+        with pytest.raises(MissingDependencyError):
+            provider.check_ready()
+        assert len(server.requests) == 1
+
+    def test_after_a_failure_only_the_rest_is_asked(
+        self, server, provider, task, vendor
+    ):
+        provider.set_params(n_estimates=5)
+        server.enqueue(vendor.error(400, "no"))
+        with pytest.raises(ProviderError, match="HTTP 400") as caught:
+            provider.elicit(task)
+        assert len(server.requests) == 5
+        assert "4 of 5 estimates arrived" in caught.value.__notes__[0]
+        prior = provider.elicit(task)
+        assert len(server.requests) == 6
+        assert (prior.usage["requests"], prior.usage["served_from_cache"]) == (1, 4)
+
+    def test_what_shapes_an_answer_is_part_of_its_key(
+        self, server, provider, task, vendor
+    ):
+        provider.elicit(task)
+        provider.set_params(**vendor.shaping).elicit(task)
+        provider.set_params(timeout=5.0, max_tokens=9000, max_attempts=2).elicit(task)
+        assert len(server.requests) == 2
+
+    def test_the_address_counts_wherever_it_comes_from(
+        self, server, provider, task, vendor, monkeypatch
+    ):
+        provider.elicit(task)
+        monkeypatch.setenv(vendor.kind._address_variable, provider.base_url)
+        provider.set_params(base_url=None).elicit(task)
+        assert len(server.requests) == 1
+        monkeypatch.setenv(
+            vendor.kind._address_variable, f"{server.url}/other{vendor.prefix}"
+        )
+        provider.elicit(task)
+        assert server.requests[-1].path.startswith("/other/")
+
+    def test_threads_ask_once(self, server, provider, task):
+        threads = [
+            threading.Thread(target=clone(provider).elicit, args=(task,))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(server.requests) == 1
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("status", "hint"),
+        [(401, "_API_KEY"), (402, "billing"), (403, "permissions"), (404, "`model`")],
+    )
+    def test_a_refused_account_ends_it_at_once(
+        self, server, provider, task, sleeps, vendor, status, hint
+    ):
+        server.enqueue(vendor.error(status, "you may not"))
+        with pytest.raises(ProviderAuthenticationError, match=hint) as caught:
+            provider.elicit(task)
+        assert f"HTTP {status}: you may not" in str(caught.value)
+        assert (len(server.requests), sleeps) == (1, [])
+
+    @pytest.mark.parametrize(
+        ("status", "code", "text"),
+        [
+            (400, None, "Your credit balance is too low."),
+            (429, None, "You have reached your spend limit."),
+            (429, "money", "You exceeded what you paid for."),
+        ],
+    )
+    def test_money_is_a_refusal_whatever_the_status(
+        self, server, provider, task, sleeps, vendor, status, code, text
+    ):
+        server.enqueue(vendor.error(status, text, code=vendor.codes.get(code)))
+        with pytest.raises(ProviderAuthenticationError, match="billing"):
+            provider.elicit(task)
+        assert (len(server.requests), sleeps) == (1, [])
+
+    def test_a_wait_of_a_day_fails_at_once(
+        self, server, provider, task, sleeps, vendor
+    ):
+        server.enqueue(vendor.error(429, "slow down", {"retry-after": "86400"}))
+        with pytest.raises(ProviderUnavailableError, match="asks to wait 86400 s"):
+            provider.elicit(task)
+        assert (len(server.requests), sleeps) == (1, [])
+
+    @pytest.mark.parametrize("status", [429, 529])
+    def test_a_short_wait_is_kept(self, server, provider, task, sleeps, vendor, status):
+        server.enqueue(vendor.error(status, "slow", {"retry-after": "7"}))
+        provider.elicit(task)
+        assert (len(server.requests), sleeps) == (2, [7])
+
+    def test_a_date_to_wait_for_is_read(self, server, provider, task, sleeps, vendor):
+        past = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
+        server.enqueue(vendor.error(503, "down", past))
+        provider.elicit(task)
+        assert sleeps == [1]
+
+    @pytest.mark.parametrize("status", [429, 529, 500, 408])
+    def test_passing_faults_pass(self, server, provider, task, sleeps, vendor, status):
+        server.enqueue(vendor.error(status, "not now"), vendor.error(status, "not now"))
+        prior = provider.elicit(task)
+        assert (prior.usage["requests"], sleeps) == (3, [1, 2])
+
+    def test_a_page_of_html_with_a_status_of_its_own_passes(
+        self, server, provider, task, sleeps
+    ):
+        server.enqueue(Reply("<html>Bad gateway</html>", 502, content_type="text/html"))
+        provider.elicit(task)
+        assert (len(server.requests), sleeps) == (2, [1])
+
+    def test_a_fault_that_stays_is_named(self, server, provider, task, sleeps, vendor):
+        server.respond = lambda request: vendor.error(500, "broken")
+        with pytest.raises(
+            ProviderUnavailableError, match="failed 3 times: HTTP 500: broken"
+        ):
+            provider.set_params(max_attempts=3).elicit(task)
+        assert len(server.requests) == 3
+
+    def test_the_server_may_forbid_to_try_again(
+        self, server, provider, task, sleeps, vendor
+    ):
+        forbid = {"x-should-retry": "false"}
+        server.enqueue(vendor.error(529, "go away", forbid))
+        with pytest.raises(ProviderUnavailableError, match="not to try again"):
+            provider.elicit(task)
+        assert sleeps == []
+
+    def test_a_connection_that_is_cut(self, server, provider, task, sleeps):
+        server.enqueue(Reply('{"id": "msg', cut=True))
+        provider.elicit(task)
+        assert (len(server.requests), sleeps) == (2, [1])
+
+    def test_a_server_that_is_not_there(self, provider, task, sleeps):
+        provider.set_params(base_url="http://127.0.0.1:9", max_attempts=2)
+        with pytest.raises(ProviderUnavailableError, match="connection failed"):
+            provider.elicit(task)
+        assert sleeps == [1]
+
+    def test_a_server_that_does_not_answer(self, server, provider, task, vendor):
+        asked = threading.Event()
+
+        def respond(request):
+            asked.wait(20)
+            return vendor.answer(request)
+
+        server.respond = respond
+        with pytest.raises(ProviderUnavailableError, match=r"within 0\.2 s.*timed out"):
+            provider.set_params(timeout=0.2).elicit(task)
+        asked.set()
+
+    def test_a_refusal_is_not_repeated(self, server, provider, task, vendor):
+        server.enqueue(vendor.message("", stop="refusal"))
+        with pytest.raises(ProviderRefusalError, match="Reword the task"):
+            provider.elicit(task)
+        assert len(server.requests) == 1
+
+    def test_a_reply_that_is_cut_off_gets_twice_the_room(
+        self, server, provider, task, vendor
+    ):
+        server.enqueue(vendor.message('{"features": [{"id', stop="length"))
+        provider.elicit(task)
+        assert [r.body["max_tokens"] for r in server.requests] == [8192, 16384]
+
+    def test_a_reply_that_is_cut_off_twice_is_an_error(
+        self, server, provider, task, vendor
+    ):
+        server.respond = lambda request: vendor.message("{", stop="length")
+        with pytest.raises(TruncatedReplyError, match="max_tokens=2000"):
+            provider.set_params(max_tokens=1000).elicit(task)
+        assert len(server.requests) == 2
+
+    @pytest.mark.parametrize(
+        ("bad", "kind", "told"),
+        [
+            pytest.param(
+                lambda v: v.message("Sure! f1 is 3."),
+                *(ProviderResponseError, "not valid JSON"),
+                id="prose",
+            ),
+            pytest.param(
+                lambda v: v.message('{"features": ['),
+                *(ProviderResponseError, "not valid JSON"),
+                id="half",
+            ),
+            pytest.param(
+                lambda v: v.message(""),
+                *(ProviderResponseError, "not valid JSON"),
+                id="empty",
+            ),
+            pytest.param(
+                lambda v: v.spoiled(lambda e: e.pop()),
+                *(IncompleteReplyError, "'fare'"),
+                id="missing",
+            ),
+            pytest.param(
+                lambda v: v.spoiled(lambda e: e.append({**e[0], "id": "f4"})),
+                *(ProviderResponseError, "'f4' is not"),
+                id="extra",
+            ),
+            pytest.param(
+                lambda v: v.spoiled(lambda e: e.append(e[0])),
+                *(ProviderResponseError, "f1 is answered 2 times"),
+                id="duplicate",
+            ),
+            pytest.param(
+                lambda v: v.spoiled(lambda e: e[1]["scores"].update(o1=11)),
+                *(ProviderResponseError, "f2 has 11"),
+                id="out of range",
+            ),
+            pytest.param(
+                lambda v: v.spoiled(lambda e: e[1]["scores"].update(o1="high")),
+                *(ProviderResponseError, "f2 has 'high'"),
+                id="no number",
+            ),
+            pytest.param(
+                lambda v: Reply("<html>Sign in</html>", content_type="text/html"),
+                *(ProviderResponseError, "an HTML page"),
+                id="proxy",
+            ),
+            pytest.param(
+                lambda v: Reply("<html>Sign in</html>"),
+                *(ProviderResponseError, "proxy"),
+                id="proxy that says JSON",
+            ),
+            pytest.param(
+                lambda v: Reply(v.error(529, "busy").body),
+                *(ProviderResponseError, "the status of a success"),
+                id="error body",
+            ),
+            pytest.param(
+                lambda v: v.message("", stop="tool"),
+                *(ProviderResponseError, "reason 'tool_"),
+                id="tool",
+            ),
+            pytest.param(
+                lambda v: Reply("null"), ProviderResponseError, "proxy", id="null"
+            ),
+            pytest.param(
+                lambda v: Reply(""), ProviderResponseError, "proxy", id="no body"
+            ),
+        ],
+    )
+    def test_a_reply_that_cannot_be_used(
+        self, server, provider, task, vendor, bad, kind, told
+    ):
+        reply = bad(vendor)
+        server.enqueue(reply, reply)
+        with pytest.raises(kind, match=told) as caught:
+            provider.elicit(task)
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (type(again), str(again)) == (type(caught.value), str(caught.value))
+        assert len(server.requests) == 2
+        server.enqueue(reply)
+        prior = provider.elicit(task)
+        assert prior.usage["requests"] == 2
+
+    def test_scores_that_are_all_zero_are_warned_of(
+        self, server, provider, task, vendor
+    ):
+        server.respond = lambda request: vendor.answer(request, lambda f, o: 0)
+        with pytest.warns(PriorDisabledWarning, match="points nowhere"):
+            assert not resolve(provider, task).scores.any()
+
+    def test_estimates_that_disagree_are_warned_of(
+        self, server, provider, task, vendor
+    ):
+        scores = iter([5, -6])
+        server.enqueue(
+            *[lambda r, s=s: vendor.answer(r, lambda f, o: s) for s in scores]
+        )
+        with pytest.warns(PriorDisagreementWarning, match="'age', 'sex=female'"):
+            prior = provider.set_params(n_estimates=2).elicit(task)
+        assert prior.spread.tolist() == [[5.5, 5.5, 5.5]]
+
+    def test_a_request_that_is_wrong_is_not_repeated(
+        self, server, provider, task, vendor
+    ):
+        text = "The compiled grammar is too large"
+        server.enqueue(vendor.error(400, text))
+        with pytest.raises(ProviderError, match=text):
+            provider.elicit(task)
+        assert len(server.requests) == 1
+
+    def test_missing_token_counts_cost_no_answer(self, server, provider, task, vendor):
+        def respond(request):
+            body = json.loads(vendor.answer(request).body)
+            del body["usage"]
+            return Reply(json.dumps(body))
+
+        server.respond = respond
+        assert provider.elicit(task).usage["input_tokens"] == 0
+
+
+class TestBeforeAnythingIsSent:
+    def test_a_missing_key_names_the_ways_out(self, task, vendor, monkeypatch):
+        monkeypatch.delenv(vendor.key_variable)
+        provider = vendor.kind()
+        for ask in (provider.check_ready, lambda: provider.elicit(task)):
+            with pytest.raises(MissingKeyError) as caught:
+                ask()
+            for way in (vendor.key_variable, "api_key=", "prior card"):
+                assert way in str(caught.value)
+
+    def test_a_function_may_give_the_key(
+        self, server, provider, task, vendor, monkeypatch
+    ):
+        monkeypatch.delenv(vendor.key_variable)
+        provider.set_params(api_key=lambda: "sk-from-a-function").elicit(task)
+        headers = {k.lower(): v for k, v in server.requests[0].headers.items()}
+        assert headers["authorization"] == "Bearer sk-from-a-function"
+
+    def test_a_function_without_a_key_does_not_fall_back(self, server, provider, task):
+        with pytest.raises(MissingKeyError, match="function given as api_key"):
+            provider.set_params(api_key=lambda: "").elicit(task)
+        assert server.requests == []
+
+    def test_an_absent_sdk_is_named(self, provider, task, vendor, monkeypatch):
+        monkeypatch.setitem(sys.modules, vendor.kind._sdk, None)
+        with pytest.raises(MissingDependencyError, match=r"pip install \S*") as caught:
+            provider.elicit(task)
+        assert vendor.kind._extra in str(caught.value)
+
+    def test_wrong_parameters_are_named(self, server, provider, task, vendor):
+        (name,) = vendor.wrong
+        with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+            provider.set_params(**vendor.wrong).elicit(task)
+        assert server.requests == []
+
+
+class TestParameters:
+    def test_clone_copy_and_pickle_before_and_after_use(self, server, provider, task):
+        for _ in range(2):
+            for again in (
+                clone(provider),
+                copy.deepcopy(provider),
+                pickle.loads(pickle.dumps(provider)),
+            ):
+                assert again.get_params() == provider.get_params()
+                assert again.elicit(task).features == task.keys
+        assert len(server.requests) == 1
+
+
+class TestSecrets:
+    """A planted key is in nothing that leaves the process or is shown."""
+
+    def test_plain_keys_are_refused_without_being_repeated(self, key, provider, vendor):
+        for assign in (
+            lambda: vendor.kind(api_key=key),
+            lambda: provider.set_params(api_key=key),
+        ):
+            with pytest.raises(TypeError, match="must be a function") as caught:
+                assign()
+            assert key not in str(caught.value)
+
+    def test_in_no_output(self, key, server, provider, task, caplog, tmp_path):
+        caplog.set_level(logging.DEBUG)
+        prior = provider.elicit(task)
+        headers = {k.lower(): v for k, v in server.requests[0].headers.items()}
+        assert headers["authorization"] == f"Bearer {key}"
+        dump = io.BytesIO()
+        joblib.dump((provider, prior), dump)
+        shown = [
+            repr(provider),
+            provider._repr_html_(),
+            repr(provider.get_params()),
+            repr(vars(provider)),
+            repr(pickle.dumps((provider, prior))),
+            repr(dump.getvalue()),
+            prior.to_json(),
+            repr(prior),
+            prior._repr_html_(),
+            caplog.text,
+            *(p.read_text() for p in (tmp_path / "cache").iterdir()),
+        ]
+        assert len(shown) > 11
+        assert "llmreg" in caplog.text
+        for text in shown:
+            assert key not in text
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda v, key: v.error(401, f"bad key {key}"),
+            lambda v, key: v.error(400, f"header Bearer {key}"),
+            lambda v, key: v.error(500, f"crashed on {key}"),
+            lambda v, key: Reply(f"{key} is no JSON", 400, content_type="text/plain"),
+            lambda v, key: Reply(f"<html>{key}</html>", content_type="text/html"),
+            lambda v, key: Reply(f"{{{key}"),
+            lambda v, key: Reply(key, cut=True),
+            lambda v, key: v.message(f"you sent {key}"),
+            lambda v, key: v.message(f"you sent {key}", stop="refusal"),
+            lambda v, key: v.message(f"you sent {key}", stop=key),
+        ],
+    )
+    def test_in_no_exception_even_if_the_server_repeats_it(
+        self, key, server, provider, task, sleeps, caplog, vendor, make
+    ):
+        caplog.set_level(logging.DEBUG, "llmreg")
+        server.respond = lambda request: make(vendor, key)
+        with pytest.raises(LLMRegError) as caught:
+            provider.set_params(max_attempts=2).elicit(task)
+        chain, link = [], caught.value
+        while link is not None:
+            chain.append(link)
+            link = link.__cause__ or link.__context__
+        for link in chain:
+            assert not type(link).__module__.startswith((vendor.kind._sdk, "httpx"))
+            assert key not in str(link)
+            assert key not in repr(vars(link))
+            assert key.encode() not in pickle.dumps(link)
+        assert key not in caplog.text
+
+    def test_in_no_traceback_of_a_worker(self, key, server, task, vendor):
+        server.respond = lambda request: vendor.error(401, f"bad key {key}")
+        # Workers may be older than the environment of this test.
+        provider = vendor.provider(server, api_key=planted_key)
+        with pytest.raises(ProviderAuthenticationError) as caught:
+            joblib.Parallel(n_jobs=2)([joblib.delayed(provider.elicit)(task)])
+        told = "".join(traceback.format_exception(caught.value))
+        assert "RemoteTraceback" in told
+        assert "HTTP 401: bad key ***" in told
+        assert key not in told
+
+    def test_a_reply_that_repeats_it_is_kept_without_it(
+        self, key, server, provider, task, vendor, tmp_path
+    ):
+        def respond(request):
+            found = entries(request)
+            found[0]["reason"] = f"because {key}"
+            body = json.loads(vendor.message(json.dumps({"features": found})).body)
+            return Reply(json.dumps({**body, "model": f"model of {key}"}))
+
+        server.respond = respond
+        prior = provider.elicit(task)
+        assert prior.rationale["age"] == "because ***"
+        assert prior.provenance["model"] == "model of ***"
+        for path in (tmp_path / "cache").iterdir():
+            assert key not in path.read_text()
