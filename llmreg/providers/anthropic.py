@@ -153,12 +153,16 @@ class AnthropicProvider(HostedProvider):
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.
-            failure = Translator(
-                self._import_sdk(), "Anthropic", self._key_variable, self.model, secrets
-            ).translate(e)
+            failure = self._translator(secrets).translate(e)
         if failure is not None:
             raise failure
         return _read(message, secrets)
+
+    def _translator(self, secrets: tuple[str, ...]) -> Translator:
+        """Give what turns the errors of the SDK into those of llmreg."""
+        return Translator(
+            self._import_sdk(), "Anthropic", self._key_variable, self.model, secrets
+        )
 
     def _options(self, request: Request) -> dict[str, Any]:
         """Put a request into the words of the Messages API."""

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from llmreg.exceptions import ProviderError, ProviderUnavailableError
 from llmreg.prompting import build_questionnaire, parse_reply
 from llmreg.providers.answers import AnswerStore
-from llmreg.providers.anthropic import AnthropicProvider, _read, _secrets
-from llmreg.providers.anthropic_errors import to_own_error
+from llmreg.providers.anthropic import AnthropicProvider, _read
+from llmreg.providers.hosted import secrets_of
 from llmreg.providers.interview import Request
 from llmreg.task import Task
 
@@ -150,7 +150,7 @@ def collect_batch(
         failed: dict[str, str] = {}
         for result in results:
             if (job := jobs.get(str(result.custom_id))) is not None:
-                reason = _keep(job, result.result, _secrets(client))
+                reason = _keep(job, result.result, secrets_of(client.default_headers))
                 if reason:
                     failed[f"{job.task.target}, estimate {job.index + 1}"] = reason
     return BatchReport(kept=len(jobs) - len(_jobs(provider, tasks)), failed=failed)
@@ -200,7 +200,9 @@ def _call(provider: AnthropicProvider, client: Any, call: Callable[[], T]) -> T:
             return call()
         except Exception as e:
             # As in `_complete`: what the SDK raises may hold the key.
-            failure = to_own_error(e, provider.model, _secrets(client))
+            failure = provider._translator(
+                secrets_of(client.default_headers)
+            ).translate(e)
         raise failure
 
     return policy.run(send, policy.deadline(), threading.Event())

@@ -81,6 +81,9 @@ default="json_schema"
         takes OPENAI_BASE_URL from the environment, then OpenAI's own address.
     cache : PriorCache, str, path-like or None, default=None
         Where answers are kept; see `PriorCache`.
+    network : {"allow", "never"}, default="allow"
+        With "never" no connection is opened: a prior comes from the cache, or there
+        is an error that says how to get it there.
 
     See Also
     --------
@@ -132,6 +135,7 @@ default="json_schema"
         api_key: Callable[[], str] | None = None,
         base_url: str | None = None,
         cache: PriorCache | str | os.PathLike[str] | None = None,
+        network: str = "allow",
     ) -> None:
         self.model = model
         self.n_estimates = n_estimates
@@ -146,6 +150,7 @@ default="json_schema"
         self.api_key = api_key
         self.base_url = base_url
         self.cache = cache
+        self.network = network
 
     @contextmanager
     def _connect(self) -> Iterator[openai.OpenAI]:
