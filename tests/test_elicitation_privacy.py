@@ -28,10 +28,11 @@ from llmreg.prompting import SYSTEM_TEXT, reply_schema
 from llmreg.providers import AnthropicProvider
 from tests.loopback import answer, entries, error, message
 from tests.providers import conftest as shared
+from tests.vendors import PLANTED_KEY
 
-clean_environ, server = shared.clean_environ, shared.server
+clean_environ, server, vendor = shared.clean_environ, shared.server, shared.vendor
 
-KEY = shared.PLANTED_KEY
+KEY = PLANTED_KEY
 N_ROWS = 24
 TASK = "Predict whether a patient falls ill."
 

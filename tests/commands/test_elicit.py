@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, cli
-from llmreg.commands import elicit, vendors
-from llmreg.providers import AnthropicProvider, PriorProvider
+from llmreg.commands import elicit
+from llmreg.providers import AnthropicProvider, PriorProvider, registry
 from tests.commands.conftest import SECRETS
 from tests.loopback import answer, error
 from tests.providers.conftest import PLANTED_KEY
@@ -275,7 +275,7 @@ class TestVendors:
                 e for e in found if name in (None, e.name)
             )
 
-        monkeypatch.setattr(vendors, "entry_points", entry_points)
+        monkeypatch.setattr(registry, "entry_points", entry_points)
 
     def test_registered_by_others(self, passengers, registered, tmp_path, capsys):
         card = tmp_path / "mine.json"
@@ -283,14 +283,14 @@ class TestVendors:
         line += ["ticket_id", "--provider", "mine", "-o", str(card)]
         assert cli.main(line) == 0
         assert FeaturePrior.read(card).scores.tolist() == [[4, 4, 4, 4]]
-        assert {"mine", "anthropic"} <= set(vendors.provider_names())
+        assert {"mine", "anthropic"} <= set(registry.provider_names())
         assert cli.main([*line, "--model", "m"]) == 1
         assert "does not take --model" in capsys.readouterr().err
 
     def test_that_cannot_be_imported(self, passengers, registered, capsys):
         line = ["elicit", str(passengers), "--target", "survived", "--drop"]
         assert cli.main([*line, "ticket_id", "--provider", "gone"]) == 1
-        assert "cannot be imported" in capsys.readouterr().err
+        assert "not_installed" in capsys.readouterr().err
 
 
 def test_from_a_process_of_its_own(server, passengers):
