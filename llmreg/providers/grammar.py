@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MAX_REASON_LENGTH = 120
+MAX_REASON_LENGTH = 60
 
 
 def in_order(
@@ -24,7 +24,7 @@ def in_order(
     schema : mapping
         A JSON schema, such as that of `reply_schema`. A list whose entries have an
         id out of an enumeration becomes a list with one entry per id.
-    longest : int, default=120
+    longest : int, default=60
         The most characters of a text that is free otherwise.
 
     Returns

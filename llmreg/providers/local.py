@@ -149,6 +149,7 @@ class LocalProvider(LLMProvider):
         options = {
             "n_ctx": self.n_ctx,
             "n_threads": self.n_threads,
+            "n_threads_batch": self.n_threads,
             "n_gpu_layers": self.n_gpu_layers,
             "verbose": False,
         }
