@@ -17,7 +17,7 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings llmreg/*.py llmreg/providers/*.py llmreg/commands/*.py
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings llmreg/*.py llmreg/*/*.py llmreg/commands/*.py
 
 check: lint test
 

@@ -25,8 +25,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None, \
             default=None
-        Where the scores come from: a provider, asked once in `fit`; a
-        :class:`~llmreg.FeaturePrior`; a dict of scores by feature name, the levels
+        Where the scores come from: a provider, or the name of one, such as
+        "anthropic", asked once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature name, the levels
         of categorical columns as ``"sex=female"``, and by target name first where
         there are several; an array of shape (n_columns,) or (n_targets, n_columns),
         in the order of the encoded columns; one number for all features; a path to a
