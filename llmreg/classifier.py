@@ -29,11 +29,11 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     prior : provider, FeaturePrior, dict, array-like, number, path or None, \
             default=None
         Where the scores come from: a provider, or the name of one, such as
-        "anthropic", asked once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature name, the levels
-        of categorical columns as ``"sex=female"``, and by class name first where
-        there are more than two; an array of shape (n_columns,) or (n_classes,
-        n_columns), in the order of the encoded columns; one number for all
-        features; a path to a prior card; None for no prior. For two classes the
+        "anthropic", asked once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of
+        scores by feature name, the levels of categorical columns as ``"sex=female"``,
+        and by class name first where there are more than two; an array of shape
+        (n_columns,) or (n_classes, n_columns), in the order of the encoded columns;
+        one number for all features; a path to a prior card; None for no prior. For two classes the
         scores speak for ``classes_[1]``, unless they name the other class.
     gamma : float, default=100.0
         Weight of the penalty, at least 0. With 0 a provider is not asked.

@@ -26,11 +26,11 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     prior : provider, FeaturePrior, dict, array-like, number, path or None, \
             default=None
         Where the scores come from: a provider, or the name of one, such as
-        "anthropic", asked once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature name, the levels
-        of categorical columns as ``"sex=female"``, and by target name first where
-        there are several; an array of shape (n_columns,) or (n_targets, n_columns),
-        in the order of the encoded columns; one number for all features; a path to a
-        prior card; None for no prior.
+        "anthropic", asked once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of
+        scores by feature name, the levels of categorical columns as ``"sex=female"``,
+        and by target name first where there are several; an array of shape
+        (n_columns,) or (n_targets, n_columns), in the order of the encoded columns;
+        one number for all features; a path to a prior card; None for no prior.
     gamma : float, default=100.0
         Weight of the penalty, at least 0. With 0 a provider is not asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
