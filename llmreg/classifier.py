@@ -33,8 +33,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         scores by feature name, the levels of categorical columns as ``"sex=female"``,
         and by class name first where there are more than two; an array of shape
         (n_columns,) or (n_classes, n_columns), in the order of the encoded columns;
-        one number for all features; a path to a prior card; None for no prior. For two classes the
-        scores speak for ``classes_[1]``, unless they name the other class.
+        one number for all features; a path to a prior card; None for no prior. For
+        two classes the scores speak for ``classes_[1]``, unless they name the other.
     gamma : float, default=100.0
         Weight of the penalty, at least 0. With 0 a provider is not asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
