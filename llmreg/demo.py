@@ -242,8 +242,8 @@ def _tuned(
     scaler = MinMaxScaler().fit(X)
     model = LogisticRegression(max_iter=1000)
     if shots > 1:
-        grid = {"C": np.logspace(-3, 3, 7)}
-        model = GridSearchCV(model, grid, cv=min(shots, 5), scoring="neg_log_loss")
+        grid = {"C": np.logspace(-2, 2, 5)}
+        model = GridSearchCV(model, grid, cv=min(shots, 3), scoring="neg_log_loss")
     model.fit(scaler.transform(X), y.to_numpy())
     return np.asarray(model.decision_function(scaler.transform(X_test)))
 
