@@ -13,6 +13,7 @@ from llmreg.exceptions import (
     ProviderError,
     ProviderResponseError,
     ProviderUnavailableError,
+    RequestTooLargeError,
 )
 from llmreg.prompting import clean_text
 from llmreg.providers.retry import TransientError
@@ -26,6 +27,11 @@ _REFUSED = {
     404: "Check `model` and `base_url`.",
 }
 _PASSING = {408, 409, 429}
+# A smaller question may go through, so these are told apart from other faults of ours.
+_TOO_LARGE = (
+    *("grammar is too large", "schema is too complex", "schema is too large"),
+    *("request_too_large", "prompt is too long", "exceed context limit"),
+)
 # Errors about money come with several statuses, 429 among them.
 _MONEY = ("billing", "spend_limit", "spend limit", "credit balance")
 
@@ -90,6 +96,10 @@ def _from_status(error: Any, model: str, secrets: tuple[str, ...]) -> Exception:
                 f"Anthropic could not answer and says not to try again ({said})."
             )
         return TransientError(said, _retry_after(headers))
+    if status == 413 or any(word in kinds for word in _TOO_LARGE):
+        return RequestTooLargeError(
+            f"The question is too large for {model!r} ({said}). Score fewer features."
+        )
     return ProviderError(
         f"Anthropic rejected the request to {model!r} ({said}). Check the parameters "
         "of the provider."

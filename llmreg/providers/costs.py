@@ -1,0 +1,119 @@
+"""What an elicitation will take, before it is paid for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from llmreg.prompting import Questionnaire
+
+# English prose has four to five characters a token, JSON and column names fewer.
+CHARACTERS_PER_TOKEN = 3.5
+# A reason of 20 words, an id, and the JSON around them; then each score. What a model
+# thinks before it answers comes on top, and nobody knows it before.
+TOKENS_PER_FEATURE = 50
+TOKENS_PER_SCORE = 8
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an elicitation will take.
+
+    Parameters
+    ----------
+    requests : int
+        Requests to be sent; retries not included.
+    input_tokens : int
+        Tokens of all requests together.
+    output_tokens : int
+        Tokens of all replies together: a guess, without what the model thinks.
+    max_output_tokens : int
+        The most that the replies may take, thinking included.
+    counted_by : str
+        Who counted `input_tokens`: "the vendor", or "a rough guess".
+    usd : float or None, default=None
+        US dollars for `input_tokens` and `output_tokens`; None where nobody knows.
+
+    Examples
+    --------
+    >>> from llmreg.providers.costs import Cost
+    >>> print(Cost(5, 4000, 900, 40960, "a rough guess"))
+    5 requests, 4,000 tokens in (a rough guess), about 900 tokens out (40,960 at most)
+    """
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    max_output_tokens: int
+    counted_by: str
+    usd: float | None = None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        price = "" if self.usd is None else f", about ${self.usd:.2f}"
+        return (
+            f"{self.requests} requests, {self.input_tokens:,} tokens in "
+            f"({self.counted_by}), about {self.output_tokens:,} tokens out "
+            f"({self.max_output_tokens:,} at most){price}"
+        )
+
+
+class Tokens(NamedTuple):
+    """Tokens of one request and its reply."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def count_roughly(asked: Questionnaire) -> Tokens:
+    """Guess the tokens of a request and of its reply.
+
+    Parameters
+    ----------
+    asked : Questionnaire
+        What is sent.
+
+    Returns
+    -------
+    Tokens
+        By the number of characters, and of features and scores.
+    """
+    schema = json.dumps(asked.schema)
+    n_characters = len(asked.system) + len(asked.user) + len(schema)
+    document: dict[str, Any] = json.loads(asked.user)
+    per_feature = TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(document["outputs"])
+    return Tokens(
+        round(n_characters / CHARACTERS_PER_TOKEN),
+        per_feature * len(document["features"]),
+    )
+
+
+def price(cost: Cost, model: str) -> Cost:
+    """Add what the tokens cost, if the package ``genai-prices`` knows it.
+
+    Parameters
+    ----------
+    cost : Cost
+        The tokens.
+    model : str
+        The model that is asked.
+
+    Returns
+    -------
+    Cost
+        With `usd`; as it was if the package is not installed or does not know the
+        model.
+    """
+    try:
+        import genai_prices
+    except ImportError:
+        return cost
+    usage = genai_prices.Usage(
+        input_tokens=cost.input_tokens, output_tokens=cost.output_tokens
+    )
+    try:
+        calculated = genai_prices.calc_price(usage, model)
+    except LookupError:
+        return cost
+    return replace(cost, usd=float(calculated.total_price))
