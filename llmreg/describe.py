@@ -152,7 +152,7 @@ def _told(name: str, value: object) -> dict[str, str]:
     if set(given) <= {"description", "unit"} and all(
         isinstance(text, str) for text in given.values()
     ):
-        return {part: given.get(part, "") for part in ("description", "unit")}
+        return {part: str(given.get(part, "")) for part in ("description", "unit")}
     raise TypeError(
         'A description must be a text, or a mapping of "description" and "unit" to '
         f"texts; feature_descriptions has {value!r} for {name!r}."

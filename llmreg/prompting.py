@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from llmreg.cleaning import clean_text as clean_text
@@ -78,7 +79,7 @@ class Questionnaire:
     user: str
     schema: dict[str, Any]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of all that is sent, and of the version of the questionnaire."""
         parts = [PROMPT_VERSION, self.system, self.user, self.schema]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -216,8 +216,8 @@ class AnthropicProvider(LLMProvider):
             options["thinking"] = dict(self.thinking)
         return options
 
-    def _preview(self, request: Request) -> dict[str, Any]:
-        """Let the SDK make the request, and catch it before it leaves."""
+    def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
+        """Let the SDK make the requests, and catch them before they leave."""
         sdk = _import_sdk()
         import httpx2
 
@@ -231,12 +231,14 @@ class AnthropicProvider(LLMProvider):
         with sdk.Anthropic(
             api_key="none", base_url=self.base_url, max_retries=0, http_client=http
         ) as client:
-            client.messages.create(**self._options(request))
-        (sent,) = caught
-        body = json.loads(sent.content)
-        return {"method": sent.method, "url": str(sent.url), "body": body}
+            for request in requests:
+                client.messages.create(**self._options(request))
+        return [
+            {"method": r.method, "url": str(r.url), "body": json.loads(r.content)}
+            for r in caught
+        ]
 
-    def _count_tokens(self, requests: list[Request]) -> list[int] | None:
+    def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
         """Ask the Messages API to count, which is free of charge."""
         if not requests:
             return []

@@ -233,9 +233,11 @@ class LLMProvider(PriorProvider):
             with more room, or for half the features.
         """
         self._validate_params()
+        to_send = self._survey(task).to_send()
+        shown = self._preview([self._request(question) for question, _ in to_send])
         return [
-            {**self._preview(self._request(question)), "times": times}
-            for question, times in self._survey(task).to_send()
+            {**request, "times": times}
+            for request, (_, times) in zip(shown, to_send, strict=True)
         ]
 
     def estimate_cost(self, task: Task) -> Cost:
@@ -350,14 +352,22 @@ class LLMProvider(PriorProvider):
         room = self._room(question.task)
         return Request(question.questionnaire, room, self.timeout)
 
-    def _preview(self, request: Request) -> dict[str, Any]:
+    def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Show what `_complete` sends, "body" at least; vendors know better."""
-        asked = request.questionnaire
-        body = {"model": self.model, "system": asked.system, "user": asked.user}
-        more = {"schema": asked.schema, "max_tokens": request.max_tokens}
-        return {"body": {**body, **more}}
+        return [
+            {
+                "body": {
+                    "model": self.model,
+                    "system": request.questionnaire.system,
+                    "user": request.questionnaire.user,
+                    "schema": request.questionnaire.schema,
+                    "max_tokens": request.max_tokens,
+                }
+            }
+            for request in requests
+        ]
 
-    def _count_tokens(self, requests: list[Request]) -> list[int] | None:
+    def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
         """Count the tokens of requests; None where the vendor cannot be asked."""
         return None
 
