@@ -6,11 +6,13 @@ from llmreg.providers.anthropic import AnthropicProvider
 from llmreg.providers.base import LLMProvider, PriorProvider
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.cached import CachedProvider
+from llmreg.providers.costs import Cost
 from llmreg.providers.static import PriorCard, StaticPrior
 
 __all__ = [
     "AnthropicProvider",
     "CachedProvider",
+    "Cost",
     "LLMProvider",
     "PriorCache",
     "PriorCard",

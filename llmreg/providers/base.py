@@ -19,7 +19,7 @@ from llmreg.prior import FeaturePrior
 from llmreg.prompting import PROMPT_VERSION
 from llmreg.providers.answers import AnswerStore, Estimate, combine
 from llmreg.providers.cache import PriorCache, hash_key
-from llmreg.providers.costs import Cost, count_roughly, price
+from llmreg.providers.costs import Cost, add_up, price
 from llmreg.providers.interview import Completion, Interview, Job, Request
 from llmreg.providers.retry import RetryPolicy
 from llmreg.providers.survey import Survey
@@ -259,25 +259,9 @@ class LLMProvider(PriorProvider):
         """
         self._validate_params()
         to_send = self._survey(task).to_send()
-        requests = [(self._request(question), times) for question, times in to_send]
-        counts = self._count_tokens([request for request, _ in requests])
-        rough = [count_roughly(request.questionnaire) for request, _ in requests]
-        sent = [r.input_tokens for r in rough] if counts is None else counts
-        return price(
-            Cost(
-                requests=sum(times for _, times in requests),
-                input_tokens=sum(
-                    n * times for n, (_, times) in zip(sent, requests, strict=True)
-                ),
-                output_tokens=sum(
-                    r.output_tokens * times
-                    for r, (_, times) in zip(rough, requests, strict=True)
-                ),
-                max_output_tokens=sum(r.max_tokens * times for r, times in requests),
-                counted_by="a rough guess" if counts is None else "the vendor",
-            ),
-            self.model,
-        )
+        requests = [self._request(question) for question, _ in to_send]
+        times = [times for _, times in to_send]
+        return price(add_up(requests, times, self._count_tokens(requests)), self.model)
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the model can be asked; nothing is sent.
@@ -307,9 +291,15 @@ class LLMProvider(PriorProvider):
         Returns
         -------
         dict
-            The class, the parameters that go into a request, and `n_estimates`.
+            The class, the parameters that go into a request, how it asks, and how
+            often.
         """
-        return {**self._settings(), "n_estimates": self.n_estimates}
+        asking = {
+            "ask": self.ask,
+            "send_levels": self.send_levels,
+            "n_estimates": self.n_estimates,
+        }
+        return {**self._settings(), **asking}
 
     def _connect(self) -> AbstractContextManager[Any]:
         """Give what `_complete` needs, such as an SDK client, for one elicitation.

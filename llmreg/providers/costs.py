@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import mul
 from typing import Any, NamedTuple
 
 from llmreg.prompting import Questionnaire
+from llmreg.providers.interview import Request
 
 # English prose has four to five characters a token, JSON and column names fewer.
 CHARACTERS_PER_TOKEN = 3.5
@@ -86,6 +89,36 @@ def count_roughly(asked: Questionnaire) -> Tokens:
     return Tokens(
         round(n_characters / CHARACTERS_PER_TOKEN),
         per_feature * len(document["features"]),
+    )
+
+
+def add_up(
+    requests: Sequence[Request], times: Sequence[int], counts: Sequence[int] | None
+) -> Cost:
+    """Add the tokens of requests up.
+
+    Parameters
+    ----------
+    requests : sequence of Request
+        The requests.
+    times : sequence of int
+        How often each is sent.
+    counts : sequence of int or None
+        The tokens of each as the vendor counts them; None for a guess.
+
+    Returns
+    -------
+    Cost
+        Without a price.
+    """
+    guessed = [count_roughly(request.questionnaire) for request in requests]
+    sent = [g.input_tokens for g in guessed] if counts is None else counts
+    return Cost(
+        requests=sum(times),
+        input_tokens=sum(map(mul, sent, times)),
+        output_tokens=sum(map(mul, [g.output_tokens for g in guessed], times)),
+        max_output_tokens=sum(map(mul, [r.max_tokens for r in requests], times)),
+        counted_by="a rough guess" if counts is None else "the vendor",
     )
 
 

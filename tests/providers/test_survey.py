@@ -17,7 +17,7 @@ from llmreg.exceptions import (
     RequestTooLargeError,
     TruncatedReplyError,
 )
-from llmreg.providers import AnthropicProvider
+from llmreg.providers import AnthropicProvider, CachedProvider
 from llmreg.providers.survey import AUTO_FIRST, AUTO_MOST, AUTO_STEP
 from llmreg.resolve import resolve
 from llmreg.task import Feature, Task
@@ -194,6 +194,12 @@ class TestWays:
             for ask in WAYS:
                 provider.set_params(ask=ask).elicit(task)
         assert len(server.requests) == 1 + 3 + 1
+
+    def test_are_kept_apart_by_a_cache_around_them(self, server, provider, task):
+        server.respond = by_schema
+        for ask in WAYS:
+            prior = CachedProvider(provider.set_params(ask=ask)).elicit(task)
+            assert prior.provenance["ask"] == ask
 
     def test_an_unknown_way_is_named(self, provider, task):
         with pytest.raises(ValueError, match="The 'ask' parameter"):
