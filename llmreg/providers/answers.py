@@ -113,8 +113,7 @@ class AnswerStore:
             The reply.
         """
         content = {
-            "target": question.task.target,
-            "provider": self.settings.get("provider", ""),
+            **self._about(question),
             "model": completion.model,
             "prompt_version": PROMPT_VERSION,
             "prompt_hash": question.questionnaire.digest,
@@ -148,7 +147,16 @@ class AnswerStore:
         question : Question
             The question.
         """
-        self.cache.put(self._key(question, split=True), {"split": True})
+        content = {**self._about(question), "split": True}
+        self.cache.put(self._key(question, split=True), content)
+
+    def _about(self, question: Question) -> dict[str, str]:
+        """Say what an entry is about, for people who look into the cache."""
+        return {
+            "task": question.task.description,
+            "target": question.task.target,
+            "provider": self.settings.get("provider", ""),
+        }
 
     def _key(self, question: Question, **more: Any) -> str:
         """Give the key of what is kept about a question."""
