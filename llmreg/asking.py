@@ -35,8 +35,9 @@ from llmreg.task import Feature, Task
 # what the vendors' grammars for structured replies bear.
 MAX_FEATURES = 100
 MAX_SCORES = 500
-# The most characters that the rest of the table may take in each question.
-MAX_CONTEXT_LENGTH = 20_000
+# The most characters that the rest of the table may take in each question, for each
+# feature that a question may have.
+MAX_CONTEXT_LENGTH = 200
 
 Part = tuple[Feature, ...]
 
@@ -139,7 +140,12 @@ class Question:
         )
 
 
-def plan(task: Task, ask: str = "all", send_levels: bool = True) -> list[Question]:
+def plan(
+    task: Task,
+    ask: str = "all",
+    send_levels: bool = True,
+    max_features: int = MAX_FEATURES,
+) -> list[Question]:
     """Cut a task into the questions that cover it.
 
     Parameters
@@ -152,6 +158,8 @@ def plan(task: Task, ask: str = "all", send_levels: bool = True) -> list[Questio
     send_levels : bool, default=True
         Whether the names of levels are sent. Levels whose names are kept back are in
         no question: they are told of by number, as context.
+    max_features : int, default=100
+        The most features of one question.
 
     Returns
     -------
@@ -173,16 +181,18 @@ def plan(task: Task, ask: str = "all", send_levels: bool = True) -> list[Questio
     check_distinct(task)
     asked = [f for f in task.features if send_levels or f.level is None]
     hidden = [f for f in task.features if not send_levels and f.level is not None]
-    return _questions(task, asked, way, _unscored(hidden))
+    return _questions(task, asked, way, max_features, hidden)
 
 
-def plan_drafts(task: Task) -> list[Question]:
+def plan_drafts(task: Task, max_features: int = MAX_FEATURES) -> list[Question]:
     """Ask for descriptions of the columns that have none; no level is named.
 
     Parameters
     ----------
     task : Task
         The task.
+    max_features : int, default=100
+        The most features of one question.
 
     Returns
     -------
@@ -193,23 +203,28 @@ def plan_drafts(task: Task) -> list[Question]:
     columns = dict.fromkeys(f.name for f in task.features if not f.description)
     units = {f.name: f.unit for f in task.features}
     asked = [Feature(name, unit=units[name]) for name in columns]
-    return _questions(task, asked, DRAFT, {})
+    return _questions(task, asked, DRAFT, max_features)
 
 
 def _questions(
-    task: Task, asked: Sequence[Feature], way: Way, unscored: dict[str, Any]
+    task: Task,
+    asked: Sequence[Feature],
+    way: Way,
+    max_features: int,
+    hidden: Sequence[Feature] = (),
 ) -> list[Question]:
     """Make one question of each part, all with the same context."""
-    parts = _cut(asked, way, len(task.outputs))
-    context = {**unscored}
+    parts = _cut(asked, way, min(max_features, MAX_SCORES // len(task.outputs)))
+    length = MAX_CONTEXT_LENGTH * max_features
+    context = _unscored(hidden, length)
     if len(parts) > 1 or (way is DRAFT and parts):
-        context = {**_names(task.features), **unscored}
+        context = {**_names(task.features, length), **context}
     return [Question(replace(task, features=part), way, context) for part in parts]
 
 
-def _cut(asked: Sequence[Feature], way: Way, n_outputs: int) -> list[Part]:
+def _cut(asked: Sequence[Feature], way: Way, limit: int) -> list[Part]:
     """Cut features into parts of about equal size, none of them too large."""
-    limit = max(1, min(MAX_FEATURES, MAX_SCORES // n_outputs))
+    limit = max(1, limit)
     blocks: Iterable[Sequence[Feature]] = [asked] if asked else []
     if way.one_column:
         # The levels of a column are weighed against each other.
@@ -232,13 +247,13 @@ def _deal(features: Sequence[Feature], n_parts: int, *, mixed: bool) -> list[Par
     return [tuple(features[a:b]) for a, b in pairwise(ends)]
 
 
-def _names(features: Iterable[Feature]) -> dict[str, list[str]]:
+def _names(features: Iterable[Feature], length: int) -> dict[str, list[str]]:
     """List the names of all columns, if they fit."""
     names = dict.fromkeys(clean_text(f.name, MAX_NAME_LENGTH) for f in features)
-    return _if_it_fits("columns", list(names))
+    return _if_it_fits("columns", list(names), length)
 
 
-def _unscored(hidden: Iterable[Feature]) -> dict[str, list[dict[str, Any]]]:
+def _unscored(hidden: Iterable[Feature], length: int) -> dict[str, Any]:
     """Tell of columns whose levels have numbers instead of names, if they fit."""
     columns: dict[str, dict[str, Any]] = {}
     for feature in hidden:
@@ -247,11 +262,11 @@ def _unscored(hidden: Iterable[Feature]) -> dict[str, list[dict[str, Any]]]:
             feature.name, {**describe_feature(bare), "levels": []}
         )
         entry["levels"].append(f"level {len(entry['levels']) + 1}")
-    return _if_it_fits("unscored", list(columns.values()))
+    return _if_it_fits("unscored", list(columns.values()), length)
 
 
-def _if_it_fits(name: str, items: list[Any]) -> dict[str, list[Any]]:
+def _if_it_fits(name: str, items: list[Any], length: int) -> dict[str, list[Any]]:
     """Give a part of the context, or nothing where it would crowd out the rest."""
-    if len(json.dumps(items, ensure_ascii=False)) > MAX_CONTEXT_LENGTH:
+    if not items or len(json.dumps(items, ensure_ascii=False)) > length:
         return {}
     return {name: items}

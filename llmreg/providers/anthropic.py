@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -157,7 +156,7 @@ class AnthropicProvider(HostedProvider):
         key = self._given_key()
         failure = None
         try:
-            client = sdk.Anthropic(api_key=key, base_url=self.base_url, max_retries=0)
+            client = self._client(key)
         except sdk.AnthropicError as e:
             failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
         if failure is not None:
@@ -167,12 +166,23 @@ class AnthropicProvider(HostedProvider):
                 raise self._keyless("No credentials for Anthropic found.")
             yield client
 
+    def _client(self, key: str | None, **options: Any) -> anthropic.Anthropic:
+        """Make a client that leaves trying again to us."""
+        client: anthropic.Anthropic = self._import_sdk().Anthropic(
+            api_key=key, base_url=self.base_url, max_retries=0, **options
+        )
+        return client
+
+    def _send(self, client: anthropic.Anthropic, request: Request) -> Any:
+        """Let the SDK send one request."""
+        return client.messages.create(**self._options(request))
+
     def _complete(self, client: anthropic.Anthropic, request: Request) -> Completion:
         """Send one request to the Messages API."""
         failure: Exception | None = None
         secrets = secrets_of(client.default_headers)
         try:
-            message = client.messages.create(**self._options(request))
+            message = self._send(client, request)
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.
@@ -206,28 +216,6 @@ class AnthropicProvider(HostedProvider):
         if self.thinking is not None:
             options["thinking"] = dict(self.thinking)
         return options
-
-    def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
-        """Let the SDK make the requests, and catch them before they leave."""
-        sdk = self._import_sdk()
-        import httpx2
-
-        caught: list[Any] = []
-
-        def catch(request: Any) -> Any:
-            caught.append(request)
-            return httpx2.Response(200, json={})
-
-        http = sdk.DefaultHttpxClient(transport=httpx2.MockTransport(catch))
-        with sdk.Anthropic(
-            api_key="none", base_url=self.base_url, max_retries=0, http_client=http
-        ) as client:
-            for request in requests:
-                client.messages.create(**self._options(request))
-        return [
-            {"method": r.method, "url": str(r.url), "body": json.loads(r.content)}
-            for r in caught
-        ]
 
     def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
         """Ask the Messages API to count, which is free of charge."""

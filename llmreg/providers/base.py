@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from llmreg.asking import WAYS, Question, plan, plan_drafts
+from llmreg.asking import MAX_FEATURES, WAYS, Question, plan, plan_drafts
 from llmreg.exceptions import MissingPriorError
 from llmreg.prior import FeaturePrior
 from llmreg.prompting import PROMPT_VERSION
@@ -218,7 +218,7 @@ class LLMProvider(PriorProvider):
             As `elicit` does.
         """
         self._validate_params()
-        survey = Survey(task, plan_drafts(task), 1, self._store())
+        survey = Survey(task, plan_drafts(task, self._part_size()), 1, self._store())
         (drafts,) = self._run(survey, Counter())
         return drafts.answer.reasons
 
@@ -360,13 +360,17 @@ class LLMProvider(PriorProvider):
 
     def _survey(self, task: Task) -> Survey:
         """Plan what to ask about a task."""
-        questions = plan(task, self.ask, self.send_levels)
+        questions = plan(task, self.ask, self.send_levels, self._part_size())
         return Survey(task, questions, self.n_estimates, self._store())
 
     def _request(self, question: Question) -> Request:
         """Make the request that asks a question first."""
         room = self._room(question.task)
         return Request(question.questionnaire, room, self.timeout)
+
+    def _part_size(self) -> int:
+        """Say how many features one question has at most."""
+        return MAX_FEATURES
 
     def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Show what `_complete` sends, "body" at least; vendors know better."""

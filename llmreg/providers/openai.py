@@ -41,7 +41,8 @@ class OpenAIProvider(HostedProvider):
     With `base_url` this is the provider for Ollama, vLLM, LM Studio, the servers of
     llama.cpp, and the many vendors that speak the same protocol. What is sent: the
     task sentence, the target, the classes, and the name, the description, the
-    unit and the level of each feature. No row of data is; `preview` shows it. It needs ``pip install llmreg[openai]``.
+    unit and the level of each feature. No row of data is; `preview` shows it. It needs
+    ``pip install llmreg[openai]``.
 
     Parameters
     ----------
@@ -169,22 +170,31 @@ default="json_schema"
     @contextmanager
     def _connect(self) -> Iterator[openai.OpenAI]:
         """Open a client, with a key or for a server that asks for none."""
-        sdk = self._import_sdk()
+        self._import_sdk()
         address = self._address()
         key = self._given_key() or os.environ.get(self._key_variable)
         if not key and address is None:
             raise self._keyless("No key for OpenAI found.")
-        with sdk.OpenAI(
-            api_key=key or _NO_KEY, base_url=address, max_retries=0
-        ) as client:
+        with self._client(key or _NO_KEY) as client:
             yield client
+
+    def _client(self, key: str, **options: Any) -> openai.OpenAI:
+        """Make a client that leaves trying again to us."""
+        client: openai.OpenAI = self._import_sdk().OpenAI(
+            api_key=key, base_url=self._address(), max_retries=0, **options
+        )
+        return client
+
+    def _send(self, client: openai.OpenAI, request: Request) -> Any:
+        """Let the SDK send one request."""
+        return client.chat.completions.create(**self._options(client, request))
 
     def _complete(self, client: openai.OpenAI, request: Request) -> Completion:
         """Send one request to the chat completions of the server."""
         failure: Exception | None = None
         secrets = _secrets(client)
         try:
-            reply = client.chat.completions.create(**self._options(client, request))
+            reply = self._send(client, request)
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.

@@ -127,14 +127,24 @@ class Survey:
         list of Estimate or None
             None if something would have to be asked.
         """
-
-        def refuse(missing: Sequence[Job]) -> dict[Job, Estimate]:
-            raise _NotCached
-
         try:
-            return self.run(refuse)
+            return self.run(_refuse)
         except _NotCached:
             return None
+
+    def lacking(self) -> list[Job]:
+        """List what has to be asked next, in the parts that are sent.
+
+        Returns
+        -------
+        list of (Question, int)
+            With "auto" that is one round; none if there are enough estimates.
+        """
+        try:
+            self.run(_refuse)
+        except _NotCached as e:
+            return [(part, i) for q, i in e.missing for part in self._parts(q, i)]
+        return []
 
     def to_send(self) -> list[tuple[Question, int]]:
         """List the questions as they would be sent now, and how often each.
@@ -174,6 +184,15 @@ class Survey:
 
 class _NotCached(Exception):
     """Something would have to be asked."""
+
+    def __init__(self, missing: Sequence[Job]) -> None:
+        super().__init__()
+        self.missing = missing
+
+
+def _refuse(missing: Sequence[Job]) -> dict[Job, Estimate]:
+    """Ask nobody."""
+    raise _NotCached(missing)
 
 
 def settled(estimates: Sequence[Estimate]) -> bool:
