@@ -38,7 +38,7 @@ from tests.fakes import score
 from tests.loopback import MODEL, MessagesServer, answer, error, spoiled
 from tests.providers import conftest as shared
 
-clean_environ, key = shared.clean_environ, shared.key
+clean_environ, key, vendor = shared.clean_environ, shared.key, shared.vendor
 
 pytestmark = pytest.mark.usefixtures("key")
 

@@ -30,6 +30,7 @@ from tests.loopback import answer, entries, error, message
 from tests.providers import conftest as shared
 
 clean_environ, server = shared.clean_environ, shared.server
+vendor = shared.vendor
 
 KEY = shared.PLANTED_KEY
 N_ROWS = 24

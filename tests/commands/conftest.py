@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tests.providers.conftest import clean_environ, key, server
+from tests.providers.conftest import clean_environ, key, server, vendor
 
-__all__ = ["clean_environ", "key", "server"]
+__all__ = ["clean_environ", "key", "server", "vendor"]
 
 SECRETS = ["271828", "314159"]
 
