@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 
 from llmreg.asking import MAX_FEATURES, MAX_SCORES, WAYS, plan, plan_drafts
+from llmreg.exceptions import FeatureNamesError
 from llmreg.prompting import build_questionnaire
 from llmreg.task import Feature, Task
 
@@ -164,3 +165,21 @@ class TestDrafts:
 
     def test_are_not_asked_for_where_all_is_described(self):
         assert plan_drafts(make_task(LEVELS[:1])) == []
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_names_that_look_the_same_are_refused_in_every_way(ask):
+    features = (*wide(150).features, Feature("x" * 300 + "a"), Feature("x" * 300 + "b"))
+    with pytest.raises(FeatureNamesError, match="Rename one of them"):
+        plan(make_task(features), ask)
+    with pytest.raises(FeatureNamesError, match="Rename one of them"):
+        plan_drafts(make_task(features))
+
+
+def test_a_small_context_gets_small_questions():
+    questions = plan(wide(20), max_features=8)
+    assert [len(q.task.features) for q in questions] == [7, 7, 6]
+    assert document(questions[0])["columns"] == [f"x{i}" for i in range(20)]
+    # The other names would be more than such a question bears.
+    questions = plan(wide(500), max_features=8)
+    assert "columns" not in document(questions[0])
