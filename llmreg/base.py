@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
+from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -20,7 +21,7 @@ from llmreg.building import make_net, resolve_device, user_settings
 from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
-from llmreg.exceptions import DataError, FeatureNamesError
+from llmreg.exceptions import DataError, FeatureNamesError, ProviderError
 from llmreg.net import AlignedNet, LinearModel
 from llmreg.parameters import AttributionParameters
 from llmreg.prior import FeaturePrior
@@ -150,11 +151,18 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             # What the module or the settings have against training comes to light
             # before anything is paid for.
             self._make_net(scores=None, total_weight=1.0, seed=0)
+        task = self._describe_task(number=isinstance(source, np.ndarray))
+        if self.on_error == "no_prior" and isinstance(source, Provider):
+            return resolve_or_warn(source, task)
+        return resolve(source, task, named=self._has_names)
+
+    def _describe_task(self, *, number: bool = False) -> Task:
+        """Put the task into words, after the encoder has been fitted."""
         target, outputs, classes = self._task_names()
         columns = self.encoder_.columns_
-        if isinstance(source, np.ndarray):
+        if number:
             columns = number_twins(columns)
-        task = Task(
+        return Task(
             features=describe(columns, self.feature_descriptions),
             target=target,
             outputs=outputs,
@@ -162,9 +170,43 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             classes=classes,
             description=self.task or "",
         )
-        if self.on_error == "no_prior" and isinstance(source, Provider):
-            return resolve_or_warn(source, task)
-        return resolve(source, task, named=self._has_names)
+
+    def preview_prompt(self, X: Any, y: Any) -> list[dict[str, Any]]:
+        """Show what `fit` would send to the provider; nothing is sent or trained.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The labels, of which the names of the classes are told, or the targets.
+
+        Returns
+        -------
+        list of dict
+            The requests, as the provider's ``preview`` gives them; none where no
+            provider would be asked, or everything is in the cache.
+
+        Raises
+        ------
+        ProviderError
+            If the provider cannot show what it sends.
+        """
+        source = prior_source(self.prior)
+        if not isinstance(source, Provider) or not self._is_asked(source):
+            return []
+        preview = getattr(source, "preview", None)
+        if preview is None:
+            raise ProviderError(
+                f"{type(source).__name__} has no method preview(task), which would "
+                "show what it sends."
+            )
+        copy = clone(self)
+        X, y, sample_weight = copy._check_rows(X, y, None, reset=True)
+        copy._encode_target(y, sample_weight, reset=True)
+        copy._fit_encoder(X, source)
+        shown: list[dict[str, Any]] = preview(copy._describe_task())
+        return shown
 
     def _train(
         self,

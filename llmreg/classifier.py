@@ -81,6 +81,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         Name of the target, for the provider; by default the name of `y`.
     feature_descriptions : dict of str, default=None
         What features mean, by name; levels as ``"sex=female"``. For the provider.
+        Instead of a text also ``{"description": text, "unit": unit}``.
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
     scaler : {"minmax", "standard"}, transformer or None, default="minmax"
@@ -192,7 +193,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         tol: float = 1e-4,
         task: str | None = None,
         target_name: str | None = None,
-        feature_descriptions: Mapping[str, str] | None = None,
+        feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
         scaler: Any = "minmax",
         imputer: Any = "median",

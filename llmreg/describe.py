@@ -77,7 +77,8 @@ def column_names(
 
 
 def describe(
-    columns: Sequence[Feature], descriptions: Mapping[str, str] | None
+    columns: Sequence[Feature],
+    descriptions: Mapping[str, str | Mapping[str, str]] | None,
 ) -> tuple[Feature, ...]:
     """Attach descriptions to the columns of an encoded table.
 
@@ -87,7 +88,8 @@ def describe(
         Where each encoded column came from.
     descriptions : mapping or None
         Texts by feature name, and for levels by ``name=level``. Names are matched
-        as those of a prior are: behind the prefix of a ColumnTransformer too.
+        as those of a prior are: behind the prefix of a ColumnTransformer too. For a
+        column also a mapping with a "description", a "unit", or both.
 
     Returns
     -------
@@ -98,13 +100,19 @@ def describe(
     ------
     FeatureNamesError
         If a described feature is not in the table, or two columns fit one name.
+    TypeError
+        If a description is neither a text nor such a mapping.
 
     Examples
     --------
     >>> from llmreg.describe import describe
     >>> from llmreg.task import Feature
-    >>> describe([Feature("num__age")], {"age": "in years"})
-    (Feature(name='age', description='in years', level=None, level_description=''),)
+    >>> (age,) = describe([Feature("num__age")], {"age": "at admission"})
+    >>> age.name, age.description
+    ('age', 'at admission')
+    >>> told = {"age": {"description": "at admission", "unit": "years"}}
+    >>> describe([Feature("age")], told)[0].unit
+    'years'
     """
     if not descriptions:
         return tuple(columns)
@@ -123,14 +131,31 @@ def describe(
         )
     by_name = dict(zip(names, name_match.sources, strict=True))
     by_level = dict(zip(levels, level_match.sources, strict=True))
+    told = {name: _told(name, value) for name, value in descriptions.items()}
+    nothing = {"description": "", "unit": ""}
     return tuple(
         Feature(
             name=by_name[column.name] or column.name,
-            description=str(descriptions.get(by_name[column.name] or "", "")),
             level=column.level,
-            level_description=str(descriptions.get(by_level.get(column) or "", "")),
+            level_description=told.get(by_level.get(column) or "", nothing)[
+                "description"
+            ],
+            **told.get(by_name[column.name] or "", nothing),
         )
         for column in columns
+    )
+
+
+def _told(name: str, value: object) -> dict[str, str]:
+    """Read what is said about a feature: a text, or a description with a unit."""
+    given = value if isinstance(value, Mapping) else {"description": value}
+    if set(given) <= {"description", "unit"} and all(
+        isinstance(text, str) for text in given.values()
+    ):
+        return {part: str(given.get(part, "")) for part in ("description", "unit")}
+    raise TypeError(
+        'A description must be a text, or a mapping of "description" and "unit" to '
+        f"texts; feature_descriptions has {value!r} for {name!r}."
     )
 
 

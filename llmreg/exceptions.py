@@ -13,6 +13,7 @@
     │   ├── MissingKeyError                  no credentials were found
     │   ├── MissingDependencyError (ImportError)   the vendor's SDK is absent
     │   ├── ProviderAuthenticationError      refused: key, billing, permission
+    │   ├── RequestTooLargeError             more than the model takes at once
     │   ├── ProviderUnavailableError         busy, broken or out of reach
     │   └── ProviderResponseError            a reply that cannot be used
     │       ├── IncompleteReplyError         it leaves features out
@@ -80,6 +81,10 @@ class MissingDependencyError(ProviderError, ImportError):
 
 class ProviderAuthenticationError(ProviderError):
     """The provider refused the account: key, permission, billing or model."""
+
+
+class RequestTooLargeError(ProviderError):
+    """A request, or the schema of its reply, is more than the model takes."""
 
 
 class ProviderUnavailableError(ProviderError):

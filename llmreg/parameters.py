@@ -78,7 +78,7 @@ class AttributionParameters(BaseEstimator):
         tol: float = 1e-4,
         task: str | None = None,
         target_name: str | None = None,
-        feature_descriptions: Mapping[str, str] | None = None,
+        feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
         scaler: Any = "minmax",
         imputer: Any = "median",

@@ -78,6 +78,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         columns.
     feature_descriptions : dict of str, default=None
         What features mean, by name; levels as ``"sex=female"``. For the provider.
+        Instead of a text also ``{"description": text, "unit": unit}``.
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
     scaler : {"minmax", "standard"}, transformer or None, default="minmax"

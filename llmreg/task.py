@@ -21,11 +21,13 @@ class Feature:
     name : str
         Name of the column.
     description : str, default=""
-        What the column measures, with its unit.
+        What the column measures.
     level : str or None, default=None
         The level that this input stands for; None for a numeric column.
     level_description : str, default=""
         What the level means.
+    unit : str, default=""
+        Unit of the values of the column.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Feature:
     description: str = ""
     level: str | None = None
     level_description: str = ""
+    unit: str = ""
 
     @property
     def key(self) -> str:

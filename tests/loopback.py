@@ -26,6 +26,7 @@ class Recorded:
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
+    raw: bytes = b""
 
     @property
     def questionnaire(self) -> dict[str, Any]:
@@ -95,8 +96,9 @@ class MessagesServer:
 
             def do_POST(self) -> None:
                 length = int(self.headers["content-length"] or 0)
-                body = json.loads(self.rfile.read(length) or "{}")
-                reply = server.take(Recorded(self.path, dict(self.headers), body))
+                raw = self.rfile.read(length)
+                headers, body = dict(self.headers), json.loads(raw or b"{}")
+                reply = server.take(Recorded(self.path, headers, body, raw))
                 payload = reply.body.encode()
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():

@@ -20,8 +20,13 @@ ASK = {
     "prior_alignment",
     "prior_card",
     "prior_view",
+    "cleaning",
     "prompting",
+    "ranking",
+    "drafting",
+    "asking",
 }
+QUESTIONS = {"cleaning", "prompting", "ranking", "drafting", "asking"}
 # What each module may import of the package itself, and of other packages. The
 # standard library is open to all.
 ALLOWED = {
@@ -29,11 +34,15 @@ ALLOWED = {
     "task": {"exceptions"},
     "matching": {"exceptions", "task"},
     "scores": {"exceptions", "numpy"},
-    "prior": ASK - {"prompting"} | {"numpy"},
+    "prior": ASK - QUESTIONS | {"numpy"},
     "prior_alignment": {"exceptions", "matching", "prior", "scores", "task", "numpy"},
     "prior_card": {"exceptions", "prior", "scores", "numpy"},
     "prior_view": {"prior", "scores", "numpy"},
-    "prompting": ASK | {"numpy", "pydantic"},
+    "cleaning": {"exceptions"},
+    "prompting": {"cleaning", "exceptions", "scores", "task"},
+    "ranking": {"cleaning", "exceptions", "prompting", "scores", "task"},
+    "drafting": {"cleaning", "exceptions", "prompting", "task"},
+    "asking": QUESTIONS | {"task"},
     "providers": ASK | {"providers", "numpy", "sklearn", "filelock", "platformdirs"},
     "resolve": ASK | {"providers", "numpy"},
     "describe": {"exceptions", "matching", "task", "pandas"},

@@ -5,6 +5,7 @@ import pytest
 from llmreg import LLMAttributionClassifier
 from llmreg.exceptions import UnsupportedColumnError
 from llmreg.privacy import check_levels
+from llmreg.providers import AnthropicProvider
 from tests.fakes import FakeProvider
 
 CELLS = {
@@ -51,3 +52,10 @@ def test_arrays():
     with pytest.raises(UnsupportedColumnError, match=r"\['b'\]"):
         X = np.array([[i, f"p{i}"] for i in range(20)], dtype=object)
         check_levels(X[:, 1:], ["b"])
+
+
+def test_cells_are_not_previewed_as_levels():
+    X = pd.DataFrame({"age": np.arange(20.0), "secret": CELLS["names"]})
+    provider = AnthropicProvider()
+    with pytest.raises(UnsupportedColumnError, match=r"\['secret'\] look like"):
+        LLMAttributionClassifier(provider).preview_prompt(X, np.arange(20) % 2)

@@ -13,6 +13,7 @@ from llmreg.commands.terminal import confirm
 from llmreg.exceptions import PriorCacheError
 from llmreg.prompting import clean_text
 from llmreg.providers import PriorCache
+from llmreg.providers.cache_entries import CacheEntry
 
 KEY_WIDTH = 12
 TEXT_WIDTH = 40
@@ -70,7 +71,7 @@ def _list(arguments: argparse.Namespace) -> None:
             entry.key[:KEY_WIDTH],
             entry.created[:10],
             clean_text(entry.target, TEXT_WIDTH),
-            "all" if entry.estimate is None else str(entry.estimate + 1),
+            _which(entry),
             clean_text(entry.provider.rpartition(".")[2], TEXT_WIDTH),
             clean_text(entry.model, TEXT_WIDTH),
             clean_text(entry.task, TEXT_WIDTH),
@@ -84,6 +85,13 @@ def _list(arguments: argparse.Namespace) -> None:
             for row in [header, *rows]
         ]
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
+
+
+def _which(entry: CacheEntry) -> str:
+    """Say which estimate an entry is."""
+    if entry.estimate is not None:
+        return str(entry.estimate + 1)
+    return {"prior": "all"}.get(entry.kind, entry.kind)
 
 
 def _show(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sklearn.base import clone
+
 from llmreg.commands.show import draw
 from llmreg.commands.table import read_descriptions, read_task
 from llmreg.commands.terminal import Progress, confirm
@@ -170,7 +172,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def make_plan(provider: Any, task: Task) -> Plan:
-    """Say what an elicitation will take; the model is not asked.
+    """Say what an elicitation will take; nothing is sent.
 
     Parameters
     ----------
@@ -185,6 +187,10 @@ def make_plan(provider: Any, task: Task) -> Plan:
         Requests and tokens.
     """
     if hasattr(provider, "estimate_cost"):
+        if hasattr(provider, "network"):
+            # A vendor that counts tokens is told the question. Nobody has agreed to
+            # that yet, so the count is a guess.
+            provider = clone(provider).set_params(network="never")
         cost = provider.estimate_cost(task)
         return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))
     n_estimates = getattr(provider, "n_estimates", 1)

@@ -6,6 +6,7 @@ from llmreg.providers.anthropic import AnthropicProvider
 from llmreg.providers.base import LLMProvider, PriorProvider
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.cached import CachedProvider
+from llmreg.providers.costs import Cost
 from llmreg.providers.ensemble import EnsembleProvider
 from llmreg.providers.local import LocalProvider
 from llmreg.providers.openai import OpenAIProvider
@@ -14,6 +15,7 @@ from llmreg.providers.static import PriorCard, StaticPrior
 __all__ = [
     "AnthropicProvider",
     "CachedProvider",
+    "Cost",
     "EnsembleProvider",
     "LLMProvider",
     "LocalProvider",

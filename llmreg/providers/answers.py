@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmreg.asking import Question
 from llmreg.exceptions import PriorDisagreementWarning, ProviderResponseError
 from llmreg.prior import FeaturePrior
-from llmreg.prompting import PROMPT_VERSION, Answer, Questionnaire, parse_reply
+from llmreg.prompting import PROMPT_VERSION, Answer
 from llmreg.providers.cache import PriorCache, hash_key
-from llmreg.providers.interview import Completion
 from llmreg.task import Task
+
+if TYPE_CHECKING:
+    from llmreg.providers.interview import Completion
 
 # A sign is in dispute if more than this share of the estimates is on the smaller
 # side, and the scores are large enough for the sign to matter.
@@ -43,91 +47,169 @@ class Estimate:
 
 
 class AnswerStore:
-    """The estimates of one task by one provider, in a cache.
+    """The answers of one provider to questions, in a cache.
 
     Parameters
     ----------
     cache : PriorCache
         Where they are.
-    task : Task
-        What they answer.
-    questionnaire : Questionnaire
-        What was asked.
     settings : mapping
-        What else shapes an answer: provider, model and so on, as plain data.
+        What shapes an answer beside the question: provider, model and so on, as
+        plain data.
     """
 
-    def __init__(
-        self,
-        cache: PriorCache,
-        task: Task,
-        questionnaire: Questionnaire,
-        settings: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, cache: PriorCache, settings: Mapping[str, Any]) -> None:
         self.cache = cache
-        self.task = task
-        self.asked: dict[str, Any] = {
-            "question": questionnaire.digest,
-            "settings": dict(settings),
-        }
-        self.key = hash_key(self.asked)
+        self.settings = dict(settings)
 
-    def load(self, indices: Iterable[int]) -> dict[int, Estimate]:
-        """Look estimates up.
+    def key(self, questions: Sequence[Question]) -> str:
+        """Give a key for asking some questions, to lock.
 
         Parameters
         ----------
-        indices : iterable of int
-            Which ones.
+        questions : sequence of Question
+            The questions.
 
         Returns
         -------
-        dict
-            Those that are there and usable, by index.
+        str
+            Hexadecimal digits.
         """
-        found = {index: self._load(index) for index in indices}
-        return {index: e for index, e in found.items() if e is not None}
+        digests = [question.questionnaire.digest for question in questions]
+        return hash_key({"questions": digests, "settings": self.settings})
 
-    def save(self, index: int, completion: Completion) -> None:
-        """Keep the reply behind an estimate.
+    def load(self, question: Question, index: int) -> Estimate | None:
+        """Look an answer up.
 
         Parameters
         ----------
+        question : Question
+            What was asked. If it was split, its halves are put together.
         index : int
-            Which one.
+            Which of the independent answers to it.
+
+        Returns
+        -------
+        Estimate or None
+            None if it is not there, or not usable.
+        """
+        whole = self._read(question, index)
+        if whole is not None or not self.is_split(question):
+            return whole
+        halves = [self.load(half, index) for half in question.halves()]
+        found = [half for half in halves if half is not None]
+        return merge(found) if len(found) == len(halves) else None
+
+    def save(self, question: Question, index: int, completion: Completion) -> None:
+        """Keep a reply.
+
+        Parameters
+        ----------
+        question : Question
+            What was asked.
+        index : int
+            Which of the independent answers to it.
         completion : Completion
             The reply.
         """
         content = {
-            "task": self.task.description,
-            "target": self.task.target,
-            "provider": self.asked["settings"].get("provider", ""),
+            **self._about(question),
             "model": completion.model,
             "prompt_version": PROMPT_VERSION,
-            "prompt_hash": self.asked["question"],
+            "prompt_hash": question.questionnaire.digest,
             "estimate": index,
             "created": now(),
             "usage": dict(completion.usage),
             "text": completion.text,
         }
-        self.cache.put(self._key(index), content)
+        self.cache.put(self._key(question, estimate=index), content)
 
-    def _key(self, index: int) -> str:
-        """Give the key of an estimate."""
-        return hash_key({**self.asked, "estimate": index})
+    def is_split(self, question: Question) -> bool:
+        """Tell whether a question was found to be too large, now or earlier.
 
-    def _load(self, index: int) -> Estimate | None:
-        """Read one estimate, checking it as if it had just arrived."""
-        key = self._key(index)
+        Parameters
+        ----------
+        question : Question
+            The question.
+
+        Returns
+        -------
+        bool
+            Whether its halves are asked instead.
+        """
+        return self.cache.get(self._key(question, split=True)) is not None
+
+    def split(self, question: Question) -> None:
+        """Remember that a question is too large, so that nobody tries it again.
+
+        Parameters
+        ----------
+        question : Question
+            The question.
+        """
+        content = {**self._about(question), "split": True}
+        self.cache.put(self._key(question, split=True), content)
+
+    def _about(self, question: Question) -> dict[str, str]:
+        """Say what an entry is about, for people who look into the cache."""
+        return {
+            "task": question.task.description,
+            "target": question.task.target,
+            "provider": self.settings.get("provider", ""),
+        }
+
+    def _key(self, question: Question, **more: Any) -> str:
+        """Give the key of what is kept about a question."""
+        digest = question.questionnaire.digest
+        return hash_key({"question": digest, "settings": self.settings, **more})
+
+    def _read(self, question: Question, index: int) -> Estimate | None:
+        """Read one answer, checking it as if it had just arrived."""
+        key = self._key(question, estimate=index)
         entry = self.cache.get(key)
         if entry is None:
             return None
         try:
-            answer = parse_reply(entry["text"], self.task)
+            answer = question.read(entry["text"])
             return Estimate(answer, str(entry["model"]), str(entry["created"]))
         except (ProviderResponseError, KeyError, TypeError):
             self.cache.set_aside(key)
             return None
+
+
+def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
+    """Put the answers to several questions together.
+
+    Parameters
+    ----------
+    parts : sequence of Estimate
+        Answers about different features.
+    task : Task or None, default=None
+        If it is given, the answer has all of its features, in its order, with NaN
+        for those that nobody was asked about.
+
+    Returns
+    -------
+    Estimate
+        One answer about all of their features.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    reasons: dict[str, str] = {}
+    for part in parts:
+        reasons |= part.answer.reasons
+        for output, row in part.answer.scores.items():
+            scores.setdefault(output, {}).update(row)
+    if task is not None:
+        rows = {output: scores.get(output, {}) for output in task.outputs}
+        scores = {
+            output: {key: row.get(key, math.nan) for key in task.keys}
+            for output, row in rows.items()
+        }
+    return Estimate(
+        Answer(scores, reasons),
+        ", ".join(dict.fromkeys(part.model for part in parts)),
+        max((part.created for part in parts), default=now()),
+    )
 
 
 def combine(
@@ -161,7 +243,7 @@ def combine(
         descriptions=_descriptions(task),
         provenance={
             **provenance,
-            "model": ", ".join(dict.fromkeys(e.model for e in estimates)),
+            "model": ", ".join(dict.fromkeys(e.model for e in estimates if e.model)),
             "created": max(estimate.created for estimate in estimates),
         },
         usage=dict(usage),
@@ -250,7 +332,8 @@ def _reasons(task: Task, estimates: Sequence[Estimate]) -> dict[str, str]:
         ],
         dtype=np.float64,
     )
-    nearest = np.abs(scores - scores.mean(axis=0)).sum(axis=1).argmin(axis=0)
+    distances = np.nan_to_num(np.abs(scores - scores.mean(axis=0)))
+    nearest = distances.sum(axis=1).argmin(axis=0)
     chosen = {
         key: estimates[i].answer.reasons.get(key, "")
         for key, i in zip(task.keys, nearest, strict=True)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import StrOptions
 
-from llmreg.exceptions import ProviderResponseError
+from llmreg.exceptions import (
+    MissingDependencyError,
+    MissingKeyError,
+    ProviderResponseError,
+)
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.hosted import HostedProvider, secrets_of
 from llmreg.providers.interview import Completion, Request
@@ -39,14 +46,25 @@ class AnthropicProvider(HostedProvider):
     """Ask a model of Anthropic, once per task, and average several answers.
 
     What is sent: the task sentence, the target, the classes, and the name, the
-    description and the level of each feature. No row of data is.
+    description, the unit and the level of each feature. No row of data is. `preview`
+    shows it, `estimate_cost` counts it.
 
     Parameters
     ----------
     model : str, default="claude-sonnet-5-5"
         The model to ask.
-    n_estimates : int, default=5
+    n_estimates : int or "auto", default=5
         Independent answers to average. More of them later cost only the difference.
+        "auto" asks for 3, then for 2 more at a time, up to 11, until the standard
+        error of every mean score is at most 1.
+    ask : {"all", "each", "rank"}, default="all"
+        Ask for the scores of all features at once, in parts of at most 100; of one
+        column at a time, the names of the others beside it; or for a ranking with
+        signs, from which the scores follow: of m features with a direction, the one
+        at rank r gets 10 * (m - r + 1) / m.
+    send_levels : bool, default=True
+        Whether the names of levels are sent. Levels whose names are kept back are
+        told of by number, and get no score.
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
         How thorough the model is; None leaves it to the model.
     thinking : dict or None, default=None
@@ -102,7 +120,9 @@ class AnthropicProvider(HostedProvider):
         self,
         model: str = DEFAULT_MODEL,
         *,
-        n_estimates: int = 5,
+        n_estimates: int | str = 5,
+        ask: str = "all",
+        send_levels: bool = True,
         effort: str | None = None,
         thinking: Mapping[str, Any] | None = None,
         max_tokens: int | None = None,
@@ -116,6 +136,8 @@ class AnthropicProvider(HostedProvider):
     ) -> None:
         self.model = model
         self.n_estimates = n_estimates
+        self.ask = ask
+        self.send_levels = send_levels
         self.effort = effort
         self.thinking = thinking
         self.max_tokens = max_tokens
@@ -134,7 +156,7 @@ class AnthropicProvider(HostedProvider):
         key = self._given_key()
         failure = None
         try:
-            client = sdk.Anthropic(api_key=key, base_url=self.base_url, max_retries=0)
+            client = self._client(key)
         except sdk.AnthropicError as e:
             failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
         if failure is not None:
@@ -144,12 +166,23 @@ class AnthropicProvider(HostedProvider):
                 raise self._keyless("No credentials for Anthropic found.")
             yield client
 
+    def _client(self, key: str | None, **options: Any) -> anthropic.Anthropic:
+        """Make a client that leaves trying again to us."""
+        client: anthropic.Anthropic = self._import_sdk().Anthropic(
+            api_key=key, base_url=self.base_url, max_retries=0, **options
+        )
+        return client
+
+    def _send(self, client: anthropic.Anthropic, request: Request) -> Any:
+        """Let the SDK send one request."""
+        return client.messages.create(**self._options(request))
+
     def _complete(self, client: anthropic.Anthropic, request: Request) -> Completion:
         """Send one request to the Messages API."""
         failure: Exception | None = None
         secrets = secrets_of(client.default_headers)
         try:
-            message = client.messages.create(**self._options(request))
+            message = self._send(client, request)
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.
@@ -183,6 +216,44 @@ class AnthropicProvider(HostedProvider):
         if self.thinking is not None:
             options["thinking"] = dict(self.thinking)
         return options
+
+    def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
+        """Ask the Messages API to count, which is free of charge."""
+        if not requests:
+            return []
+        policy = self._policy()
+        deadline = policy.deadline()
+        try:
+            with self._connect() as client:
+                count = partial(self._count_one, client)
+                return [
+                    policy.run(partial(count, request), deadline, threading.Event())
+                    for request in requests
+                ]
+        except (MissingKeyError, MissingDependencyError):
+            return None
+
+    def _count_one(
+        self, client: anthropic.Anthropic, request: Request, seconds_left: float
+    ) -> int:
+        """Count the tokens of one request."""
+        options = self._options(replace(request, timeout=seconds_left))
+        del options["max_tokens"]
+        failure: Exception | None = None
+        secrets = secrets_of(client.default_headers)
+        try:
+            counted = client.messages.count_tokens(**options)
+        except Exception as e:
+            failure = self._translator(secrets).translate(e)
+        if failure is not None:
+            raise failure
+        count = getattr(counted, "input_tokens", None)
+        if not isinstance(count, int):
+            raise ProviderResponseError(
+                "The server did not count tokens as the Messages API does. Is there a "
+                "proxy in between, or a wrong base_url?"
+            )
+        return count
 
 
 def _has_credentials(client: anthropic.Anthropic) -> bool:

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from llmreg.asking import Question
 from llmreg.exceptions import ProviderError, ProviderUnavailableError
-from llmreg.prompting import build_questionnaire, parse_reply
 from llmreg.providers.answers import AnswerStore
 from llmreg.providers.anthropic import AnthropicProvider, _read
 from llmreg.providers.hosted import secrets_of
-from llmreg.providers.interview import Request
 from llmreg.task import Task
 
 T = TypeVar("T")
@@ -35,8 +34,8 @@ class BatchReport:
     kept : int
         Estimates that are new in the cache.
     failed : mapping of str to str, default={}
-        Why others are not, by target and number of the estimate. `elicit`, or
-        another batch, asks for them again.
+        Why others are not, by target and number of the estimate, and of the question
+        where there are several. `elicit`, or another batch, asks for them again.
     """
 
     kept: int
@@ -45,12 +44,18 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class _Job:
-    """One estimate of one task."""
+    """One answer to one question."""
 
-    task: Task
-    store: AnswerStore
+    name: str
+    question: Question
     index: int
+    store: AnswerStore
     options: dict[str, Any]
+
+    @property
+    def task(self) -> Task:
+        """What the question is about."""
+        return self.question.task
 
 
 def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | None:
@@ -152,8 +157,11 @@ def collect_batch(
             if (job := jobs.get(str(result.custom_id))) is not None:
                 reason = _keep(job, result.result, secrets_of(client.default_headers))
                 if reason:
-                    failed[f"{job.task.target}, estimate {job.index + 1}"] = reason
-    return BatchReport(kept=len(jobs) - len(_jobs(provider, tasks)), failed=failed)
+                    failed[job.name] = reason
+    kept = sum(
+        job.store.load(job.question, job.index) is not None for job in jobs.values()
+    )
+    return BatchReport(kept=kept, failed=failed)
 
 
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
@@ -163,16 +171,18 @@ def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]
 
 
 def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Job]]:
-    """Go through the estimates of one task that the cache lacks."""
-    questionnaire = build_questionnaire(task)
-    store = provider._store(task, questionnaire)
-    request = Request(questionnaire, provider._room(task), provider.timeout)
-    options = provider._options(request)
-    del options["timeout"]
-    found = store.load(range(provider.n_estimates))
-    for index in range(provider.n_estimates):
-        if index not in found:
-            yield store._key(index), _Job(task, store, index, options)
+    """Go through the answers about one task that the cache lacks."""
+    survey = provider._survey(task)
+    numbers: dict[Question, int] = {}
+    for question, index in survey.lacking():
+        number = numbers.setdefault(question, len(numbers) + 1)
+        name = f"{task.target}, estimate {index + 1}"
+        if len(survey.questions) > 1:
+            name += f", question {number}"
+        options = provider._options(provider._request(question))
+        del options["timeout"]
+        key = survey.store._key(question, estimate=index)
+        yield key, _Job(name, question, index, survey.store, options)
 
 
 def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
@@ -183,10 +193,10 @@ def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
         completion = _read(result.message, secrets)
         if completion.stop != "end":
             return f"the reply stopped for {completion.stop!r}"
-        parse_reply(completion.text, job.task)
+        job.question.read(completion.text)
     except ProviderError as e:
         return str(e)
-    job.store.save(job.index, completion)
+    job.store.save(job.question, job.index, completion)
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from numbers import Integral, Real
@@ -13,13 +14,16 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from llmreg.asking import MAX_FEATURES, WAYS, Question, plan, plan_drafts
 from llmreg.exceptions import MissingPriorError
 from llmreg.prior import FeaturePrior
-from llmreg.prompting import PROMPT_VERSION, Questionnaire, build_questionnaire
-from llmreg.providers.answers import AnswerStore, Estimate, combine, now
-from llmreg.providers.cache import PriorCache
-from llmreg.providers.interview import Completion, Interview, Request
+from llmreg.prompting import PROMPT_VERSION
+from llmreg.providers.answers import AnswerStore, Estimate, combine
+from llmreg.providers.cache import PriorCache, hash_key
+from llmreg.providers.costs import Cost, add_up, price
+from llmreg.providers.interview import Completion, Interview, Job, Request
 from llmreg.providers.retry import RetryPolicy
+from llmreg.providers.survey import Survey
 from llmreg.task import Task
 
 logger = logging.getLogger(__name__)
@@ -97,8 +101,8 @@ class LLMProvider(PriorProvider):
 
     model : str
         The model to ask.
-    n_estimates : int
-        Independent answers to average.
+    n_estimates : int or "auto"
+        Independent answers to average; "auto" asks until the scores have settled.
     max_parallel : int
         The most requests at one time.
     max_tokens : int or None
@@ -109,17 +113,28 @@ class LLMProvider(PriorProvider):
         Seconds for a whole elicitation, waits included.
     cache : PriorCache, str, path-like or None
         Where answers are kept.
+
+    Parameters that it may have:
+
+    ask : {"all", "each", "rank"}
+        How to ask: for the scores of all features at once, which is the default, of
+        one column at a time, or for a ranking with signs.
+    send_levels : bool
+        Whether the names of levels are sent, which is the default. Levels whose
+        names are kept back get no score: NaN, no opinion.
     network : {"allow", "never"}
-        Whether what is not in the cache may be asked for. Optional.
+        Whether what is not in the cache may be asked for, which is the default.
     """
 
     model: str
-    n_estimates: int
+    n_estimates: int | str
     max_parallel: int
     max_tokens: int | None
     max_attempts: int
     timeout: float
     cache: PriorCache | str | os.PathLike[str] | None
+    ask: str = "all"
+    send_levels: bool = True
     network: str = "allow"
 
     # Names of the parameters that shape a single answer, and so its cache key.
@@ -127,12 +142,17 @@ class LLMProvider(PriorProvider):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model": [str],
-        "n_estimates": [Interval(Integral, 1, None, closed="left")],
+        "n_estimates": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "max_parallel": [Interval(Integral, 1, None, closed="left")],
         "max_tokens": [Interval(Integral, 1, None, closed="left"), None],
         "max_attempts": [Interval(Integral, 1, None, closed="left")],
         "timeout": [Interval(Real, 0, None, closed="neither")],
         "cache": [PriorCache, str, os.PathLike, None],
+        "ask": [StrOptions(set(WAYS))],
+        "send_levels": ["boolean"],
         "network": [StrOptions({"allow", "never"})],
     }
 
@@ -163,28 +183,94 @@ class LLMProvider(PriorProvider):
             If the answers cannot be used.
         """
         self._validate_params()
-        questionnaire = build_questionnaire(task)
-        store = self._store(task, questionnaire)
-        wanted = range(self.n_estimates)
-        found = store.load(wanted)
+        survey = self._survey(task)
         usage = Counter(requests=0, input_tokens=0, output_tokens=0)
-        usage["served_from_cache"] = len(found)
-        if len(found) < self.n_estimates:
-            self._check_network(task)
-            self.check_ready()
-            with store.cache.lock(store.key, self.timeout):
-                # Whoever held the lock may have asked for the same estimates.
-                found = store.load(wanted)
-                usage["served_from_cache"] = len(found)
-                missing = [index for index in wanted if index not in found]
-                if missing:
-                    found |= self._ask(task, questionnaire, store, missing, usage)
+        estimates = self._run(survey, usage)
+        usage["served_from_cache"] = survey.served
+        digests = [question.questionnaire.digest for question in survey.questions]
         provenance = {
             "provider": qualified_name(self),
             "prompt_version": PROMPT_VERSION,
-            "prompt_hash": questionnaire.digest,
+            "prompt_hash": digests[0] if len(digests) == 1 else hash_key(digests),
+            "ask": self.ask,
         }
-        return combine(task, [found[index] for index in wanted], provenance, usage)
+        return combine(task, estimates, provenance, usage)
+
+    def describe(self, task: Task) -> dict[str, str]:
+        """Draft descriptions of the columns that have none, to be read and edited.
+
+        Nothing else uses the drafts: correct them, then pass them to an estimator as
+        `feature_descriptions`.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        dict
+            A sentence by column name; empty if every column is described.
+
+        Raises
+        ------
+        ProviderError
+            As `elicit` does.
+        """
+        self._validate_params()
+        survey = Survey(task, plan_drafts(task, self._part_size()), 1, self._store())
+        (drafts,) = self._run(survey, Counter())
+        return drafts.answer.reasons
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Show what would be sent for a task; nothing is sent, and no key is needed.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        list of dict
+            The requests. "body" is the whole JSON body; "times" is how often it is
+            sent, each time for an estimate of its own: the most, for
+            ``n_estimates="auto"``. What is in the cache is not sent, and not here.
+            A reply that cannot be used may lead to further requests: the same again,
+            with more room, or for half the features.
+        """
+        self._validate_params()
+        to_send = self._survey(task).to_send()
+        shown = self._preview([self._request(question) for question, _ in to_send])
+        return [
+            {**request, "times": times}
+            for request, (_, times) in zip(shown, to_send, strict=True)
+        ]
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Count the tokens that a task would take; no model is asked.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        Cost
+            Requests and tokens of what is not in the cache. The tokens of the
+            questions are counted by the vendor where it offers that and credentials
+            are found, and are a rough guess otherwise; those of the replies always
+            are a guess. US dollars where the package ``genai-prices`` is installed
+            and knows the model. With ``network="never"`` all of it is a guess.
+        """
+        self._validate_params()
+        to_send = self._survey(task).to_send()
+        requests = [self._request(question) for question, _ in to_send]
+        times = [times for _, times in to_send]
+        # Counting is a request too, though the model is not asked.
+        counts = None if self.network == "never" else self._count_tokens(requests)
+        return price(add_up(requests, times, counts), str(self._settings()["model"]))
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the model can be asked; nothing is sent.
@@ -206,8 +292,7 @@ class LLMProvider(PriorProvider):
         """
         self._validate_params()
         if task is not None:
-            store = self._store(task, build_questionnaire(task))
-            if len(store.load(range(self.n_estimates))) == self.n_estimates:
+            if self._survey(task).cached() is not None:
                 return
             self._check_network(task)
         with self._connect():
@@ -219,9 +304,15 @@ class LLMProvider(PriorProvider):
         Returns
         -------
         dict
-            The class, the parameters that go into a request, and `n_estimates`.
+            The class, the parameters that go into a request, how it asks, and how
+            often.
         """
-        return {**self._settings(), "n_estimates": self.n_estimates}
+        asking = {
+            "ask": self.ask,
+            "send_levels": self.send_levels,
+            "n_estimates": self.n_estimates,
+        }
+        return {**self._settings(), **asking}
 
     def _connect(self) -> AbstractContextManager[Any]:
         """Give what `_complete` needs, such as an SDK client, for one elicitation.
@@ -263,10 +354,42 @@ class LLMProvider(PriorProvider):
         """Say how often and how long to try."""
         return RetryPolicy(attempts=self.max_attempts, budget=self.timeout)
 
-    def _store(self, task: Task, questionnaire: Questionnaire) -> AnswerStore:
-        """Find the estimates that are in the cache."""
-        cache = PriorCache.of(self.cache)
-        return AnswerStore(cache, task, questionnaire, self._settings())
+    def _store(self) -> AnswerStore:
+        """Find the answers that are in the cache."""
+        return AnswerStore(PriorCache.of(self.cache), self._settings())
+
+    def _survey(self, task: Task) -> Survey:
+        """Plan what to ask about a task."""
+        questions = plan(task, self.ask, self.send_levels, self._part_size())
+        return Survey(task, questions, self.n_estimates, self._store())
+
+    def _request(self, question: Question) -> Request:
+        """Make the request that asks a question first."""
+        room = self._room(question.task)
+        return Request(question.questionnaire, room, self.timeout)
+
+    def _part_size(self) -> int:
+        """Say how many features one question has at most."""
+        return MAX_FEATURES
+
+    def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
+        """Show what `_complete` sends, "body" at least; vendors know better."""
+        return [
+            {
+                "body": {
+                    "model": self.model,
+                    "system": request.questionnaire.system,
+                    "user": request.questionnaire.user,
+                    "schema": request.questionnaire.schema,
+                    "max_tokens": request.max_tokens,
+                }
+            }
+            for request in requests
+        ]
+
+    def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
+        """Count the tokens of requests; None where the vendor cannot be asked."""
+        return None
 
     def _room(self, task: Task) -> int:
         """Choose `max_tokens`: reasons and scores of all features, and thinking."""
@@ -275,30 +398,29 @@ class LLMProvider(PriorProvider):
         per_feature = 80 + 16 * len(task.outputs)
         return max(MIN_TOKENS, MIN_TOKENS // 2 + per_feature * len(task.features))
 
+    def _run(self, survey: Survey, usage: Counter[str]) -> list[Estimate]:
+        """Take estimates from the cache, and ask for the rest while others wait."""
+        estimates = survey.cached()
+        if estimates is None:
+            self._check_network(survey.task)
+            self.check_ready()
+            # Whoever holds the lock may be asking for the same estimates.
+            with survey.store.cache.lock(survey.key, self.timeout):
+                estimates = survey.run(partial(self._ask, survey.store, usage))
+        return estimates
+
     def _ask(
-        self,
-        task: Task,
-        questionnaire: Questionnaire,
-        store: AnswerStore,
-        missing: list[int],
-        usage: Counter[str],
-    ) -> dict[int, Estimate]:
-        """Ask for the estimates that are not in the cache, and count what it took."""
-        logger.info("asking %s for %d estimates", self.model, len(missing))
+        self, store: AnswerStore, usage: Counter[str], jobs: Sequence[Job]
+    ) -> dict[Job, Estimate]:
+        """Ask for the answers that are not in the cache, and count what it took."""
+        logger.info("asking %s for %d answers", self.model, len(jobs))
         with self._connect() as client:
             interview = Interview(
-                task,
-                questionnaire,
-                partial(self._complete, client),
-                self._policy(),
-                self._room(task),
+                partial(self._complete, client), self._policy(), self._room, store
             )
-            replies = interview.ask(missing, self.max_parallel, store.save)
+            answers = interview.ask(jobs, self.max_parallel)
         usage.update(interview.usage)
-        return {
-            index: Estimate(answer, completion.model, now())
-            for index, (completion, answer) in replies.items()
-        }
+        return answers
 
 
 def qualified_name(thing: object) -> str:

@@ -51,7 +51,12 @@ class CacheEntry:
 
     @property
     def kind(self) -> str:
-        """``estimate`` for one reply of a model, ``prior`` for a whole prior."""
+        """``estimate`` for one reply of a model, ``prior`` for a whole prior.
+
+        ``split`` for the note that a question was too large, and is asked in halves.
+        """
+        if "split" in self.content:
+            return "split"
         return "estimate" if "estimate" in self.content else "prior"
 
     @property
@@ -141,7 +146,7 @@ class CacheEntry:
 
     def __repr__(self) -> str:
         """Say what it is in one line."""
-        what = "prior" if self.estimate is None else f"estimate {self.estimate + 1}"
+        what = self.kind if self.estimate is None else f"estimate {self.estimate + 1}"
         name = self.provider.rpartition(".")[2] or "an unnamed provider"
         model = f" ({self.model})" if self.model else ""
         about = repr(self.target or self.task)

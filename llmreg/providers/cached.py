@@ -98,6 +98,34 @@ class CachedProvider(PriorProvider):
         if hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
 
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Show what the provider would send; nothing where the prior is cached.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        list of dict
+            As the provider's own ``preview``.
+
+        Raises
+        ------
+        ProviderError
+            If the provider cannot show what it sends.
+        """
+        if self._load(PriorCache.of(self.cache), self._key(task)) is not None:
+            return []
+        if not hasattr(self.provider, "preview"):
+            raise ProviderError(
+                f"{type(self.provider).__name__} has no method preview(task), which "
+                "would show what it sends."
+            )
+        shown: list[dict[str, Any]] = self.provider.preview(task)
+        return shown
+
     def identity(self) -> dict[str, Any]:
         """Name what shapes the answers: the inner provider alone.
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from llmreg.exceptions import PriorError, ProviderResponseError
+from llmreg.exceptions import PriorError, ProviderError, ProviderResponseError
 from llmreg.prior import FeaturePrior
 from llmreg.providers.answers import disputed, now, warn_of_dispute
 from llmreg.providers.base import PriorProvider, qualified_name
 from llmreg.providers.registry import make_provider
+from llmreg.providers.static import PriorCard, StaticPrior
 from llmreg.task import Task
 
 
@@ -108,6 +109,36 @@ class EnsembleProvider(PriorProvider):
         for member in self._members():
             if hasattr(member, "check_ready"):
                 member.check_ready(task)
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Show what the members would send; nothing is sent.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        list of dict
+            The requests of all members. Scores at hand send nothing.
+
+        Raises
+        ------
+        ProviderError
+            If a member cannot show what it sends.
+        """
+        shown: list[dict[str, Any]] = []
+        for member in self._members():
+            if isinstance(member, StaticPrior | PriorCard):
+                continue
+            if not hasattr(member, "preview"):
+                raise ProviderError(
+                    f"{type(member).__name__} has no method preview(task), which would "
+                    "show what it sends."
+                )
+            shown += member.preview(task)
+        return shown
 
     def _members(self) -> list[Any]:
         """Make the members that are named; refuse what cannot be asked."""

@@ -14,8 +14,15 @@ from typing import Any
 MAX_REASON_LENGTH = 60
 
 
+# The property of a reply in which the order of a list is the answer itself.
+RANKINGS = "rankings"
+
+
 def in_order(
-    schema: Mapping[str, Any], longest: int = MAX_REASON_LENGTH
+    schema: Mapping[str, Any],
+    longest: int = MAX_REASON_LENGTH,
+    *,
+    ranked: bool = False,
 ) -> dict[str, Any]:
     """Rewrite a schema so that a list has an entry for each id, in order.
 
@@ -26,6 +33,8 @@ def in_order(
         id out of an enumeration becomes a list with one entry per id.
     longest : int, default=60
         The most characters of a text that is free otherwise.
+    ranked : bool, default=False
+        Whether the order is the model's to choose: lists then get a length only.
 
     Returns
     -------
@@ -41,6 +50,8 @@ def in_order(
     [{'const': 'f1'}, {'const': 'f2'}]
     """
     if schema.get("type") == "array" and (ids := _ids(schema.get("items"))):
+        if ranked:
+            return {**schema, "minItems": len(ids), "maxItems": len(ids)}
         entry = in_order(schema["items"], longest)
         properties = entry["properties"]
         entries = [
@@ -56,7 +67,8 @@ def in_order(
         return {**schema, "maxLength": longest}
     if "properties" in schema:
         inner = {
-            name: in_order(part, longest) for name, part in schema["properties"].items()
+            name: in_order(part, longest, ranked=ranked or name == RANKINGS)
+            for name, part in schema["properties"].items()
         }
         return {**schema, "properties": inner}
     return dict(schema)

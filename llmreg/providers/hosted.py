@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from llmreg.exceptions import MissingDependencyError, MissingKeyError
 from llmreg.providers.base import LLMProvider
+from llmreg.providers.interview import Request
 from llmreg.providers.keys import check_key_source, is_importable
 
 _SECRET_HEADERS = ("auth", "key", "token", "secret")
@@ -78,6 +80,34 @@ class HostedProvider(LLMProvider):
                 f"{type(self).__name__} needs the {self._sdk} SDK, which is not "
                 f"installed. Install it with: pip install {self._extra}"
             ) from e
+
+    def _client(self, key: Any, **options: Any) -> Any:
+        """Make a client of the SDK."""
+        raise NotImplementedError
+
+    def _send(self, client: Any, request: Request) -> Any:
+        """Let the SDK send one request."""
+        raise NotImplementedError
+
+    def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
+        """Let the SDK make the requests, and catch them before they leave."""
+        sdk = self._import_sdk()
+        import httpx2
+
+        caught: list[Any] = []
+
+        def catch(request: Any) -> Any:
+            caught.append(request)
+            return httpx2.Response(200, json={})
+
+        http = sdk.DefaultHttpxClient(transport=httpx2.MockTransport(catch))
+        with self._client("none", http_client=http) as client:
+            for request in requests:
+                self._send(client, request)
+        return [
+            {"method": r.method, "url": str(r.url), "body": json.loads(r.content)}
+            for r in caught
+        ]
 
     def _given_key(self) -> str | None:
         """Call the function that was given for the key, if there is one."""

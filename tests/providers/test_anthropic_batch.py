@@ -184,3 +184,16 @@ def test_without_a_network_nothing_is_submitted(server, batches, provider, task)
     with pytest.raises(ProviderError, match="network='never'"):
         collect_batch(provider, [task], "msgbatch_01")
     assert not server.requests
+
+
+def test_parts_and_rounds(server, batches, task):
+    provider = AnthropicProvider(base_url=server.url, n_estimates="auto", ask="each")
+    batch = submit_batch(provider, [task])
+    # Three columns, and three estimates to begin with.
+    assert len(batches.requests) == 9
+    report = collect_batch(provider, [task], batch, sleep=lambda _: None)
+    assert (report.kept, dict(report.failed)) == (9, {})
+    n_requests = len(server.requests)
+    assert provider.elicit(task).estimates.shape == (3, 1, 3)
+    assert len(server.requests) == n_requests
+    assert submit_batch(provider, [task]) is None

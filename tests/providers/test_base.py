@@ -210,4 +210,6 @@ class TestParameters:
 
     def test_identity_has_what_shapes_the_answers(self):
         identity = Scripted([], timeout=5.0, n_estimates=2).identity()
-        assert set(identity) == {"provider", "model", "n_estimates"}
+        assert set(identity) == {
+            *("provider", "model", "ask", "send_levels", "n_estimates")
+        }

@@ -163,3 +163,10 @@ def test_an_export_stands_in_for_the_network(server, task, tmp_path):
     assert again.usage["served_from_cache"] == 2
     assert again.scores.tolist() == prior.scores.tolist()
     assert again.provenance == prior.provenance
+
+
+def test_a_question_that_was_split_is_no_prior(cache):
+    cache.put("2d" * 32, {"target": "ill", "provider": "mine.Oracle", "split": True})
+    entry = cache.find("2d")
+    assert (entry.kind, entry.estimate) == ("split", None)
+    assert "'ill', split of Oracle" in repr(entry)

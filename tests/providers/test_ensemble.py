@@ -213,3 +213,11 @@ def test_two_vendors_are_asked_once_each(task, monkeypatch):
     assert prior.usage["output_tokens"] == 80
     assert again.usage["served_from_cache"] == 4
     assert prior.estimates.shape == (4, 1, 3)
+
+
+def test_the_preview_is_that_of_the_members(task, key):
+    alike = ANTHROPIC.kind(n_estimates=2), StaticPrior({"age": 1}), OPENAI.kind()
+    shown = EnsembleProvider(list(alike)).preview(task)
+    assert [request["times"] for request in shown] == [2, 5]
+    with pytest.raises(ProviderError, match="Member has no method preview"):
+        EnsembleProvider([Member({})]).preview(task)

@@ -1,5 +1,6 @@
 from llmreg.prompting import reply_schema
 from llmreg.providers.grammar import in_order
+from llmreg.ranking import ranking_schema
 
 
 def test_every_feature_once_and_in_order():
@@ -25,3 +26,11 @@ def test_other_schemas_keep_their_form():
         {},
     ):
         assert in_order(schema) == schema
+
+
+def test_a_ranking_keeps_its_order_to_itself():
+    schema = in_order(ranking_schema(3, 1))
+    ranking = schema["properties"]["rankings"]["properties"]["o1"]
+    assert ranking["items"]["properties"]["id"]["enum"] == ["f1", "f2", "f3"]
+    assert (ranking["minItems"], ranking["maxItems"]) == (3, 3)
+    assert "prefixItems" not in ranking

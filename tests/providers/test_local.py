@@ -16,10 +16,9 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     TruncatedReplyError,
 )
-from llmreg.prompting import build_questionnaire
+from llmreg.prompting import reply_schema
 from llmreg.providers import LocalProvider
 from llmreg.providers.grammar import in_order
-from llmreg.providers.local import chunks
 from llmreg.task import Feature, Task
 
 
@@ -103,16 +102,18 @@ def test_many_features_are_asked_in_chunks(llama, file, wide):
     assert prior.scores.tolist() == [[1, 2, 3, 4, 5, 6, 7]]
     (model,) = llama.loaded
     asked = [json.loads(a["messages"][-1]["content"]) for a in model.asked]
-    ids = [[f["id"] for f in document["features"]] for document in asked]
-    assert ids == [["f1", "f2", "f3"], ["f4", "f5", "f6"], ["f7"]]
-    schema = model.asked[-1]["response_format"]["schema"]
-    assert schema == in_order(chunks(build_questionnaire(wide), 3)[-1].schema)
-    assert "f7" in json.dumps(schema) and "f1" not in json.dumps(schema)
+    names = [[f["name"] for f in document["features"]] for document in asked]
+    assert [len(part) for part in names] == [3, 2, 2]
+    columns = [f.name for f in wide.features]
+    assert [name for part in names for name in part] == columns
+    assert all(document["columns"] == columns for document in asked)
+    schemas = [a["response_format"]["schema"] for a in model.asked]
+    assert schemas == [in_order(reply_schema(n, 1)) for n in (3, 2, 2)]
 
 
 def test_each_answer_is_bounded(llama, file, wide):
     LocalProvider(file, n_estimates=1, chunk_size=3).elicit(wide)
-    assert {a["max_tokens"] for a in llama.loaded[0].asked} == {3 * 220}
+    assert {a["max_tokens"] for a in llama.loaded[0].asked} == {3 * 220, 2 * 220}
 
 
 def test_what_is_cached_needs_neither_model_nor_file(llama, file, task, monkeypatch):
@@ -133,7 +134,8 @@ def test_an_answer_that_is_cut_off_gets_twice_the_room(llama, file, task):
     llama.stop = "length"
     with pytest.raises(TruncatedReplyError, match="max_tokens=100"):
         LocalProvider(file, n_estimates=1, max_tokens=50).elicit(task)
-    assert [a["max_tokens"] for a in llama.loaded[0].asked] == [50, 100]
+    # All three features, then one of them.
+    assert [a["max_tokens"] for a in llama.loaded[0].asked] == [50, 100] * 3
 
 
 def test_the_clock_ends_an_answer(llama, file, task, monkeypatch):

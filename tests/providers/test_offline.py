@@ -129,3 +129,14 @@ class TestNever:
         with pytest.warns(PriorUnavailableWarning, match="llmreg elicit"):
             model.fit(*rows)
         assert isinstance(model.prior_, FeaturePrior)
+
+
+def test_without_a_network_the_cost_is_a_guess_and_nothing_is_drafted(
+    server, provider, task
+):
+    provider.set_params(network="never")
+    assert provider.estimate_cost(task).counted_by == "a rough guess"
+    assert provider.preview(task)
+    with pytest.raises(MissingPriorError, match="network='never'"):
+        provider.describe(task)
+    assert server.requests == []

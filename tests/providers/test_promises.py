@@ -308,13 +308,14 @@ class TestFaults:
         provider.elicit(task)
         assert [r.body["max_tokens"] for r in server.requests] == [8192, 16384]
 
-    def test_a_reply_that_is_cut_off_twice_is_an_error(
+    def test_a_reply_that_is_always_cut_off_is_an_error(
         self, server, provider, task, vendor
     ):
         server.respond = lambda request: vendor.message("{", stop="length")
         with pytest.raises(TruncatedReplyError, match="max_tokens=2000"):
             provider.set_params(max_tokens=1000).elicit(task)
-        assert len(server.requests) == 2
+        # All three features, then one of them: each with the room, and with twice it.
+        assert len(server.requests) == 6
 
     @pytest.mark.parametrize(
         ("bad", "kind", "told"),
@@ -422,11 +423,33 @@ class TestFaults:
     def test_a_request_that_is_wrong_is_not_repeated(
         self, server, provider, task, vendor
     ):
-        text = "The compiled grammar is too large"
+        text = "messages: roles must alternate"
         server.enqueue(vendor.error(400, text))
         with pytest.raises(ProviderError, match=text):
             provider.elicit(task)
         assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("status", "text"),
+        [(400, "The compiled grammar is too large"), (413, "too many bytes")],
+    )
+    def test_a_request_that_is_too_large_is_halved(
+        self, server, provider, task, vendor, status, text
+    ):
+        server.enqueue(vendor.error(status, text))
+        assert provider.elicit(task).features == task.keys
+        told = [len(r.questionnaire["features"]) for r in server.requests]
+        assert told == [3, 2, 1]
+        # What was found out is kept: nothing is tried again.
+        provider.set_params(n_estimates=2).elicit(task)
+        assert len(server.requests) == 5
+
+    def test_the_preview_is_what_is_sent(self, server, provider, task):
+        (shown,) = provider.preview(task)
+        assert server.requests == []
+        provider.elicit(task)
+        assert shown["body"] == server.requests[0].body
+        assert shown["url"] == server.url + server.requests[0].path
 
     def test_missing_token_counts_cost_no_answer(self, server, provider, task, vendor):
         def respond(request):

@@ -1,0 +1,152 @@
+"""What an elicitation will take, before it is paid for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import mul
+from typing import Any, NamedTuple
+
+from llmreg.prompting import Questionnaire
+from llmreg.providers.interview import Request
+
+# English prose has four to five characters a token, JSON and column names fewer.
+CHARACTERS_PER_TOKEN = 3.5
+# A reason of 20 words, an id, and the JSON around them; then each score. What a model
+# thinks before it answers comes on top, and nobody knows it before.
+TOKENS_PER_FEATURE = 50
+TOKENS_PER_SCORE = 8
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an elicitation will take.
+
+    Parameters
+    ----------
+    requests : int
+        Requests to be sent; retries not included.
+    input_tokens : int
+        Tokens of all requests together.
+    output_tokens : int
+        Tokens of all replies together: a guess, without what the model thinks.
+    max_output_tokens : int
+        The most that the replies may take, thinking included.
+    counted_by : str
+        Who counted `input_tokens`: "the vendor", or "a rough guess".
+    usd : float or None, default=None
+        US dollars for `input_tokens` and `output_tokens`; None where nobody knows.
+
+    Examples
+    --------
+    >>> from llmreg.providers.costs import Cost
+    >>> print(Cost(5, 4000, 900, 40960, "a rough guess"))
+    5 requests, 4,000 tokens in (a rough guess), about 900 tokens out (40,960 at most)
+    """
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    max_output_tokens: int
+    counted_by: str
+    usd: float | None = None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        price = "" if self.usd is None else f", about ${self.usd:.2f}"
+        return (
+            f"{self.requests} requests, {self.input_tokens:,} tokens in "
+            f"({self.counted_by}), about {self.output_tokens:,} tokens out "
+            f"({self.max_output_tokens:,} at most){price}"
+        )
+
+
+class Tokens(NamedTuple):
+    """Tokens of one request and its reply."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def count_roughly(asked: Questionnaire) -> Tokens:
+    """Guess the tokens of a request and of its reply.
+
+    Parameters
+    ----------
+    asked : Questionnaire
+        What is sent.
+
+    Returns
+    -------
+    Tokens
+        By the number of characters, and of features and scores.
+    """
+    schema = json.dumps(asked.schema)
+    n_characters = len(asked.system) + len(asked.user) + len(schema)
+    document: dict[str, Any] = json.loads(asked.user)
+    per_feature = TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(document["outputs"])
+    return Tokens(
+        round(n_characters / CHARACTERS_PER_TOKEN),
+        per_feature * len(document["features"]),
+    )
+
+
+def add_up(
+    requests: Sequence[Request], times: Sequence[int], counts: Sequence[int] | None
+) -> Cost:
+    """Add the tokens of requests up.
+
+    Parameters
+    ----------
+    requests : sequence of Request
+        The requests.
+    times : sequence of int
+        How often each is sent.
+    counts : sequence of int or None
+        The tokens of each as the vendor counts them; None for a guess.
+
+    Returns
+    -------
+    Cost
+        Without a price.
+    """
+    guessed = [count_roughly(request.questionnaire) for request in requests]
+    sent = [g.input_tokens for g in guessed] if counts is None else counts
+    return Cost(
+        requests=sum(times),
+        input_tokens=sum(map(mul, sent, times)),
+        output_tokens=sum(map(mul, [g.output_tokens for g in guessed], times)),
+        max_output_tokens=sum(map(mul, [r.max_tokens for r in requests], times)),
+        counted_by="a rough guess" if counts is None else "the vendor",
+    )
+
+
+def price(cost: Cost, model: str) -> Cost:
+    """Add what the tokens cost, if the package ``genai-prices`` knows it.
+
+    Parameters
+    ----------
+    cost : Cost
+        The tokens.
+    model : str
+        The model that is asked.
+
+    Returns
+    -------
+    Cost
+        With `usd`; as it was if the package is not installed or does not know the
+        model.
+    """
+    try:
+        import genai_prices
+    except ImportError:
+        return cost
+    usage = genai_prices.Usage(
+        input_tokens=cost.input_tokens, output_tokens=cost.output_tokens
+    )
+    try:
+        calculated = genai_prices.calc_price(usage, model)
+    except LookupError:
+        return cost
+    return replace(cost, usd=float(calculated.total_price))
