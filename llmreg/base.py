@@ -21,11 +21,12 @@ from llmreg.building import make_net, resolve_device, user_settings
 from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
-from llmreg.exceptions import DataError, FeatureNamesError, ProviderError
+from llmreg.exceptions import DataError, FeatureNamesError
 from llmreg.net import AlignedNet, LinearModel
 from llmreg.parameters import AttributionParameters
 from llmreg.prior import FeaturePrior
 from llmreg.privacy import check_levels
+from llmreg.providers.preview import preview_of
 from llmreg.reproducibility import limit_threads, torch_seed
 from llmreg.resolve import (
     WAYS_TO_NAMES,
@@ -193,20 +194,13 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             If the provider cannot show what it sends.
         """
         source = prior_source(self.prior)
-        if not isinstance(source, Provider) or not self._is_asked(source):
+        if not self._is_asked(source):
             return []
-        preview = getattr(source, "preview", None)
-        if preview is None:
-            raise ProviderError(
-                f"{type(source).__name__} has no method preview(task), which would "
-                "show what it sends."
-            )
         copy = clone(self)
         X, y, sample_weight = copy._check_rows(X, y, None, reset=True)
         copy._encode_target(y, sample_weight, reset=True)
         copy._fit_encoder(X, source)
-        shown: list[dict[str, Any]] = preview(copy._describe_task())
-        return shown
+        return preview_of(source, copy._describe_task())
 
     def _train(
         self,

@@ -13,6 +13,7 @@ from llmreg.exceptions import PriorError, ProviderError
 from llmreg.prior import FeaturePrior
 from llmreg.providers.base import PriorProvider, qualified_name
 from llmreg.providers.cache import PriorCache, hash_key
+from llmreg.providers.preview import preview_of
 from llmreg.task import Task
 
 
@@ -118,13 +119,7 @@ class CachedProvider(PriorProvider):
         """
         if self._load(PriorCache.of(self.cache), self._key(task)) is not None:
             return []
-        if not hasattr(self.provider, "preview"):
-            raise ProviderError(
-                f"{type(self.provider).__name__} has no method preview(task), which "
-                "would show what it sends."
-            )
-        shown: list[dict[str, Any]] = self.provider.preview(task)
-        return shown
+        return preview_of(self.provider, task)
 
     def identity(self) -> dict[str, Any]:
         """Name what shapes the answers: the inner provider alone.

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from llmreg.exceptions import PriorError, ProviderError, ProviderResponseError
+from llmreg.exceptions import PriorError, ProviderResponseError
 from llmreg.prior import FeaturePrior
 from llmreg.providers.answers import disputed, now, warn_of_dispute
 from llmreg.providers.base import PriorProvider, qualified_name
+from llmreg.providers.preview import preview_of
 from llmreg.providers.registry import make_provider
 from llmreg.providers.static import PriorCard, StaticPrior
 from llmreg.task import Task
@@ -132,12 +133,7 @@ class EnsembleProvider(PriorProvider):
         for member in self._members():
             if isinstance(member, StaticPrior | PriorCard):
                 continue
-            if not hasattr(member, "preview"):
-                raise ProviderError(
-                    f"{type(member).__name__} has no method preview(task), which would "
-                    "show what it sends."
-                )
-            shown += member.preview(task)
+            shown += preview_of(member, task)
         return shown
 
     def _members(self) -> list[Any]:
