@@ -1,0 +1,340 @@
+"""How far to trust the prior: the search behind ``gamma="auto"``, linear models.
+
+Many hypotheses about the prior are weighed by how well they explain the training rows,
+and the weights that they lead to are averaged: Bayesian model averaging with Laplace's
+approximation to the evidence. With few rows the average is close to the prior, with
+many it is close to what the rows say alone, and a prior that the rows contradict loses
+its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp, ndtr
+
+from llmreg.evidence import Fits, GaussianPriors, fit_classifier, fit_regressor
+from llmreg.hypotheses import Hypotheses, directions, make_hypotheses
+from llmreg.sketch import sketch, sketched_evidence
+
+# Precision of a length that is not free to move.
+_FIXED = 1e8
+# Hypotheses this much less likely than the best one are dropped early.
+_NEGLIGIBLE = 1e-4
+# How exact the search for the most likely weights is, at first and in the end.
+_ROUGH, _EXACT = 0.03, 1e-7
+# From here on all hypotheses are judged by one fit, and a few are fitted.
+_MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 1e9, 20, 100, 6
+
+
+@dataclass(frozen=True, eq=False)
+class TrustedWeights:
+    """The average over the hypotheses, and what they say one by one.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_outputs, n_columns)
+        Mean weights.
+    intercept : ndarray of shape (n_outputs,)
+        Mean intercepts.
+    hypotheses : Hypotheses
+        What was weighed.
+    posterior : ndarray of shape (n_hypotheses,)
+        How likely each hypothesis is after the rows were seen.
+    log_evidence : ndarray of shape (n_hypotheses,)
+        Logarithms of the probabilities of the targets.
+    agreement : ndarray of shape (n_outputs, n_columns)
+        Probability that a weight has the sign of its score; NaN without one.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    hypotheses: Hypotheses
+    posterior: np.ndarray
+    log_evidence: np.ndarray
+    agreement: np.ndarray
+
+
+def trust_prior(
+    X: np.ndarray,
+    targets: np.ndarray,
+    row_weight: np.ndarray,
+    scores: np.ndarray | None,
+    *,
+    task: str,
+    transforms: Sequence[Callable[[np.ndarray], np.ndarray]],
+    looseness: np.ndarray | None = None,
+    alpha: float = 1.0,
+) -> TrustedWeights:
+    """Weigh a prior against the rows and return the weights that follow.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_columns)
+        Encoded rows.
+    targets : ndarray of shape (n_outputs, n_samples)
+        1 where a row is of the class, else 0; or standardised targets.
+    row_weight : ndarray of shape (n_samples,)
+        How often a row counts.
+    scores : ndarray of shape (n_outputs, n_columns) or None
+        The prior's scores, NaN where it has no opinion.
+    task : {"binary", "multiclass", "regression"}
+        The kind of task loss.
+    transforms : sequence of callable
+        Transforms of the scores that are weighed against one another.
+    looseness : ndarray of shape (n_columns,), default=None
+        Variance of every weight around its score, relative to the others.
+    alpha : float, default=1.0
+        Least precision that weights without a score are sure to have.
+
+    Returns
+    -------
+    TrustedWeights
+        The average.
+    """
+    space = _Coordinates(X, row_weight, scores, looseness)
+    units = np.zeros((1, len(targets), X.shape[1]))
+    if scores is not None and np.nan_to_num(scores).any():
+        units = np.concatenate([directions(scores, transforms), units])
+    table = make_hypotheses(len(units) - 1, int(space.scored.sum()), task)
+    problem = _Problem(space, units, targets, row_weight, task, alpha)
+    evidence, starts = problem.judge(table)
+    log_posterior = table.log_prior + evidence
+    kept = np.flatnonzero(log_posterior > log_posterior.max() + np.log(_NEGLIGIBLE))
+    kept = kept[np.argsort(-log_posterior[kept], kind="stable")][: problem.most_kept]
+    means = problem.average(table[kept], starts[kept], scores)
+    posterior = np.zeros(len(table))
+    posterior[kept] = means.posterior
+    evidence[kept] = means.log_evidence
+    coef, intercept = means.coef, means.intercept - means.coef @ space.centre
+    return TrustedWeights(coef, intercept, table, posterior, evidence, means.agreement)
+
+
+class _Coordinates:
+    """Coordinates in which weights are found, no more of them than rows call for."""
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        row_weight: np.ndarray,
+        scores: np.ndarray | None,
+        looseness: np.ndarray | None,
+    ) -> None:
+        n_columns = X.shape[1]
+        self.scored = (
+            np.zeros(n_columns, dtype=bool)
+            if scores is None
+            else ~np.isnan(scores).all(axis=0)
+        )
+        self.centre = np.average(X, axis=0, weights=row_weight)
+        self.X = X - self.centre
+        spread = np.ones(n_columns) if looseness is None else np.sqrt(looseness)
+        # Weights with and without a score have their own precision, and so their own
+        # rotation.
+        bases = [
+            _row_space(self.X[:, group] * spread[group], group)
+            for group in (self.scored, ~self.scored)
+        ]
+        self.is_free = np.repeat([False, True], [basis.shape[1] for basis in bases])
+        self.basis = np.hstack(bases) * spread[:, None]
+        self.inputs = self.X @ self.basis
+
+    def design(self, unit: np.ndarray) -> np.ndarray:
+        """Return coordinates, position along the scores and ones, for every output."""
+        n_samples, width = self.inputs.shape
+        table = np.ones((len(unit), n_samples, width + 2))
+        table[:, :, :width] = self.inputs
+        table[:, :, width] = (self.X @ unit.T).T
+        return table
+
+    def change(self, unit: np.ndarray) -> np.ndarray:
+        """Return what turns weights in a design into weights in one without scores."""
+        width = len(self.is_free)
+        along = np.linalg.lstsq(self.basis, unit.T, rcond=None)[0]
+        ways = np.zeros((len(unit), width + 1, width + 2))
+        ways[:, :width, :width] = np.eye(width)
+        ways[:, :width, width] = along.T
+        ways[:, width, width + 1] = 1
+        return ways
+
+    def priors(self, table: Hypotheses, alpha: float) -> GaussianPriors:
+        """Return what the hypotheses say of the coordinates."""
+        width = len(self.is_free)
+        mean = np.zeros((len(table), width + 1))
+        mean[:, width] = table.pull
+        precision = np.empty_like(mean)
+        loose = np.where(
+            table.transform >= 0, np.minimum(table.precision, alpha), table.precision
+        )
+        precision[:, :width] = np.where(
+            self.is_free, loose[:, None], table.precision[:, None]
+        )
+        precision[:, width] = np.divide(
+            1,
+            table.pull_sd**2,
+            out=np.full(len(table), _FIXED),
+            where=table.pull_sd > 0,
+        )
+        return GaussianPriors(mean, precision)
+
+    def back(self, fits: Fits, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights of the columns, and their standard deviations."""
+        mean = np.empty((len(fits.weights), *unit.shape))
+        deviation = np.empty_like(mean)
+        for k, direction in enumerate(unit):
+            way = np.hstack([self.basis, direction[:, None]])
+            mean[:, k] = fits.weights[:, k, :-1] @ way.T
+            spread = np.matmul(way, fits.covariance[:, k, :-1, :-1])
+            deviation[:, k] = np.sqrt((spread * way).sum(axis=2))
+        return mean, deviation
+
+
+def _row_space(X: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis that holds all rows, of the width of all columns."""
+    n_samples, width = X.shape
+    basis = np.eye(width)
+    if n_samples < width:
+        _, size, rotation = np.linalg.svd(X, full_matrices=False)
+        basis = rotation[size > 1e-10 * max(size.max(initial=0.0), 1e-300)].T
+    whole = np.zeros((len(group), basis.shape[1]))
+    whole[group] = basis
+    return whole
+
+
+class _Problem:
+    """The rows and what is to be learnt from them, for hypotheses about the weights."""
+
+    def __init__(
+        self,
+        space: _Coordinates,
+        units: np.ndarray,
+        targets: np.ndarray,
+        row_weight: np.ndarray,
+        task: str,
+        alpha: float,
+    ) -> None:
+        self.space, self.units, self.task, self.alpha = space, units, task, alpha
+        self.targets, self.row_weight = targets, row_weight
+        n_samples, width = space.inputs.shape
+        # A pass over the rows for all hypotheses: products of pairs of columns.
+        work = _N_TYPICAL * len(targets) * n_samples * width**2
+        self.is_large = work > _MUCH_WORK and n_samples > _MANY_ROWS * width
+        self.most_kept = _FEW if self.is_large and task != "regression" else None
+
+    def judge(self, table: Hypotheses) -> tuple[np.ndarray, np.ndarray]:
+        """Return evidence, roughly where that saves work, and weights to start from."""
+        width = self.space.inputs.shape[1] + 2
+        evidence = np.empty(len(table))
+        starts = np.empty((len(table), len(self.targets), width))
+        parabola = None
+        if self.most_kept:
+            plain = self.space.design(np.zeros_like(self.units[0]))[:, :, self._plain]
+            parabola = sketch(plain, self.targets, self.row_weight)
+        for unit, rows in self._groups(table):
+            priors = self.space.priors(table[rows], self.alpha)
+            if parabola is not None:
+                change = self.space.change(unit)
+                evidence[rows], starts[rows] = sketched_evidence(
+                    parabola, change, priors
+                )
+            else:
+                fits = self._fit(unit, table[rows], priors, None, _ROUGH)
+                evidence[rows], starts[rows] = fits.log_evidence, fits.weights
+        return evidence, starts
+
+    def average(
+        self, table: Hypotheses, starts: np.ndarray, scores: np.ndarray | None
+    ) -> _Means:
+        """Fit hypotheses to the end and average their weights by their probability."""
+        shape = (len(table), *self.units[0].shape)
+        coef, deviation = np.empty(shape), np.empty(shape)
+        intercept, evidence = np.empty(shape[:2]), np.empty(len(table))
+        for unit, rows in self._groups(table):
+            priors = self.space.priors(table[rows], self.alpha)
+            fits = self._fit(unit, table[rows], priors, starts[rows], _EXACT)
+            share = self._moderation(fits, unit)
+            evidence[rows] = fits.log_evidence
+            coef[rows], deviation[rows] = self.space.back(fits, unit)
+            coef[rows] *= share[:, None, None]
+            deviation[rows] *= share[:, None, None]
+            intercept[rows] = fits.weights[:, :, -1] * share[:, None]
+        log_posterior = table.log_prior + evidence
+        posterior = np.exp(log_posterior - logsumexp(log_posterior))
+        return _Means(
+            np.tensordot(posterior, coef, axes=1),
+            posterior @ intercept,
+            posterior,
+            evidence,
+            _agreement(scores, coef, deviation, posterior),
+        )
+
+    @property
+    def _plain(self) -> np.ndarray:
+        """The columns of a design that do not depend on the scores."""
+        width = self.space.inputs.shape[1]
+        return np.array([*range(width), width + 1])
+
+    def _groups(self, table: Hypotheses) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Go over the transforms of the scores and the hypotheses that share each."""
+        for number in np.unique(table.transform):
+            yield self.units[number], np.flatnonzero(table.transform == number)
+
+    def _fit(
+        self,
+        unit: np.ndarray,
+        table: Hypotheses,
+        priors: GaussianPriors,
+        start: np.ndarray | None,
+        tolerance: float,
+    ) -> Fits:
+        design = self.space.design(unit)
+        if self.task == "regression":
+            return fit_regressor(
+                design, self.targets, self.row_weight, priors, table.noise
+            )
+        return fit_classifier(
+            design, self.targets, self.row_weight, priors, start, tolerance
+        )
+
+    def _moderation(self, fits: Fits, unit: np.ndarray) -> np.ndarray:
+        """Return by how much logits shrink because the weights are not certain.
+
+        MacKay's approximation to the mean probability, with the mean variance of the
+        logits over the rows, so that the model stays linear.
+        """
+        total = np.zeros(len(fits.weights))
+        if self.task == "regression":
+            return np.ones_like(total)
+        for k, columns in enumerate(self.space.design(unit)):
+            mean = (columns.T * self.row_weight) @ columns / self.row_weight.sum()
+            total += np.tensordot(fits.covariance[:, k], mean, axes=2)
+        shrunk: np.ndarray = 1 / np.sqrt(1 + np.pi / 8 * total / len(self.targets))
+        return shrunk
+
+
+@dataclass(frozen=True, eq=False)
+class _Means:
+    """Averages over the hypotheses that were fitted to the end."""
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    posterior: np.ndarray
+    log_evidence: np.ndarray
+    agreement: np.ndarray
+
+
+def _agreement(
+    scores: np.ndarray | None,
+    coef: np.ndarray,
+    deviation: np.ndarray,
+    posterior: np.ndarray,
+) -> np.ndarray:
+    """Return how likely every weight has the sign of its score."""
+    if scores is None:
+        return np.full(coef.shape[1:], np.nan)
+    sign = np.sign(np.nan_to_num(scores))
+    distance = np.divide(coef, deviation, out=np.zeros_like(coef), where=deviation > 0)
+    share = np.tensordot(posterior, ndtr(sign * distance), axes=1)
+    return np.where(sign != 0, share, np.nan)
