@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.utils import Bunch
 
-from benchmarks import catalogue, datasets, fewshot, openml, report
+from benchmarks import catalogue, datasets, fewshot, misled, openml, report
+from benchmarks.baselines import make_encoder, prior_scores
 from benchmarks.catalogue import (
     DEVELOPMENT,
     GROUPS,
@@ -17,7 +18,7 @@ from benchmarks.catalogue import (
     REGRESSION,
 )
 from benchmarks.datasets import load
-from benchmarks.methods import METHODS, make_encoder, prior_scores
+from benchmarks.methods import METHODS
 from benchmarks.metrics import measure
 from benchmarks.results import COLUMNS, ResultFile
 from benchmarks.runner import pending, run, run_cell
@@ -297,6 +298,46 @@ class TestMethods:
         names = ["no prior, tuned", "prior alone"]
         rows = run_cell(Cell("diabetes-progression", 50, 0), names, 0)
         assert all(row["r2"] > 0.1 and row["rmse"] < 80 for row in rows)
+
+    def test_a_prior_alone_predicts_no_target_that_no_row_had(self):
+        dataset = load("diabetes-progression")
+        X, y = dataset.X.iloc[:3], dataset.y.iloc[:3]
+        predicted = METHODS["prior alone, exp"].fit(dataset, X, y, 0)(dataset.X)
+        assert predicted.min() == y.min() and predicted.max() == y.max()
+
+    def test_flipped(self):
+        prior = load(CANCER).prior
+        wrong = misled.flipped(prior, 0)
+        assert wrong.features == prior.features
+        assert (wrong.scores == -prior.scores).all()
+        assert (wrong.estimates == -prior.estimates).all()
+
+    def test_shuffled(self):
+        prior = catalogue.read_prior("obesity")
+        wrong, again = misled.shuffled(prior, 3), misled.shuffled(prior, 3)
+        assert (wrong.scores == again.scores).all()
+        assert (wrong.scores != misled.shuffled(prior, 4).scores).any()
+        assert (wrong.scores != prior.scores).any()
+        moved = sorted(map(tuple, wrong.scores.T.tolist()))
+        assert moved == sorted(map(tuple, prior.scores.T.tolist()))
+        np.testing.assert_allclose(wrong.estimates.mean(axis=0), wrong.scores)
+
+    def test_a_misled_method_sees_the_wrong_prior_only(self):
+        dataset, seen = load(CANCER), []
+
+        def fit(dataset, X, y, seed):
+            seen.append(dataset)
+
+        misled.misled(fit, misled.flipped)(dataset, dataset.X, dataset.y, 0)
+        assert (seen[0].prior.scores == -dataset.prior.scores).all()
+        assert seen[0].X is dataset.X
+
+    def test_a_row_named_after_a_gamma_says_all(self):
+        cell = Cell(CANCER, 5, 0)
+        names = [f"LAAT linear, gamma {gamma}, exp" for gamma in (1, 100)]
+        names.append("LAAT linear, gamma 100, exp, flipped prior")
+        low, high, wrong = (row["roc_auc"] for row in run_cell(cell, names, 0))
+        assert min(low, high) > 0.8 and low != high and wrong < 0.5
 
     def test_an_error_is_a_row(self, monkeypatch):
         def fail(*_):
