@@ -119,3 +119,14 @@ def _methods() -> dict[str, Method]:
 
 
 METHODS: Mapping[str, Method] = _methods()
+#: The rows that the plots show: as many as there are colours to tell them apart.
+PLOTTED = (
+    "no prior, tuned",
+    "prior alone",
+    "prior alone, exp",
+    "LAAT linear (reference)",
+    "LAAT MLP (reference)",
+    "LAAT linear, gamma 10, exp",
+    "default linear",
+    "default MLP",
+)

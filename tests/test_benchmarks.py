@@ -431,6 +431,14 @@ class TestFewshot:
         assert cells == [Cell(CANCER, 5, 0), Cell(CANCER, 5, 1)]
         assert "left out" in capsys.readouterr().err
 
+    def test_sizes_of_the_kind(self):
+        cells = fewshot.plan([CANCER, "diabetes-progression"], None, 1)
+        found = {}
+        for cell in cells:
+            found.setdefault(cell.card, []).append(cell.shots)
+        assert found[CANCER] == [1, 5, 10, 25, 50, 100, 0.8]
+        assert found["diabetes-progression"] == [5, 10, 25, 50, 100, 200]
+
     def test_processes_give_the_same_rows(self):
         cells = [Cell(CANCER, 5, repetition) for repetition in range(3)]
         jobs = pending(cells, ["prior alone"], {(CANCER, "5", 1, "prior alone")})
