@@ -81,7 +81,7 @@ def grid(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     Examples
     --------
     >>> import pandas as pd
-    >>> from benchmarks.bounds import grid
+    >>> from benchmarks.paired import grid
     >>> row = {"shots": "5", "repetition": 0, "method": "m"}
     >>> rows = [row | {"card": "a", "brier": 0.1}, row | {"card": "b", "brier": 0.3}]
     >>> float(grid(pd.DataFrame(rows), "brier").loc[("5", 0), "m"])
