@@ -1,7 +1,9 @@
 """The cards of the data sets, the groups they come in, and their recorded priors.
 
 A card (``cards/NAME.json``) says in words what a table holds; a prior
-(``priors/NAME.json``) is what a language model answered about that card.
+(``priors/NAME.json``) is what a language model answered about that card. A regression
+card followed by ``>median`` is the same table and prior with two classes: is the
+target above its median or not.
 """
 
 from __future__ import annotations
@@ -44,13 +46,19 @@ REGRESSION = (
     "diabetes-progression",
     "salaries",
 )
+CUT = ">median"
+#: Hyper-parameters may be chosen on these, and on nothing else: they are neither the
+#: tables of the paper nor those of the multi-class comparison.
+DEVELOPMENT = PACKAGED + tuple(f"{name}{CUT}" for name in REGRESSION)
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "paper": PAPER,
     "multiclass": MULTICLASS,
     "packaged": PACKAGED,
     "regression": REGRESSION,
+    "development": DEVELOPMENT,
     "all": PAPER + MULTICLASS + PACKAGED + REGRESSION,
 }
+_KNOWN = frozenset(GROUPS["all"] + DEVELOPMENT)
 
 
 class UnknownCardError(LookupError):
@@ -64,7 +72,7 @@ def names(selection: str) -> tuple[str, ...]:
     ----------
     selection : str
         The name of a card, or a group: "paper", "multiclass", "packaged",
-        "regression", "all".
+        "regression", "development", "all".
 
     Returns
     -------
@@ -84,11 +92,11 @@ def names(selection: str) -> tuple[str, ...]:
     """
     if selection in GROUPS:
         return GROUPS[selection]
-    if selection in GROUPS["all"]:
+    if selection in _KNOWN:
         return (selection,)
     raise UnknownCardError(
         f"No card or group is called {selection!r}. Groups: {', '.join(GROUPS)}. "
-        f"Cards: {', '.join(sorted(GROUPS['all']))}."
+        f"Cards: {', '.join(sorted(_KNOWN))}."
     )
 
 
@@ -103,10 +111,28 @@ def read_card(name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        The card as it was written.
+        The card as it was written, plus ``table``, the name of its file and of its
+        prior's; with ``>median`` at the end of the name, a card of two classes.
+
+    Examples
+    --------
+    >>> from benchmarks.catalogue import read_card
+    >>> card = read_card("salaries>median")
+    >>> card["table"], card["kind"], card["classes"], card["positive"]
+    ('salaries', 'classification', ['not above', 'above'], 'above')
     """
     names(name)
-    card: dict[str, Any] = json.loads((HERE / "cards" / f"{name}.json").read_text())
+    table = name.removesuffix(CUT)
+    card: dict[str, Any] = json.loads((HERE / "cards" / f"{table}.json").read_text())
+    card["table"] = table
+    if name != table:
+        card |= {
+            "name": name,
+            "task": f"{card['task']} Is it above the median?",
+            "kind": "classification",
+            "classes": ["not above", "above"],
+            "positive": "above",
+        }
     return card
 
 
@@ -124,7 +150,7 @@ def read_prior(name: str) -> FeaturePrior:
         The mean over the recorded estimates.
     """
     card = read_card(name)
-    prior = FeaturePrior.read(HERE / "priors" / f"{name}.json")
+    prior = FeaturePrior.read(HERE / "priors" / f"{card['table']}.json")
     # The questionnaires call the positive class "yes", whatever the table calls it.
     if card["positive"] is not None:
         return replace(prior, outputs=(card["positive"],))

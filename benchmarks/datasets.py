@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from benchmarks.catalogue import read_card, read_prior
+from benchmarks.catalogue import CUT, read_card, read_prior
 from benchmarks.openml import fetch
 from llmreg.prior import FeaturePrior
 
@@ -126,7 +126,7 @@ def load(name: str) -> Dataset:
 
 def _read_table(card: Mapping[str, Any]) -> pd.DataFrame:
     """Take the table from the folder, else its package, else OpenML."""
-    name = card["name"]
+    name = card["table"]
     folder = os.environ.get(DATA_VARIABLE)
     if folder:
         path = Path(folder) / "data" / f"{name}.csv.gz"
@@ -196,6 +196,10 @@ def _target(column: pd.Series[Any], card: Mapping[str, Any]) -> pd.Series[Any]:
     """Give the classes as the card writes them, or the target as numbers."""
     if card["kind"] == "regression":
         return column.astype("float64")
+    if card["name"].endswith(CUT):
+        numbers = column.astype("float64")
+        not_above, above = card["classes"]
+        return (numbers > numbers.median()).map({False: not_above, True: above})
     values = column.astype(str)
     _refuse_strangers(card["name"], card["target"], values, card["classes"])
     return values

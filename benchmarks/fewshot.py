@@ -4,7 +4,7 @@ Draws training rows from each data set, fits every method on the same rows, meas
 it on all the others, and writes one row per fit to a result file. Start it again to
 go on where it was stopped, or to add cards, shots, repetitions or methods.
 
-    python -m benchmarks.fewshot                                 the paper's setting
+    python -m benchmarks.fewshot                          the paper's ten data sets
     python -m benchmarks.fewshot --cards packaged --repetitions 3   no download
     python -m benchmarks.fewshot --report                only redraw table and plot
 """
@@ -12,16 +12,16 @@ go on where it was stopped, or to add cards, shots, repetitions or methods.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks import report
-from benchmarks.catalogue import UnknownCardError, names
+from benchmarks.catalogue import GROUPS, UnknownCardError, names
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
-from benchmarks.methods import METHODS
+from benchmarks.methods import METHODS, PLOTTED
 from benchmarks.results import ResultFile, ResultFileError, note_run
 from benchmarks.runner import pending, run
 from benchmarks.splits import Cell, Shots, draw, parse_shots
@@ -33,6 +33,11 @@ _CANNOT_BE_MET = (
     TableMismatchError,
     ResultFileError,
 )
+#: Training rows per class, and in a regression, where nothing else is asked for.
+SIZES: Mapping[str, tuple[Shots, ...]] = {
+    "classification": (1, 5, 10, 25, 50, 100, 400, 0.8),
+    "regression": (5, 10, 25, 50, 100, 200),
+}
 SHOWN = ("roc_auc", "log_loss", "brier", "accuracy", "r2")
 
 
@@ -68,15 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(not failed.empty)
 
 
-def plan(cards: Sequence[str], shots: Sequence[Shots], repetitions: int) -> list[Cell]:
+def plan(
+    cards: Sequence[str], shots: Sequence[Shots] | None, repetitions: int
+) -> list[Cell]:
     """List the cells of an experiment, those that a table is too small for left out.
 
     Parameters
     ----------
     cards : sequence of str
         Names of data sets.
-    shots : sequence of int or float
-        Rows per class, or shares of the rows.
+    shots : sequence of int or float, or None
+        Rows per class, or shares of the rows; None takes those of `SIZES`.
     repetitions : int
         Draws per card and shots.
 
@@ -89,7 +96,7 @@ def plan(cards: Sequence[str], shots: Sequence[Shots], repetitions: int) -> list
     fitting = []
     for card in cards:
         dataset = load(card)
-        for size in shots:
+        for size in SIZES[dataset.kind] if shots is None else shots:
             try:
                 draw(dataset.y.to_numpy(), len(dataset.classes), Cell(card, size, 0), 0)
             except ValueError as error:
@@ -120,7 +127,7 @@ def _compute(file: ResultFile, options: argparse.Namespace) -> None:
         {
             "seed": options.seed,
             "cards": list(chosen),
-            "shots": options.shots,
+            "shots": list(dict.fromkeys(cell.shots for cell in cells)),
             "repetitions": options.repetitions,
             "methods": options.methods,
         },
@@ -147,7 +154,8 @@ def _report(frame: pd.DataFrame, out: Path) -> None:
         tables.append(report.table(summary, metric))
         if metric in ("roc_auc", "r2"):
             picture = out.with_name(f"{out.stem}-{metric}.png")
-            report.plot(summary, metric, picture)
+            drawn = summary[summary["method"].isin(PLOTTED)]
+            report.plot(summary if drawn.empty else drawn, metric, picture)
     text = "\n".join(tables) if tables else "No result yet.\n"
     echo(text)
     if tables:
@@ -167,10 +175,9 @@ def _parser() -> argparse.ArgumentParser:
         "--shots",
         nargs="+",
         type=parse_shots,
-        default=[1, 5, 10, 50],
         metavar="N",
         help="training rows per class (rows, in a regression), or a share of the "
-        "rows such as 0.8 (1 5 10 50)",
+        f"rows such as 0.8 ({_SIZES_HELP})",
     )
     add("--repetitions", type=int, default=20, metavar="N", help="draws of rows (20)")
     add(
@@ -194,8 +201,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_SIZES_HELP = "; in a regression ".join(
+    " ".join(map(str, sizes)) for sizes in SIZES.values()
+)
 _CARDS_HELP = (
-    "data sets or groups of them: paper, multiclass, packaged, regression, all; "
+    f"data sets or groups of them: {', '.join(GROUPS)}; "
     "tables come from the folder in LLMREG_DATA, else from the package that ships "
     "them, else from OpenML (paper)"
 )

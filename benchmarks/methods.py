@@ -1,31 +1,32 @@
 """The methods that the benchmarks compare, by the name that the tables show.
 
-The baselines do not use llmreg's own encoder, so that they stay where they are when
-llmreg changes. Everything is fitted on the training rows; test values are not clipped.
+A row named after a gamma says all that it is; a row named "default" is what a user
+gets who sets nothing, whatever that is in the version at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 
+from benchmarks.baselines import (
+    Fit,
+    Predictor,
+    exponential,
+    of_classes,
+    prior_alone,
+    tuned_without_prior,
+)
 from benchmarks.datasets import Dataset
+from benchmarks.misled import flipped, misled, shuffled
 
-FloatArray = NDArray[np.float64]
-#: Gives a score per row, or per row and class where there are more than two.
-Predictor = Callable[[pd.DataFrame], FloatArray]
-Fit = Callable[[Dataset, pd.DataFrame, "pd.Series[Any]", int], Predictor]
-
-INVERSE_STRENGTHS = np.logspace(-4, 2, 13)
+GAMMAS = (1, 10, 100)
+#: What the tables call a score transform, and what the estimators call it.
+TRANSFORMS = {"raw": "identity", "exp": "exp"}
 
 
 @dataclass(frozen=True)
@@ -46,149 +47,6 @@ class Method:
     fit: Fit
     probabilities: bool = True
     imports: tuple[str, ...] = ()
-
-
-def make_encoder(dataset: Dataset) -> ColumnTransformer:
-    """Build the baselines' encoder: min-max scaling, a column for every level.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which columns are categorical.
-
-    Returns
-    -------
-    ColumnTransformer
-        Unfitted; its `get_feature_names_out` gives the keys of the prior.
-    """
-    categorical = dataset.X.select_dtypes("category").columns
-    onehot = OneHotEncoder(
-        categories=[dataset.X[name].cat.categories.to_numpy() for name in categorical],
-        feature_name_combiner=lambda name, level: f"{name}={level}",
-        sparse_output=False,
-    )
-    return ColumnTransformer(
-        [
-            ("numeric", MinMaxScaler(), list(dataset.X.columns.drop(categorical))),
-            ("levels", onehot, list(categorical)),
-        ],
-        verbose_feature_names_out=False,
-    )
-
-
-def prior_scores(dataset: Dataset, encoder: ColumnTransformer) -> FloatArray:
-    """Put the scores of a prior in the order of the encoded columns.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the prior.
-    encoder : ColumnTransformer
-        A fitted encoder of `make_encoder`.
-
-    Returns
-    -------
-    ndarray of shape (n_columns, n_outputs)
-        Zero where the prior has no opinion; outputs in the order of the classes.
-    """
-    prior = dataset.prior
-    column = {key: number for number, key in enumerate(prior.features)}
-    columns = [column[key] for key in encoder.get_feature_names_out()]
-    outputs = dataset.classes if dataset.task == "multiclass" else prior.outputs
-    rows = [prior.outputs.index(output) for output in outputs]
-    scores: FloatArray = np.nan_to_num(prior.scores[np.ix_(rows, columns)]).T
-    return scores
-
-
-def tuned_without_prior(
-    dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
-) -> Predictor:
-    """Fit a regularised linear model, its strength chosen by cross-validation.
-
-    Classification takes logistic regression and the log loss over up to five
-    stratified folds; with one row in a class there is nothing to validate on, and
-    C is 1. Regression takes `RidgeCV`.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    seed : int
-        Shuffles the folds.
-
-    Returns
-    -------
-    callable
-        The predictor.
-    """
-    encoder = make_encoder(dataset).fit(X)
-    table = encoder.transform(X)
-    if dataset.kind == "regression":
-        ridge = RidgeCV(alphas=1 / INVERSE_STRENGTHS).fit(table, y)
-        return lambda rows: ridge.predict(encoder.transform(rows))
-    model: Any = LogisticRegression(C=1.0, max_iter=5000)
-    folds = min(5, int(y.value_counts().min()))
-    if folds > 1:
-        model = GridSearchCV(
-            model,
-            {"C": INVERSE_STRENGTHS},
-            scoring="neg_log_loss",
-            cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
-        )
-    model.fit(table, y)
-    return lambda rows: _of_classes(dataset, model, encoder.transform(rows))
-
-
-def prior_alone(transform: Callable[[FloatArray], FloatArray]) -> Fit:
-    """Make a method that weighs the columns by their scores and trains nothing.
-
-    Parameters
-    ----------
-    transform : callable
-        Applied to the scores first.
-
-    Returns
-    -------
-    callable
-        The method. In a regression its scores are brought to the scale of the
-        target by a line through the training rows that does not fall.
-    """
-
-    def fit(
-        dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
-    ) -> Predictor:
-        encoder = make_encoder(dataset).fit(X)
-        weights = transform(prior_scores(dataset, encoder))
-
-        def score(rows: pd.DataFrame) -> FloatArray:
-            scores: FloatArray = encoder.transform(rows) @ weights
-            return scores if dataset.task == "multiclass" else scores[:, 0]
-
-        if dataset.kind == "regression":
-            return _on_the_scale_of(y.to_numpy(), score, X)
-        return score
-
-    return fit
-
-
-def exponential(scores: FloatArray) -> FloatArray:
-    """Transform scores as the reference does: sign(s) * exp(abs(s)), 0 staying 0.
-
-    Parameters
-    ----------
-    scores : ndarray
-        Scores from -10 to 10.
-
-    Returns
-    -------
-    ndarray
-        Of the same shape.
-    """
-    return np.sign(scores) * np.exp(np.abs(scores))
 
 
 #: The configuration of the code of the paper's authors.
@@ -228,39 +86,47 @@ def laat(**parameters: Any) -> Fit:
         ).fit(X, y)
         if regression:
             return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
-        return lambda rows: _of_classes(dataset, model, rows)
+        return lambda rows: of_classes(dataset, model, rows)
 
     return fit
 
 
-def _of_classes(dataset: Dataset, model: Any, rows: Any) -> FloatArray:
-    """Give P(positive), or every class in the order of the card."""
-    table = model.predict_proba(rows)
-    known = list(model.classes_)
-    if dataset.positive is not None:
-        column: FloatArray = table[:, known.index(dataset.positive)]
-        return column
-    every: FloatArray = table[:, [known.index(name) for name in dataset.classes]]
-    return every
+def _methods() -> dict[str, Method]:
+    """List the methods in the order of the tables."""
+    fits: dict[str, Fit] = {
+        "LAAT linear (reference)": laat(**REFERENCE),
+        "LAAT MLP (reference)": laat(hidden_layer_sizes=(100,), **REFERENCE),
+    }
+    for gamma in GAMMAS:
+        for name, transform in TRANSFORMS.items():
+            fits[f"LAAT linear, gamma {gamma}, {name}"] = laat(
+                gamma=float(gamma), score_transform=transform
+            )
+    fits["LAAT MLP, gamma 100, exp"] = laat(
+        gamma=100.0, score_transform="exp", hidden_layer_sizes=(100,)
+    )
+    fits["default linear"] = laat(gamma="auto")
+    fits["default MLP"] = laat(gamma="auto", hidden_layer_sizes=(100,))
+    for name in ("LAAT linear, gamma 100, exp", "default linear", "default MLP"):
+        fits[f"{name}, flipped prior"] = misled(fits[name], flipped)
+        fits[f"{name}, shuffled prior"] = misled(fits[name], shuffled)
+    return {
+        "no prior, tuned": Method(tuned_without_prior),
+        "prior alone": Method(prior_alone(lambda scores: scores), probabilities=False),
+        "prior alone, exp": Method(prior_alone(exponential), probabilities=False),
+        **{name: Method(fit, imports=("llmreg",)) for name, fit in fits.items()},
+    }
 
 
-def _on_the_scale_of(y: FloatArray, score: Predictor, X: pd.DataFrame) -> Predictor:
-    """Fit the line from scores to the target; a prior's sign is not for it to turn."""
-    scores = score(X)
-    centre, mean = scores.mean(), y.mean()
-    spread = float(((scores - centre) ** 2).sum())
-    slope = max(0.0, float((scores - centre) @ (y - mean)) / spread) if spread else 0.0
-    return lambda rows: mean + slope * (score(rows) - centre)
-
-
-METHODS: Mapping[str, Method] = {
-    "no prior, tuned": Method(tuned_without_prior),
-    "prior alone": Method(prior_alone(lambda scores: scores), probabilities=False),
-    "prior alone, exp": Method(prior_alone(exponential), probabilities=False),
-    "LAAT linear (reference)": Method(laat(**REFERENCE), imports=("llmreg",)),
-    "LAAT MLP (reference)": Method(
-        laat(hidden_layer_sizes=(100,), **REFERENCE), imports=("llmreg",)
-    ),
-    "LAAT linear": Method(laat(), imports=("llmreg",)),
-    "LAAT MLP": Method(laat(hidden_layer_sizes=(100,)), imports=("llmreg",)),
-}
+METHODS: Mapping[str, Method] = _methods()
+#: The rows that the plots show: as many as there are colours to tell them apart.
+PLOTTED = (
+    "no prior, tuned",
+    "prior alone",
+    "prior alone, exp",
+    "LAAT linear (reference)",
+    "LAAT MLP (reference)",
+    "LAAT linear, gamma 10, exp",
+    "default linear",
+    "default MLP",
+)

