@@ -63,6 +63,13 @@ ALLOWED = {
         *("attribution", "building", "exceptions", "net"),
         *("numpy", "sklearn", "skorch", "torch"),
     },
+    "objective": {"criterion", "torch"},
+    "batched_mlp": {"net", "objective", "torch"},
+    "batched_module": {"objective", "torch"},
+    "batched": {
+        *("batched_mlp", "batched_module", "criterion", "objective"),
+        *("reproducibility", "torch"),
+    },
     "targets": {"exceptions", "numpy", "pandas", "sklearn"},
     "panels": {"exceptions", "prior", "numpy", "sklearn"},
     "display": {"base", "exceptions", "panels", "prior", "numpy", "sklearn"},
