@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -16,13 +17,14 @@ from torch import Tensor, nn
 
 from llmreg.batched_mlp import LayerProgram, layers_of
 from llmreg.batched_module import ModuleProgram, is_batchable, train_one
+from llmreg.batched_relu import ReluProgram
 from llmreg.criterion import AttributionAlignedLoss
-from llmreg.objective import Batch, Objective
+from llmreg.members import Members, trainable
+from llmreg.objective import Batch, Batches, Objective
 from llmreg.reproducibility import torch_seed
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
-_OUTPUT_ROWS = 8_192
 
 # What torch raises where an operation cannot be mapped over members. A mistake in
 # a user's module raises them too, and raises them again in the plain loop.
@@ -32,113 +34,16 @@ _NOT_BATCHABLE = (RuntimeError, TypeError, ValueError)
 class Program(Protocol):
     """What computes the losses of all members and their gradients."""
 
+    def of_members(self, some: slice) -> Program:
+        """Return the program of some of the members."""
+
+    def n_together(self, width: int, n_rows: int) -> int:
+        """Return how many members are best trained together."""
+
     def gradients(
-        self, parameters: list[Tensor], batch: Batch
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return losses, (K,), and gradients, shaped as the parameters."""
-
-
-class Members:
-    """Trained copies of one module.
-
-    Parameters
-    ----------
-    module : nn.Module
-        What they are copies of.
-    stacked : dict of str to Tensor
-        Parameters and buffers by name, with the members along the first axis.
-    history : Tensor of shape (n_epochs, n_members)
-        Training losses, the mean over the batches of each epoch.
-    moments : list of dict of str to Tensor, default=()
-        The two moments of Adam where it stopped, by name, as `stacked`.
-    n_steps : int, default=0
-        Steps that Adam has made.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.batched import train_members
-    >>> from llmreg.criterion import AttributionAlignedLoss
-    >>> from llmreg.net import MLP
-    >>> X = torch.rand(6, 2)
-    >>> y = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
-    >>> members = train_members(
-    ...     MLP(2, 1),
-    ...     X,
-    ...     y,
-    ...     row_weight=torch.ones(3, 6),
-    ...     criterion=AttributionAlignedLoss([[3.0, -1.0]]),
-    ...     gamma=torch.tensor([0.0, 1.0, 100.0]),
-    ...     max_iter=5,
-    ... )
-    >>> members.outputs(X).shape, members.history.shape
-    (torch.Size([3, 6, 1]), torch.Size([5, 3]))
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        stacked: dict[str, Tensor],
-        history: Tensor,
-        moments: tuple[dict[str, Tensor], ...] = (),
-        n_steps: int = 0,
-    ) -> None:
-        self.module = module
-        self.stacked = stacked
-        self.history = history
-        self.moments = moments
-        self.n_steps = n_steps
-
-    def __len__(self) -> int:
-        return self.history.shape[1]
-
-    def state_dict(self, k: int) -> dict[str, Tensor]:
-        """Return what ``module.load_state_dict`` takes.
-
-        Parameters
-        ----------
-        k : int
-            Which member.
-
-        Returns
-        -------
-        dict of str to Tensor
-            Its parameters and buffers.
-        """
-        return {name: values[k].clone() for name, values in self.stacked.items()}
-
-    def outputs(self, X: Tensor) -> Tensor:
-        """Return the outputs of all members, in evaluation mode.
-
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, n_features)
-            Encoded rows.
-
-        Returns
-        -------
-        Tensor of shape (n_members, n_samples, n_outputs)
-            Logits, or predictions in regression.
-        """
-        layers = layers_of(self.module)
-        if layers is not None:
-            parameters = [self.stacked[name] for name, _ in _trainable(self.module)]
-            run = LayerProgram(layers, None).outputs
-            # All members at once: blocks keep the hidden layers of all in the cache.
-            rows = max(1, _OUTPUT_ROWS // len(self))
-            with torch.no_grad():
-                return torch.cat(
-                    [run(parameters, block) for block in torch.split(X, rows)], dim=1
-                )
-        module = copy.deepcopy(self.module).eval()
-        parts = []
-        with torch.no_grad():
-            for k in range(len(self)):
-                module.load_state_dict(self.state_dict(k))
-                parts.append(
-                    torch.cat([module(block) for block in torch.split(X, _OUTPUT_ROWS)])
-                )
-        return torch.stack(parts)
+        self, parameters: list[Tensor], batch: Batch, out: list[Tensor]
+    ) -> Tensor:
+        """Write gradients into `out`, shaped as the parameters; return losses, (K,)."""
 
 
 def train_members(
@@ -215,7 +120,11 @@ def train_members(
     adam = (max_iter, learning_rate)
     layers = layers_of(module)
     if layers is not None:
-        program = LayerProgram(layers, objective)
+        program: Program = (
+            ReluProgram(objective)
+            if ReluProgram.serves(layers, objective)
+            else LayerProgram(layers, objective)
+        )
         return _train_batched(program, modules, batches, *adam)
     if is_batchable(module, X):
         try:
@@ -227,60 +136,6 @@ def train_members(
             batches = Batches(X, y, row_weight, batch_size or len(X), seed)
             modules = _starts(module, K, start, seed)
     return _train_each(modules, objective, batches, *adam, seed)
-
-
-class Batches:
-    """Rows, targets and weights in batches, in a seeded order.
-
-    Parameters
-    ----------
-    X : Tensor of shape (n_samples, n_features)
-        Encoded rows.
-    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-        Encoded targets.
-    row_weight : Tensor of shape (n_members, n_samples)
-        Weights of the rows.
-    batch_size : int
-        Rows of a batch. No order is drawn where one holds all of them.
-    seed : int
-        Seed of the orders, which are those of :class:`~llmreg.net.BatchIterator`.
-    """
-
-    def __init__(
-        self, X: Tensor, y: Tensor, row_weight: Tensor, batch_size: int, seed: int
-    ) -> None:
-        self.X, self.y, self.row_weight = X, y, row_weight
-        self.batch_size = batch_size
-        self.seed = seed
-
-    def epochs(self, n_epochs: int) -> Iterator[list[Batch] | Iterator[Batch]]:
-        """Yield the batches of every pass."""
-        if self.batch_size >= len(self.X):
-            # Nothing of it changes from pass to pass.
-            whole = [Batch.of(self.X, self.y, self.row_weight)]
-            for _ in range(n_epochs):
-                yield whole
-            return
-        generator = torch.Generator().manual_seed(self.seed)
-        for _ in range(n_epochs):
-            order = torch.randperm(len(self.X), generator=generator)
-            yield (self.take(rows) for rows in torch.split(order, self.batch_size))
-
-    def take(self, rows: Tensor) -> Batch:
-        """Return the batch of some rows."""
-        rows = rows.to(self.X.device)
-        return Batch.of(self.X[rows], self.y[rows], self.row_weight[:, rows])
-
-    def of_member(self, k: int) -> Batches:
-        """Return the batches as member `k` alone sees them."""
-        return Batches(
-            self.X, self.y, self.row_weight[k : k + 1], self.batch_size, self.seed
-        )
-
-
-def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """Name the parameters that are trained, each of them once."""
-    return [(n, p) for n, p in module.named_parameters() if p.requires_grad]
 
 
 def _starts(module: nn.Module, K: int, start: str, seed: int) -> list[nn.Module]:
@@ -296,7 +151,7 @@ def _redrawn(module: nn.Module, seed: int) -> nn.Module:
     """Return a copy with weights as new from a seed."""
     # In the type in which modules are made: others draw other numbers.
     redrawn = copy.deepcopy(module).to(torch.device("cpu"), torch.get_default_dtype())
-    left = {id(p) for _, p in _trainable(redrawn)}
+    left = {id(p) for _, p in trainable(redrawn)}
     with torch_seed(seed):
         for part in redrawn.modules():
             reset = getattr(part, "reset_parameters", None)
@@ -304,7 +159,7 @@ def _redrawn(module: nn.Module, seed: int) -> nn.Module:
                 reset()
                 left -= {id(p) for p in part.parameters()}
     if left:
-        names = [name for name, p in _trainable(redrawn) if id(p) in left]
+        names = [name for name, p in trainable(redrawn) if id(p) in left]
         raise ValueError(
             f"start='varied' draws new weights with reset_parameters, but {names} "
             "belong to modules without that method. Add it, or use start='same'."
@@ -322,50 +177,90 @@ def _train_batched(
     max_iter: int,
     learning_rate: float,
 ) -> Members:
-    """Train all members with one program and one Adam."""
-    names = [name for name, _ in _trainable(modules[0])]
-    starts = [dict(_trainable(m)) for m in modules]
+    """Train all members with one Adam, as many of them at a time as suits."""
+    names = [name for name, _ in trainable(modules[0])]
+    starts = [dict(trainable(m)) for m in modules]
     stacks = [torch.stack([s[name].detach() for s in starts]) for name in names]
     # One tensor holds the parameters of all members, so that a step of Adam is a
     # handful of operations whatever the module.
-    flat = torch.cat([stack.flatten() for stack in stacks])
-    gradient = torch.zeros_like(flat)
-    mean, square = torch.zeros_like(flat), torch.zeros_like(flat)
-    parameters, gradients, means, squares = (
-        _views(vector, stacks) for vector in (flat, gradient, mean, square)
-    )
-    n_steps = 0
+    state = Adam(torch.cat([stack.flatten() for stack in stacks]), learning_rate)
+    views = [_views(vector, stacks) for vector in state.vectors]
+    parts = list(_parts(program, views[0], views[1], batches.batch_size))
     history = []
-    for epoch in batches.epochs(max_iter):
-        total = count = torch.zeros((), dtype=flat.dtype, device=flat.device)
-        for batch in epoch:
-            losses, found = program.gradients(parameters, batch)
-            with torch.no_grad():
-                torch._foreach_copy_(gradients, found)
-                n_steps += 1
-                _adam(flat, gradient, mean, square, n_steps, learning_rate)
-                total = total + losses * batch.n_rows
+    with torch.no_grad():
+        for epoch in batches.epochs(max_iter):
+            total = count = torch.zeros_like(batches.row_weight[:, 0])
+            for batch in epoch:
+                losses = [part.gradients(batch) for part in parts]
+                state.step()
+                loss = losses[0] if len(losses) == 1 else torch.cat(losses)
+                total = total + loss * batch.n_rows
                 count = count + batch.n_rows
-        history.append(total / count.clamp_min(1))
-    stacked = _with_constants(modules, dict(zip(names, parameters, strict=True)))
-    moments = tuple(dict(zip(names, views, strict=True)) for views in (means, squares))
-    return Members(modules[0], stacked, torch.stack(history), moments, n_steps)
+            history.append(total / count.clamp_min(1))
+    stacked = _with_constants(modules, dict(zip(names, views[0], strict=True)))
+    moments = tuple(dict(zip(names, views[i], strict=True)) for i in (2, 3))
+    return Members(modules[0], stacked, torch.stack(history), moments, state.n_steps)
 
 
-def _adam(
-    flat: Tensor,
-    gradient: Tensor,
-    mean: Tensor,
-    square: Tensor,
-    n_steps: int,
-    learning_rate: float,
-) -> None:
-    """Make a step of Adam in place, in torch's own order of operations."""
-    mean.lerp_(gradient, 1 - _BETAS[0])
-    square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
-    scale = (1 - _BETAS[1] ** n_steps) ** 0.5
-    divisor = square.sqrt().div_(scale).add_(_EPSILON)
-    flat.addcdiv_(mean, divisor, value=-learning_rate / (1 - _BETAS[0] ** n_steps))
+@dataclass(frozen=True)
+class Part:
+    """Members whose gradients are computed together."""
+
+    program: Program
+    some: slice | None
+    parameters: list[Tensor]
+    out: list[Tensor]
+
+    def gradients(self, batch: Batch) -> Tensor:
+        """Write their gradients to their place; return their losses."""
+        if self.some is not None:
+            batch = batch.of_members(self.some)
+        return self.program.gradients(self.parameters, batch, self.out)
+
+
+def _parts(
+    program: Program, parameters: list[Tensor], out: list[Tensor], n_rows: int
+) -> Iterator[Part]:
+    """Share out the members in parts that suit the machine."""
+    n_members = len(parameters[0])
+    width = max(p.shape[1] if p.ndim > 1 else 1 for p in parameters)
+    n_together = max(1, program.n_together(width, n_rows))
+    if n_together >= n_members:
+        yield Part(program, None, parameters, out)
+        return
+    for first in range(0, n_members, n_together):
+        some = slice(first, first + n_together)
+        mine = ([p[some] for p in parameters], [g[some] for g in out])
+        yield Part(program.of_members(some), some, *mine)
+
+
+class Adam:
+    """Adam on one vector, in torch's own order of operations.
+
+    Parameters
+    ----------
+    values : Tensor
+        What is trained, in place.
+    learning_rate : float
+        Step size.
+    """
+
+    def __init__(self, values: Tensor, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+        self.n_steps = 0
+        # Values, gradient, and the running means of gradient and of its square.
+        self.vectors = (values, *(torch.zeros_like(values) for _ in range(3)))
+
+    def step(self) -> None:
+        """Make a step."""
+        self.n_steps += 1
+        values, gradient, mean, square = self.vectors
+        mean.lerp_(gradient, 1 - _BETAS[0])
+        square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+        scale = (1 - _BETAS[1] ** self.n_steps) ** 0.5
+        divisor = square.sqrt().div_(scale).add_(_EPSILON)
+        rate = self.learning_rate / (1 - _BETAS[0] ** self.n_steps)
+        values.addcdiv_(mean, divisor, value=-rate)
 
 
 def _views(flat: Tensor, stacks: list[Tensor]) -> list[Tensor]:
@@ -378,7 +273,7 @@ def _with_constants(
     modules: list[nn.Module], trained: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Complete trained parameters to what a state dict holds, stacked."""
-    by_identity = {id(p): trained[name] for name, p in _trainable(modules[0])}
+    by_identity = {id(p): trained[name] for name, p in trainable(modules[0])}
     tied = {
         name: by_identity[id(p)]
         for name, p in modules[0].named_parameters(remove_duplicate=False)
@@ -402,14 +297,12 @@ def _train_each(
     """Train the members one after the other, as the net trains a module."""
     states, history = [], []
     for k, start in enumerate(modules):
+        mine = objective.of_members(slice(k, k + 1))
         module = copy.deepcopy(start)
         optimizer = torch.optim.Adam(module.parameters(), learning_rate)
         epochs = batches.of_member(k).epochs(max_iter)
         with torch_seed(seed + k, str(batches.X.device)):
-            losses = [
-                train_one(module, optimizer, objective.of_member(k), epoch)
-                for epoch in epochs
-            ]
+            losses = [train_one(module, optimizer, mine, epoch) for epoch in epochs]
         states.append(module.state_dict())
         history.append(torch.stack(losses))
     stacked = {name: torch.stack([s[name] for s in states]) for name in states[0]}

@@ -17,6 +17,11 @@ from torch.nn import functional as F
 from llmreg.net import ACTIVATIONS, MLP, LinearModel
 from llmreg.objective import Batch, Objective
 
+# Activations of one layer that are held at a time: what the cache has room for. An
+# accelerator is faster the more it gets at once.
+_TILE = 2**17
+_TILE_DEVICE = 2**26
+
 _SQRT_HALF = 0.5**0.5
 _SQRT_2_PI = (2 * torch.pi) ** 0.5
 
@@ -121,14 +126,25 @@ class LayerProgram:
         """Return the outputs of all members, (K, n, o)."""
         return self._forward(parameters, X)[0].transpose(1, 2)
 
+    def of_members(self, some: slice) -> LayerProgram:
+        """Return the program of some of the members."""
+        return LayerProgram(self.activations, self._asked().of_members(some))
+
+    def n_together(self, width: int, n_rows: int) -> int:
+        """Return how many members are best trained together."""
+        tile = _TILE if self._asked().gamma.device.type == "cpu" else _TILE_DEVICE
+        return tile // (width * n_rows)
+
     def gradients(
-        self, parameters: list[Tensor], batch: Batch
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return losses, (K,), and gradients, shaped as the parameters."""
+        self, parameters: list[Tensor], batch: Batch, out: list[Tensor]
+    ) -> Tensor:
+        """Write gradients into `out`, shaped as the parameters; return losses, (K,)."""
         leaves = [p.detach().requires_grad_(True) for p in parameters]
-        losses = self.losses(leaves, batch)
-        gradients = torch.autograd.grad(losses.sum(), leaves)
-        return losses.detach(), list(gradients)
+        with torch.enable_grad():
+            losses = self.losses(leaves, batch)
+            gradients = torch.autograd.grad(losses.sum(), leaves)
+        torch._foreach_copy_(out, list(gradients))
+        return losses.detach()
 
     def losses(self, parameters: list[Tensor], batch: Batch) -> Tensor:
         """Return the losses of all members, (K,)."""

@@ -14,6 +14,7 @@ from llmreg.objective import Batch, Objective
 # How far a row's outputs may move with the rows beside it and still be its own:
 # rounding, in single precision too.
 _ALONE = 1e-4
+_ROWS_TOGETHER = 65_536
 
 
 class ModuleProgram:
@@ -35,10 +36,19 @@ class ModuleProgram:
         self.names = [name for name, _ in named]
         self.frozen = [p for p in self.module.parameters() if not p.requires_grad]
 
+    def of_members(self, some: slice) -> ModuleProgram:
+        """Return the program of some of the members."""
+        return ModuleProgram(self.module, self.objective.of_members(some))
+
+    def n_together(self, width: int, n_rows: int) -> int:
+        """Return how many members are best trained together."""
+        # Nothing is known of the module's inside: within bounds of memory, all.
+        return _ROWS_TOGETHER // n_rows
+
     def gradients(
-        self, parameters: list[Tensor], batch: Batch
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return losses, (K,), and gradients, shaped as the parameters."""
+        self, parameters: list[Tensor], batch: Batch, out: list[Tensor]
+    ) -> Tensor:
+        """Write gradients into `out`, shaped as the parameters; return losses, (K,)."""
         objective = self.objective
 
         def loss(
@@ -57,7 +67,9 @@ class ModuleProgram:
             objective.direction,
             objective.l2,
         )
-        return losses.detach(), [g.detach() for g in gradients]
+        for mine, gradient in zip(out, gradients, strict=True):
+            mine.copy_(gradient)
+        return losses
 
     def _loss(
         self,

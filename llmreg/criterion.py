@@ -242,8 +242,13 @@ def misalignment(attributions: Tensor, direction: Tensor, known: Tensor) -> Tens
 
 def normalize(vectors: Tensor) -> Tensor:
     """Scale vectors along the last axis to unit length."""
+    return normalize_with_norms(vectors)[0]
+
+
+def normalize_with_norms(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale vectors along the last axis to unit length; return their lengths too."""
     norms = (vectors.square().sum(dim=-1, keepdim=True) + _TINY**2).sqrt()
-    return vectors / norms
+    return vectors / norms, norms
 
 
 def _weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:

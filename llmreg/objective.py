@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -41,6 +42,10 @@ class Batch:
         present = weight > 0
         weight = weight / torch.where(total > 0, total, torch.ones_like(total))
         return cls(X, y, weight, present.sum(dim=1).to(X.dtype))
+
+    def of_members(self, some: slice) -> Batch:
+        """Return the batch as some of the members see it."""
+        return replace(self, weight=self.weight[some], n_rows=self.n_rows[some])
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,11 @@ class Objective:
         penalizes = bool(direction.any()) and bool((gamma > 0).any())
         return cls(criterion, gamma, direction, l2.expand(len(gamma)), penalizes)
 
-    def of_member(self, k: int) -> Objective:
-        """Return the objective of one member, as one of a single member."""
-        one = slice(k, k + 1)
-        gamma, direction = self.gamma[one], self.direction[one]
+    def of_members(self, some: slice) -> Objective:
+        """Return the objective of some of the members."""
+        gamma, direction = self.gamma[some], self.direction[some]
         penalizes = bool(direction.any()) and bool((gamma > 0).any())
-        return Objective(self.criterion, gamma, direction, self.l2[one], penalizes)
+        return Objective(self.criterion, gamma, direction, self.l2[some], penalizes)
 
     def task_losses(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """Return the mean task loss of members, (K,), of outputs (K, n, o)."""
@@ -111,3 +115,52 @@ class Objective:
             attributions, self.direction.unsqueeze(1), self.criterion.known
         )
         return (by_row * weight).sum(dim=1)
+
+
+class Batches:
+    """Rows, targets and weights in batches, in a seeded order.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+        Encoded rows.
+    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+        Encoded targets.
+    row_weight : Tensor of shape (n_members, n_samples)
+        Weights of the rows.
+    batch_size : int
+        Rows of a batch. No order is drawn where one holds all of them.
+    seed : int
+        Seed of the orders, which are those of :class:`~llmreg.net.BatchIterator`.
+    """
+
+    def __init__(
+        self, X: Tensor, y: Tensor, row_weight: Tensor, batch_size: int, seed: int
+    ) -> None:
+        self.X, self.y, self.row_weight = X, y, row_weight
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def epochs(self, n_epochs: int) -> Iterator[list[Batch] | Iterator[Batch]]:
+        """Yield the batches of every pass."""
+        if self.batch_size >= len(self.X):
+            # Nothing of it changes from pass to pass.
+            whole = [Batch.of(self.X, self.y, self.row_weight)]
+            for _ in range(n_epochs):
+                yield whole
+            return
+        generator = torch.Generator().manual_seed(self.seed)
+        for _ in range(n_epochs):
+            order = torch.randperm(len(self.X), generator=generator)
+            yield (self.take(rows) for rows in torch.split(order, self.batch_size))
+
+    def take(self, rows: Tensor) -> Batch:
+        """Return the batch of some rows."""
+        rows = rows.to(self.X.device)
+        return Batch.of(self.X[rows], self.y[rows], self.row_weight[:, rows])
+
+    def of_member(self, k: int) -> Batches:
+        """Return the batches as member `k` alone sees them."""
+        return Batches(
+            self.X, self.y, self.row_weight[k : k + 1], self.batch_size, self.seed
+        )

@@ -16,6 +16,7 @@ from llmreg.batched_module import is_batchable
 from llmreg.criterion import AttributionAlignedLoss
 from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel, TableDataset
 from llmreg.reproducibility import torch_seed
+from tests.fakes import DropoutNet
 
 N_ROWS, N_FEATURES, N_EPOCHS = 12, 4, 12
 TASKS = {"binary": 1, "multiclass": 3, "regression": 2}
@@ -32,6 +33,13 @@ class Wavy(nn.Module):
 
     def forward(self, X):
         return self.head(self.scale * torch.sin(self.body(X)) + self.body(X) ** 2)
+
+
+class Drawn(Wavy):
+    """Knows how to draw all of its weights anew."""
+
+    def reset_parameters(self):
+        nn.init.normal_(self.scale)
 
 
 class Branching(Wavy):
@@ -201,3 +209,167 @@ def test_what_cannot_be_mapped_is_trained_in_a_loop(rows, kind):
     before = copy.deepcopy(module.state_dict())
     assert_same_as_alone(module, rows, y, weight, criterion)
     assert_same_state(module.state_dict(), before, atol=0)
+
+
+def test_torch_dropout_is_drawn_for_every_member(rows):
+    y, criterion, weight, n_outputs = make_case("binary")
+    module = make_module(DropoutNet, n_outputs)
+    assert is_batchable(module, rows)
+    weight = torch.ones_like(weight)
+    gamma = torch.full((3,), 2.0)
+    members = train(module, rows, y, weight, criterion, gamma)
+    first, second, _ = members.outputs(rows)
+    assert not torch.allclose(first, second)
+    again = train(module, rows, y, weight, criterion, gamma)
+    assert torch.equal(members.outputs(rows), again.outputs(rows))
+
+
+def test_numbers_drawn_otherwise_are_left_to_the_loop(rows):
+    y, criterion, weight, n_outputs = make_case("binary")
+    module = make_module(Noisy, n_outputs)
+    assert not is_batchable(module, rows)
+    members = train(module, rows, y, weight, criterion, seed=5)
+    with torch_seed(6):
+        net = train_alone(module, rows, y, weight[1], criterion, GAMMA[1], seed=6)
+    assert_same_state(members.state_dict(1), net.module_.state_dict())
+
+
+@pytest.mark.parametrize("kind", [LinearModel, MLP, Wavy, batch_normed])
+def test_rows_without_weight_have_no_influence(rows, kind):
+    y, criterion, weight, n_outputs = make_case("binary")
+    module = make_module(kind, n_outputs)
+    members = train(module, rows, y, weight, criterion)
+    other = rows.clone()
+    other[:4] = 5.0
+    changed = train(module, other, 1 - y, weight, criterion)
+    kept = train(module, other, torch.cat([1 - y[:4], y[4:]]), weight, criterion)
+    assert_same_state(kept.state_dict(0), members.state_dict(0))
+    assert not torch.allclose(changed.outputs(rows)[0], members.outputs(rows)[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch_size"),
+    [(kind, size) for kind in (LinearModel, MLP, Drawn) for size in (None, 5)]
+    + [(batch_normed, None)],
+)
+def test_a_member_alone_is_the_member_among_others(rows, kind, batch_size):
+    y, criterion, weight, n_outputs = make_case("multiclass")
+    module = make_module(kind, n_outputs)
+    settings = {"batch_size": batch_size, "start": "varied", "seed": 3}
+    members = train(module, rows, y, weight, criterion, **settings)
+    alone = train(module, rows, y, weight[:1], criterion, GAMMA[:1], **settings)
+    assert_same_state(alone.state_dict(0), members.state_dict(0))
+
+
+def test_batches_are_those_of_the_net(rows):
+    y, criterion, weight, n_outputs = make_case("binary")
+    module = make_module(MLP, n_outputs)
+    settings = {"batch_size": 5, "seed": 7}
+    members = train(module, rows, y, weight[1:2], criterion, GAMMA[1:2], **settings)
+    net = train_alone(module, rows, y, weight[1], criterion, GAMMA[1], **settings)
+    assert_same_state(members.state_dict(0), net.module_.state_dict())
+    np.testing.assert_allclose(members.history[:, 0], net.history[:, "train_loss"])
+
+
+def test_a_member_without_rows_keeps_finite_weights(rows):
+    y, criterion, weight, n_outputs = make_case("binary")
+    weight[1] = 0
+    for kind in (LinearModel, MLP, Wavy, batch_normed):
+        module = make_module(kind, n_outputs)
+        members = train(module, rows, y, weight, criterion)
+        assert all(torch.isfinite(v).all() for v in members.state_dict(1).values())
+
+
+def test_varied_starts_are_new_modules(rows):
+    y, criterion, weight, n_outputs = make_case("binary")
+    members = train(
+        make_module(MLP, n_outputs, seed=99),
+        *(rows, y, weight, criterion),
+        max_iter=1,
+        learning_rate=1e-12,
+        start="varied",
+        seed=4,
+    )
+    for k in range(3):
+        expected = make_module(MLP, n_outputs, seed=4 + k).state_dict()
+        assert_same_state(members.state_dict(k), expected)
+
+
+def test_starts_that_cannot_be(rows):
+    y, criterion, weight, n_outputs = make_case("binary")
+    module = make_module(Wavy, n_outputs)
+    with pytest.raises(ValueError, match=r"\['scale'\] belong to modules"):
+        train(module, rows, y, weight, criterion, start="varied")
+    with pytest.raises(ValueError, match="'same' or 'varied', got 'other'"):
+        train(module, rows, y, weight, criterion, start="other")
+
+
+@pytest.mark.parametrize("kind", [MLP, Wavy, batch_normed])
+def test_directions_of_their_own(rows, kind):
+    y, criterion, weight, n_outputs = make_case("binary")
+    flipped = AttributionAlignedLoss(
+        -np.where(criterion.known.bool(), criterion.direction, np.nan)
+    )
+    directions = torch.stack([criterion.direction, flipped.direction])
+    module = make_module(kind, n_outputs)
+    gamma = GAMMA[1:]
+    both = train(module, rows, y, weight[1:], criterion, gamma, direction=directions)
+    for k, own in enumerate((criterion, flipped)):
+        alone = train(module, rows, y, weight[1:], own, gamma)
+        assert_same_state(both.state_dict(k), alone.state_dict(k))
+
+
+@pytest.mark.parametrize("n_rows", [3, 300])
+def test_members_in_parts_and_rows_in_blocks(monkeypatch, n_rows):
+    rng = np.random.default_rng(2)
+    X = torch.as_tensor(rng.random((n_rows, N_FEATURES)))
+    _, criterion, _, n_outputs = make_case("binary")
+    y = (X[:, 0] > 0.5).double()
+    weight = torch.ones(3, n_rows).double()
+    whole = train(make_module(MLP, n_outputs), X, y, weight, criterion)
+    monkeypatch.setattr("llmreg.batched_relu._TILE", 700)
+    monkeypatch.setattr("llmreg.batched_mlp._TILE", 700)
+    for penalty_on in ("mean", "row"):
+        criterion.penalty_on = penalty_on
+        parts = train(make_module(MLP, n_outputs), X, y, weight, criterion)
+        if penalty_on == "mean":
+            assert_same_state(parts.state_dict(2), whole.state_dict(2))
+    alone = train_alone(make_module(MLP, n_outputs), X, y, weight[1], criterion, 3.0)
+    assert_same_state(parts.state_dict(1), alone.module_.state_dict())
+
+
+def test_subclasses_and_hooks_have_no_closed_form(rows):
+    class Own(MLP):
+        def forward(self, X):
+            return -super().forward(X)
+
+    hooked, frozen = make_module(MLP, 1), make_module(MLP, 1)
+    hooked.register_forward_hook(lambda module, inputs, output: 2 * output)
+    frozen[0].weight.requires_grad_(False)
+    y, criterion, weight, _ = make_case("binary")
+    for module in (make_module(Own, 1), hooked, frozen):
+        assert layers_of(module) is None
+        assert_same_as_alone(module, rows, y, weight, criterion)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", [LinearModel, MLP, Wavy, batch_normed])
+def test_cuda_agrees_with_the_cpu(rows, kind):
+    y, criterion, weight, n_outputs = make_case("multiclass")
+    module = make_module(kind, n_outputs).float()
+    where = [
+        train(
+            copy.deepcopy(module).to(device),
+            rows.float().to(device),
+            y.float().to(device),
+            weight.float().to(device),
+            criterion,
+            GAMMA.to(device),
+        )
+        for device in ("cpu", "cuda")
+    ]
+    outputs = [
+        members.outputs(rows.float().to(device)).cpu()
+        for members, device in zip(where, ("cpu", "cuda"), strict=True)
+    ]
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-2, atol=1e-2)
