@@ -189,17 +189,25 @@ def _train_batched(
     history = []
     with torch.no_grad():
         for epoch in batches.epochs(max_iter):
-            total = count = torch.zeros_like(batches.row_weight[:, 0])
+            losses, counts = [], []
             for batch in epoch:
-                losses = [part.gradients(batch) for part in parts]
+                found = [part.gradients(batch) for part in parts]
                 state.step()
-                loss = losses[0] if len(losses) == 1 else torch.cat(losses)
-                total = total + loss * batch.n_rows
-                count = count + batch.n_rows
-            history.append(total / count.clamp_min(1))
+                losses.append(found[0] if len(found) == 1 else torch.cat(found))
+                counts.append(batch.n_rows)
+            history.append(_mean_loss(losses, counts))
     stacked = _with_constants(modules, dict(zip(names, views[0], strict=True)))
     moments = tuple(dict(zip(names, views[i], strict=True)) for i in (2, 3))
     return Members(modules[0], stacked, torch.stack(history), moments, state.n_steps)
+
+
+def _mean_loss(losses: list[Tensor], counts: list[Tensor]) -> Tensor:
+    """Return the losses of an epoch, where a batch counts by its rows."""
+    if len(losses) == 1:
+        return losses[0]
+    rows = torch.stack(counts)
+    total = (torch.stack(losses) * rows).sum(dim=0)
+    return total / rows.sum(dim=0).clamp_min(1)
 
 
 @dataclass(frozen=True)
@@ -235,7 +243,7 @@ def _parts(
 
 
 class Adam:
-    """Adam on one vector, in torch's own order of operations.
+    """Adam on one vector, as torch's, with fewer operations.
 
     Parameters
     ----------
@@ -257,10 +265,11 @@ class Adam:
         values, gradient, mean, square = self.vectors
         mean.lerp_(gradient, 1 - _BETAS[0])
         square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+        # The scale of the squares goes into the two numbers instead.
         scale = (1 - _BETAS[1] ** self.n_steps) ** 0.5
-        divisor = square.sqrt().div_(scale).add_(_EPSILON)
         rate = self.learning_rate / (1 - _BETAS[0] ** self.n_steps)
-        values.addcdiv_(mean, divisor, value=-rate)
+        divisor = square.sqrt().add_(_EPSILON * scale)
+        values.addcdiv_(mean, divisor, value=-rate * scale)
 
 
 def _views(flat: Tensor, stacks: list[Tensor]) -> list[Tensor]:

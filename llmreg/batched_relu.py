@@ -12,13 +12,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from llmreg.criterion import normalize_with_norms
+from llmreg.criterion import TINY
 from llmreg.objective import Batch, Objective
 
 # Hidden activations held at a time: what the cache of a core has room for. An
 # accelerator is faster the more it gets at once.
 _TILE = 2**18
 _TILE_DEVICE = 2**28
+
+
+class Views:
+    """Weights, and the places of their gradients, in the shapes that passes want.
+
+    Parameters
+    ----------
+    parameters, out : list of Tensor
+        Weights and biases of the two layers, and the places of their gradients.
+    """
+
+    def __init__(self, parameters: list[Tensor], out: list[Tensor]) -> None:
+        self.first, first_bias, self.second, second_bias = parameters
+        self.to_first, self.to_first_bias, self.to_second, self.to_second_bias = out
+        n_features = self.first.shape[2]
+        # All members in one matrix.
+        self.rows = self.first.view(-1, n_features)
+        self.to_rows = self.to_first.view(-1, n_features)
+        self.rows_bias = first_bias.view(-1, 1)
+        self.columns = self.first.transpose(1, 2)
+        self.second_bias = second_bias.unsqueeze(-1)
+        self.back = self.second.transpose(1, 2)
+        # Of one output.
+        self.factor = self.back.squeeze(-1)
+        self.vectors = [w.flatten(1) for w in (self.first, self.second)]
+        self.mean_on = torch.empty_like(first_bias)
+        self.on = self.mean_on.unsqueeze(1)
 
 
 class ReluProgram:
@@ -42,7 +69,9 @@ class ReluProgram:
         # What a squared gap of an output counts in the loss, (K, o, 1).
         self.pull = (share * objective.gamma.unsqueeze(-1)).unsqueeze(-1)
         self.pull_twice = 2 * self.pull
+        self.away = -objective.direction
         self.known = None if bool(known.all()) else known
+        self.views: Views | None = None
 
     @staticmethod
     def serves(activations: tuple[str, ...], objective: Objective) -> bool:
@@ -64,59 +93,51 @@ class ReluProgram:
     def gradients(
         self, parameters: list[Tensor], batch: Batch, out: list[Tensor]
     ) -> Tensor:
-        """Write gradients into `out`, shaped as the parameters; return losses, (K,)."""
-        mean_on = torch.empty_like(parameters[1])
-        n_rows = max(1, self.n_units // mean_on.numel())
-        losses = []
-        for start in range(0, len(batch.X), n_rows):
-            rows = slice(start, start + n_rows)
-            block = (batch.X[rows], batch.y[rows], batch.weight[:, rows])
-            # The first block overwrites what is there; the others add to it.
-            add = int(start > 0)
-            losses.append(self._task(parameters, *block, out, mean_on, add))
-        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum(dim=0)
-        if parameters[2].shape[1] == 1:
+        """Write gradients into `out`, shaped as the parameters; return losses, (K,).
+
+        Every call must bring the same tensors.
+        """
+        if self.views is None:
+            self.views = Views(parameters, out)
+        views = self.views
+        n_rows = max(1, self.n_units // views.mean_on.numel())
+        if n_rows >= len(batch.X):
+            loss = self._task(views, batch.X, batch.y, batch.weight, 0)
+        else:
+            loss = torch.zeros_like(batch.n_rows)
+            for start in range(0, len(batch.X), n_rows):
+                rows = slice(start, start + n_rows)
+                block = (batch.X[rows], batch.y[rows], batch.weight[:, rows])
+                # The first block overwrites what is there; the others add to it.
+                loss += self._task(views, *block, int(start > 0))
+        if views.second.shape[1] == 1:
             # With one output the weight of a unit is a factor of all its rows.
-            through = parameters[2].transpose(1, 2)
-            out[0].mul_(through)
-            out[1].mul_(through.squeeze(-1))
+            views.to_first.mul_(views.back)
+            views.to_first_bias.mul_(views.factor)
         if self.objective.penalizes:
-            loss += self._penalty(parameters, mean_on, out)
+            loss += self._penalty(views)
         if self.has_l2:
-            loss += self._decay(parameters, out)
+            loss += self._decay(views)
         return loss
 
     def _task(
-        self,
-        parameters: list[Tensor],
-        X: Tensor,
-        y: Tensor,
-        weight: Tensor,
-        out: list[Tensor],
-        mean_on: Tensor,
-        add: int,
+        self, views: Views, X: Tensor, y: Tensor, weight: Tensor, add: int
     ) -> Tensor:
-        """Add the task's gradients of some rows, and how often units are on."""
-        first, first_bias, second, second_bias = parameters
-        shape = first.shape
-        hidden = torch.addmm(first_bias.view(-1, 1), first.view(-1, shape[2]), X.T)
-        hidden = hidden.view(*shape[:2], len(X)).relu_()
-        outputs = torch.baddbmm(second_bias.unsqueeze(-1), second, hidden)
+        """Write or add gradients of some rows' task, and how often units are on."""
+        hidden = torch.addmm(views.rows_bias, views.rows, X.T)
+        hidden = hidden.view(*views.mean_on.shape, len(X)).relu_()
+        outputs = torch.baddbmm(views.second_bias, views.second, hidden)
         loss, residual = self._residual(outputs, y, weight)
-        out[2].baddbmm_(residual, hidden.transpose(1, 2), beta=add)
-        _put(out[3], residual.sum(dim=-1), add)
+        views.to_second.baddbmm_(residual, hidden.transpose(1, 2), beta=add)
+        _put(views.to_second_bias, residual.sum(dim=-1), add)
         is_on = hidden.sign_()
-        if second.shape[1] == 1:
-            both = torch.stack([weight, residual.squeeze(1)], dim=-1)
-            sums = torch.bmm(is_on, both)
-            _put(mean_on, sums[..., 0], add)
-            _put(out[1], sums[..., 1], add)
+        _put(views.mean_on, _dot(is_on, weight), add)
+        if views.second.shape[1] == 1:
             back = is_on.mul_(residual)
         else:
-            _put(mean_on, torch.bmm(is_on, weight.unsqueeze(-1)).squeeze(-1), add)
-            back = is_on.mul_(torch.bmm(second.transpose(1, 2), residual))
-            _put(out[1], back.sum(dim=-1), add)
-        out[0].view(-1, shape[2]).addmm_(back.view(-1, len(X)), X, beta=add)
+            back = is_on.mul_(torch.bmm(views.back, residual))
+        _put(views.to_first_bias, back.sum(dim=-1), add)
+        views.to_rows.addmm_(back.view(-1, len(X)), X, beta=add)
         return loss
 
     def _residual(
@@ -125,10 +146,11 @@ class ReluProgram:
         """Return task losses, (K,), and their gradients by the outputs, (K, o, n)."""
         if self.task == "binary":
             logits = outputs.squeeze(1)
-            losses = F.binary_cross_entropy_with_logits(
-                logits, y.expand_as(logits), weight, reduction="none"
-            )
-            return losses.sum(dim=1), (logits.sigmoid_().sub_(y) * weight).unsqueeze(1)
+            # Cross entropy is (1 - y) z - log sigmoid(z), and its derivative
+            # sigmoid(z) - y.
+            gap = logits.sigmoid().sub_(y).mul_(weight)
+            losses = (logits * (1 - y)).sub_(F.logsigmoid(logits)).mul_(weight)
+            return losses.sum(dim=1), gap.unsqueeze(1)
         if self.task == "multiclass":
             logs = F.log_softmax(outputs, dim=1)
             truth = F.one_hot(y.long(), outputs.shape[1]).T.to(outputs.dtype)
@@ -140,35 +162,40 @@ class ReluProgram:
         residual = gap.mul_(weight.unsqueeze(1)).mul_(2 / outputs.shape[1])
         return (losses * weight).sum(dim=1), residual
 
-    def _penalty(
-        self, parameters: list[Tensor], mean_on: Tensor, out: list[Tensor]
-    ) -> Tensor:
+    def _penalty(self, views: Views) -> Tensor:
         """Add the penalty's gradients; return it, times gamma, (K,)."""
-        first, _, second, _ = parameters
-        on = mean_on.unsqueeze(1)
-        through = second * on
-        attributions = torch.bmm(through, first)
+        through = views.second * views.on
+        attributions = torch.bmm(through, views.first)
         if self.known is not None:
             attributions.mul_(self.known)
-        units, norms = normalize_with_norms(attributions)
-        gap = units - self.objective.direction
-        # The derivative of a vector of length 1 has no part along the vector.
-        by_unit = self.pull_twice * gap
-        along = (units * by_unit).sum(dim=-1, keepdim=True)
-        gradient = by_unit.addcmul_(units, along, value=-1).div_(norms)
+        inverse = attributions.square().sum(dim=-1, keepdim=True)
+        inverse = inverse.add_(TINY**2).rsqrt_()
+        units = attributions.mul_(inverse)
+        # What a unit vector falls short of length 1, squared: of a vanishing one, all.
+        short = (inverse * TINY).square_()
+        cosine = (units * self.objective.direction).sum(dim=-1, keepdim=True)
+        # |u - s|^2 is 2 - short - 2 cos, and its derivative has no part along u.
+        gradient = torch.addcmul(self.away, units, cosine + short)
+        gradient.mul_(inverse.mul_(self.pull_twice))
         if self.known is not None:
             gradient.mul_(self.known)
-        out[0].baddbmm_(through.transpose(1, 2), gradient)
-        out[2].addcmul_(torch.bmm(gradient, first.transpose(1, 2)), on)
-        return (gap.square_() * self.pull).sum(dim=(1, 2))
+        views.to_first.baddbmm_(through.transpose(1, 2), gradient)
+        views.to_second.addcmul_(torch.bmm(gradient, views.columns), views.on)
+        gap = short.add_(cosine, alpha=2).neg_().add_(2)
+        return gap.mul_(self.pull).sum(dim=(1, 2))
 
-    def _decay(self, parameters: list[Tensor], out: list[Tensor]) -> Tensor:
+    def _decay(self, views: Views) -> Tensor:
         """Add the gradients of the squared weights; return their loss, (K,)."""
         l2 = self.objective.l2.view(-1, 1, 1)
-        out[0].addcmul_(parameters[0], l2)
-        out[2].addcmul_(parameters[2], l2)
-        squares = [weight.square().sum(dim=(1, 2)) for weight in parameters[::2]]
-        return (squares[0] + squares[1]).mul_(self.objective.l2).mul_(0.5)
+        views.to_first.addcmul_(views.first, l2)
+        views.to_second.addcmul_(views.second, l2)
+        first, second = (torch.linalg.vector_norm(v, dim=1) for v in views.vectors)
+        return torch.hypot(first, second).square_().mul_(self.objective.l2).mul_(0.5)
+
+
+def _dot(values: Tensor, weight: Tensor) -> Tensor:
+    """Sum (K, h, n) values over the rows by their weights, (K, n)."""
+    return torch.bmm(values, weight.unsqueeze(-1)).squeeze(-1)
 
 
 def _put(place: Tensor, values: Tensor, add: int) -> None:

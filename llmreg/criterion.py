@@ -14,7 +14,7 @@ from llmreg.attribution import attribute
 
 # Keeps the direction of a vanishing attribution defined. It is far below any
 # attribution that a trained model shows, so the formula stays the paper's.
-_TINY = 1e-12
+TINY = 1e-12
 
 
 def signed_exp(scores: Tensor) -> Tensor:
@@ -242,13 +242,8 @@ def misalignment(attributions: Tensor, direction: Tensor, known: Tensor) -> Tens
 
 def normalize(vectors: Tensor) -> Tensor:
     """Scale vectors along the last axis to unit length."""
-    return normalize_with_norms(vectors)[0]
-
-
-def normalize_with_norms(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale vectors along the last axis to unit length; return their lengths too."""
-    norms = (vectors.square().sum(dim=-1, keepdim=True) + _TINY**2).sqrt()
-    return vectors / norms, norms
+    norms = (vectors.square().sum(dim=-1, keepdim=True) + TINY**2).sqrt()
+    return vectors / norms
 
 
 def _weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
