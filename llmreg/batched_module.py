@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from llmreg.objective import Batch, Objective
+from llmreg.reproducibility import torch_seed
 
 # How far a row's outputs may move with the rows beside it and still be its own:
 # rounding, in single precision too.
@@ -166,7 +167,7 @@ def is_batchable(module: nn.Module, X: Tensor) -> bool:
     probe = copy.deepcopy(module)
     rows = _unlike_rows(X)
     try:
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), torch_seed(0, str(X.device)):
             return all(_is_alone(probe.train(mode), rows) for mode in (True, False))
     except (RuntimeError, TypeError, ValueError):
         # As batch normalisation on a single row: whatever it is, the loop will do.

@@ -67,7 +67,7 @@ ALLOWED = {
     "objective": {"criterion", "torch"},
     "batched_mlp": {"net", "objective", "torch"},
     "batched_relu": {"criterion", "objective", "torch"},
-    "batched_module": {"objective", "torch"},
+    "batched_module": {"objective", "reproducibility", "torch"},
     "members": {"batched_mlp", "torch"},
     "batched": {
         *("batched_mlp", "batched_module", "batched_relu"),
