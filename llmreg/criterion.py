@@ -14,7 +14,7 @@ from llmreg.attribution import attribute
 
 # Keeps the direction of a vanishing attribution defined. It is far below any
 # attribution that a trained model shows, so the formula stays the paper's.
-_TINY = 1e-12
+TINY = 1e-12
 
 
 def signed_exp(scores: Tensor) -> Tensor:
@@ -178,11 +178,7 @@ class AttributionAlignedLoss(nn.Module):
         attributions : Tensor of shape (..., n_outputs, n_features)
             Attributions of the outputs.
         """
-        gap = normalize(attributions * self.known) - self.direction
-        n_known = self.known.sum(dim=-1).clamp_min(1)
-        per_output = gap.square().sum(dim=-1) / n_known
-        has_direction = self.direction.any(dim=-1).to(per_output.dtype)
-        return (per_output * has_direction).sum(dim=-1) / has_direction.sum()
+        return misalignment(attributions, self.direction, self.known)
 
     def cosine(self, attributions: Tensor) -> Tensor:
         """Return the alignment of attributions with the prior.
@@ -219,9 +215,34 @@ def _directions(
     return normalize(transformed * known), known
 
 
+def misalignment(attributions: Tensor, direction: Tensor, known: Tensor) -> Tensor:
+    """Return the penalty of attributions, the mean over the outputs.
+
+    Parameters
+    ----------
+    attributions : Tensor of shape (..., n_outputs, n_features)
+        Attributions of the outputs.
+    direction : Tensor of shape (..., n_outputs, n_features)
+        Unit vectors of the prior; all zero for an output without one, which carries
+        no penalty.
+    known : Tensor of shape (..., n_outputs, n_features)
+        1 where there is a score, 0 where there is none.
+
+    Returns
+    -------
+    Tensor of shape (...,)
+        The penalty.
+    """
+    gap = normalize(attributions * known) - direction
+    per_output = gap.square().sum(dim=-1) / known.sum(dim=-1).clamp_min(1)
+    has_direction = direction.any(dim=-1).to(per_output.dtype)
+    n_directions = has_direction.sum(dim=-1).clamp_min(1)
+    return (per_output * has_direction).sum(dim=-1) / n_directions
+
+
 def normalize(vectors: Tensor) -> Tensor:
     """Scale vectors along the last axis to unit length."""
-    norms = (vectors.square().sum(dim=-1, keepdim=True) + _TINY**2).sqrt()
+    norms = (vectors.square().sum(dim=-1, keepdim=True) + TINY**2).sqrt()
     return vectors / norms
 
 

@@ -15,6 +15,7 @@ from llmreg.attribution import attribute
 from llmreg.building import choose_solver
 from llmreg.exceptions import DataError
 from llmreg.net import AlignedNet, TableDataset
+from llmreg.shortcut import train_at_once, trains_at_once
 
 # Up to here a step on all rows at once is faster than several on parts of them.
 _FULL_BATCH_ROWS = 10_000
@@ -62,6 +63,9 @@ def train(
         valid = _dataset(net, X, y, sample_weight, valid_rows)
         net.set_params(train_split=predefined_split(valid))
     data = _dataset(net, X, y, sample_weight, train_rows)
+    if not one_pass and trains_at_once(net, params):
+        train_at_once(net, data, batch_rows(params, len(data)), params.max_iter, seed)
+        return
     is_one = one_pass or choose_solver(params) == "lbfgs"
     net.set_params(
         batch_size=batch_rows(params, len(data)),
