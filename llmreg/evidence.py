@@ -63,7 +63,8 @@ class Fits:
     ----------
     weights : ndarray of shape (n_hypotheses, n_outputs, n_columns + 1)
         Most likely weights, the intercept last.
-    covariance : ndarray of shape (n_hypotheses, n_outputs, n_columns + 1, n_columns + 1)
+    covariance : ndarray of shape (n_hypotheses, n_outputs, n_columns + 1, \
+            n_columns + 1)
         Their covariance; outputs are taken as independent of one another.
     log_evidence : ndarray of shape (n_hypotheses,)
         Logarithm of the evidence.
@@ -282,7 +283,7 @@ def fit_regressor(
 
 
 class PairProducts:
-    """``columns.T @ diag(w) @ columns`` for many weights w of the rows, again and again.
+    """``columns.T @ diag(w) @ columns`` for many weights w of the rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What could be true of a prior: how strong, how exact, how spread out, or the wrong way round.
+"""What could be true of a prior: how strong it is, how exact, or the wrong way round.
 
 With u the direction of the scores (after one of several transforms), every hypothesis
 is a Gaussian prior over the weights of a linear model,
@@ -108,7 +108,7 @@ def make_hypotheses(n_transforms: int, n_scored: int, task: str) -> Hypotheses:
         for tangent in _TANGENTS
         for pull, pull_sd, weight in _PULLS
     ]
-    transform, precision, pull, pull_sd, weight = (np.array(v) for v in zip(*rows))
+    transform, precision, pull, pull_sd, weight = (np.array(v) for v in zip(*rows, strict=True))
     log_prior = np.log(weight / weight.sum())
     table = Hypotheses(
         transform, precision, pull, pull_sd, np.ones(len(rows)), log_prior
