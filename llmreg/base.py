@@ -27,7 +27,7 @@ from llmreg.parameters import AttributionParameters
 from llmreg.prior import FeaturePrior
 from llmreg.privacy import check_levels
 from llmreg.providers.preview import preview_of
-from llmreg.reproducibility import limit_threads, torch_seed
+from llmreg.reproducibility import limit_blas, limit_threads, torch_seed
 from llmreg.resolve import (
     WAYS_TO_NAMES,
     PriorSource,
@@ -218,7 +218,8 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             self._seed = int(random_state.randint(np.iinfo(np.int32).max))
         else:
             self._seed += 1
-        with limit_threads(self._n_threads()):
+        n_threads = self._n_threads()
+        with limit_threads(n_threads), limit_blas(n_threads):
             if not goes_on:
                 self.net_ = self._make_net(
                     self._scores(), sample_weight.sum(), self._seed

@@ -172,6 +172,10 @@ class AlignedNet(NeuralNet):
         self.n_outputs = n_outputs
         self.dtype = dtype
         self.l2 = l2
+        # Whether the weights are those of an earlier fit, and the steps made by a
+        # solver that is not skorch's.
+        self.is_warm = False
+        self.n_steps = 0
 
     def initialize_module(self) -> AlignedNet:
         """Make the module, in the net's dtype, and check its output width."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
 from llmreg.attribution import attribute
-from llmreg.building import choose_solver
+from llmreg.building import choose_solver, is_solved
 from llmreg.exceptions import DataError
-from llmreg.net import AlignedNet, TableDataset
+from llmreg.linear import LinearObjective
+from llmreg.net import AlignedNet, LinearModel, TableDataset
+from llmreg.newton import minimize_aligned
 
 # Up to here a step on all rows at once is faster than several on parts of them.
 _FULL_BATCH_ROWS = 10_000
@@ -51,6 +53,9 @@ def train(
     one_pass : bool, default=False
         Go over the rows once instead of `max_iter` times.
     """
+    if is_solved(params) and not one_pass:
+        solve(net, X, y, sample_weight, params)
+        return
     train_rows = np.arange(len(X))
     if params.early_stopping and choose_solver(params) != "lbfgs" and not one_pass:
         train_rows, valid_rows = train_test_split(
@@ -69,14 +74,60 @@ def train(
     )
     net.partial_fit(data)
     if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:
-        warnings.warn(
-            f"lbfgs stopped at max_iter={params.max_iter} before it converged. Raise "
-            "max_iter, or alpha.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        _warn_of_max_iter(params)
     # The split holds the validation rows, which have no place in a saved model.
     net.set_params(train_split=None)
+
+
+def solve(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    params: Any,
+) -> None:
+    """Give the net of a linear model its best weights, without a training loop.
+
+    In double precision on the CPU, wherever the net itself is.
+
+    Parameters
+    ----------
+    net : AlignedNet
+        The net, whose module is a :class:`~llmreg.net.LinearModel`.
+    X, y, sample_weight : ndarray
+        As in :func:`train`.
+    params : estimator
+        Where the parameters are read from.
+    """
+    objective = LinearObjective(
+        X, y, sample_weight, net.criterion_, net.l2, n_outputs=net.n_outputs
+    )
+    module = cast(LinearModel, net.module_)
+    weight, bias = module.weight, module.bias
+    start = None
+    if params.warm_start and net.is_warm:
+        parts = [weight.detach(), bias.detach()[:, None]]
+        start = torch.cat(parts, dim=1).cpu().double().numpy().ravel()
+    found = minimize_aligned(objective, start, params.max_iter)
+    table = torch.as_tensor(found.theta.reshape(objective.shape))
+    with torch.no_grad():
+        weight.copy_(table[:, :-1])
+        bias.copy_(table[:, -1])
+    net.n_steps = found.n_iter
+    net.history.new_epoch()
+    net.history.record("epoch", 1)
+    net.history.record("train_loss", found.value)
+    if not found.converged:
+        _warn_of_max_iter(params)
+
+
+def _warn_of_max_iter(params: Any) -> None:
+    warnings.warn(
+        f"lbfgs stopped at max_iter={params.max_iter} before it converged. Raise "
+        "max_iter, or alpha.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
 
 
 def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:
@@ -89,6 +140,7 @@ def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:
     """
     try:
         net.module_.load_state_dict(weights)
+        net.is_warm = True
     except RuntimeError as error:
         raise DataError(
             "warm_start=True goes on from the last fit, which had another module, "
@@ -134,7 +186,8 @@ def n_iterations(net: AlignedNet) -> int:
     """Return how many steps of the solver, or passes over the rows, were made."""
     if isinstance(net.optimizer_, torch.optim.LBFGS):
         states = net.optimizer_.state.values()
-        return max((int(state.get("n_iter", 1)) for state in states), default=1)
+        steps = max((int(state.get("n_iter", 1)) for state in states), default=0)
+        return max(1, net.n_steps + steps)
     return len(net.history)
 
 
