@@ -41,12 +41,20 @@ def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
     """
     is_cuda = device.startswith("cuda")
     index = torch.device(device).index or 0
-    with (
-        _RANDOM_STATE_LOCK,
-        torch.random.fork_rng(devices=[index] if is_cuda else []),
-    ):
-        torch.manual_seed(seed)
-        yield
+    with _RANDOM_STATE_LOCK:
+        if device == "cpu":
+            # torch.manual_seed leaves a note, with a stack trace, for every kind of
+            # device that is not there: most of the time that a small fit takes.
+            before = torch.default_generator.get_state()
+            torch.default_generator.manual_seed(seed)
+            try:
+                yield
+            finally:
+                torch.default_generator.set_state(before)
+            return
+        with torch.random.fork_rng(devices=[index] if is_cuda else []):
+            torch.manual_seed(seed)
+            yield
 
 
 class ThreadLimit:
