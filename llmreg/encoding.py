@@ -34,7 +34,6 @@ from llmreg.scaling import (
 from llmreg.task import Feature
 from llmreg.values import MISSING, to_levels, to_numbers
 
-
 # Beyond so many ranges from zero, folding the scaling into weights costs digits.
 _FAR = 1e3
 
@@ -160,7 +159,8 @@ default="median"
         self._sort_columns(table, levels, typed=hasattr(X, "columns"))
         self._imputer, self._scaler, self.encoder_ = None, None, None
         self._summary: Summary | None = None
-        self._low, self._scale = None, None
+        self._low: np.ndarray | None = None
+        self._scale: np.ndarray | None = None
         self._levels: list[list[str]] = []
         if self._numeric:
             self._fit_numbers(self._numbers(table, None), imputer, scaler)
@@ -369,8 +369,8 @@ default="median"
         if self._is_default():
             self._summary = summarize(numbers)
         if self._summary is not None:
-            self._low = self._summary.low.astype(np.float64)
-            self._scale = scale_of(self._low, self._summary.high.astype(np.float64))
+            low, high = (ends.astype(np.float64) for ends in self._summary[:2])
+            self._low, self._scale = low, scale_of(low, high)
             return
         self._imputer = imputer
         complete = self._is_complete(numbers)

@@ -125,9 +125,9 @@ class LinearObjective:
         value += 0.5 * self.l2 * float(np.vdot(W, W))
         gradient[:, :-1] += self.l2 * W
         if curvature is not None:
-            weights = np.ones(self.shape, dtype=bool)
-            weights[:, -1] = False
-            curvature[np.diag_indices_from(curvature)] += self.l2 * weights.ravel()
+            shrunk = np.full(self.shape, self.l2)
+            shrunk[:, -1] = 0.0
+            curvature.flat[:: len(curvature) + 1] += shrunk.ravel()
         if self.gamma:
             pull = self._pull(W)
             value += self.gamma * pull[0]
@@ -152,14 +152,16 @@ class LinearObjective:
             return self._task_of_moments(table)
         losses = {"binary": _logistic, "multiclass": _softmax, "regression": _squared}
         value, gradient = 0.0, np.zeros(self.shape)
+        W = np.ascontiguousarray(table[:, :-1])
         curvature = np.zeros((table.size, table.size)) if hessian else None
         for Z, y, weight in self.blocks():
-            outputs = Z @ table[:, :-1].T
+            # One output is a vector: NumPy has no quick way for a matrix of one.
+            outputs = (Z @ W[0])[:, None] if len(W) == 1 else Z @ W.T
             outputs += table[:, -1]
             loss, slope, chances = losses[self.task](outputs, y)
             value += float(weight @ loss)
             slope *= weight[:, None]
-            gradient[:, :-1] += slope.T @ Z
+            gradient[:, :-1] += slope[:, 0] @ Z if len(W) == 1 else slope.T @ Z
             gradient[:, -1] += slope.sum(axis=0)
             if curvature is not None:
                 self._add_squares(curvature, Z, chances, weight)
@@ -208,7 +210,11 @@ class LinearObjective:
         product = table @ gram
         value = np.sum(table * (product - 2 * cross.T)) + square.sum()
         gradient = 2 / self.n_outputs * (product - cross.T)
-        curvature = np.kron(np.eye(self.n_outputs), 2 / self.n_outputs * gram)
+        curvature = np.zeros((table.size, table.size))
+        width = self.shape[1]
+        for start in range(0, table.size, width):
+            of_k = slice(start, start + width)
+            curvature[of_k, of_k] = 2 / self.n_outputs * gram
         return float(value) / self.n_outputs, gradient, curvature
 
     def _average(self) -> np.ndarray:
@@ -242,7 +248,7 @@ class LinearObjective:
             cosine = unit @ s
             aside = s - cosine * unit
             block = -cosine * np.outer(unit, unit)
-            block[np.diag_indices_from(block)] += cosine
+            block.flat[:: len(block) + 1] += cosine
             block += np.outer(aside, unit) + np.outer(unit, aside)
             block *= 2 * self.gamma * share[k] / r**2
             block *= np.outer(to_weight, to_weight)
@@ -262,7 +268,8 @@ def _logistic(
     """Return loss, slope and chances of the cross entropy of one logit."""
     z = outputs[:, 0]
     small = np.exp(-np.abs(z))
-    chance = np.where(z >= 0, 1.0, small) / (1.0 + small)
+    chance = np.where(z >= 0, 1.0, small)
+    chance /= 1.0 + small
     loss = np.log1p(small) + np.maximum(z, 0.0) - y * z
     return loss, (chance - y)[:, None], chance[:, None]
 

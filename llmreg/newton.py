@@ -23,7 +23,7 @@ _NEWTON_STEPS = 50
 # The norm of weights that nothing is gained by shrinking further.
 _SMALL, _COLLAPSED = 1e-3, 1e-8
 # Where L-BFGS stops; its gradient is in units in which the Hessian is about one.
-_GRADIENT = 1e-8
+_GRADIENT = 1e-7
 _MEMORY = 20
 # Misaligned beyond this, a minimum may not be the only one.
 _ALIGNED = 0.9
@@ -90,10 +90,10 @@ def minimize_aligned(
     pilot = objective
     if in_part:
         pilot = objective.part(slice(None, None, n_rows // pilot_rows))
-    found, factor = _best_start(pilot, theta, max_iter, look_twice=start is None)
+    found, hessian = _best_start(pilot, theta, max_iter, look_twice=start is None)
     if not in_part:
         return found
-    last = _descend(objective, found.theta, max_iter, factor)
+    last = _descend(objective, found.theta, max_iter, _factor(hessian))
     return last._replace(n_iter=min(max_iter, found.n_iter + last.n_iter))
 
 
@@ -107,31 +107,29 @@ def _first_guess(objective: LinearObjective) -> np.ndarray:
 
 def _best_start(
     objective: LinearObjective, theta: np.ndarray, max_iter: int, *, look_twice: bool
-) -> tuple[Solution, np.ndarray]:
+) -> tuple[Solution, np.ndarray | None]:
     """Find a minimum, and look for another one where there may be two."""
-    found, factor = _settle(objective, theta, max_iter)
+    found, hessian = _settle(objective, theta, max_iter)
     if not objective.gamma or not look_twice or _is_aligned(objective, found.theta):
-        return found, factor
+        return found, hessian
     free, _ = _settle(objective.without_pull(), np.zeros_like(theta), max_iter)
-    other, other_factor = _settle(objective, free.theta, max_iter)
+    other, other_hessian = _settle(objective, free.theta, max_iter)
     n_iter = max(found.n_iter, free.n_iter, other.n_iter)
     if other.value < found.value:
-        found, factor = other, other_factor
-    return found._replace(n_iter=n_iter), factor
+        found, hessian = other, other_hessian
+    return found._replace(n_iter=n_iter), hessian
 
 
 def _settle(
     objective: LinearObjective, theta: np.ndarray, max_iter: int
-) -> tuple[Solution, np.ndarray]:
+) -> tuple[Solution, np.ndarray | None]:
     """Minimize by Newton's method; finish by L-BFGS what it does not."""
-    found, factor = _newton(objective, theta, min(max_iter, _NEWTON_STEPS))
-    if found.converged:
-        return found, factor
+    found, hessian = _newton(objective, theta, min(max_iter, _NEWTON_STEPS))
     left = max_iter - found.n_iter
-    if left <= 0:
-        return found, factor
-    last = _descend(objective, found.theta, left, factor)
-    return last._replace(n_iter=found.n_iter + last.n_iter), factor
+    if found.converged or left <= 0:
+        return found, hessian
+    last = _descend(objective, found.theta, left, _factor(hessian))
+    return last._replace(n_iter=found.n_iter + last.n_iter), hessian
 
 
 def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
@@ -144,8 +142,8 @@ def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
 
 def _newton(
     objective: LinearObjective, theta: np.ndarray, max_iter: int
-) -> tuple[Solution, np.ndarray]:
-    """Minimize by damped Newton steps; return the Hessian's last factor too."""
+) -> tuple[Solution, np.ndarray | None]:
+    """Minimize by damped Newton steps; return the last Hessian too."""
     at = objective(theta, hessian=True)
     converged, n_iter = False, 0
     while n_iter < max_iter:
@@ -167,7 +165,7 @@ def _newton(
         if converged or not fell:
             break
     theta, value = _turn_collapsed(objective, theta, at.value)
-    return Solution(theta, value, n_iter, converged), _factor(at.hessian)
+    return Solution(theta, value, n_iter, converged), at.hessian
 
 
 def _turn_collapsed(

@@ -258,7 +258,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
             self.target_scaler_ = StandardScaler().fit(
                 columns, sample_weight=sample_weight
             )
-        return self.target_scaler_.transform(columns), sample_weight
+        scaler = self.target_scaler_
+        return (columns - scaler.mean_) / scaler.scale_, sample_weight
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         target = self.target_name or self._target_label

@@ -177,13 +177,16 @@ def summarize(numbers: np.ndarray) -> Summary | None:
         for row in range(0, n_samples, _ROWS):
             rows = slice(row, row + _ROWS)
             columns[:, rows] = numbers[rows, group].T
-        for j, column in enumerate(columns, start):
+        # Greater values, gaps last of all, end up behind the middle one.
+        for column in columns:
             column.partition(half)
-            low[j], high[j] = column[:half].min(), column[half:].max()
-            below = column[half] if n_samples % 2 else column[:half].max()
-            median[j] = _middle(np.array([below, column[half]]))
-            if not (np.isfinite(low[j]) and np.isfinite(high[j])):
-                return None
+        low[group] = columns[:, : max(half, 1)].min(axis=1)
+        high[group] = columns[:, half:].max(axis=1)
+        middle = columns[:, half]
+        below = middle if n_samples % 2 else columns[:, :half].max(axis=1)
+        median[group] = _middle(np.stack([below, middle]))
+        if not (np.isfinite(low[group]).all() and np.isfinite(high[group]).all()):
+            return None
     return Summary(low, high, median)
 
 
