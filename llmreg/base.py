@@ -22,12 +22,12 @@ from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
 from llmreg.exceptions import DataError, FeatureNamesError
-from llmreg.net import AlignedNet, LinearModel
+from llmreg.net import AlignedNet
 from llmreg.parameters import AttributionParameters
 from llmreg.prior import FeaturePrior
 from llmreg.privacy import check_levels
 from llmreg.providers.preview import preview_of
-from llmreg.reproducibility import limit_threads, torch_seed
+from llmreg.reproducibility import limit_blas, limit_threads, torch_seed
 from llmreg.resolve import (
     WAYS_TO_NAMES,
     PriorSource,
@@ -40,6 +40,8 @@ from llmreg.resolve import (
 )
 from llmreg.task import Task
 from llmreg.training import (
+    linear_outputs,
+    linear_weights,
     load_weights,
     mean_attributions,
     n_iterations,
@@ -82,7 +84,7 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         if not goes_on:
             self._fit_encoder(X, source)
             self.prior_ = self._elicit(source)
-        X = self.encoder_.transform(X)
+        X = self.encoder_.encode(X)
         self._train(X, y, sample_weight, before, goes_on=goes_on, one_pass=one_pass)
         self._describe_model(X, sample_weight)
         return self
@@ -218,7 +220,8 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             self._seed = int(random_state.randint(np.iinfo(np.int32).max))
         else:
             self._seed += 1
-        with limit_threads(self._n_threads()):
+        n_threads = self._n_threads()
+        with limit_threads(n_threads), limit_blas(n_threads):
             if not goes_on:
                 self.net_ = self._make_net(
                     self._scores(), sample_weight.sum(), self._seed
@@ -282,17 +285,26 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         self.attributions_ = mean.cpu().numpy().astype(np.float64)
         for name in ("coef_", "intercept_"):
             self.__dict__.pop(name, None)
-        if isinstance(self.net_.module_, LinearModel):
-            state = self.net_.module_.state_dict()
-            self._set_coef(
-                *(state[k].cpu().numpy().astype(np.float64) for k in ("weight", "bias"))
-            )
+        if weights := linear_weights(self.net_):
+            self._set_coef(*(values.copy() for values in weights))
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
-        X = self.encoder_.transform(self._check_table(X, reset=False))
-        with limit_threads(self._n_threads()):
+        X = self._check_table(X, reset=False)
+        n_threads = self._n_threads()
+        if isinstance(X, np.ndarray) and X.dtype.kind == "f":
+            weights = linear_weights(self.net_)
+            folded = weights and self.encoder_.fold(*weights)
+            if folded:
+                with limit_blas(n_threads):
+                    outputs = linear_outputs(X, *folded)
+                # A gap or an infinite number in a row shows in its outputs; those
+                # are for the encoder to fill or to name.
+                if np.isfinite(outputs).all():
+                    return outputs
+        X = self.encoder_.encode(X)
+        with limit_threads(n_threads):
             return predict_outputs(self.net_, X)
 
     def _n_threads(self) -> int:

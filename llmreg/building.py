@@ -168,6 +168,23 @@ def choose_solver(params: Any) -> str:
     return "lbfgs" if is_linear and not has_own else "adam"
 
 
+def is_solved(params: Any) -> bool:
+    """Tell whether a fit has a closed form: the linear model under "lbfgs".
+
+    Not where something of skorch's own loop was asked for, which then runs, nor
+    where rows are aligned one by one and their attributions differ.
+    """
+    is_linear = params.module is None and np.size(params.hidden_layer_sizes) == 0
+    own = [n for n in user_settings(params) if not n.startswith("criterion__")]
+    return (
+        is_linear
+        and choose_solver(params) == "lbfgs"
+        and not own
+        and not params.verbose
+        and (params.penalty_on == "mean" or params.attribution == "gradient")
+    )
+
+
 def l2_strength(alpha: float, task: str, n_outputs: int) -> float:
     """Scale `alpha` so that a linear model without prior is scikit-learn's own.
 

@@ -21,9 +21,21 @@ from llmreg.columns import (
     text_names,
 )
 from llmreg.exceptions import EncodingError, FeatureNamesError
-from llmreg.scaling import apply, is_complete, make_imputer, make_scaler
+from llmreg.scaling import (
+    Summary,
+    apply,
+    is_complete,
+    make_imputer,
+    make_scaler,
+    scale_of,
+    stretch,
+    summarize,
+)
 from llmreg.task import Feature
 from llmreg.values import MISSING, to_levels, to_numbers
+
+# Beyond so many ranges from zero, folding the scaling into weights costs digits.
+_FAR = 1e3
 
 
 # The matrix goes to torch: a global request for pandas output is not for it.
@@ -145,10 +157,13 @@ default="median"
         self._names = column_names(table, feature_names, named=hasattr(X, "columns"))
         self.n_features_in_ = len(self._names)
         self._sort_columns(table, levels, typed=hasattr(X, "columns"))
-        self.imputer_, self.scaler_, self.encoder_ = None, None, None
+        self._imputer, self._scaler, self.encoder_ = None, None, None
+        self._summary: Summary | None = None
+        self._low: np.ndarray | None = None
+        self._scale: np.ndarray | None = None
         self._levels: list[list[str]] = []
         if self._numeric:
-            self._fit_numbers(self._numbers(table), imputer, scaler)
+            self._fit_numbers(self._numbers(table, None), imputer, scaler)
         if self._categorical:
             self._fit_levels(pd.DataFrame(table), levels)
         self._describe()
@@ -175,11 +190,30 @@ default="median"
             If the width differs, or a numeric column holds something else, infinite
             numbers, or gaps while `imputer` is None.
         """
+        return self.encode(X, np.float64)
+
+    def encode(self, X: Any, dtype: Any = None) -> np.ndarray:
+        """Encode rows as `transform` does, in the precision that they have.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows with the columns of the training rows.
+        dtype : dtype, default=None
+            Precision of the matrix. None leaves an array of single precision as it
+            is: the seventh digit of an input says nothing, and the table may be
+            large. All else becomes double.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            A new matrix.
+        """
         check_is_fitted(self)
         table = as_table(X)
         self._check_columns(table)
         if not self._categorical:
-            matrix = self._encode_numbers(self._numbers(table))
+            matrix = self._encode_numbers(self._numbers(table, dtype))
             shared = table is X and np.may_share_memory(matrix, np.asarray(X))
             return matrix.copy() if shared else matrix
         table = pd.DataFrame(table)
@@ -269,38 +303,104 @@ default="median"
                 f"in the same order. Not in their place: {quote(moved)}."
             )
 
-    def _numbers(self, table: pd.DataFrame | np.ndarray) -> np.ndarray:
-        """Give the numeric columns as float64, without a copy where there is a way."""
+    def fold(
+        self, weight: np.ndarray, bias: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Take the scaling into the weights of a linear map of the matrix.
+
+        Parameters
+        ----------
+        weight : ndarray of shape (n_outputs, n_columns)
+            Weights of the columns.
+        bias : ndarray of shape (n_outputs,)
+            Constants.
+
+        Returns
+        -------
+        tuple of ndarray or None
+            Weights and constants of complete raw rows; None where rows need more
+            than scaling, or lie so far from zero that digits would be lost.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from llmreg.encoding import TableEncoder
+        >>> encoder = TableEncoder().fit(np.array([[1.0], [3.0]]))
+        >>> encoder.fold(np.array([[2.0]]), np.array([0.0]))
+        (array([[1.]]), array([-1.]))
+        """
+        if self._low is None or self._scale is None or self._categorical:
+            return None
+        if not np.abs(self._low * self._scale).max() < _FAR:
+            return None
+        folded = weight * self._scale
+        return folded, bias - folded @ self._low
+
+    @property
+    def imputer_(self) -> Any:
+        """The fitted imputer, made when it is first needed."""
+        if self._imputer is None and self._summary is not None:
+            # The median of a single row is that row.
+            imputer = make_imputer(self.imputer)
+            self._imputer = imputer.fit(self._summary.median[None])
+        return self._imputer
+
+    @property
+    def scaler_(self) -> Any:
+        """The fitted scaler, made when it is first needed."""
+        if self._scaler is None and self._summary is not None:
+            scaler = make_scaler(self.scaler)
+            self._scaler = scaler.fit(np.stack(self._summary[:2]))
+        return self._scaler
+
+    def _numbers(
+        self, table: pd.DataFrame | np.ndarray, dtype: Any = np.float64
+    ) -> np.ndarray:
+        """Give the numeric columns as floats, without a copy where there is a way."""
         if isinstance(table, np.ndarray):
+            if dtype is None and table.dtype == np.float32:
+                return np.ascontiguousarray(table)
             return np.ascontiguousarray(table, dtype=np.float64)
         if self._categorical:
             table = table.iloc[:, self._numeric]
         return to_numbers(table, [self._names[i] for i in self._numeric])
 
     def _fit_numbers(self, numbers: np.ndarray, imputer: Any, scaler: Any) -> None:
-        self.imputer_ = imputer
+        if self._is_default():
+            self._summary = summarize(numbers)
+        if self._summary is not None:
+            low, high = (ends.astype(np.float64) for ends in self._summary[:2])
+            self._low, self._scale = low, scale_of(low, high)
+            return
+        self._imputer = imputer
         complete = self._is_complete(numbers)
         if imputer is not None:
-            # The median of a single row is that row, and NumPy takes the median of
-            # complete rows several times faster than the imputer its masked one.
-            short_cut = complete and self.imputer == "median"
-            rows = np.median(numbers, axis=0, keepdims=True) if short_cut else numbers
-            imputer.fit(rows)
+            imputer.fit(numbers)
         if scaler is not None:
-            self.scaler_ = scaler.fit(self._impute(numbers, complete))
+            self._scaler = scaler.fit(self._impute(numbers, complete))
+            if isinstance(self.scaler, str) and self.scaler == "minmax":
+                self._low = scaler.data_min_
+                self._scale = scale_of(scaler.data_min_, scaler.data_max_)
+
+    def _is_default(self) -> bool:
+        """Say whether all that is learnt of a column is its range and its median."""
+        names = (self.imputer, self.scaler)
+        return all(isinstance(n, str) for n in names) and names == ("median", "minmax")
 
     def _is_complete(self, numbers: np.ndarray) -> bool:
         names = [self._names[i] for i in self._numeric]
-        return is_complete(numbers, names, allow_nan=self.imputer_ is not None)
+        return is_complete(numbers, names, allow_nan=self.imputer is not None)
 
     def _impute(self, numbers: np.ndarray, complete: bool) -> np.ndarray:
         # Ours has nothing to do on complete rows; a user's may do what it likes.
-        if self.imputer_ is None or (complete and isinstance(self.imputer, str)):
+        if self.imputer is None or (complete and isinstance(self.imputer, str)):
             return numbers
         return apply(self.imputer_, numbers, keep_shape=True)
 
     def _encode_numbers(self, numbers: np.ndarray) -> np.ndarray:
         numbers = self._impute(numbers, self._is_complete(numbers))
+        if self._low is not None and self._scale is not None:
+            return stretch(numbers, self._low, self._scale)
         if self.scaler_ is None:
             return numbers
         return apply(self.scaler_, numbers, keep_shape=True)

@@ -76,7 +76,8 @@ class TableDataset(Dataset[Any]):
     Parameters
     ----------
     X : Tensor of shape (n_samples, n_features)
-        Encoded rows.
+        Encoded rows. They are handed out in the precision of `y`, and may be kept in
+        less.
     y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
         Encoded targets.
     sample_weight : Tensor of shape (n_samples,)
@@ -90,7 +91,8 @@ class TableDataset(Dataset[Any]):
         return len(self.X)
 
     def __getitem__(self, rows: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        return self.X[rows], (self.y[rows], self.sample_weight[rows])
+        y = self.y[rows]
+        return self.X[rows].to(y.dtype), (y, self.sample_weight[rows])
 
 
 class BatchIterator:
@@ -172,6 +174,10 @@ class AlignedNet(NeuralNet):
         self.n_outputs = n_outputs
         self.dtype = dtype
         self.l2 = l2
+        # Whether the weights are those of an earlier fit, and the steps made by a
+        # solver that is not skorch's.
+        self.is_warm = False
+        self.n_steps = 0
 
     def initialize_module(self) -> AlignedNet:
         """Make the module, in the net's dtype, and check its output width."""

@@ -239,8 +239,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_targets)
             Targets, in the shape that `fit` was given.
         """
-        outputs = self._outputs(X).astype(np.float64)
-        targets = np.asarray(self.target_scaler_.inverse_transform(outputs))
+        scaler = self.target_scaler_
+        targets = self._outputs(X).astype(np.float64) * scaler.scale_ + scaler.mean_
         return targets[:, 0] if self._is_single else targets
 
     def _check_target(self, y: Any) -> np.ndarray:
@@ -258,7 +258,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
             self.target_scaler_ = StandardScaler().fit(
                 columns, sample_weight=sample_weight
             )
-        return self.target_scaler_.transform(columns), sample_weight
+        scaler = self.target_scaler_
+        return (columns - scaler.mean_) / scaler.scale_, sample_weight
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         target = self.target_name or self._target_label

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 _RANDOM_STATE_LOCK = threading.RLock()
 
@@ -38,45 +41,84 @@ def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
     """
     is_cuda = device.startswith("cuda")
     index = torch.device(device).index or 0
-    with (
-        _RANDOM_STATE_LOCK,
-        torch.random.fork_rng(devices=[index] if is_cuda else []),
-    ):
-        torch.manual_seed(seed)
-        yield
+    with _RANDOM_STATE_LOCK:
+        if device == "cpu":
+            # torch.manual_seed leaves a note, with a stack trace, for every kind of
+            # device that is not there: most of the time that a small fit takes.
+            before = torch.default_generator.get_state()
+            torch.default_generator.manual_seed(seed)
+            try:
+                yield
+            finally:
+                torch.default_generator.set_state(before)
+            return
+        with torch.random.fork_rng(devices=[index] if is_cuda else []):
+            torch.manual_seed(seed)
+            yield
 
 
 class ThreadLimit:
-    """Hold the number of torch's compute threads for a block.
+    """Hold the number of compute threads of a library for a block.
 
     How a sum is shared out among threads decides its last bits, and joblib gives
     its worker processes fewer threads than the parent has. The number belongs to
     the whole process, so it is put back when the last of several overlapping
     blocks ends.
+
+    Parameters
+    ----------
+    get : callable, default=torch.get_num_threads
+        Returns the number, in whatever form `set_to` takes it back.
+    set_to : callable, default=torch.set_num_threads
+        Sets the number.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        get: Callable[[], Any] = torch.get_num_threads,
+        set_to: Callable[[Any], object] = torch.set_num_threads,
+    ) -> None:
+        self._get, self._set_to = get, set_to
         self._lock = threading.Lock()
         self._n_active = 0
-        self._n_before = 1
+        self._n_before: Any = 1
 
     @contextmanager
     def __call__(self, n_threads: int) -> Iterator[None]:
         """Hold the number at `n_threads`."""
         with self._lock:
             if self._n_active == 0:
-                self._n_before = torch.get_num_threads()
+                self._n_before = self._get()
             self._n_active += 1
             # In every block, not just the first: OpenMP keeps a number a thread.
-            if torch.get_num_threads() != n_threads:
-                torch.set_num_threads(n_threads)
+            if self._get() != n_threads:
+                self._set_to(n_threads)
         try:
             yield
         finally:
             with self._lock:
                 self._n_active -= 1
-                if self._n_active == 0 and torch.get_num_threads() != self._n_before:
-                    torch.set_num_threads(self._n_before)
+                if self._n_active == 0 and self._get() != self._n_before:
+                    self._set_to(self._n_before)
+
+
+@functools.cache
+def _blas() -> list[Any]:
+    """Find the libraries that multiply matrices for NumPy and SciPy."""
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def _blas_threads() -> Any:
+    """Return the number of threads, or the libraries' numbers where they differ."""
+    numbers = tuple(library.get_num_threads() for library in _blas())
+    return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+def _set_blas_threads(numbers: Any) -> None:
+    each = numbers if isinstance(numbers, tuple) else (numbers,) * len(_blas())
+    for library, number in zip(_blas(), each, strict=True):
+        library.set_num_threads(number)
 
 
 limit_threads = ThreadLimit()
+limit_blas = ThreadLimit(_blas_threads, _set_blas_threads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
 from llmreg.attribution import attribute
-from llmreg.building import choose_solver
+from llmreg.building import choose_solver, is_solved
 from llmreg.exceptions import DataError
-from llmreg.net import AlignedNet, TableDataset
+from llmreg.linear import LinearObjective
+from llmreg.net import AlignedNet, LinearModel, TableDataset
+from llmreg.newton import minimize_aligned
 from llmreg.shortcut import train_at_once, trains_at_once
 
 # Up to here a step on all rows at once is faster than several on parts of them.
@@ -52,6 +54,9 @@ def train(
     one_pass : bool, default=False
         Go over the rows once instead of `max_iter` times.
     """
+    if is_solved(params) and not one_pass:
+        solve(net, X, y, sample_weight, params)
+        return
     train_rows = np.arange(len(X))
     if params.early_stopping and choose_solver(params) != "lbfgs" and not one_pass:
         train_rows, valid_rows = train_test_split(
@@ -73,14 +78,60 @@ def train(
     )
     net.partial_fit(data)
     if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:
-        warnings.warn(
-            f"lbfgs stopped at max_iter={params.max_iter} before it converged. Raise "
-            "max_iter, or alpha.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        _warn_of_max_iter(params)
     # The split holds the validation rows, which have no place in a saved model.
     net.set_params(train_split=None)
+
+
+def solve(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    params: Any,
+) -> None:
+    """Give the net of a linear model its best weights, without a training loop.
+
+    In double precision on the CPU, wherever the net itself is.
+
+    Parameters
+    ----------
+    net : AlignedNet
+        The net, whose module is a :class:`~llmreg.net.LinearModel`.
+    X, y, sample_weight : ndarray
+        As in :func:`train`.
+    params : estimator
+        Where the parameters are read from.
+    """
+    objective = LinearObjective(
+        X, y, sample_weight, net.criterion_, net.l2, n_outputs=net.n_outputs
+    )
+    module = cast(LinearModel, net.module_)
+    weight, bias = module.weight, module.bias
+    start = None
+    if params.warm_start and net.is_warm:
+        parts = [weight.detach(), bias.detach()[:, None]]
+        start = torch.cat(parts, dim=1).cpu().double().numpy().ravel()
+    found = minimize_aligned(objective, start, params.max_iter)
+    table = torch.as_tensor(found.theta.reshape(objective.shape))
+    with torch.no_grad():
+        weight.copy_(table[:, :-1])
+        bias.copy_(table[:, -1])
+    net.n_steps = found.n_iter
+    net.history.new_epoch()
+    net.history.record("epoch", 1)
+    net.history.record("train_loss", found.value)
+    if not found.converged:
+        _warn_of_max_iter(params)
+
+
+def _warn_of_max_iter(params: Any) -> None:
+    warnings.warn(
+        f"lbfgs stopped at max_iter={params.max_iter} before it converged. Raise "
+        "max_iter, or alpha.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
 
 
 def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:
@@ -93,6 +144,7 @@ def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:
     """
     try:
         net.module_.load_state_dict(weights)
+        net.is_warm = True
     except RuntimeError as error:
         raise DataError(
             "warm_start=True goes on from the last fit, which had another module, "
@@ -114,12 +166,43 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
     return outputs
 
 
+def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return weights and biases of a linear model, in double; None of any other."""
+    if not isinstance(net.module_, LinearModel):
+        return None
+    weight, bias = net.module_.weight.detach(), net.module_.bias.detach()
+    return (
+        weight.cpu().numpy().astype(np.float64, copy=False),
+        bias.cpu().numpy().astype(np.float64, copy=False),
+    )
+
+
+def linear_outputs(X: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Return the outputs of a linear map in double, of shape (n_samples, n_outputs)."""
+    if X.dtype == np.float64:
+        outputs = X @ weight.T
+    else:
+        # In parts, since the whole in double may be more than the memory holds.
+        parts = np.array_split(X, -(-len(X) // _AUTO_BATCH_ROWS))
+        outputs = np.concatenate([part.astype(np.float64) @ weight.T for part in parts])
+    outputs += bias
+    return outputs
+
+
 def mean_attributions(
     net: AlignedNet, X: np.ndarray, sample_weight: np.ndarray
 ) -> torch.Tensor:
     """Return the weighted mean attributions, of shape (n_outputs, n_features)."""
     module, criterion = net.module_, net.criterion_
     module.eval()
+    if isinstance(module, LinearModel):
+        weight = module.weight.detach().clone()
+        if criterion.attribution == "gradient":
+            return weight
+        parts = np.arange(_AUTO_BATCH_ROWS, len(X), _AUTO_BATCH_ROWS)
+        weights = np.split(sample_weight / sample_weight.sum(), parts)
+        means = [w @ rows for w, rows in zip(weights, np.split(X, parts), strict=True)]
+        return weight * torch.as_tensor(np.sum(means, axis=0)).to(weight)
     total = torch.zeros_like(criterion.direction)
     for start in range(0, len(X), _AUTO_BATCH_ROWS):
         rows = slice(start, start + _AUTO_BATCH_ROWS)
@@ -138,7 +221,8 @@ def n_iterations(net: AlignedNet) -> int:
     """Return how many steps of the solver, or passes over the rows, were made."""
     if isinstance(net.optimizer_, torch.optim.LBFGS):
         states = net.optimizer_.state.values()
-        return max((int(state.get("n_iter", 1)) for state in states), default=1)
+        steps = max((int(state.get("n_iter", 1)) for state in states), default=0)
+        return max(1, net.n_steps + steps)
     return len(net.history)
 
 
@@ -162,7 +246,7 @@ def _dataset(
     if len(rows) < len(X):
         X, y, sample_weight = X[rows], y[rows], sample_weight[rows]
     return TableDataset(
-        torch.as_tensor(X, dtype=net.dtype),
+        torch.as_tensor(X),
         torch.as_tensor(y, dtype=net.dtype),
         torch.as_tensor(sample_weight, dtype=net.dtype),
     )

@@ -1,0 +1,298 @@
+"""Minimizing the aligned loss of a linear model: Newton's method, then L-BFGS."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from llmreg.linear import LinearObjective, Point
+
+# Up to so many parameters a Hessian is worth its while.
+_DENSE = 600
+# Rows that decide the Hessian where there are many: at least so many, and so many
+# times the number of parameters.
+_PILOT_ROWS, _PILOT_RATIO = 2_000, 10
+# Twice the distance to the minimum, as the curvature tells it, where Newton's
+# method stops: its next step would change the weights in no digit that is shown.
+_DECREMENT = 1e-14
+_NEWTON_STEPS = 50
+# The norm of weights that nothing is gained by shrinking further.
+_SMALL, _COLLAPSED = 1e-3, 1e-8
+# Where L-BFGS stops; its gradient is in units in which the Hessian is about one.
+_GRADIENT = 1e-7
+_MEMORY = 20
+# Misaligned beyond this, a minimum may not be the only one.
+_ALIGNED = 0.9
+
+
+class Solution(NamedTuple):
+    """The parameters found, their loss, the steps made, and whether that was all."""
+
+    theta: np.ndarray
+    value: float
+    n_iter: int
+    converged: bool
+
+
+def minimize_aligned(
+    objective: LinearObjective, start: np.ndarray | None, max_iter: int
+) -> Solution:
+    """Minimize the aligned loss of a linear model.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        What to minimize.
+    start : ndarray of shape (n_parameters,) or None
+        Where to start; None starts on the prior's own direction, or at zero.
+    max_iter : int
+        Steps at most.
+
+    Returns
+    -------
+    Solution
+        The minimum.
+
+    Notes
+    -----
+    The misalignment is not convex: a model that follows the prior and one that
+    follows the data may both be minima. Where the one reached from the prior is far
+    from it, the minimum without the penalty is a second start, and the lower one is
+    taken.
+
+    Where the rows are many, some of them lead close to the minimum and give the
+    curvature there; steps on all rows finish in its units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg.criterion import AttributionAlignedLoss
+    >>> from llmreg.linear import LinearObjective
+    >>> from llmreg.newton import minimize_aligned
+    >>> criterion = AttributionAlignedLoss([[1.0]], task="regression", gamma=1.0)
+    >>> X, y = np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]])
+    >>> objective = LinearObjective(X, y, np.ones(2), criterion, l2=0.0)
+    >>> minimize_aligned(objective, None, max_iter=20).theta.round(6)
+    array([2., 1.])
+    """
+    theta = _first_guess(objective) if start is None else start
+    n_parameters = theta.size
+    if n_parameters > _DENSE:
+        return _descend(objective, theta, max_iter, _wide_factor(objective, theta))
+    n_rows = len(objective.X)
+    pilot_rows = max(_PILOT_ROWS, _PILOT_RATIO * n_parameters)
+    # Of a squared error all rows are summed up at once, and need no pilot.
+    in_part = n_rows > 2 * pilot_rows and objective.task != "regression"
+    pilot = objective
+    if in_part:
+        pilot = objective.part(slice(None, None, n_rows // pilot_rows))
+    found, hessian = _best_start(pilot, theta, max_iter, look_twice=start is None)
+    if not in_part:
+        return found
+    last = _descend(objective, found.theta, max_iter, _factor(hessian))
+    return last._replace(n_iter=min(max_iter, found.n_iter + last.n_iter))
+
+
+def _first_guess(objective: LinearObjective) -> np.ndarray:
+    """Point along the prior, where there is one, with all biases zero."""
+    table = np.zeros(objective.shape)
+    if objective.gamma:
+        table[:, :-1] = objective.direction
+    return table.ravel()
+
+
+def _best_start(
+    objective: LinearObjective, theta: np.ndarray, max_iter: int, *, look_twice: bool
+) -> tuple[Solution, np.ndarray | None]:
+    """Find a minimum, and look for another one where there may be two."""
+    found, hessian = _settle(objective, theta, max_iter)
+    if not objective.gamma or not look_twice or _is_aligned(objective, found.theta):
+        return found, hessian
+    free, _ = _settle(objective.without_pull(), np.zeros_like(theta), max_iter)
+    other, other_hessian = _settle(objective, free.theta, max_iter)
+    n_iter = max(found.n_iter, free.n_iter, other.n_iter)
+    if other.value < found.value:
+        found, hessian = other, other_hessian
+    return found._replace(n_iter=n_iter), hessian
+
+
+def _settle(
+    objective: LinearObjective, theta: np.ndarray, max_iter: int
+) -> tuple[Solution, np.ndarray | None]:
+    """Minimize by Newton's method; finish by L-BFGS what it does not."""
+    found, hessian = _newton(objective, theta, min(max_iter, _NEWTON_STEPS))
+    left = max_iter - found.n_iter
+    if found.converged or left <= 0:
+        return found, hessian
+    last = _descend(objective, found.theta, left, _factor(hessian))
+    return last._replace(n_iter=found.n_iter + last.n_iter), hessian
+
+
+def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
+    W = theta.reshape(objective.shape)[:, :-1] * objective.known
+    norm = np.sqrt(np.square(W).sum(axis=1))
+    cosine = (W * objective.direction).sum(axis=1)
+    collapsed = norm < 1e-3
+    return bool(((cosine > _ALIGNED * norm) & ~collapsed)[objective.pulled].all())
+
+
+def _newton(
+    objective: LinearObjective, theta: np.ndarray, max_iter: int
+) -> tuple[Solution, np.ndarray | None]:
+    """Minimize by damped Newton steps; return the last Hessian too."""
+    at = objective(theta, hessian=True)
+    converged, n_iter = False, 0
+    while n_iter < max_iter:
+        n_iter += 1
+        step = _step(objective, at, theta)
+        decrement = -float(at.gradient @ step)
+        size, moved, fell = 1.0, at, False
+        for _ in range(20):
+            moved = objective(theta + size * step, hessian=True)
+            fell = moved.value <= at.value - 1e-4 * size * decrement
+            if fell or decrement < _DECREMENT:
+                break
+            size /= 4
+        # Below the last digit of the loss nothing is seen to fall any more.
+        visible = decrement > 1e-11 * max(1.0, abs(at.value))
+        converged = decrement >= 0 and (decrement < _DECREMENT or not (fell or visible))
+        if fell:
+            theta, at = theta + size * step, moved
+        if converged or not fell:
+            break
+    theta, value = _turn_collapsed(objective, theta, at.value)
+    return Solution(theta, value, n_iter, converged), at.hessian
+
+
+def _turn_collapsed(
+    objective: LinearObjective, theta: np.ndarray, value: float
+) -> tuple[np.ndarray, float]:
+    """Point weights that vanish exactly along the prior, which costs nothing there."""
+    if not objective.gamma:
+        return theta, value
+    turned = theta.reshape(objective.shape).copy()
+    W = turned[:, :-1]
+    norm = np.sqrt(np.square(W * objective.known).sum(axis=1))
+    gone = objective.pulled & (norm < 10 * _COLLAPSED)
+    if not gone.any():
+        return theta, value
+    aim = objective.direction / np.maximum(objective.mean_input, 1e-3)
+    move = gone[:, None] & (objective.known > 0)
+    W[move] = (_COLLAPSED * aim)[move]
+    at = objective(turned.ravel())
+    return (turned.ravel(), at.value) if at.value < value else (theta, value)
+
+
+def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarray:
+    """Return Newton's step, held back where it would turn weights through zero.
+
+    At zero the attributions of an output have no direction, and the loss has no
+    derivative. Data that contradict the prior flatly push the weights there: they
+    shrink a hundredfold a step, and then stay, while the rest goes on.
+    """
+    hessian, gradient = at.hessian, at.gradient
+    assert hessian is not None
+    step: np.ndarray = -cho_solve((_factor(hessian), True), gradient)
+    if not objective.gamma:
+        return step
+    W = theta.reshape(objective.shape)[:, :-1] * objective.known
+    square = np.square(W).sum(axis=1)
+
+    def turning(step: np.ndarray) -> np.ndarray:
+        D = step.reshape(objective.shape)[:, :-1]
+        return objective.pulled & ((W * D).sum(axis=1) < -0.99 * square)
+
+    gone = turning(step) & (square < _COLLAPSED**2)
+    if gone.any():
+        held = np.zeros(objective.shape, dtype=bool)
+        held[:, :-1] = gone[:, None] & (objective.known > 0)
+        free = ~held.ravel()
+        lower = _factor(hessian[np.ix_(free, free)])
+        step[~free] = 0.0
+        step[free] = -cho_solve((lower, True), gradient[free], check_finite=False)
+    along = (W * step.reshape(objective.shape)[:, :-1]).sum(axis=1)
+    share = np.where(square < _SMALL**2, 0.99, 0.5)
+    back = objective.pulled & (along < -share * square)
+    return step * float(np.min((share * square)[back] / -along[back], initial=1.0))
+
+
+def _factor(hessian: np.ndarray | None) -> np.ndarray:
+    """Return the Cholesky factor of a Hessian, or of one bent to be positive."""
+    assert hessian is not None
+    # In units of its diagonal: weights that vanish have a curvature that dwarfs all
+    # others, which are no rounding error for that.
+    units = np.sqrt(np.abs(hessian.diagonal()) + 1e-300)
+    scaled = hessian / units / units[:, None]
+    try:
+        lower: np.ndarray = cholesky(scaled, lower=True, check_finite=False)
+        # A pivot that is all rounding error makes steps of any length.
+        if lower.diagonal().min() > 1e-7:
+            return lower * units[:, None]
+    except LinAlgError:
+        pass
+    values, vectors = np.linalg.eigh(scaled)
+    bent = np.maximum(np.abs(values), 1e-12 * np.abs(values).max())
+    lower = cholesky((vectors * bent) @ vectors.T, lower=True, check_finite=False)
+    return lower * units[:, None]
+
+
+def _wide_factor(objective: LinearObjective, theta: np.ndarray) -> np.ndarray:
+    """Return units for many parameters: the square roots of a rough diagonal."""
+    squares = sum(
+        (weight @ np.square(Z) for Z, _, weight in objective.blocks()),
+        np.zeros(objective.shape[1] - 1),
+    )
+    bend = 2.0 if objective.task == "regression" else 0.25
+    diagonal = np.full(objective.shape, bend)
+    diagonal[:, :-1] = bend * squares + objective.l2
+    if objective.gamma:
+        table = theta.reshape(objective.shape)[:, :-1]
+        norm = np.maximum(np.square(table).sum(axis=1, keepdims=True), 1e-6)
+        share = objective.shares()[:, None]
+        diagonal[:, :-1] += 2 * objective.gamma * share * objective.known / norm
+    return np.sqrt(diagonal.ravel() + 1e-12)
+
+
+def _descend(
+    objective: LinearObjective, start: np.ndarray, max_iter: int, factor: np.ndarray
+) -> Solution:
+    """Minimize by L-BFGS, in units in which the Hessian is near the identity."""
+
+    def to_theta(u: np.ndarray) -> np.ndarray:
+        if factor.ndim == 1:
+            return start + u / factor
+        moved: np.ndarray = solve_triangular(
+            factor, u, trans="T", lower=True, check_finite=False
+        )
+        return start + moved
+
+    def loss(u: np.ndarray) -> tuple[float, np.ndarray]:
+        at = objective(to_theta(u))
+        if factor.ndim == 1:
+            return at.value, at.gradient / factor
+        slope = solve_triangular(factor, at.gradient, lower=True, check_finite=False)
+        return at.value, slope
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = minimize(
+            loss,
+            np.zeros_like(start),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": max_iter,
+                "maxfun": 20 * max_iter,
+                "maxcor": _MEMORY,
+                "gtol": _GRADIENT,
+                "ftol": 0.0,
+                "maxls": 40,
+            },
+        )
+    # Status 2 is a line search that rounding errors ended.
+    converged = result.status != 1
+    return Solution(to_theta(result.x), float(result.fun), int(result.nit), converged)
