@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from llmreg.automatic import train_automatically
 from llmreg.building import make_net, resolve_device, user_settings
 from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
@@ -48,6 +49,8 @@ from llmreg.training import (
     predict_outputs,
     train,
 )
+from llmreg.trusted import has_opinion
+from llmreg.verdict import Trust
 
 
 class BaseAttributionEstimator(AttributionParameters, ABC):
@@ -223,6 +226,11 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         n_threads = self._n_threads()
         with limit_threads(n_threads), limit_blas(n_threads):
             if not goes_on:
+                if self._is_automatic():
+                    self._train_automatically(X, y, sample_weight)
+                    return
+                self.trust_: Trust | tuple[Trust, ...] | None = None
+                self.gamma_ = self._fixed_gamma()
                 self.net_ = self._make_net(
                     self._scores(), sample_weight.sum(), self._seed
                 )
@@ -245,14 +253,56 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                     one_pass=one_pass,
                 )
 
+    def _train_automatically(
+        self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
+    ) -> None:
+        """Train with as much trust in the prior as the rows warrant."""
+
+        def make(gamma: float, score_transform: Any, n_corrections: int) -> AlignedNet:
+            return self._make_net(
+                self._scores(),
+                sample_weight.sum(),
+                self._seed,
+                gamma=gamma,
+                score_transform=score_transform,
+                n_corrections=n_corrections,
+            )
+
+        assert self.prior_ is not None
+        self.net_, model = train_automatically(
+            make,
+            X,
+            y,
+            sample_weight,
+            self.prior_,
+            self,
+            task=self._loss_name(),
+            device=self._device,
+            seed=self._seed,
+        )
+        self.gamma_ = model.gamma
+        self.trust_ = model.trust[0] if len(model.trust) == 1 else model.trust
+
     def _make_net(
-        self, scores: np.ndarray | None, total_weight: float, seed: int
+        self,
+        scores: np.ndarray | None,
+        total_weight: float,
+        seed: int,
+        *,
+        gamma: float | None = None,
+        score_transform: Any = None,
+        n_corrections: int | None = None,
     ) -> AlignedNet:
+        if score_transform is None:
+            score_transform = self.score_transform
         with torch_seed(seed, self._device):
             return make_net(
                 self,
                 self._device,
                 scores=scores,
+                gamma=self._fixed_gamma() if gamma is None else gamma,
+                score_transform="exp" if score_transform == "auto" else score_transform,
+                n_corrections=n_corrections,
                 task=self._loss_name(),
                 n_features=len(self.encoder_.columns_),
                 n_outputs=self._n_outputs(),
@@ -262,7 +312,15 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
 
     def _is_asked(self, source: PriorSource | None) -> bool:
         """Tell whether somebody is asked for scores: with gamma 0 nobody is."""
-        return isinstance(source, Provider) and self.gamma > 0
+        return isinstance(source, Provider) and self.gamma != 0
+
+    def _is_automatic(self) -> bool:
+        """Tell whether there is a prior whose weight the rows are to decide."""
+        return self.gamma == "auto" and has_opinion(self.prior_)
+
+    def _fixed_gamma(self) -> float:
+        """Return the weight of the penalty where no search decides it."""
+        return 0.0 if self.gamma == "auto" else float(self.gamma)
 
     def _scores(self) -> np.ndarray | None:
         """Return the scores to align with; None, and so gamma 0, without opinion."""
@@ -302,6 +360,10 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                 # A gap or an infinite number in a row shows in its outputs; those
                 # are for the encoder to fill or to name.
                 if np.isfinite(outputs).all():
+                    far = self.encoder_.beyond(X)
+                    if weights and len(far):
+                        rows = self.encoder_.encode(X[far])
+                        outputs[far] = linear_outputs(rows, *weights)
                     return outputs
         X = self.encoder_.encode(X)
         with limit_threads(n_threads):

@@ -61,6 +61,7 @@ def train_members(
     batch_size: int | None = None,
     seed: int = 0,
     start: str = "same",
+    offset: Tensor | None = None,
 ) -> Members:
     """Train copies of a module on aligned loss with Adam, side by side.
 
@@ -102,6 +103,9 @@ def train_members(
     start : {"same", "varied"}, default="same"
         Start every member from the weights of `module`, or member k from new ones,
         drawn from the seed `seed` + k.
+    offset : Tensor of shape (n_members, n_samples, n_outputs), default=None
+        Added to the outputs in the task loss: what another model says of the rows,
+        for members that learn what it leaves over.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def train_members(
     """
     objective = Objective.of(criterion, gamma, direction, l2, like=X)
     K = len(row_weight)
-    batches = Batches(X, y, row_weight, batch_size or len(X), seed)
+    batches = Batches(X, y, row_weight, batch_size or len(X), seed, offset)
     modules = _starts(module, K, start, seed)
     adam = (max_iter, learning_rate)
     layers = layers_of(module)
@@ -133,7 +137,7 @@ def train_members(
                 return _train_batched(generic, modules, batches, *adam)
         except _NOT_BATCHABLE:
             # From the start, so that nothing of a broken run is left.
-            batches = Batches(X, y, row_weight, batch_size or len(X), seed)
+            batches = Batches(X, y, row_weight, batch_size or len(X), seed, offset)
             modules = _starts(module, K, start, seed)
     return _train_each(modules, objective, batches, *adam, seed)
 

@@ -150,7 +150,7 @@ class LayerProgram:
         """Return the losses of all members, (K,)."""
         objective = self._asked()
         outputs, slopes = self._forward(parameters, batch.X)
-        loss = objective.task_losses(outputs.transpose(1, 2), batch.y, batch.weight)
+        loss = objective.task_losses(outputs.transpose(1, 2), batch)
         if objective.penalizes:
             loss = loss + objective.gamma * self._penalty(parameters, batch, slopes)
         squares = sum(w.square().sum(dim=(1, 2)) for w in parameters[::2])

@@ -58,15 +58,20 @@ class ModuleProgram:
             gamma: Tensor,
             direction: Tensor,
             l2: Tensor,
+            offset: Tensor,
         ) -> Tensor:
-            return self._loss(one, batch, weight, gamma, direction, l2)
+            return self._loss(one, batch, weight, gamma, direction, l2, offset)
 
+        offset = batch.offset
+        if offset is None:
+            offset = objective.gamma.new_zeros(len(objective.gamma), 1, 1)
         gradients, losses = vmap(grad_and_value(loss), randomness="different")(
             [p.detach() for p in parameters],
             batch.weight,
             objective.gamma,
             objective.direction,
             objective.l2,
+            offset,
         )
         for mine, gradient in zip(out, gradients, strict=True):
             mine.copy_(gradient)
@@ -80,6 +85,7 @@ class ModuleProgram:
         gamma: Tensor,
         direction: Tensor,
         l2: Tensor,
+        offset: Tensor,
     ) -> Tensor:
         """Return the loss of one member."""
         named = dict(zip(self.names, parameters, strict=True))
@@ -92,7 +98,7 @@ class ModuleProgram:
             outputs, pull = _pullback(forward, batch.X)
         else:
             outputs = forward(batch.X)
-        loss = weight @ criterion.task_loss(outputs, batch.y)
+        loss = weight @ criterion.task_loss(outputs + offset, batch.y)
         if self.objective.penalizes:
             if criterion.attribution == "integrated_gradients":
                 gradients = self._path_gradients(forward, batch.X)
@@ -249,7 +255,8 @@ def _aligned_loss(
     criterion.gamma = 0.0
     weight = batch.weight[0, present]
     outputs = module(X)
-    loss: Tensor = criterion(outputs, batch.y[present], sample_weight=weight)
+    known = 0.0 if batch.offset is None else batch.offset[0, present]
+    loss: Tensor = criterion(outputs + known, batch.y[present], sample_weight=weight)
     if objective.penalizes:
         penalty = criterion.penalty(X, module, outputs, weight)
         loss = loss + objective.gamma[0] * penalty

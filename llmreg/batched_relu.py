@@ -102,14 +102,12 @@ class ReluProgram:
         views = self.views
         n_rows = max(1, self.n_units // views.mean_on.numel())
         if n_rows >= len(batch.X):
-            loss = self._task(views, batch.X, batch.y, batch.weight, 0)
+            loss = self._task(views, batch, slice(None))
         else:
             loss = torch.zeros_like(batch.n_rows)
             for start in range(0, len(batch.X), n_rows):
-                rows = slice(start, start + n_rows)
-                block = (batch.X[rows], batch.y[rows], batch.weight[:, rows])
                 # The first block overwrites what is there; the others add to it.
-                loss += self._task(views, *block, int(start > 0))
+                loss += self._task(views, batch, slice(start, start + n_rows))
         if views.second.shape[1] == 1:
             # With one output the weight of a unit is a factor of all its rows.
             views.to_first.mul_(views.back)
@@ -120,13 +118,15 @@ class ReluProgram:
             loss += self._decay(views)
         return loss
 
-    def _task(
-        self, views: Views, X: Tensor, y: Tensor, weight: Tensor, add: int
-    ) -> Tensor:
+    def _task(self, views: Views, batch: Batch, rows: slice) -> Tensor:
         """Write or add gradients of some rows' task, and how often units are on."""
+        X, y, weight = batch.X[rows], batch.y[rows], batch.weight[:, rows]
+        add = int(bool(rows.start))
         hidden = torch.addmm(views.rows_bias, views.rows, X.T)
         hidden = hidden.view(*views.mean_on.shape, len(X)).relu_()
         outputs = torch.baddbmm(views.second_bias, views.second, hidden)
+        if batch.offset is not None:
+            outputs += batch.offset[:, rows].transpose(1, 2)
         loss, residual = self._residual(outputs, y, weight)
         views.to_second.baddbmm_(residual, hidden.transpose(1, 2), beta=add)
         _put(views.to_second_bias, residual.sum(dim=-1), add)

@@ -11,6 +11,7 @@ import torch
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
+from llmreg.corrected import CorrectedModel
 from llmreg.criterion import AttributionAlignedLoss
 from llmreg.exceptions import DeviceError
 from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel
@@ -82,11 +83,14 @@ def make_net(
     device: str,
     *,
     scores: np.ndarray | None,
+    gamma: float,
+    score_transform: Any,
     task: str,
     n_features: int,
     n_outputs: int,
     total_weight: float,
     seed: int,
+    n_corrections: int | None = None,
 ) -> AlignedNet:
     """Build and initialize the net that an estimator's parameters describe.
 
@@ -98,6 +102,10 @@ def make_net(
         Where to train.
     scores : ndarray of shape (n_outputs, n_features) or None
         The prior's scores.
+    gamma : float
+        Weight of the penalty.
+    score_transform : str or callable
+        Transform of the scores.
     task : {"binary", "multiclass", "regression"}
         The kind of the task loss.
     n_features, n_outputs : int
@@ -106,6 +114,8 @@ def make_net(
         Sum of the sample weights; `alpha` is shared out among them.
     seed : int
         Seed of the order of the rows.
+    n_corrections : int, default=None
+        Put a linear model and so many copies of the module in the module's place.
 
     Returns
     -------
@@ -124,9 +134,9 @@ def make_net(
     settings: dict[str, Any] = {
         "criterion__task": task,
         "criterion__scores": scores,
-        "criterion__gamma": params.gamma if scores is not None else 0.0,
+        "criterion__gamma": gamma if scores is not None else 0.0,
         "criterion__attribution": params.attribution,
-        "criterion__score_transform": params.score_transform,
+        "criterion__score_transform": score_transform,
         "criterion__penalty_on": params.penalty_on,
         "optimizer": SOLVERS[solver],
         "lr": 1.0 if is_lbfgs else params.learning_rate_init,
@@ -146,8 +156,13 @@ def make_net(
         }
     settings |= user_settings(params)
     settings |= _callbacks(params, settings.get("callbacks"))
+    factory = module_factory(params, n_features, n_outputs)
+    if n_corrections is not None:
+        factory = functools.partial(
+            CorrectedModel, factory, n_features, n_outputs, n_corrections
+        )
     return AlignedNet(
-        module_factory(params, n_features, n_outputs),
+        factory,
         AttributionAlignedLoss,
         n_features=n_features,
         n_outputs=n_outputs,
@@ -162,10 +177,20 @@ def choose_solver(params: Any) -> str:
     """Return the solver; "auto" is "lbfgs" for the linear model, "adam" for others."""
     if params.solver != "auto":
         return str(params.solver)
-    is_linear = params.module is None and np.size(params.hidden_layer_sizes) == 0
     # Settings meant for lbfgs would not fit an optimizer of the user's own.
     has_own = hasattr(params, "net__optimizer")
-    return "lbfgs" if is_linear and not has_own else "adam"
+    return "lbfgs" if is_linear(params) and not has_own else "adam"
+
+
+def is_linear(params: Any) -> bool:
+    """Tell whether the model is the linear one."""
+    return params.module is None and np.size(params.hidden_layer_sizes) == 0
+
+
+def asks_for_loop(params: Any) -> bool:
+    """Tell whether something of skorch's own training loop was asked for."""
+    own = [n for n in user_settings(params) if not n.startswith("criterion__")]
+    return bool(own or params.verbose)
 
 
 def is_solved(params: Any) -> bool:
@@ -174,14 +199,25 @@ def is_solved(params: Any) -> bool:
     Not where something of skorch's own loop was asked for, which then runs, nor
     where rows are aligned one by one and their attributions differ.
     """
-    is_linear = params.module is None and np.size(params.hidden_layer_sizes) == 0
-    own = [n for n in user_settings(params) if not n.startswith("criterion__")]
     return (
-        is_linear
+        is_linear(params)
         and choose_solver(params) == "lbfgs"
-        and not own
-        and not params.verbose
+        and not asks_for_loop(params)
         and (params.penalty_on == "mean" or params.attribution == "gradient")
+    )
+
+
+def is_averaged(params: Any) -> bool:
+    """Tell whether ``gamma="auto"`` makes the model itself, without a loop of skorch.
+
+    Elsewhere it chooses the gamma with which the loop then trains.
+    """
+    usual = "lbfgs" if is_linear(params) else "adam"
+    return (
+        params.attribution == "gradient"
+        and choose_solver(params) == usual
+        and not asks_for_loop(params)
+        and (is_linear(params) or not params.early_stopping)
     )
 
 

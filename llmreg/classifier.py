@@ -35,15 +35,24 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         (n_columns,) or (n_classes, n_columns), in the order of the encoded columns;
         one number for all features; a path to a prior card; None for no prior. For
         two classes the scores speak for ``classes_[1]``, unless they name the other.
-    gamma : float, default=100.0
-        Weight of the penalty, at least 0. With 0 a provider is not asked.
+    gamma : float or "auto", default="auto"
+        How far to trust the prior. "auto" learns it from the rows: many strengths,
+        from "the scores are everything" to "they are no guide", are weighed by how
+        well they explain the rows, and averaged (see `trust_`). A number, at least 0,
+        is the weight of the paper's penalty; its authors take 100, at which the model
+        is its prior. With 0 a provider is not asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
             default="gradient"
         How attributions are computed.
-    score_transform : {"exp", "identity"} or callable, default="exp"
+    score_transform : {"auto", "exp", "identity"} or callable, default="auto"
         What happens to the scores before they are normalised. "exp" is
         sign(s) exp(abs(s)), as in the code of the paper's authors: a point more makes
-        a score 2.7 times as large. "identity" takes them as they are.
+        a score 2.7 times as large. "identity" takes them as they are. "auto" weighs
+        these and others between them where `gamma` is "auto", and is "exp" elsewhere.
+        A callable maps a tensor of the scores of one output to one of that shape.
+    penalty_weights : {"spread"} or None, default="spread"
+        Where `gamma` is "auto": whether the model is held less tightly to scores on
+        which the estimates of the prior differ.
     penalty_on : {"mean", "row"}, default="mean"
         Align the mean attribution of a batch, or the attribution of every row.
     hidden_layer_sizes : array-like of int, default=()
@@ -84,8 +93,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         Instead of a text also ``{"description": text, "unit": unit}``.
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
-    scaler : {"minmax", "standard"}, transformer or None, default="minmax"
-        Scaling of numeric columns, fitted on the training rows.
+    scaler : {"bounded", "minmax", "standard"}, transformer or None, \
+            default="bounded"
+        Scaling of numeric columns, fitted on the training rows. "bounded" is "minmax"
+        whose values level off beyond the range of those rows.
     imputer : {"median", "mean", "most_frequent"}, transformer or None, \
             default="median"
         Filling of missing numbers, fitted on the training rows.
@@ -129,6 +140,13 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         why, where the provider failed and `on_error` is "no_prior".
     encoder_ : TableEncoder
         The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
+    gamma_ : float
+        The weight of the penalty. For "auto" the fixed `gamma` that would pull about
+        as hard as the average over the strengths does.
+    trust_ : Trust, tuple of Trust or None
+        What "auto" found: the weights of the strengths, how much of the prior
+        survived, the features that the rows contradict, a verdict in words. One a
+        target where there are several; None for a fixed `gamma`, or without scores.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
     attributions_ : ndarray of shape (n_outputs, n_columns)
@@ -175,9 +193,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         self,
         prior: Any = None,
         *,
-        gamma: float = 100.0,
+        gamma: float | str = "auto",
         attribution: str = "gradient",
-        score_transform: str | Callable[..., Any] = "exp",
+        score_transform: str | Callable[..., Any] = "auto",
+        penalty_weights: str | None = "spread",
         penalty_on: str = "mean",
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",
@@ -195,7 +214,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         target_name: str | None = None,
         feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
-        scaler: Any = "minmax",
+        scaler: Any = "bounded",
         imputer: Any = "median",
         encoder: str | None = "onehot",
         on_error: str = "raise",
@@ -212,6 +231,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             gamma=gamma,
             attribution=attribution,
             score_transform=score_transform,
+            penalty_weights=penalty_weights,
             penalty_on=penalty_on,
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,

@@ -26,6 +26,37 @@ def signed_exp(scores: Tensor) -> Tensor:
     return scores.sign() * torch.exp(scores.abs() - scores.abs().max())
 
 
+class Sharpen:
+    """Transform of scores: sign(s) * exp(abs(s) / temperature), up to a factor.
+
+    Parameters
+    ----------
+    temperature : float
+        The lower, the more the largest scores are everything; 1 is `signed_exp`,
+        infinite leaves the scores as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.criterion import Sharpen
+    >>> Sharpen(temperature=1.0)(torch.tensor([2.0, -1.0, 0.0])).numpy().round(2)
+    array([ 1.  , -0.37,  0.  ], dtype=float32)
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Return the transformed scores of one output."""
+        if self.temperature == float("inf"):
+            return scores
+        size = scores.abs()
+        return scores.sign() * torch.exp((size - size.max()) / self.temperature)
+
+    def __repr__(self) -> str:
+        return f"Sharpen({self.temperature:g})"
+
+
 SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda scores: scores,
     "exp": signed_exp,

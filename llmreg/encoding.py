@@ -21,19 +21,13 @@ from llmreg.columns import (
     text_names,
 )
 from llmreg.exceptions import EncodingError, FeatureNamesError
-from llmreg.scaling import (
-    Summary,
-    apply,
-    is_complete,
-    make_imputer,
-    make_scaler,
-    scale_of,
-    stretch,
-    summarize,
-)
+from llmreg.ranges import Summary, scale_of, stretch, summarize
+from llmreg.scaling import apply, is_complete, make_imputer, make_scaler
 from llmreg.task import Feature
 from llmreg.values import MISSING, to_levels, to_numbers
 
+# Scalers that need no more than the range of a column.
+_RANGES = ("minmax", "bounded")
 # Beyond so many ranges from zero, folding the scaling into weights costs digits.
 _FAR = 1e3
 
@@ -53,7 +47,7 @@ class TableEncoder(  # type: ignore[call-arg]
 
     Parameters
     ----------
-    scaler : {"minmax", "standard"}, transformer or None, default="minmax"
+    scaler : {"minmax", "bounded", "standard"}, transformer or None, default="minmax"
         Scaling of the numeric columns; None leaves them as they are.
     imputer : {"median", "mean", "most_frequent"}, transformer or None, \
 default="median"
@@ -336,6 +330,26 @@ default="median"
         folded = weight * self._scale
         return folded, bias - folded @ self._low
 
+    def beyond(self, X: np.ndarray) -> np.ndarray:
+        """Find rows whose scaling is more than a multiplication.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Complete rows.
+
+        Returns
+        -------
+        ndarray of int
+            Numbers of the rows that leave the ranges of training, where that counts.
+        """
+        if self.scaler != "bounded" or self._low is None or self._scale is None:
+            return np.empty(0, dtype=int)
+        low, high = self._low, self._low + 1 / self._scale
+        if (X.min(axis=0) >= low).all() and (X.max(axis=0) <= high).all():
+            return np.empty(0, dtype=int)
+        return np.flatnonzero(((X < low) | (X > high)).any(axis=1))
+
     @property
     def imputer_(self) -> Any:
         """The fitted imputer, made when it is first needed."""
@@ -378,14 +392,15 @@ default="median"
             imputer.fit(numbers)
         if scaler is not None:
             self._scaler = scaler.fit(self._impute(numbers, complete))
-            if isinstance(self.scaler, str) and self.scaler == "minmax":
+            if isinstance(self.scaler, str) and self.scaler in _RANGES:
                 self._low = scaler.data_min_
                 self._scale = scale_of(scaler.data_min_, scaler.data_max_)
 
     def _is_default(self) -> bool:
         """Say whether all that is learnt of a column is its range and its median."""
         names = (self.imputer, self.scaler)
-        return all(isinstance(n, str) for n in names) and names == ("median", "minmax")
+        are_names = all(isinstance(name, str) for name in names)
+        return are_names and names[0] == "median" and names[1] in _RANGES
 
     def _is_complete(self, numbers: np.ndarray) -> bool:
         names = [self._names[i] for i in self._numeric]
@@ -400,7 +415,8 @@ default="median"
     def _encode_numbers(self, numbers: np.ndarray) -> np.ndarray:
         numbers = self._impute(numbers, self._is_complete(numbers))
         if self._low is not None and self._scale is not None:
-            return stretch(numbers, self._low, self._scale)
+            is_bounded = isinstance(self.scaler, str) and self.scaler == "bounded"
+            return stretch(numbers, self._low, self._scale, bounded=is_bounded)
         if self.scaler_ is None:
             return numbers
         return apply(self.scaler_, numbers, keep_shape=True)

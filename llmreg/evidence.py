@@ -68,11 +68,14 @@ class Fits:
         Their covariance; outputs are taken as independent of one another.
     log_evidence : ndarray of shape (n_hypotheses,)
         Logarithm of the evidence.
+    n_iter : int, default=1
+        Steps until the last hypothesis was done.
     """
 
     weights: np.ndarray
     covariance: np.ndarray
     log_evidence: np.ndarray
+    n_iter: int = 1
 
 
 def fit_classifier(
@@ -121,7 +124,8 @@ def fit_classifier(
     covariance = np.linalg.inv(hessian)
     log_volume = np.log(priors.precision).sum(axis=1) * len(design)
     log_volume -= np.linalg.slogdet(hessian)[1].sum(axis=1)
-    return Fits(weights, covariance, log_joint + 0.5 * log_volume)
+    evidence = log_joint + 0.5 * log_volume
+    return Fits(weights, covariance, evidence, problem.n_iter)
 
 
 class _Logistic:
@@ -137,6 +141,7 @@ class _Logistic:
         self.design, self.targets = design, targets
         self.row_weight, self.priors = row_weight, priors
         self.products = [PairProducts(columns) for columns in design]
+        self.n_iter = 0
         several = len(design) > 1
         self._shared = several & (design == design[:1]).all(axis=(0, 1))
 
@@ -145,7 +150,7 @@ class _Logistic:
         weights = weights.copy()
         active = np.arange(len(weights))
         value, probabilities = self.log_joint(weights, active)
-        for _ in range(_MAX_NEWTON):
+        for self.n_iter in range(1, _MAX_NEWTON + 1):
             current = weights[active]
             gradient = self._gradient(current, probabilities, active)
             hessian = self.curvature(probabilities, active)

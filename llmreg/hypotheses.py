@@ -108,7 +108,9 @@ def make_hypotheses(n_transforms: int, n_scored: int, task: str) -> Hypotheses:
         for tangent in _TANGENTS
         for pull, pull_sd, weight in _PULLS
     ]
-    transform, precision, pull, pull_sd, weight = (np.array(v) for v in zip(*rows, strict=True))
+    transform, precision, pull, pull_sd, weight = (
+        np.array(v) for v in zip(*rows, strict=True)
+    )
     log_prior = np.log(weight / weight.sum())
     table = Hypotheses(
         transform, precision, pull, pull_sd, np.ones(len(rows)), log_prior
@@ -121,33 +123,6 @@ def make_hypotheses(n_transforms: int, n_scored: int, task: str) -> Hypotheses:
         noise=np.repeat(_NOISES, len(rows)),
         log_prior=log_prior[number] - np.log(len(_NOISES)),
     )
-
-
-def temperature_transforms() -> list[Callable[[np.ndarray], np.ndarray]]:
-    """Return the transforms of the scores that are weighed against one another.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.hypotheses import temperature_transforms
-    >>> as_they_are, *sharper = temperature_transforms()
-    >>> sharper[-1](np.array([2.0, -1.0, 0.0])).round(2)
-    array([ 1.  , -0.37,  0.  ])
-    """
-
-    def sharpen(scores: np.ndarray, temperature: float) -> np.ndarray:
-        size = np.abs(scores)
-        sharper: np.ndarray = np.sign(scores) * np.exp(
-            (size - size.max()) / temperature
-        )
-        return sharper
-
-    def make(temperature: float) -> Callable[[np.ndarray], np.ndarray]:
-        if np.isinf(temperature):
-            return lambda scores: scores
-        return lambda scores: sharpen(scores, temperature)
-
-    return [make(temperature) for temperature in TEMPERATURES]
 
 
 def directions(

@@ -27,25 +27,33 @@ class Batch:
         Weights that sum to 1 for each member; all 0 for one without any row.
     n_rows : Tensor of shape (n_members,)
         How many rows have a weight.
+    offset : Tensor of shape (n_members, n_samples, n_outputs) or None
+        Added to the outputs: what another model says of the rows.
     """
 
     X: Tensor
     y: Tensor
     weight: Tensor
     n_rows: Tensor
+    offset: Tensor | None = None
 
     @classmethod
-    def of(cls, X: Tensor, y: Tensor, row_weight: Tensor) -> Self:
+    def of(
+        cls, X: Tensor, y: Tensor, row_weight: Tensor, offset: Tensor | None = None
+    ) -> Self:
         """Share out the weights of rows."""
         weight = row_weight.to(X.dtype)
         total = weight.sum(dim=1, keepdim=True)
         present = weight > 0
         weight = weight / torch.where(total > 0, total, torch.ones_like(total))
-        return cls(X, y, weight, present.sum(dim=1).to(X.dtype))
+        return cls(X, y, weight, present.sum(dim=1).to(X.dtype), offset)
 
     def of_members(self, some: slice) -> Batch:
         """Return the batch as some of the members see it."""
-        return replace(self, weight=self.weight[some], n_rows=self.n_rows[some])
+        offset = None if self.offset is None else self.offset[some]
+        return replace(
+            self, weight=self.weight[some], n_rows=self.n_rows[some], offset=offset
+        )
 
 
 @dataclass(frozen=True)
@@ -98,12 +106,14 @@ class Objective:
         penalizes = bool(direction.any()) and bool((gamma > 0).any())
         return Objective(self.criterion, gamma, direction, self.l2[some], penalizes)
 
-    def task_losses(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    def task_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the mean task loss of members, (K,), of outputs (K, n, o)."""
         K, n_samples, n_outputs = outputs.shape
-        targets = y.expand(K, *y.shape).flatten(0, 1)
+        if batch.offset is not None:
+            outputs = outputs + batch.offset
+        targets = batch.y.expand(K, *batch.y.shape).flatten(0, 1)
         losses = self.criterion.task_loss(outputs.reshape(-1, n_outputs), targets)
-        return (losses.view(K, n_samples) * weight).sum(dim=1)
+        return (losses.view(K, n_samples) * batch.weight).sum(dim=1)
 
     def penalty_of_mean(self, attributions: Tensor) -> Tensor:
         """Return the penalty of members, (K,), of mean attributions (K, o, d)."""
@@ -132,11 +142,20 @@ class Batches:
         Rows of a batch. No order is drawn where one holds all of them.
     seed : int
         Seed of the orders, which are those of :class:`~llmreg.net.BatchIterator`.
+    offset : Tensor of shape (n_members, n_samples, n_outputs), default=None
+        Added to the outputs.
     """
 
     def __init__(
-        self, X: Tensor, y: Tensor, row_weight: Tensor, batch_size: int, seed: int
+        self,
+        X: Tensor,
+        y: Tensor,
+        row_weight: Tensor,
+        batch_size: int,
+        seed: int,
+        offset: Tensor | None = None,
     ) -> None:
+        self.offset = offset
         self.X, self.y, self.row_weight = X, y, row_weight
         self.batch_size = batch_size
         self.seed = seed
@@ -145,7 +164,7 @@ class Batches:
         """Yield the batches of every pass."""
         if self.batch_size >= len(self.X):
             # Nothing of it changes from pass to pass.
-            whole = [Batch.of(self.X, self.y, self.row_weight)]
+            whole = [Batch.of(self.X, self.y, self.row_weight, self.offset)]
             for _ in range(n_epochs):
                 yield whole
             return
@@ -157,10 +176,11 @@ class Batches:
     def take(self, rows: Tensor) -> Batch:
         """Return the batch of some rows."""
         rows = rows.to(self.X.device)
-        return Batch.of(self.X[rows], self.y[rows], self.row_weight[:, rows])
+        offset = None if self.offset is None else self.offset[:, rows]
+        return Batch.of(self.X[rows], self.y[rows], self.row_weight[:, rows], offset)
 
     def of_member(self, k: int) -> Batches:
         """Return the batches as member `k` alone sees them."""
-        return Batches(
-            self.X, self.y, self.row_weight[k : k + 1], self.batch_size, self.seed
-        )
+        offset = None if self.offset is None else self.offset[k : k + 1]
+        weight = self.row_weight[k : k + 1]
+        return Batches(self.X, self.y, weight, self.batch_size, self.seed, offset)

@@ -22,9 +22,10 @@ class AttributionParameters(BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "gamma": [Interval(Real, 0, None, closed="left")],
+        "gamma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "attribution": [StrOptions(set(ATTRIBUTIONS))],
-        "score_transform": [StrOptions(set(SCORE_TRANSFORMS)), callable],
+        "score_transform": [StrOptions({"auto", *SCORE_TRANSFORMS}), callable],
+        "penalty_weights": [StrOptions({"spread"}), None],
         "penalty_on": [StrOptions({"mean", "row"})],
         "hidden_layer_sizes": [
             "array-like",
@@ -60,9 +61,10 @@ class AttributionParameters(BaseEstimator):
         self,
         prior: Any = None,
         *,
-        gamma: float = 100.0,
+        gamma: float | str = "auto",
         attribution: str = "gradient",
-        score_transform: str | Callable[..., Any] = "exp",
+        score_transform: str | Callable[..., Any] = "auto",
+        penalty_weights: str | None = "spread",
         penalty_on: str = "mean",
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",
@@ -80,7 +82,7 @@ class AttributionParameters(BaseEstimator):
         target_name: str | None = None,
         feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
-        scaler: Any = "minmax",
+        scaler: Any = "bounded",
         imputer: Any = "median",
         encoder: str | None = "onehot",
         on_error: str = "raise",
@@ -95,6 +97,7 @@ class AttributionParameters(BaseEstimator):
         self.gamma = gamma
         self.attribution = attribution
         self.score_transform = score_transform
+        self.penalty_weights = penalty_weights
         self.penalty_on = penalty_on
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

@@ -31,15 +31,24 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         and by target name first where there are several; an array of shape
         (n_columns,) or (n_targets, n_columns), in the order of the encoded columns;
         one number for all features; a path to a prior card; None for no prior.
-    gamma : float, default=100.0
-        Weight of the penalty, at least 0. With 0 a provider is not asked.
+    gamma : float or "auto", default="auto"
+        How far to trust the prior. "auto" learns it from the rows: many strengths,
+        from "the scores are everything" to "they are no guide", are weighed by how
+        well they explain the rows, and averaged (see `trust_`). A number, at least 0,
+        is the weight of the paper's penalty; its authors take 100, at which the model
+        is its prior. With 0 a provider is not asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
             default="gradient"
         How attributions are computed.
-    score_transform : {"exp", "identity"} or callable, default="exp"
+    score_transform : {"auto", "exp", "identity"} or callable, default="auto"
         What happens to the scores before they are normalised. "exp" is
         sign(s) exp(abs(s)), as in the code of the paper's authors: a point more makes
-        a score 2.7 times as large. "identity" takes them as they are.
+        a score 2.7 times as large. "identity" takes them as they are. "auto" weighs
+        these and others between them where `gamma` is "auto", and is "exp" elsewhere.
+        A callable maps a tensor of the scores of one output to one of that shape.
+    penalty_weights : {"spread"} or None, default="spread"
+        Where `gamma` is "auto": whether the model is held less tightly to scores on
+        which the estimates of the prior differ.
     penalty_on : {"mean", "row"}, default="mean"
         Align the mean attribution of a batch, or the attribution of every row.
     hidden_layer_sizes : array-like of int, default=()
@@ -81,8 +90,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         Instead of a text also ``{"description": text, "unit": unit}``.
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
-    scaler : {"minmax", "standard"}, transformer or None, default="minmax"
-        Scaling of numeric columns, fitted on the training rows.
+    scaler : {"bounded", "minmax", "standard"}, transformer or None, \
+            default="bounded"
+        Scaling of numeric columns, fitted on the training rows. "bounded" is "minmax"
+        whose values level off beyond the range of those rows.
     imputer : {"median", "mean", "most_frequent"}, transformer or None, \
             default="median"
         Filling of missing numbers, fitted on the training rows.
@@ -124,6 +135,13 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
     target_scaler_ : StandardScaler
         What standardized the targets.
+    gamma_ : float
+        The weight of the penalty. For "auto" the fixed `gamma` that would pull about
+        as hard as the average over the strengths does.
+    trust_ : Trust, tuple of Trust or None
+        What "auto" found: the weights of the strengths, how much of the prior
+        survived, the features that the rows contradict, a verdict in words. One a
+        target where there are several; None for a fixed `gamma`, or without scores.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
     attributions_ : ndarray of shape (n_targets, n_columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -14,14 +14,15 @@ from sklearn.utils import assert_all_finite
 
 from llmreg.columns import quote
 from llmreg.exceptions import EncodingError
+from llmreg.ranges import BoundedScaler
 
-_SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler}
 _STRATEGIES = ("median", "mean", "most_frequent")
 
-# Numbers of a table so small that sorting it is the shortest way to its medians.
-_SMALL = 20_000
-# Columns and rows that are turned on their side at a time.
-_COLUMNS, _ROWS = 8, 1_024
+_SCALERS = {
+    "bounded": BoundedScaler,
+    "minmax": MinMaxScaler,
+    "standard": StandardScaler,
+}
 
 
 def make_scaler(scaler: Any) -> Any:
@@ -29,7 +30,7 @@ def make_scaler(scaler: Any) -> Any:
 
     Parameters
     ----------
-    scaler : {"minmax", "standard"}, transformer or None
+    scaler : {"bounded", "minmax", "standard"}, transformer or None
         A name, a transformer to clone, or None.
 
     Returns
@@ -131,137 +132,6 @@ def is_complete(
     return not np.isnan(numbers).any()
 
 
-class Summary(NamedTuple):
-    """What the columns of a complete table are filled and scaled by."""
-
-    low: np.ndarray
-    high: np.ndarray
-    median: np.ndarray
-
-
-def summarize(numbers: np.ndarray) -> Summary | None:
-    """Give least, greatest and middle value of each column, in one pass.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (n_samples, n_features)
-        The numeric columns.
-
-    Returns
-    -------
-    Summary or None
-        None where a number is missing or infinite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.scaling import summarize
-    >>> summarize(np.array([[31.0], [20.0], [40.0]])).median
-    array([31.])
-    """
-    n_samples, width = numbers.shape
-    if numbers.size <= _SMALL:
-        low, high = numbers.min(axis=0), numbers.max(axis=0)
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            return None
-        ranked = np.sort(numbers, axis=0)
-        pair = ranked[(n_samples - 1) // 2 : n_samples // 2 + 1]
-        return Summary(low, high, _middle(pair))
-    low, high, median = (np.empty(width, dtype=numbers.dtype) for _ in range(3))
-    half = n_samples // 2
-    for start in range(0, width, _COLUMNS):
-        group = slice(start, start + _COLUMNS)
-        columns = np.empty((min(_COLUMNS, width - start), n_samples), numbers.dtype)
-        # A few rows at a time: to turn a long table on its side at once would fetch
-        # every line of memory once a column.
-        for row in range(0, n_samples, _ROWS):
-            rows = slice(row, row + _ROWS)
-            columns[:, rows] = numbers[rows, group].T
-        # Greater values, gaps last of all, end up behind the middle one.
-        for column in columns:
-            column.partition(half)
-        low[group] = columns[:, : max(half, 1)].min(axis=1)
-        high[group] = columns[:, half:].max(axis=1)
-        middle = columns[:, half]
-        below = middle if n_samples % 2 else columns[:, :half].max(axis=1)
-        median[group] = _middle(np.stack([below, middle]))
-        if not (np.isfinite(low[group]).all() and np.isfinite(high[group]).all()):
-            return None
-    return Summary(low, high, median)
-
-
-def scale_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Give what turns a range into one of length 1; a constant keeps its units.
-
-    Parameters
-    ----------
-    low, high : ndarray of shape (n_features,)
-        The ranges.
-
-    Returns
-    -------
-    ndarray of shape (n_features,)
-        As in :class:`sklearn.preprocessing.MinMaxScaler`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.scaling import scale_of
-    >>> scale_of(np.array([0.0, 3.0]), np.array([4.0, 3.0]))
-    array([0.25, 1.  ])
-    """
-    span = high - low
-    span[span < 10 * np.finfo(span.dtype).eps] = 1.0
-    scale: np.ndarray = 1.0 / span
-    return scale
-
-
-def stretch(numbers: np.ndarray, low: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Scale complete columns: subtract, then multiply.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (n_samples, n_features)
-        The numeric columns, finite.
-    low, scale : ndarray of shape (n_features,)
-        What is subtracted from each column, and what it is multiplied by.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_features)
-        A new array, in the precision of `numbers`.
-
-    Raises
-    ------
-    EncodingError
-        If the numbers are so large that scaling makes them infinite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.scaling import stretch
-    >>> stretch(np.array([[20.0], [40.0]]), np.array([20.0]), np.array([0.05]))
-    array([[0.],
-           [1.]])
-    """
-    low, scale = low.astype(numbers.dtype), scale.astype(numbers.dtype)
-    out = np.empty_like(numbers, order="C")
-    finite = True
-    with np.errstate(over="ignore", invalid="ignore"):
-        # The rows of a block are still in the cache for the second step.
-        for start in range(0, len(numbers), _ROWS):
-            rows = slice(start, start + _ROWS)
-            block = np.subtract(numbers[rows], low, out=out[rows])
-            block *= scale
-            finite = finite and bool(np.isfinite(block.sum()))
-    if not finite and not np.isfinite(out).all():
-        raise EncodingError(
-            "Scaling made infinite numbers of columns whose values are far from those "
-            "of training. Clean the table first."
-        )
-    return out
-
-
 def apply(
     transformer: Any, values: np.ndarray, *, keep_shape: bool = False
 ) -> np.ndarray:
@@ -309,12 +179,6 @@ def apply(
             "or clean the table first."
         )
     return matrix
-
-
-def _middle(pair: np.ndarray) -> np.ndarray:
-    """Average along the first axis, without an overflow on the way."""
-    low, high = pair[0], pair[-1]
-    return np.asarray(low / 2 + high / 2 if (low != high).any() else low)
 
 
 def _sums_up(numbers: np.ndarray) -> bool:

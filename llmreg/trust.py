@@ -47,6 +47,8 @@ class TrustedWeights:
         Logarithms of the probabilities of the targets.
     agreement : ndarray of shape (n_outputs, n_columns)
         Probability that a weight has the sign of its score; NaN without one.
+    n_iter : int
+        Steps that the last fits took.
     """
 
     coef: np.ndarray
@@ -55,6 +57,7 @@ class TrustedWeights:
     posterior: np.ndarray
     log_evidence: np.ndarray
     agreement: np.ndarray
+    n_iter: int
 
 
 def trust_prior(
@@ -109,7 +112,10 @@ def trust_prior(
     posterior[kept] = means.posterior
     evidence[kept] = means.log_evidence
     coef, intercept = means.coef, means.intercept - means.coef @ space.centre
-    return TrustedWeights(coef, intercept, table, posterior, evidence, means.agreement)
+    return TrustedWeights(
+        *(coef, intercept, table, posterior, evidence),
+        *(means.agreement, means.n_iter),
+    )
 
 
 class _Coordinates:
@@ -251,6 +257,7 @@ class _Problem:
         shape = (len(table), *self.units[0].shape)
         coef, deviation = np.empty(shape), np.empty(shape)
         intercept, evidence = np.empty(shape[:2]), np.empty(len(table))
+        n_iter = 1
         for unit, rows in self._groups(table):
             priors = self.space.priors(table[rows], self.alpha)
             fits = self._fit(unit, table[rows], priors, starts[rows], _EXACT)
@@ -260,6 +267,7 @@ class _Problem:
             coef[rows] *= share[:, None, None]
             deviation[rows] *= share[:, None, None]
             intercept[rows] = fits.weights[:, :, -1] * share[:, None]
+            n_iter = max(n_iter, fits.n_iter)
         log_posterior = table.log_prior + evidence
         posterior = np.exp(log_posterior - logsumexp(log_posterior))
         return _Means(
@@ -268,6 +276,7 @@ class _Problem:
             posterior,
             evidence,
             _agreement(scores, coef, deviation, posterior),
+            n_iter,
         )
 
     @property
@@ -323,6 +332,7 @@ class _Means:
     posterior: np.ndarray
     log_evidence: np.ndarray
     agreement: np.ndarray
+    n_iter: int
 
 
 def _agreement(

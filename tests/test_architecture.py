@@ -49,9 +49,9 @@ ALLOWED = {
     "privacy": {"exceptions", "numpy", "pandas"},
     "values": {"exceptions", "numpy", "pandas"},
     "columns": {"exceptions", "values", "narwhals", "numpy", "pandas", "scipy"},
-    "scaling": {"columns", "exceptions", "numpy", "scipy", "sklearn"},
+    "scaling": {"columns", "exceptions", "ranges", "numpy", "scipy", "sklearn"},
     "encoding": {
-        *("columns", "exceptions", "scaling", "task", "values"),
+        *("columns", "exceptions", "ranges", "scaling", "task", "values"),
         *("numpy", "pandas", "sklearn"),
     },
     "reproducibility": {"threadpoolctl", "torch"},
@@ -59,13 +59,29 @@ ALLOWED = {
     "criterion": {"attribution", "numpy", "torch"},
     "linear": {"numpy", "scipy"},
     "newton": {"linear", "numpy", "scipy"},
+    "ranges": {"exceptions", "numpy", "sklearn"},
     "evidence": {"numpy", "scipy"},
     "sketch": {"evidence", "numpy"},
     "hypotheses": {"numpy"},
     "trust": {"evidence", "hypotheses", "sketch", "numpy", "scipy"},
     "verdict": {"trust", "numpy"},
     "net": {"criterion", "exceptions", "torch", "skorch"},
-    "building": {"criterion", "exceptions", "net", "numpy", "skorch", "torch"},
+    "corrected": {"net", "torch"},
+    "building": {
+        *("corrected", "criterion", "exceptions", "net"),
+        *("numpy", "skorch", "torch"),
+    },
+    "correction": {
+        *("batched", "criterion", "members", "net"),
+        *("numpy", "scipy", "sklearn", "torch"),
+    },
+    "trusted": {
+        *("criterion", "hypotheses", "prior", "trust", "verdict", "numpy", "torch"),
+    },
+    "automatic": {
+        *("building", "corrected", "correction", "net", "prior", "reproducibility"),
+        *("training", "trusted", "numpy", "torch"),
+    },
     "shortcut": {"batched", "building", "members", "net", "torch"},
     "training": {
         *("attribution", "building", "exceptions", "linear", "net", "newton"),

@@ -2,14 +2,22 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
 
 from llmreg import trust
-from llmreg.hypotheses import directions, make_hypotheses, temperature_transforms
+from llmreg.criterion import Sharpen
+from llmreg.hypotheses import TEMPERATURES, directions, make_hypotheses
 from llmreg.trust import trust_prior
 
 TRUE = np.array([6.0, -4.0, 2.0, 0.0, -1.0])
-TRANSFORMS = temperature_transforms()
+
+
+def on_arrays(transform):
+    return lambda scores: transform(torch.as_tensor(scores)).numpy()
+
+
+TRANSFORMS = [on_arrays(Sharpen(temperature)) for temperature in TEMPERATURES]
 
 
 def rows(n_samples, seed=0, weights=TRUE):

@@ -1,0 +1,303 @@
+"""What a net learns beyond the linear model that trusts the prior just enough.
+
+``gamma="auto"`` for models that are not linear. Copies of the module learn what the
+linear model leaves over, each held back by its own strength of weight decay: the
+stronger, the closer the model's attributions stay to those of the linear one. Rows
+that a copy has not seen say how far it is to be followed; few rows leave the linear
+model as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import log_expit, logsumexp
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from torch import Tensor, nn
+
+from llmreg.batched import train_members
+from llmreg.criterion import AttributionAlignedLoss
+from llmreg.members import Members
+from llmreg.net import MLP
+
+#: Fits weights and constants of the linear model to some of the rows.
+LinearFit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+# Weight decay of the copies, as multiples of `alpha`.
+_STRENGTHS = (1.0, 3.0, 10.0)
+# How likely it is that no correction is needed, before a row was seen.
+_NONE = 0.5
+_N_FOLDS = 5
+# From here on folds are fewer, and then one part of the rows judges.
+_FEWER_FOLDS, _ONE_PART = 200, 2_000
+_VALID_SHARE, _MOST_VALID = 0.2, 10_000
+# A copy that is followed less than this is dropped.
+_NEGLIGIBLE = 0.02
+# Rows of a step, and passes over so many rows for every one of `max_iter`.
+_BATCH_ROWS, _ROWS_PER_ITERATION = 512, 4_000
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """Copies of a module that correct a linear model, and how far each is followed.
+
+    Parameters
+    ----------
+    states : list of dict of str to Tensor
+        Weights of the copies.
+    shares : ndarray of shape (n_copies,)
+        How far each is followed; what is missing to 1 is "not at all".
+    n_epochs : int
+        Passes over the rows.
+    """
+
+    states: list[dict[str, Tensor]]
+    shares: np.ndarray
+    n_epochs: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Split:
+    """Rows to train on and rows to judge by; a row of `weight` for every fold."""
+
+    weight: np.ndarray
+    judges: np.ndarray
+    trains_again: bool
+
+
+def learn_correction(
+    module: nn.Module,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    fit_linear: LinearFit,
+    linear: tuple[np.ndarray, np.ndarray],
+    *,
+    task: str,
+    alpha: float,
+    learning_rate: float,
+    max_iter: int,
+    device: str,
+    seed: int,
+) -> Correction:
+    """Learn what the linear model leaves over, as far as unseen rows confirm it.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module, initialized; it is not changed.
+    X : ndarray of shape (n_samples, n_features)
+        Encoded rows.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class indices, or standardised targets.
+    sample_weight : ndarray of shape (n_samples,)
+        Weights, all above 0.
+    fit_linear : callable
+        Fits the linear model to the rows of a boolean mask.
+    linear : tuple of ndarray
+        Its weights and constants, fitted to all rows.
+    task : {"binary", "multiclass", "regression"}
+        The kind of task loss.
+    alpha : float
+        Weight decay that the strengths are multiples of.
+    learning_rate : float
+        Step size of Adam.
+    max_iter : int
+        Passes over the rows; fewer where they are many.
+    device : str
+        Where to train.
+    seed : int
+        Seed of the folds and of the order of the rows.
+
+    Returns
+    -------
+    Correction
+        The copies that are followed; none where there are too few rows to judge.
+    """
+    split = _split(y, task, seed)
+    if split is None:
+        return Correction([], np.zeros(0), 1)
+    offsets = [_outputs(X, *fit_linear(weight > 0)) for weight in split.weight]
+    if split.trains_again:
+        offsets.append(_outputs(X, *linear))
+    weights = np.vstack([split.weight, np.ones((int(split.trains_again), len(X)))])
+    n_epochs = max(1, min(max_iter, -(-max_iter * _ROWS_PER_ITERATION // len(X))))
+    members = _train(
+        _silent(module),
+        X,
+        y,
+        np.repeat(weights * sample_weight, len(_STRENGTHS), axis=0),
+        np.repeat(np.stack(offsets), len(_STRENGTHS), axis=0),
+        task=task,
+        alpha=alpha,
+        learning_rate=learning_rate,
+        n_epochs=n_epochs,
+        device=device,
+        seed=seed,
+    )
+    shares = _shares(members, split, offsets, X, y, sample_weight, task, device)
+    first = len(members) - len(_STRENGTHS)
+    kept = np.flatnonzero(shares > _NEGLIGIBLE)
+    states = [members.state_dict(first + int(k)) for k in kept]
+    return Correction(states, shares[kept], n_epochs)
+
+
+def _split(y: np.ndarray, task: str, seed: int) -> _Split | None:
+    """Choose which rows judge; None where there are too few."""
+    n_samples = len(y)
+    is_class = task != "regression"
+    smallest = int(np.bincount(y.astype(int)).min()) if is_class else n_samples
+    if smallest < 2 or n_samples < 4:
+        return None
+    every = np.arange(n_samples)
+    if n_samples > _ONE_PART:
+        size = min(_MOST_VALID, int(_VALID_SHARE * n_samples))
+        labels = y if is_class and smallest >= 10 else None
+        _, judges = train_test_split(
+            every, test_size=size, random_state=seed, stratify=labels
+        )
+        weight = np.ones((1, n_samples))
+        weight[0, judges] = 0
+        return _Split(weight, weight == 0, trains_again=False)
+    n_folds = min(_N_FOLDS if n_samples < _FEWER_FOLDS else 3, smallest)
+    folds = (StratifiedKFold if is_class else KFold)(
+        n_folds, shuffle=True, random_state=seed
+    )
+    weight = np.ones((n_folds, n_samples))
+    for number, (_, judges) in enumerate(folds.split(every, y if is_class else None)):
+        weight[number, judges] = 0
+    return _Split(weight, weight == 0, trains_again=True)
+
+
+def _outputs(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    outputs: np.ndarray = X @ coef.T + intercept
+    return outputs
+
+
+def _silent(module: nn.Module) -> nn.Module:
+    """Start the default perceptron from no correction: nothing to unlearn."""
+    if type(module) is MLP:
+        last = module[-1]
+        with torch.no_grad():
+            for parameter in last.parameters():
+                parameter.zero_()
+    return module
+
+
+def _train(
+    module: nn.Module,
+    X: np.ndarray,
+    y: np.ndarray,
+    row_weight: np.ndarray,
+    offset: np.ndarray,
+    *,
+    task: str,
+    alpha: float,
+    learning_rate: float,
+    n_epochs: int,
+    device: str,
+    seed: int,
+) -> Members:
+    """Train all copies for all folds at once, in single precision."""
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=device)
+
+    per_row = 2 / offset.shape[2] if task == "regression" else 1.0
+    decay = np.tile(_STRENGTHS, len(row_weight) // len(_STRENGTHS)) * alpha * per_row
+    return train_members(
+        module.to(device, torch.float32),
+        tensor(X),
+        tensor(y),
+        row_weight=tensor(row_weight),
+        criterion=AttributionAlignedLoss(task=task, gamma=0.0),
+        gamma=torch.zeros(len(row_weight), device=device),
+        direction=torch.zeros(
+            len(row_weight), offset.shape[2], X.shape[1], device=device
+        ),
+        l2=tensor(decay / row_weight.sum(axis=1)),
+        max_iter=n_epochs,
+        learning_rate=learning_rate,
+        batch_size=min(len(X), _BATCH_ROWS) if len(X) > _ONE_PART else len(X),
+        seed=seed,
+        offset=tensor(offset),
+    )
+
+
+def _shares(
+    members: Members,
+    split: _Split,
+    offsets: list[np.ndarray],
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    task: str,
+    device: str,
+) -> np.ndarray:
+    """Weigh the copies by how likely they make the rows that judge them."""
+    rows = torch.as_tensor(X, dtype=torch.float32, device=device)
+    found = members.outputs(rows).cpu().numpy().astype(np.float64)
+    found = found.reshape(-1, len(_STRENGTHS), *found.shape[1:])
+    candidates = np.zeros((1 + len(_STRENGTHS), *offsets[0].shape))
+    for fold, judges in enumerate(split.judges):
+        candidates[0, judges] = offsets[fold][judges]
+        candidates[1:, judges] = offsets[fold][judges] + found[fold][:, judges]
+    judged = split.judges.any(axis=0)
+    fit = _log_likelihoods(
+        candidates[:, judged], y[judged], sample_weight[judged], task
+    )
+    prior = np.full(len(fit), (1 - _NONE) / len(_STRENGTHS))
+    prior[0] = _NONE
+    # A part of the rows that judges speaks for all of them.
+    posterior = np.log(prior) + fit * len(X) / judged.sum()
+    shares: np.ndarray = np.exp(posterior - logsumexp(posterior))[1:]
+    return shares
+
+
+def _log_likelihoods(
+    outputs: np.ndarray, y: np.ndarray, weight: np.ndarray, task: str
+) -> np.ndarray:
+    """Return how likely each candidate's outputs make the targets, as logarithms."""
+    if task == "regression":
+        # The noise is what remains: its best variance makes this n log(error) / 2.
+        gap = (outputs - y.reshape(outputs.shape[1:])) ** 2
+        error = np.einsum("knj,n->kj", gap, weight) / weight.sum()
+        return -0.5 * weight.sum() * np.log(error).sum(axis=1)
+    if task == "binary":
+        fit = log_expit(np.where(y > 0, 1, -1) * outputs[..., 0])
+    else:
+        chosen = np.take_along_axis(outputs, y.astype(int)[None, :, None], axis=2)
+        fit = chosen[..., 0] - logsumexp(outputs, axis=2)
+    total: np.ndarray = fit @ weight
+    return total
+
+
+def describe_state(
+    linear: tuple[np.ndarray, np.ndarray], correction: Correction
+) -> dict[str, Any]:
+    """Put a linear model and its corrections into the state of a `CorrectedModel`.
+
+    Parameters
+    ----------
+    linear : tuple of ndarray
+        Weights and constants.
+    correction : Correction
+        The copies.
+
+    Returns
+    -------
+    dict of str to Tensor
+        What ``CorrectedModel.load_state_dict`` takes.
+    """
+    state: dict[str, Any] = {
+        "linear.weight": torch.as_tensor(linear[0]),
+        "linear.bias": torch.as_tensor(linear[1]),
+        "shares": torch.as_tensor(correction.shares),
+    }
+    for number, copy in enumerate(correction.states):
+        state |= {f"corrections.{number}.{name}": v for name, v in copy.items()}
+    return state
