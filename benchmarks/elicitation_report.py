@@ -1,0 +1,302 @@
+"""From the measured answers of language models to tables in markdown and a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+LARGE = "large model, recorded"
+SMALL = "SmolLM2 135M, local"
+ALL_ROWS = "linear model of all rows"
+COLOURS = {LARGE: "#0072B2", SMALL: "#D55E00", ALL_ROWS: "#000000"}
+MARKERS = {LARGE: "o", SMALL: "^", ALL_ROWS: "|"}
+
+#: Columns of the tables: what they hold, and how many digits they have.
+AGREEMENT = {
+    "n_estimates": ("estimates", 0),
+    "pearson": ("Pearson", 2),
+    "spearman": ("Spearman", 2),
+    "cosine": ("cosine", 2),
+    "spread": ("spread", 2),
+    "opinions": ("not zero", 2),
+    "sign": ("signs", 2),
+    "sign_weighted": ("signs, weighted", 2),
+    "size": ("sizes", 2),
+}
+TOKENS = {
+    "requests": ("requests", 0),
+    "tokens_in": ("in (guess)", 0),
+    "tokens_out": ("out (guess)", 0),
+    "counted_input_tokens": ("in (counted)", 0),
+    "counted_output_tokens": ("out (counted)", 0),
+}
+#: What ranks the rows, by kind of task, and what a coin has.
+HEADLINE = {"roc_auc": ("ROC AUC", 0.5), "rank": ("Spearman", 0.0)}
+
+
+def by_count(alone: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Average a measure of the prior alone over subsets of estimates, then cards.
+
+    Parameters
+    ----------
+    alone : DataFrame
+        A row per model, card and subset.
+    metric : str
+        A column of it.
+
+    Returns
+    -------
+    DataFrame
+        A row per model, group and number of estimates: `mean`, `low` and `high` (the
+        means over the cards of the worst and the best subset of that size), `cards`.
+        Every line is over one set of cards: all that have the model's most
+        estimates; a second group has those that every model shares.
+    """
+    known = alone[alone[metric].notna()]
+    most = known.groupby(["model", "card"], sort=False)["n_estimates"].max()
+    full = {
+        model: set(counts[counts == counts.max()].index.get_level_values("card"))
+        for model, counts in most.groupby(level="model", sort=False)
+    }
+    shared = set.intersection(*full.values()) if full else set()
+    rows = []
+    for model, cards in full.items():
+        for group in dict.fromkeys((frozenset(cards), frozenset(shared))):
+            these = known[(known["model"] == model) & known["card"].isin(group)]
+            spread = these.groupby(["n_estimates", "card"])[metric]
+            table = spread.agg(["mean", "min", "max"]).groupby("n_estimates").mean()
+            rows += [
+                (model, len(group), group == shared, n, *values)
+                for n, values in zip(table.index, table.to_numpy(), strict=True)
+            ]
+    columns = ["model", "cards", "shared", "n_estimates", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
+    """Write all tables in markdown.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        A row per model and card.
+    alone : DataFrame
+        A row per model, card and subset of the estimates.
+
+    Returns
+    -------
+    str
+        The tables, each with what it holds in words.
+    """
+    parts = []
+    for metric, (label, _) in _known(alone).items():
+        for suffix, how in (("", ""), ("_exp", ", exponential transform")):
+            parts.append(f"## Prior alone: {label}{how}, by number of estimates\n")
+            parts.append(_count_table(by_count(alone, metric + suffix)))
+    parts.append("## Agreement with one another, and with all rows\n")
+    parts.append(_summary(answers))
+    for model in answers["model"].unique():
+        these = answers[answers["model"] == model]
+        parts.append(f"## {model}: each card\n")
+        parts.append(_cards(these, _headlines(alone, model)))
+    return "\n".join(parts)
+
+
+def plot(answers: pd.DataFrame, alone: pd.DataFrame, path: Path) -> None:
+    """Draw the prior alone, card by card and by number of estimates.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        A row per model and card.
+    alone : DataFrame
+        A row per model, card and subset of the estimates.
+    path : Path
+        The picture (PNG).
+    """
+    metrics = _known(alone)
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
+        figure = Figure(figsize=(9.5, 3.4 * len(metrics)), dpi=150)
+        figure.set_layout_engine("constrained")
+        grid = figure.subplots(len(metrics), 2, squeeze=False, width_ratios=[2, 3])
+        for (lines, dots), (metric, (label, chance)) in zip(
+            grid, metrics.items(), strict=True
+        ):
+            _draw_lines(lines, by_count(alone, metric), label)
+            _draw_cards(dots, answers, alone, metric, label)
+            for axes in (lines, dots):
+                axes.spines["right"].set_visible(False)
+            dots.axvline(chance, color="#999999", linewidth=0.8, linestyle=":")
+        # Without this, two runs over the same rows would give different bytes.
+        figure.savefig(path, metadata={"Software": None})
+
+
+def _known(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
+    """Choose the measures that any card has."""
+    return {
+        metric: about
+        for metric, about in HEADLINE.items()
+        if metric in alone and alone[metric].notna().any()
+    }
+
+
+def _draw_lines(axes: Axes, summary: pd.DataFrame, label: str) -> None:
+    """Draw the mean over the cards that all models share, by number of estimates."""
+    shared = summary[summary["shared"]]
+    for model, these in shared.groupby("model", sort=False):
+        colour, x = COLOURS[str(model)], these["n_estimates"]
+        axes.fill_between(x, these["low"], these["high"], color=colour, alpha=0.15)
+        axes.plot(x, these["mean"], color=colour, marker=MARKERS[str(model)])
+    axes.set_xticks(sorted(shared["n_estimates"].unique()))
+    axes.set_xlabel("estimates averaged")
+    axes.set_ylabel(f"{label} of the prior alone\n(mean over {_sizes(shared)} cards)")
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+
+
+def _draw_cards(
+    axes: Axes, answers: pd.DataFrame, alone: pd.DataFrame, metric: str, label: str
+) -> None:
+    """Draw each card: the mean of all estimates, and the model of all rows."""
+    bounds = answers.groupby("card")[f"model_{metric}"].first().dropna().sort_values()
+    cards = list(bounds.index)
+    for model in answers["model"].unique():
+        best = _headlines(alone, model).get(metric, pd.Series(dtype=float))
+        known = [card for card in cards if card in best.index]
+        axes.plot(
+            best[known],
+            [cards.index(card) for card in known],
+            MARKERS[model],
+            color=COLOURS[model],
+            label=model,
+        )
+    axes.plot(
+        bounds,
+        range(len(cards)),
+        MARKERS[ALL_ROWS],
+        color=COLOURS[ALL_ROWS],
+        markersize=10,
+        label=f"{ALL_ROWS}, in sample",
+    )
+    axes.set_yticks(range(len(cards)), cards)
+    axes.set_xlabel(f"{label}, all estimates averaged")
+    axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
+    axes.legend(fontsize=7, frameon=False)
+
+
+def _headlines(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
+    """Give the measures of the mean of all estimates, by card."""
+    these = alone[alone["model"] == model]
+    most = these.groupby("card")["n_estimates"].transform("max")
+    full = these[these["n_estimates"] == most].set_index("card")
+    return {
+        name: full[name].dropna()
+        for metric in (*HEADLINE, "r2")
+        for name in (metric, f"{metric}_exp")
+        if name in full
+    }
+
+
+def _count_table(summary: pd.DataFrame) -> str:
+    """Write a row per model and group of cards, a column per number of estimates."""
+    counts = sorted(summary["n_estimates"].unique())
+    lines = [f"| | cards | {' | '.join(map(str, counts))} |"]
+    lines.append("|---" * (len(counts) + 2) + "|")
+    for (model, cards), these in summary.groupby(["model", "cards"], sort=False):
+        by = these.set_index("n_estimates")
+        cells = [
+            f"{by.loc[n, 'mean']:.3f} ({by.loc[n, 'low']:.3f} to "
+            f"{by.loc[n, 'high']:.3f})"
+            if n in by.index
+            else "-"
+            for n in counts
+        ]
+        lines.append(f"| {model} | {cards} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\n" + _COUNT_CAPTION + "\n"
+
+
+def _summary(answers: pd.DataFrame) -> str:
+    """Write the mean over the cards of each column, for cards that models share too."""
+    shared = set.intersection(
+        *(set(these["card"]) for _, these in answers.groupby("model"))
+    )
+    groups = {}
+    for model in answers["model"].unique():
+        these = answers[answers["model"] == model]
+        groups[f"{model} ({len(these)} cards)"] = these
+        if len(shared) < len(these):
+            same = these[these["card"].isin(shared)]
+            groups[f"{model} ({len(same)} shared cards)"] = same
+    columns = {name: about for name, about in AGREEMENT.items() if name in answers}
+    lines = [f"| | {' | '.join(label for label, _ in columns.values())} |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for title, these in groups.items():
+        cells = [
+            _number(these[name].mean(), max(n, 1)) for name, (_, n) in columns.items()
+        ]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\n" + _AGREEMENT_CAPTION + "\n"
+
+
+def _cards(answers: pd.DataFrame, headlines: dict[str, pd.Series]) -> str:
+    """Write a row per card: agreement, the prior alone, tokens."""
+    columns = {
+        name: about
+        for name, about in (AGREEMENT | TOKENS).items()
+        if name in answers and answers[name].notna().any()
+    }
+    heads = [
+        "card",
+        "features",
+        "prior alone",
+        *(label for label, _ in columns.values()),
+    ]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in answers.to_dict("records"):
+        n_outputs = "" if row["n_outputs"] == 1 else f" x {row['n_outputs']}"
+        cells = [row["card"], f"{row['n_features']}{n_outputs}"]
+        cells.append(_alone(row["card"], headlines))
+        cells += [_number(row[name], n) for name, (_, n) in columns.items()]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\n" + _CARDS_CAPTION + "\n"
+
+
+def _alone(card: str, headlines: dict[str, pd.Series]) -> str:
+    """Write the measure that a card has, with what it is where it is no ROC AUC."""
+    if card in headlines.get("roc_auc", ()):
+        return f"{headlines['roc_auc'][card]:.3f}"
+    return f"R2 {headlines['r2'][card]:.2f}, Spearman {headlines['rank'][card]:.2f}"
+
+
+def _sizes(summary: pd.DataFrame) -> str:
+    """Write how many cards a mean is over."""
+    return ", ".join(map(str, summary["cards"].unique()))
+
+
+def _number(value: float, digits: int) -> str:
+    """Write a number; a dash where there is none."""
+    return "-" if value is None or np.isnan(value) else f"{value:,.{digits}f}"
+
+
+_COUNT_CAPTION = (
+    "Columns: estimates averaged. Mean over the cards of the mean over all subsets of "
+    "that many estimates (in brackets the means over the cards of the worst and of the "
+    "best subset). All rows are ranked; none is trained on."
+)
+_AGREEMENT_CAPTION = (
+    "Pearson, Spearman, cosine: mean over all pairs of estimates. Spread: standard "
+    "deviation over the estimates, mean over the scores (-10 to 10). Not zero: share "
+    "of mean scores that are an opinion. Signs: share that have the sign of the "
+    "coefficient of a logistic (ridge) regression on all rows, in the second column "
+    "weighted by the size of the coefficient. Sizes: rank correlation of the absolute "
+    "values."
+)
+_CARDS_CAPTION = (
+    "Prior alone: ROC AUC of all estimates averaged, unless it says otherwise. Tokens "
+    "are for one estimate: guesses are `estimate_cost` of the provider's own question, "
+    "counts are what the model's tokenizer said."
+)
