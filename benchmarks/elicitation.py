@@ -24,7 +24,7 @@ import pandas as pd
 from benchmarks import elicitation_report as report
 from benchmarks.agreement import between_estimates, subsets, with_coefficients
 from benchmarks.all_rows import AllRows
-from benchmarks.catalogue import HERE, UnknownCardError, names, read_prior
+from benchmarks.catalogue import HERE, UnknownCardError, names, read_card, read_prior
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
 from benchmarks.local_priors import COUNTED, FOLDER, read_record
@@ -35,10 +35,11 @@ from llmreg.providers import AnthropicProvider, LLMProvider, LocalProvider
 from llmreg.task import Task
 
 DEFAULT_OUT = HERE / "results" / "elicitation.csv"
-#: The language models, and who would ask them.
-MODELS: Mapping[str, type[LLMProvider]] = {
+#: The language models, and who would ask them; the baseline knows nothing.
+MODELS: Mapping[str, type[LLMProvider] | None] = {
     report.LARGE: AnthropicProvider,
     report.SMALL: LocalProvider,
+    report.BASELINE: None,
 }
 #: Nothing is drawn: all subsets of the estimates and all rows are used.
 SEED = 0
@@ -97,6 +98,10 @@ def read_answers(model: str, card: str) -> FeaturePrior | None:
     """
     if model == report.LARGE:
         return read_prior(card)
+    if model == report.BASELINE:
+        task = task_of(read_card(card))
+        ones = np.ones((len(task.outputs), len(task.keys)))
+        return FeaturePrior.from_array(ones, task.keys, task.outputs)
     path = FOLDER / f"{card}.json"
     return FeaturePrior.read(path) if path.exists() else None
 
@@ -123,7 +128,7 @@ def measure(model: str, rows: AllRows, prior: FeaturePrior) -> tuple[Row, list[R
     dataset = rows.dataset
     estimates = rows.in_order(prior)
     about = {"model": model, "card": dataset.name, "task": dataset.task}
-    task = task_of(dataset.card)
+    task, asked = task_of(dataset.card), MODELS[model]
     answers = {
         **about,
         "n_rows": len(dataset.X),
@@ -137,7 +142,7 @@ def measure(model: str, rows: AllRows, prior: FeaturePrior) -> tuple[Row, list[R
             for name, value in rows.alone(rows.coefficients).items()
             if not name.endswith("_exp")
         },
-        **count_tokens(MODELS[model], task),
+        **({} if asked is None else count_tokens(asked, task)),
         **_recorded(model, dataset.name),
     }
     alone = [

@@ -12,9 +12,15 @@ from matplotlib.figure import Figure
 
 LARGE = "large model, recorded"
 SMALL = "SmolLM2 135M, local"
+BASELINE = "every score +1"
 ALL_ROWS = "linear model of all rows"
-COLOURS = {LARGE: "#0072B2", SMALL: "#D55E00", ALL_ROWS: "#000000"}
-MARKERS = {LARGE: "o", SMALL: "^", ALL_ROWS: "|"}
+COLOURS = {
+    LARGE: "#0072B2",
+    SMALL: "#D55E00",
+    BASELINE: "#7F7F7F",
+    ALL_ROWS: "#000000",
+}
+MARKERS = {LARGE: "o", SMALL: "^", BASELINE: "x", ALL_ROWS: "|"}
 
 #: Columns of the tables: what they hold, and how many digits they have.
 AGREEMENT = {
@@ -102,6 +108,8 @@ def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
     parts.append(_summary(answers))
     for model in answers["model"].unique():
         these = answers[answers["model"] == model]
+        if model == BASELINE:
+            continue
         parts.append(f"## {model}: each card\n")
         parts.append(_cards(these, _headlines(alone, model)))
     return "\n".join(parts)
@@ -150,6 +158,11 @@ def _draw_lines(axes: Axes, summary: pd.DataFrame, label: str) -> None:
     shared = summary[summary["shared"]]
     for model, these in shared.groupby("model", sort=False):
         colour, x = COLOURS[str(model)], these["n_estimates"]
+        if model == BASELINE:
+            mean = these["mean"].iloc[0]
+            axes.axhline(mean, color=colour, linestyle="--")
+            axes.annotate(BASELINE, (1, mean), (0, 3), textcoords="offset points")
+            continue
         axes.fill_between(x, these["low"], these["high"], color=colour, alpha=0.15)
         axes.plot(x, these["mean"], color=colour, marker=MARKERS[str(model)])
     axes.set_xticks(sorted(shared["n_estimates"].unique()))
@@ -165,7 +178,9 @@ def _draw_cards(
     bounds = answers.groupby("card")[f"model_{metric}"].first().dropna().sort_values()
     cards = list(bounds.index)
     for model in answers["model"].unique():
-        best = _headlines(alone, model).get(metric, pd.Series(dtype=float))
+        if model == BASELINE:
+            continue
+        best = _headlines(alone, model)[metric]
         known = [card for card in cards if card in best.index]
         axes.plot(
             best[known],
@@ -185,7 +200,9 @@ def _draw_cards(
     axes.set_yticks(range(len(cards)), cards)
     axes.set_xlabel(f"{label}, all estimates averaged")
     axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, fontsize=7, frameon=False
+    )
 
 
 def _headlines(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
@@ -194,10 +211,8 @@ def _headlines(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
     most = these.groupby("card")["n_estimates"].transform("max")
     full = these[these["n_estimates"] == most].set_index("card")
     return {
-        name: full[name].dropna()
-        for metric in (*HEADLINE, "r2")
-        for name in (metric, f"{metric}_exp")
-        if name in full
+        name: full[name].dropna() if name in full else pd.Series(dtype=float)
+        for name in ("roc_auc", "r2", "rank")
     }
 
 
@@ -253,6 +268,7 @@ def _cards(answers: pd.DataFrame, headlines: dict[str, pd.Series]) -> str:
         "card",
         "features",
         "prior alone",
+        ALL_ROWS,
         *(label for label, _ in columns.values()),
     ]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
@@ -260,16 +276,26 @@ def _cards(answers: pd.DataFrame, headlines: dict[str, pd.Series]) -> str:
         n_outputs = "" if row["n_outputs"] == 1 else f" x {row['n_outputs']}"
         cells = [row["card"], f"{row['n_features']}{n_outputs}"]
         cells.append(_alone(row["card"], headlines))
+        cells.append(
+            _ranking(*(row.get(f"model_{name}") for name in ("roc_auc", "r2", "rank")))
+        )
         cells += [_number(row[name], n) for name, (_, n) in columns.items()]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n\n" + _CARDS_CAPTION + "\n"
 
 
 def _alone(card: str, headlines: dict[str, pd.Series]) -> str:
+    """Write how well a prior alone ranks the rows of a card."""
+    return _ranking(*(column.get(card) for column in headlines.values()))
+
+
+def _ranking(
+    roc_auc: float | None, r2: float | None = None, rank: float | None = None
+) -> str:
     """Write the measure that a card has, with what it is where it is no ROC AUC."""
-    if card in headlines.get("roc_auc", ()):
-        return f"{headlines['roc_auc'][card]:.3f}"
-    return f"R2 {headlines['r2'][card]:.2f}, Spearman {headlines['rank'][card]:.2f}"
+    if roc_auc is not None and not np.isnan(roc_auc):
+        return f"{roc_auc:.3f}"
+    return f"R2 {r2:.2f}, Spearman {rank:.2f}"
 
 
 def _sizes(summary: pd.DataFrame) -> str:

@@ -18,7 +18,7 @@ from benchmarks.agreement import (
 from benchmarks.all_rows import AllRows
 from benchmarks.catalogue import GROUPS, encoded_keys, read_card
 from benchmarks.datasets import DATA_VARIABLE, load
-from benchmarks.elicitation_report import LARGE, SMALL, by_count
+from benchmarks.elicitation_report import BASELINE, LARGE, SMALL, by_count
 from benchmarks.questions import task_of
 from llmreg.exceptions import MissingDependencyError
 from llmreg.prior import FeaturePrior
@@ -162,12 +162,14 @@ class TestProgram:
         said = capsys.readouterr()
         assert "llmreg[local]" in said.err
         assert "ROC AUC" in said.out and "Spearman" in said.out
-        answers = pd.read_csv(out).set_index("card")
-        assert answers.loc[CANCER, "model"] == LARGE
-        assert answers.loc[CANCER, "sign"] == 1
+        answers = pd.read_csv(out).set_index(["model", "card"])
+        assert sorted(answers.index.levels[0]) == [BASELINE, LARGE]
+        assert answers.loc[(LARGE, CANCER), "sign"] == 1
+        assert 0 < answers.loc[(BASELINE, CANCER), "sign"] < 1
         alone = pd.read_csv(tmp_path / "e-alone.csv")
-        assert len(alone) == 2 * 31
-        assert alone.loc[alone["card"] == CANCER, "roc_auc"].min() > 0.98
+        assert len(alone) == 2 * (31 + 1)
+        large = alone[(alone["model"] == LARGE) & (alone["card"] == CANCER)]
+        assert large["roc_auc"].min() > 0.98
         note = json.loads(out.with_suffix(".json").read_text())
         assert note["runs"][0]["settings"]["cards"] == words[1:3]
         assert out.with_suffix(".png").stat().st_size > 10_000
