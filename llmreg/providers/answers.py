@@ -78,6 +78,23 @@ class AnswerStore:
         digests = [question.questionnaire.digest for question in questions]
         return hash_key({"questions": digests, "settings": self.settings})
 
+    def entry_key(self, question: Question, index: int) -> str:
+        """Give the key under which an answer is kept.
+
+        Parameters
+        ----------
+        question : Question
+            What was asked.
+        index : int
+            Which of the independent answers to it.
+
+        Returns
+        -------
+        str
+            Hexadecimal digits.
+        """
+        return self._key(question, estimate=index)
+
     def load(self, question: Question, index: int) -> Estimate | None:
         """Look an answer up.
 
@@ -122,7 +139,7 @@ class AnswerStore:
             "usage": dict(completion.usage),
             "text": completion.text,
         }
-        self.cache.put(self._key(question, estimate=index), content)
+        self.cache.put(self.entry_key(question, index), content)
 
     def is_split(self, question: Question) -> bool:
         """Tell whether a question was found to be too large, now or earlier.
@@ -165,7 +182,7 @@ class AnswerStore:
 
     def _read(self, question: Question, index: int) -> Estimate | None:
         """Read one answer, checking it as if it had just arrived."""
-        key = self._key(question, estimate=index)
+        key = self.entry_key(question, index)
         entry = self.cache.get(key)
         if entry is None:
             return None

@@ -51,6 +51,12 @@ class LocalProvider(LLMProvider):
     n_estimates : int or "auto", default=5
         Independent answers to average, one after the other; "auto" asks for 3, then
         for 2 more at a time, up to 11, until the scores have settled.
+    ask : {"all", "each", "rank"}, default="all"
+        Ask for the scores of up to `chunk_size` features at once, of one column at a
+        time, the names of the others beside it, or for a ranking with signs.
+    send_levels : bool, default=True
+        Whether the model is told the names of levels. Levels whose names are kept
+        back are told of by number, and get no score.
     chunk_size : int, default=8
         The most features in one question; the context of a small model is small.
     n_ctx : int, default=4096
@@ -101,6 +107,8 @@ class LocalProvider(LLMProvider):
         model: str | os.PathLike[str] | None = None,
         *,
         n_estimates: int | str = 5,
+        ask: str = "all",
+        send_levels: bool = True,
         chunk_size: int = 8,
         n_ctx: int = 4096,
         temperature: float = 0.8,
@@ -112,6 +120,8 @@ class LocalProvider(LLMProvider):
     ) -> None:
         self.model: Any = model
         self.n_estimates = n_estimates
+        self.ask = ask
+        self.send_levels = send_levels
         self.chunk_size = chunk_size
         self.n_ctx = n_ctx
         self.temperature = temperature
