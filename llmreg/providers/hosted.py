@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from llmreg.exceptions import MissingDependencyError, MissingKeyError
-from llmreg.providers.base import LLMProvider
 from llmreg.providers.interview import Request
 from llmreg.providers.keys import (
     check_address,
     check_key_source,
     is_importable,
 )
+from llmreg.providers.llm import LLMProvider
 
 _SECRET_HEADERS = ("auth", "key", "token", "secret")
 

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Literal
 from sklearn.utils._param_validation import Interval
 
 from llmreg.exceptions import MissingDependencyError, ProviderError
-from llmreg.providers.base import LLMProvider
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.grammar import in_order
 from llmreg.providers.interview import Completion, Request
 from llmreg.providers.llama import Llama
+from llmreg.providers.llm import LLMProvider
 from llmreg.task import Task
 
 # The package that ships the default model, and the file in it.
