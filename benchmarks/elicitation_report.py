@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -60,20 +61,23 @@ def by_count(alone: pd.DataFrame, metric: str) -> pd.DataFrame:
     DataFrame
         A row per model, group and number of estimates: `mean`, `low` and `high` (the
         means over the cards of the worst and the best subset of that size), `cards`.
-        Every line is over one set of cards: all that have the model's most
-        estimates; a second group has those that every model shares.
+        Every line is over one set of cards: those that have as many estimates as
+        most of the model's cards have (`common_count`), up to that number; a second
+        group has those that every model shares.
     """
     known = alone[alone[metric].notna()]
     most = known.groupby(["model", "card"], sort=False)["n_estimates"].max()
-    full = {
-        model: set(counts[counts == counts.max()].index.get_level_values("card"))
-        for model, counts in most.groupby(level="model", sort=False)
-    }
+    full, longest = {}, {}
+    for model, counts in most.groupby(level="model", sort=False):
+        longest[model] = common_count(list(counts))
+        enough = counts[counts >= longest[model]]
+        full[model] = set(enough.index.get_level_values("card"))
     shared = set.intersection(*full.values()) if full else set()
     rows = []
     for model, cards in full.items():
         for group in dict.fromkeys((frozenset(cards), frozenset(shared))):
             these = known[(known["model"] == model) & known["card"].isin(group)]
+            these = these[these["n_estimates"] <= longest[model]]
             spread = these.groupby(["n_estimates", "card"])[metric]
             table = spread.agg(["mean", "min", "max"]).groupby("n_estimates").mean()
             rows += [
@@ -82,6 +86,30 @@ def by_count(alone: pd.DataFrame, metric: str) -> pd.DataFrame:
             ]
     columns = ["model", "cards", "shared", "n_estimates", "mean", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def common_count(counts: Sequence[int]) -> int:
+    """Choose how many estimates a line goes up to.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        How many each card has.
+
+    Returns
+    -------
+    int
+        The most that three quarters of the cards have, so that a few cards more or
+        less do not change what the others are a mean of.
+
+    Examples
+    --------
+    >>> from benchmarks.elicitation_report import common_count
+    >>> common_count([5, 5, 5, 1]), common_count([3, 3, 2, 2, 2, 2, 2, 1])
+    (5, 2)
+    """
+    enough = 0.75 * len(counts)
+    return max(n for n in set(counts) if sum(c >= n for c in counts) >= enough)
 
 
 def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
