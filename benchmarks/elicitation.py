@@ -27,6 +27,7 @@ from benchmarks.all_rows import AllRows
 from benchmarks.catalogue import HERE, UnknownCardError, names, read_card, read_prior
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
+from benchmarks.elicitation_plot import plot
 from benchmarks.local_priors import COUNTED, FOLDER, read_record
 from benchmarks.questions import task_of
 from benchmarks.results import ResultFileError, note_run
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = report.tables(answers, alone)
     echo(text)
     options.out.with_suffix(".md").write_text(text, encoding="utf-8")
-    report.plot(answers, alone, options.out.with_suffix(".png"))
+    plot(answers, alone, options.out.with_suffix(".png"))
     return 0
 
 

@@ -1,28 +1,16 @@
-"""From the measured answers of language models to tables in markdown and a plot."""
+"""From the measured answers of language models to tables in markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 LARGE = "large model, recorded"
 SMALL = "SmolLM2 135M, local"
 BASELINE = "every score +1"
 ALL_ROWS = "linear model of all rows"
-COLOURS = {
-    LARGE: "#0072B2",
-    SMALL: "#D55E00",
-    BASELINE: "#7F7F7F",
-    ALL_ROWS: "#000000",
-}
-MARKERS = {LARGE: "o", SMALL: "^", BASELINE: "x", ALL_ROWS: "|"}
-
 #: Columns of the tables: what they hold, and how many digits they have.
 AGREEMENT = {
     "n_estimates": ("estimates", 0),
@@ -128,7 +116,7 @@ def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
         The tables, each with what it holds in words.
     """
     parts = []
-    for metric, (label, _) in _known(alone).items():
+    for metric, (label, _) in known_measures(alone).items():
         for suffix, how in (("", ""), ("_exp", ", exponential transform")):
             parts.append(f"## Prior alone: {label}{how}, by number of estimates\n")
             parts.append(_count_table(by_count(alone, metric + suffix)))
@@ -139,41 +127,23 @@ def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
         if model == BASELINE:
             continue
         parts.append(f"## {model}: each card\n")
-        parts.append(_cards(these, _headlines(alone, model)))
+        parts.append(_cards(these, headline_values(alone, model)))
     return "\n".join(parts)
 
 
-def plot(answers: pd.DataFrame, alone: pd.DataFrame, path: Path) -> None:
-    """Draw the prior alone, card by card and by number of estimates.
+def known_measures(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
+    """Choose the measures that any card has.
 
     Parameters
     ----------
-    answers : DataFrame
-        A row per model and card.
     alone : DataFrame
         A row per model, card and subset of the estimates.
-    path : Path
-        The picture (PNG).
+
+    Returns
+    -------
+    dict
+        Measure -> what it is called, and what a coin has.
     """
-    metrics = _known(alone)
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
-        figure = Figure(figsize=(9.5, 3.4 * len(metrics)), dpi=150)
-        figure.set_layout_engine("constrained")
-        grid = figure.subplots(len(metrics), 2, squeeze=False, width_ratios=[2, 3])
-        for (lines, dots), (metric, (label, chance)) in zip(
-            grid, metrics.items(), strict=True
-        ):
-            _draw_lines(lines, by_count(alone, metric), label)
-            _draw_cards(dots, answers, alone, metric, label)
-            for axes in (lines, dots):
-                axes.spines["right"].set_visible(False)
-            dots.axvline(chance, color="#999999", linewidth=0.8, linestyle=":")
-        # Without this, two runs over the same rows would give different bytes.
-        figure.savefig(path, metadata={"Software": None})
-
-
-def _known(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
-    """Choose the measures that any card has."""
     return {
         metric: about
         for metric, about in HEADLINE.items()
@@ -181,60 +151,21 @@ def _known(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
     }
 
 
-def _draw_lines(axes: Axes, summary: pd.DataFrame, label: str) -> None:
-    """Draw the mean over the cards that all models share, by number of estimates."""
-    shared = summary[summary["shared"]]
-    for model, these in shared.groupby("model", sort=False):
-        colour, x = COLOURS[str(model)], these["n_estimates"]
-        if model == BASELINE:
-            mean = these["mean"].iloc[0]
-            axes.axhline(mean, color=colour, linestyle="--")
-            axes.annotate(BASELINE, (1, mean), (0, 3), textcoords="offset points")
-            continue
-        axes.fill_between(x, these["low"], these["high"], color=colour, alpha=0.15)
-        axes.plot(x, these["mean"], color=colour, marker=MARKERS[str(model)])
-    axes.set_xticks(sorted(shared["n_estimates"].unique()))
-    axes.set_xlabel("estimates averaged")
-    axes.set_ylabel(f"{label} of the prior alone\n(mean over {_sizes(shared)} cards)")
-    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+def headline_values(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
+    """Give the measures of the mean of all estimates.
 
+    Parameters
+    ----------
+    alone : DataFrame
+        A row per model, card and subset of the estimates.
+    model : str
+        One of the models.
 
-def _draw_cards(
-    axes: Axes, answers: pd.DataFrame, alone: pd.DataFrame, metric: str, label: str
-) -> None:
-    """Draw each card: the mean of all estimates, and the model of all rows."""
-    bounds = answers.groupby("card")[f"model_{metric}"].first().dropna().sort_values()
-    cards = list(bounds.index)
-    for model in answers["model"].unique():
-        if model == BASELINE:
-            continue
-        best = _headlines(alone, model)[metric]
-        known = [card for card in cards if card in best.index]
-        axes.plot(
-            best[known],
-            [cards.index(card) for card in known],
-            MARKERS[model],
-            color=COLOURS[model],
-            label=model,
-        )
-    axes.plot(
-        bounds,
-        range(len(cards)),
-        MARKERS[ALL_ROWS],
-        color=COLOURS[ALL_ROWS],
-        markersize=10,
-        label=f"{ALL_ROWS}, in sample",
-    )
-    axes.set_yticks(range(len(cards)), cards)
-    axes.set_xlabel(f"{label}, all estimates averaged")
-    axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, fontsize=7, frameon=False
-    )
-
-
-def _headlines(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
-    """Give the measures of the mean of all estimates, by card."""
+    Returns
+    -------
+    dict
+        Measure -> its values by card.
+    """
     these = alone[alone["model"] == model]
     most = these.groupby("card")["n_estimates"].transform("max")
     full = these[these["n_estimates"] == most].set_index("card")
@@ -324,11 +255,6 @@ def _ranking(
     if roc_auc is not None and not np.isnan(roc_auc):
         return f"{roc_auc:.3f}"
     return f"R2 {r2:.2f}, Spearman {rank:.2f}"
-
-
-def _sizes(summary: pd.DataFrame) -> str:
-    """Write how many cards a mean is over."""
-    return ", ".join(map(str, summary["cards"].unique()))
 
 
 def _number(value: float, digits: int) -> str:
