@@ -54,7 +54,7 @@ def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
         Requests and tokens.
     """
     if hasattr(provider, "estimate_cost"):
-        if hasattr(provider, "network"):
+        if "network" in getattr(provider, "get_params", dict)():
             # A vendor that counts tokens is told the question. Nobody has agreed to
             # that yet, so the count is a guess.
             provider = clone(provider).set_params(network="never")

@@ -10,8 +10,9 @@ import pytest
 
 from llmreg import FeaturePrior, cli
 from llmreg.commands import costs
-from llmreg.providers import PriorProvider
+from llmreg.providers import LocalProvider, PriorProvider
 from llmreg.providers.costs import Cost
+from llmreg.task import Feature, Task
 from tests.batches import PATH, Batches
 from tests.commands.test_elicit import words
 from tests.loopback import answer
@@ -199,6 +200,12 @@ class TestBatch:
         assert cli.main(line) == 1
         assert "no batch interface" in capsys.readouterr().err
         assert not server.requests
+
+    def test_a_model_in_this_process_has_no_network_to_leave_out(self):
+        task = Task((Feature("age"),), "ill", ("yes",), "classification", ("no", "yes"))
+        plan = costs.make_plan(LocalProvider(n_estimates=2), task)
+        assert plan.requests == 2
+        assert "rough guess" in plan.text
 
     def test_half_the_price(self):
         class Priced(PriorProvider):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmreg import LLMAttributionClassifier
+from llmreg import FeaturePrior, LLMAttributionClassifier, cli
 from llmreg.exceptions import ProviderAuthenticationError, RequestTooLargeError
 from llmreg.providers import EnsembleProvider, LocalProvider, OpenAIProvider
 from llmreg.providers.local import MODEL_PACKAGE, _find
@@ -90,6 +90,15 @@ class TestInProcess:
         )
         provider = LocalProvider(n_estimates=1, n_threads=1, chunk_size=2)
         check(provider.elicit(task), task, 1)
+
+    def test_a_ranking_from_the_command_line(self, tmp_path):
+        table, card = tmp_path / "table.csv", tmp_path / "card.json"
+        rows = pd.DataFrame({"age": [20.5, 60, 30, 70], "fare": [8.5, 18, 9, 16]})
+        rows.assign(ill=["no", "yes", "no", "yes"]).to_csv(table, index=False)
+        line = ["elicit", str(table), "--target", "ill", "--provider", "local"]
+        line += ["--ask", "rank", "--n-estimates", "1", "-o", str(card)]
+        assert cli.main(line) == 0
+        assert FeaturePrior.read(card).features == ("age", "fare")
 
     def test_names_that_attack_spoil_scores_at_worst(self):
         names = (
