@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from llmreg.prior import FeaturePrior
-from llmreg.providers.answers import disputed, now
+from llmreg.providers.answers import now
+from llmreg.providers.disputes import disputed
 from llmreg.task import Task
 
 

@@ -16,10 +16,10 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.prior import FeaturePrior
-from llmreg.providers.answers import warn_of_dispute
 from llmreg.providers.averaging import average, in_words
 from llmreg.providers.base import PriorProvider, qualified_name
 from llmreg.providers.costs import Cost, total
+from llmreg.providers.disputes import warn_of_dispute
 from llmreg.providers.preview import preview_of
 from llmreg.providers.registry import make_provider
 from llmreg.providers.static import PriorCard, StaticPrior
