@@ -23,6 +23,7 @@ from llmreg.exceptions import (
 )
 from llmreg.matching import without_prefix
 from llmreg.prior import FeaturePrior
+from llmreg.providers.outages import OUTAGES
 from llmreg.providers.registry import known_names, make_provider, provider_names
 from llmreg.providers.static import PriorCard, StaticPrior
 from llmreg.task import Task
@@ -213,7 +214,8 @@ def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
     -------
     FeaturePrior
         The prior; after a failure, NaN for every feature and output, with the error
-        in ``provenance["error"]``.
+        in ``provenance["error"]``. A provider that was out of reach is not asked
+        again for some minutes; see `llmreg.providers.outages`.
 
     Examples
     --------
@@ -232,7 +234,8 @@ def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
     (array([[nan]]), 'ProviderUnavailableError: asleep')
     """
     try:
-        return resolve(provider, task)
+        with OUTAGES.watch(provider, task):
+            return resolve(provider, task)
     # A reply that is no prior counts as a failure too. Anything else is a bug or a
     # table that does not fit, and no prior would only hide it.
     except (ProviderError, PriorError) as error:

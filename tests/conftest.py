@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from llmreg.providers.outages import OUTAGES
+
 N_ROWS = 60
+
+
+@pytest.fixture(autouse=True)
+def no_outages():
+    """No test knows of the failures of another."""
+    OUTAGES.forget()
 
 
 @pytest.fixture

@@ -3,11 +3,15 @@
 It records what it is asked and answers from a queue, then from a function. A reply
 may be wrong in any way that the wire allows: a status, a header, a body of any kind,
 fewer bytes than it announced.
+
+Credentials are left out of the record as it is made, so that no record can hold a key:
+what is kept of them is a hash, enough to tell whether a key was sent.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
 from collections import deque
@@ -19,14 +23,46 @@ from typing import Any
 MODEL = "claude-of-the-loopback"
 
 
+# Headers that may carry credentials: authorization, x-api-key and their like.
+SECRET_HEADERS = ("auth", "key", "token", "secret", "cookie")
+REDACTED = "(not recorded)"
+
+
 @dataclass(frozen=True)
 class Recorded:
-    """A request as it came in."""
+    """A request as it came in, without its credentials."""
 
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
     raw: bytes = b""
+    credentials: frozenset[str] = frozenset()  # their hashes
+    is_leaking: bool = False  # a credential was where none belongs
+
+    @classmethod
+    def of(cls, path: str, headers: Mapping[str, str], raw: bytes) -> Recorded:
+        """Record a request."""
+        secrets = {
+            word
+            for name, value in headers.items()
+            if is_secret(name)
+            for word in value.split()
+            if word not in {"Bearer", "Basic"}
+        }
+        kept = {n: REDACTED if is_secret(n) else v for n, v in headers.items()}
+        written = json.dumps([path, kept, raw.decode(errors="replace")])
+        is_leaking = any(secret in written for secret in secrets)
+        for secret in secrets:
+            path = path.replace(secret, REDACTED)
+            kept = {n: v.replace(secret, REDACTED) for n, v in kept.items()}
+            raw = raw.replace(secret.encode(), REDACTED.encode())
+        body = json.loads(raw or b"{}")
+        hashes = frozenset(map(_hash, secrets))
+        return cls(path, kept, body, raw, hashes, is_leaking)
+
+    def carried(self, key: str) -> bool:
+        """Tell whether a key was sent, in a header that is there for it."""
+        return _hash(key) in self.credentials
 
     @property
     def questionnaire(self) -> dict[str, Any]:
@@ -43,6 +79,14 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     cut: bool = False  # announce more bytes than are sent, then hang up
+
+
+def is_secret(header: str) -> bool:
+    return any(part in header.lower() for part in SECRET_HEADERS)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 Respond = Callable[[Recorded], Reply]
@@ -80,6 +124,9 @@ class MessagesServer:
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
+        # Whatever a test is about: no key in a path, in a body or in other headers.
+        leaking = [r.path for r in self.requests if r.is_leaking]
+        assert not leaking, f"a key was sent outside its header: {leaking}"
 
     def take(self, request: Recorded) -> Reply:
         """Record a request and choose its reply."""
@@ -97,8 +144,8 @@ class MessagesServer:
             def do_POST(self) -> None:
                 length = int(self.headers["content-length"] or 0)
                 raw = self.rfile.read(length)
-                headers, body = dict(self.headers), json.loads(raw or b"{}")
-                reply = server.take(Recorded(self.path, headers, body, raw))
+                request = Recorded.of(self.path, dict(self.headers), raw)
+                reply = server.take(request)
                 payload = reply.body.encode()
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():

@@ -102,7 +102,7 @@ ALLOWED = {
     "display": {"base", "exceptions", "panels", "prior", "numpy", "sklearn"},
     "parameters": {"attribution", "building", "criterion", "net", "sklearn"},
 }
-SDKS = {"anthropic", "openai", "llama_cpp"}
+SDKS = {"anthropic", "openai", "xllamacpp"}
 
 
 def imports(path, *, inside_functions):
@@ -160,7 +160,7 @@ def run(code):
 
 def test_importing_llmreg_takes_no_sdk_and_no_plotting():
     loaded = run("import sys, llmreg; print(*sys.modules)").split()
-    assert not {"anthropic", "openai", "llama_cpp", "matplotlib", "httpx2"} & set(
+    assert not {"anthropic", "openai", "xllamacpp", "matplotlib", "httpx2"} & set(
         loaded
     )
 

@@ -210,9 +210,7 @@ class TestKey:
         caplog.set_level(logging.DEBUG)
         holds_no_key(repr(model), model._repr_html_(), repr(model.get_params()))
         model.set_params(verbose=1).fit(rows, illness)
-        assert {r.headers["Authorization"] for r in server.requests} == {
-            f"Bearer {KEY}"
-        }
+        assert server.requests and all(r.carried(KEY) for r in server.requests)
         model.prior_.write(tmp_path / "card.json")
         joblib.dump(model, tmp_path / "model.joblib")
         files = [path for path in tmp_path.rglob("*") if path.is_file()]

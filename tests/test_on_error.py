@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import (
@@ -76,6 +77,22 @@ def test_the_next_fit_asks_again(table, illness):
     model.set_params(prior=FakeProvider()).fit(table, illness)
     assert "error" not in model.prior_.provenance
     assert np.isfinite(model.prior_.scores).all()
+
+
+def test_a_search_waits_for_a_dead_provider_once(table, illness):
+    table = table[["age", "smoker"]]  # the same question in every fold
+    FailingProvider.n_calls = 0
+    search = GridSearchCV(no_prior(FailingProvider()), {"alpha": [0.1, 1, 10]}, cv=2)
+    with pytest.warns(PriorUnavailableWarning, match=r"HTTP 529"):
+        search.fit(table, illness)
+    assert FailingProvider.n_calls == 1
+    told = search.best_estimator_.prior_.provenance["error"]
+    assert told.startswith("ProviderUnavailableError: The provider failed 8 times")
+    assert "nobody is asked again for" in told
+    # Whoever wants the error gets it from the provider itself.
+    with pytest.raises(ProviderUnavailableError, match=r"529\.$"):
+        no_prior(FailingProvider()).set_params(on_error="raise").fit(table, illness)
+    assert FailingProvider.n_calls == 2
 
 
 @pytest.mark.parametrize("provider", [ForgetfulProvider(), Wild()])

@@ -1,20 +1,22 @@
-"""`llmreg elicit`: ask a language model about a table, once, and write a prior card."""
+"""`llmreg elicit`: ask a language model about tables, once, and write prior cards."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from sklearn.base import clone
-
+from llmreg.asking import WAYS
+from llmreg.commands.batch import NEW, check_batches, fill_cache
+from llmreg.commands.costs import Plan, add_plans, make_plan
 from llmreg.commands.show import draw
-from llmreg.commands.table import read_descriptions, read_task
+from llmreg.commands.tables import Table, add_tables, read_tables
 from llmreg.commands.terminal import Progress, confirm
 from llmreg.commands.vendors import make_provider
-from llmreg.exceptions import DataError, ProviderError
+from llmreg.exceptions import ProviderError
 from llmreg.prompting import build_questionnaire, clean_text
 from llmreg.providers import PriorCache
 from llmreg.task import Task
@@ -23,26 +25,8 @@ LIMIT = 100_000
 NAME_WIDTH = 40
 MOST_NAMED = 12
 
-# For providers that do not estimate their cost: characters of a token, and tokens of
-# the answer for one feature.
-CHARACTERS = 3.5
-ANSWER = 60
-
-
-class Plan(NamedTuple):
-    """What an elicitation is about to take.
-
-    Parameters
-    ----------
-    requests, tokens : int
-        How many; tokens in and out together.
-    text : str
-        The same in words.
-    """
-
-    requests: int
-    tokens: int
-    text: str
+# Options that are parameters of providers, under the same names.
+SETTINGS = ("model", "base_url", "n_estimates", "ask", "send_levels", "cache")
 
 
 class WatchedCache(PriorCache):
@@ -87,27 +71,35 @@ def add(commands: Any) -> None:
         help="ask a language model for the prior of a table",
         description="Ask a language model how the columns of a table bear on its "
         "target, and write a prior card. Names, types and levels of the columns are "
-        "read from the table; no row, number or label leaves it.",
+        "read from the table; no row, number or label leaves it. Several tables are "
+        "asked about one after the other, or together with --batch.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("table", type=Path, help="a CSV file with a header")
-    parser.add_argument("--target", required=True, help="the column to be predicted")
-    parser.add_argument("--task", default="", help="the task in a sentence")
+    add_tables(parser)
     parser.add_argument("--provider", required=True, help="such as anthropic")
     parser.add_argument("--model", help="the model to ask")
     parser.add_argument("--base-url", help="another address of the provider")
     parser.add_argument("--n-estimates", type=_count, help="answers to average")
     parser.add_argument(
-        "--descriptions", type=Path, help="a JSON file: what features mean, by name"
-    )
-    parser.add_argument("--kind", choices=["classification", "regression"])
-    parser.add_argument(
-        "--drop", action="append", default=[], help="a column that is no feature"
+        "--ask",
+        choices=list(WAYS),
+        help="all features at once, each column by itself, or a ranking with signs",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("prior.json"), help="the card"
+        "--send-levels",
+        action=argparse.BooleanOptionalAction,
+        help="whether names of levels, which are values of the table, are sent; "
+        "without them levels have no score (default: they are)",
     )
     parser.add_argument("--cache", type=Path, help="the folder of the cache")
+    parser.add_argument(
+        "--batch",
+        nargs="?",
+        const=NEW,
+        metavar="ID",
+        help="ask through the vendor's batches, at half the price, and wait for the "
+        "answers, which may take hours; with an ID, for those of an earlier batch",
+    )
     parser.add_argument(
         "--limit",
         type=int,
@@ -133,73 +125,50 @@ def run(arguments: argparse.Namespace) -> None:
     ProviderError
         If it would cost more than the limit and nobody agrees, or the provider fails.
     """
-    task = read_task(
-        arguments.table,
-        arguments.target,
-        description=arguments.task,
-        descriptions=read_descriptions(arguments.descriptions),
-        kind=arguments.kind,
-        drop=arguments.drop,
-    )
+    tables = read_tables(arguments)
     provider = make_provider(
-        arguments.provider,
-        {
-            "model": arguments.model,
-            "base_url": arguments.base_url,
-            "n_estimates": arguments.n_estimates,
-            "cache": arguments.cache,
-        },
+        arguments.provider, {name: getattr(arguments, name) for name in SETTINGS}
     )
+    batch = arguments.batch is not None
+    if batch:
+        check_batches(provider)
     if arguments.dry_run:
-        sys.stdout.write(_all_that_is_sent(provider, task))
+        sent = [request for t in tables for request in _sent(provider, t.task)]
+        sys.stdout.write(json.dumps(sent, indent=2, default=str) + "\n")
         return
-    if not arguments.output.absolute().parent.is_dir():
-        raise DataError(f"The folder of {str(arguments.output)!r} is not there.")
     if hasattr(provider, "check_ready"):
-        provider.check_ready(task)
-    plan = make_plan(provider, task)
-    sys.stderr.write(_summary(provider, task, plan, arguments.table))
-    _agree(plan, arguments)
+        for table in tables:
+            provider.check_ready(table.task)
+    plans = [make_plan(provider, table.task, batch=batch) for table in tables]
+    for table, plan in zip(tables, plans, strict=True):
+        sys.stderr.write(_summary(provider, table, plan, batch))
+    total = add_plans(plans)
+    if len(tables) > 1:
+        sys.stderr.write(f"in all: {total.text}\n")
+    # A batch that was sent earlier has been paid for.
+    if arguments.batch in {None, NEW}:
+        _agree(total, arguments)
+    if batch:
+        fill_cache(provider, [table.task for table in tables], arguments.batch)
+        # What a batch was to answer is not paid for at the full price.
+        provider.set_params(network="never")
+    _ask(provider, tables, total)
+
+
+def _ask(provider: Any, tables: Sequence[Table], plan: Plan) -> None:
+    """Ask for what is not in the cache; show and keep each prior as it comes."""
     with Progress("answers", plan.requests) as progress:
         if hasattr(provider, "cache") and hasattr(provider, "set_params"):
             kept = PriorCache.of(provider.cache)
             provider.set_params(cache=WatchedCache(kept, progress))
-        prior = provider.elicit(task)
-    prior.write(arguments.output)
-    sys.stdout.write(draw(prior))
-    used = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in prior.usage.items())
-    sys.stderr.write(f"wrote {arguments.output}; {used or 'nothing was counted'}\n")
-
-
-def make_plan(provider: Any, task: Task) -> Plan:
-    """Say what an elicitation will take; nothing is sent.
-
-    Parameters
-    ----------
-    provider : object with an ``elicit`` method
-        Who would be asked; its own `estimate_cost` is used if it has one.
-    task : Task
-        What about.
-
-    Returns
-    -------
-    Plan
-        Requests and tokens.
-    """
-    if hasattr(provider, "estimate_cost"):
-        if hasattr(provider, "network"):
-            # A vendor that counts tokens is told the question. Nobody has agreed to
-            # that yet, so the count is a guess.
-            provider = clone(provider).set_params(network="never")
-        cost = provider.estimate_cost(task)
-        return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))
-    n_estimates = getattr(provider, "n_estimates", 1)
-    asked = build_questionnaire(task)
-    answer = ANSWER * len(task.features) * len(task.outputs)
-    question = (len(asked.system) + len(asked.user)) / CHARACTERS
-    tokens = round(n_estimates * (question + answer))
-    text = f"at most {n_estimates} requests, about {tokens:,} tokens in and out"
-    return Plan(n_estimates, tokens, text)
+        for table in tables:
+            prior = provider.elicit(table.task)
+            prior.write(table.card)
+            sys.stdout.write(draw(prior))
+            used = ", ".join(
+                f"{n} {name.replace('_', ' ')}" for name, n in prior.usage.items()
+            )
+            sys.stderr.write(f"wrote {table.card}; {used or 'nothing was counted'}\n")
 
 
 def _agree(plan: Plan, arguments: argparse.Namespace) -> None:
@@ -214,11 +183,13 @@ def _agree(plan: Plan, arguments: argparse.Namespace) -> None:
         )
 
 
-def _summary(provider: Any, task: Task, plan: Plan, table: Path) -> str:
+def _summary(provider: Any, table: Table, plan: Plan, batch: bool) -> str:
     """Say who is about to be told what."""
-    who = type(provider).__name__
+    who, task = type(provider).__name__, table.task
     if model := getattr(provider, "model", ""):
         who += f" ({model})"
+    if batch:
+        who += " in a batch, at half the price"
     names = [clean_text(key, NAME_WIDTH) for key in task.keys[:MOST_NAMED]]
     if len(task.keys) > MOST_NAMED:
         names.append(f"and {len(task.keys) - MOST_NAMED} more")
@@ -230,19 +201,20 @@ def _summary(provider: Any, task: Task, plan: Plan, table: Path) -> str:
         f"  target: {clean_text(task.target, NAME_WIDTH)}"
         + (f", classes: {classes}" if classes else ""),
         f"  {len(task.keys)} features, {n_described} described: {', '.join(names)}",
-        f"  no row of {table.name} is sent; --dry-run prints all that is",
+        f"  no row of {table.path.name} is sent; --dry-run prints all that is",
     ]
+    if getattr(provider, "send_levels", True) is False:
+        lines.append("  names of levels are not sent, and get no score")
     return "\n".join(lines) + "\n"
 
 
-def _all_that_is_sent(provider: Any, task: Task) -> str:
-    """Give the requests as JSON; of a provider that cannot tell, the question."""
+def _sent(provider: Any, task: Task) -> list[dict[str, Any]]:
+    """Give the requests about a task; of a provider that cannot tell, the question."""
     if hasattr(provider, "preview"):
-        sent = provider.preview(task)
-    else:
-        asked = build_questionnaire(task)
-        sent = [{"system": asked.system, "user": asked.user, "schema": asked.schema}]
-    return json.dumps(sent, indent=2, default=str) + "\n"
+        shown: list[dict[str, Any]] = provider.preview(task)
+        return shown
+    asked = build_questionnaire(task)
+    return [{"system": asked.system, "user": asked.user, "schema": asked.schema}]
 
 
 def _count(text: str) -> Any:

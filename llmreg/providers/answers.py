@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,19 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmreg.asking import Question
-from llmreg.exceptions import PriorDisagreementWarning, ProviderResponseError
+from llmreg.exceptions import ProviderResponseError
 from llmreg.prior import FeaturePrior
 from llmreg.prompting import PROMPT_VERSION, Answer
 from llmreg.providers.cache import PriorCache, hash_key
+from llmreg.providers.disputes import disputed, warn_of_dispute
 from llmreg.task import Task
 
 if TYPE_CHECKING:
     from llmreg.providers.interview import Completion
-
-# A sign is in dispute if more than this share of the estimates is on the smaller
-# side, and the scores are large enough for the sign to matter.
-DISPUTED_SHARE = 0.25
-DISPUTED_SIZE = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +73,23 @@ class AnswerStore:
         digests = [question.questionnaire.digest for question in questions]
         return hash_key({"questions": digests, "settings": self.settings})
 
+    def entry_key(self, question: Question, index: int) -> str:
+        """Give the key under which an answer is kept.
+
+        Parameters
+        ----------
+        question : Question
+            What was asked.
+        index : int
+            Which of the independent answers to it.
+
+        Returns
+        -------
+        str
+            Hexadecimal digits.
+        """
+        return self._key(question, estimate=index)
+
     def load(self, question: Question, index: int) -> Estimate | None:
         """Look an answer up.
 
@@ -122,7 +134,7 @@ class AnswerStore:
             "usage": dict(completion.usage),
             "text": completion.text,
         }
-        self.cache.put(self._key(question, estimate=index), content)
+        self.cache.put(self.entry_key(question, index), content)
 
     def is_split(self, question: Question) -> bool:
         """Tell whether a question was found to be too large, now or earlier.
@@ -165,7 +177,7 @@ class AnswerStore:
 
     def _read(self, question: Question, index: int) -> Estimate | None:
         """Read one answer, checking it as if it had just arrived."""
-        key = self._key(question, estimate=index)
+        key = self.entry_key(question, index)
         entry = self.cache.get(key)
         if entry is None:
             return None
@@ -252,53 +264,6 @@ def combine(
     if names := disputed(prior):
         warn_of_dispute(f"{len(estimates)} estimates", names)
     return prior
-
-
-def warn_of_dispute(who: str, names: Sequence[str]) -> None:
-    """Warn that answers contradict each other.
-
-    Parameters
-    ----------
-    who : str
-        Whose answers, and how many.
-    names : sequence of str
-        The features that are in dispute.
-    """
-    warnings.warn(
-        f"The {who} disagree on the sign of {tuple(names)!r}. Look at the prior; a "
-        "better description of these features may settle it.",
-        PriorDisagreementWarning,
-        stacklevel=3,
-    )
-
-
-def disputed(prior: FeaturePrior) -> tuple[str, ...]:
-    """Name the features whose sign the estimates do not agree on.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        A prior with its estimates.
-
-    Returns
-    -------
-    tuple of str
-        Their keys.
-
-    Examples
-    --------
-    >>> from llmreg.prior import FeaturePrior
-    >>> from llmreg.providers.answers import disputed
-    >>> disputed(FeaturePrior.from_estimates([{"a": 6, "b": 1}, {"a": -5, "b": 2}]))
-    ('a',)
-    """
-    if prior.estimates is None:
-        return ()
-    answers = np.nan_to_num(prior.estimates)
-    fewer = np.minimum((answers > 0).sum(axis=0), (answers < 0).sum(axis=0))
-    large = np.abs(answers).mean(axis=0) >= DISPUTED_SIZE
-    both = (fewer > DISPUTED_SHARE * len(answers)) & large
-    return tuple(prior.features[j] for j in np.flatnonzero(both.any(axis=0)))
 
 
 def now() -> str:

@@ -189,7 +189,7 @@ class AnthropicProvider(HostedProvider):
             failure = self._translator(secrets).translate(e)
         if failure is not None:
             raise failure
-        return _read(message, secrets)
+        return read_message(message, secrets)
 
     def _translator(self, secrets: tuple[str, ...]) -> Translator:
         """Give what turns the errors of the SDK into those of llmreg."""
@@ -264,11 +264,28 @@ def _has_credentials(client: anthropic.Anthropic) -> bool:
     )
 
 
-def _read(message: Any, secrets: tuple[str, ...]) -> Completion:
+def read_message(message: Any, secrets: tuple[str, ...]) -> Completion:
     """Take text, reason to stop and usage out of a message, if it is one.
 
     The SDK does not check replies: an error body or a proxy's page with status 200
     arrives here as a message without content, or as text.
+
+    Parameters
+    ----------
+    message : object
+        What the SDK gives.
+    secrets : tuple of str
+        What must never be repeated, in case the server sends it back.
+
+    Returns
+    -------
+    Completion
+        The reply.
+
+    Raises
+    ------
+    ProviderResponseError
+        If it is no message.
     """
     content = getattr(message, "content", None)
     stop = _STOPS.get(getattr(message, "stop_reason", None))

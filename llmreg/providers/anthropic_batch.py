@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from llmreg.asking import Question
 from llmreg.exceptions import ProviderError, ProviderUnavailableError
 from llmreg.providers.answers import AnswerStore
-from llmreg.providers.anthropic import AnthropicProvider, _read
+from llmreg.providers.anthropic import AnthropicProvider, read_message
 from llmreg.providers.hosted import secrets_of
 from llmreg.task import Task
 
@@ -56,6 +56,25 @@ class _Job:
     def task(self) -> Task:
         """What the question is about."""
         return self.question.task
+
+
+def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
+    """Count the answers that a batch would ask for; nothing is sent.
+
+    Parameters
+    ----------
+    provider : AnthropicProvider
+        Whom to ask, and how many estimates.
+    tasks : sequence of Task
+        What about.
+
+    Returns
+    -------
+    int
+        Answers that the cache lacks; those of the next round with
+        ``n_estimates="auto"``.
+    """
+    return len(_jobs(provider, tasks))
 
 
 def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | None:
@@ -181,7 +200,7 @@ def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Jo
             name += f", question {number}"
         options = provider._options(provider._request(question))
         del options["timeout"]
-        key = survey.store._key(question, estimate=index)
+        key = survey.store.entry_key(question, index)
         yield key, _Job(name, question, index, survey.store, options)
 
 
@@ -190,7 +209,7 @@ def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
     if result.type != "succeeded":
         return f"the request {result.type}"
     try:
-        completion = _read(result.message, secrets)
+        completion = read_message(result.message, secrets)
         if completion.stop != "end":
             return f"the reply stopped for {completion.stop!r}"
         job.question.read(completion.text)

@@ -129,11 +129,11 @@ class CachedProvider(PriorProvider):
         dict
             The identity of the provider that is asked.
         """
-        return {"asked": _plain(self.provider)}
+        return {"asked": plain(self.provider)}
 
     def _key(self, task: Task) -> str:
         """Give the key of the prior for a task."""
-        return hash_key({"task": task.to_dict(), "asked": _plain(self.provider)})
+        return hash_key({"task": task.to_dict(), "asked": plain(self.provider)})
 
     def _content(self, task: Task, prior: FeaturePrior) -> dict[str, Any]:
         """Say what is kept: the card, and what it is for whoever lists the cache."""
@@ -158,8 +158,24 @@ class CachedProvider(PriorProvider):
         return replace(prior, usage={"served_from_cache": 1})
 
 
-def _plain(value: Any) -> Any:
-    """Turn parameters into plain data that is the same in every process."""
+def plain(value: Any) -> Any:
+    """Turn a provider, or a parameter, into data that is the same in every process.
+
+    Parameters
+    ----------
+    value : object
+        Plain data, a function, or an object that can be told by its attributes.
+
+    Returns
+    -------
+    object
+        What JSON can hold.
+
+    Raises
+    ------
+    ProviderError
+        If it cannot be told from others of its kind.
+    """
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, FeaturePrior):
@@ -167,29 +183,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        items = [_plain(item) for item in value]
+        items = [plain(item) for item in value]
         return items if isinstance(value, list | tuple) else sorted(items, key=repr)
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, functools.partial):
         return [
             "partial",
-            _plain(value.func),
-            _plain(value.args),
-            _plain(value.keywords),
+            plain(value.func),
+            plain(value.args),
+            plain(value.keywords),
         ]
     if isinstance(value, MethodType):
-        return ["method", _plain(value.__func__), _plain(value.__self__)]
+        return ["method", plain(value.__func__), plain(value.__self__)]
     if callable(value) and hasattr(value, "__qualname__"):
         return _name_of(value)
     if hasattr(value, "identity"):
-        return _plain(value.identity())
+        return plain(value.identity())
     if hasattr(value, "get_params"):
-        return [qualified_name(value), _plain(value.get_params(deep=False))]
+        return [qualified_name(value), plain(value.get_params(deep=False))]
     if _is_its_attributes(value):
-        return [qualified_name(value), _plain(vars(value))]
+        return [qualified_name(value), plain(vars(value))]
     raise _indistinct(f"a {qualified_name(value)}")
 
 

@@ -122,6 +122,40 @@ def add_up(
     )
 
 
+def total(costs: Sequence[Cost]) -> Cost:
+    """Add the costs of several providers up.
+
+    Parameters
+    ----------
+    costs : sequence of Cost
+        What each takes; may be empty.
+
+    Returns
+    -------
+    Cost
+        The sum. It is counted by the vendors only if all of it is, and has a price
+        only if all of it has: what takes no request costs nothing.
+
+    Examples
+    --------
+    >>> from llmreg.providers.costs import Cost, total
+    >>> one = Cost(1, 800, 100, 4000, "the vendor", usd=0.5)
+    >>> total([one, Cost(1, 700, 100, 4000, "the vendor", usd=0.25)]).usd
+    0.75
+    """
+    asked = [cost for cost in costs if cost.requests]
+    counters = {cost.counted_by for cost in asked}
+    prices = [cost.usd for cost in asked if cost.usd is not None]
+    return Cost(
+        requests=sum(cost.requests for cost in asked),
+        input_tokens=sum(cost.input_tokens for cost in asked),
+        output_tokens=sum(cost.output_tokens for cost in asked),
+        max_output_tokens=sum(cost.max_output_tokens for cost in asked),
+        counted_by=counters.pop() if len(counters) == 1 else "a rough guess",
+        usd=sum(prices) if len(prices) == len(asked) else None,
+    )
+
+
 def price(cost: Cost, model: str) -> Cost:
     """Add what the tokens cost, if the package ``genai-prices`` knows it.
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-import numpy as np
-
-from llmreg.exceptions import PriorError, ProviderResponseError
+from llmreg.exceptions import (
+    PriorError,
+    PriorUnavailableWarning,
+    ProviderError,
+    ProviderResponseError,
+)
 from llmreg.prior import FeaturePrior
-from llmreg.providers.answers import disputed, now, warn_of_dispute
+from llmreg.providers.averaging import average, in_words
 from llmreg.providers.base import PriorProvider, qualified_name
+from llmreg.providers.costs import Cost, total
+from llmreg.providers.disputes import warn_of_dispute
 from llmreg.providers.preview import preview_of
 from llmreg.providers.registry import make_provider
 from llmreg.providers.static import PriorCard, StaticPrior
@@ -35,6 +41,11 @@ class EnsembleProvider(PriorProvider):
         The members, such as one `AnthropicProvider` and one `OpenAIProvider`, or
         ``["anthropic", "openai"]`` for both with their defaults. Each keeps its
         answers in its own cache.
+    on_error : {"raise", "others"}, default="raise"
+        What to do where a member fails. "others" warns with
+        `PriorUnavailableWarning` and averages over those that answer, one at least;
+        ``"failed"`` in the provenance says who is missing, and why. Nothing of the
+        failure is kept: the next elicitation asks the member again.
 
     See Also
     --------
@@ -55,8 +66,9 @@ class EnsembleProvider(PriorProvider):
     age       -3.0     1.0
     """
 
-    def __init__(self, providers: Sequence[Any]) -> None:
+    def __init__(self, providers: Sequence[Any], *, on_error: str = "raise") -> None:
         self.providers = providers
+        self.on_error = on_error
 
     @property
     def requires_feature_names(self) -> bool:
@@ -86,17 +98,21 @@ class EnsembleProvider(PriorProvider):
             If there is no member, or one that cannot be asked.
         ProviderError
             The first that a member raises, once all have ended: what the others
-            answered is in their caches.
+            answered is in their caches. With ``on_error="others"`` only if no member
+            answers.
         """
         members = self._members()
-        names = [_name(member) for member in members]
-        priors = _ask(members, task)
-        aligned = [
-            _fit(prior, task, name) for prior, name in zip(priors, names, strict=True)
-        ]
-        combined = _combine(task, aligned, names)
+        answers = dict(_ask(members, task))
+        failed = {
+            name: answer
+            for name, answer in answers.items()
+            if isinstance(answer, Exception)
+        }
+        self._go_on(failed, len(answers))
+        priors = {n: p for n, p in answers.items() if isinstance(p, FeaturePrior)}
+        combined = average(task, list(priors.values()), list(priors), failed)
         if disputes := json.loads(combined.provenance["disputed"]):
-            warn_of_dispute(f"{len(names)} members of the ensemble", disputes)
+            warn_of_dispute(f"{len(priors)} members of the ensemble", disputes)
         return combined
 
     def check_ready(self, task: Task | None = None) -> None:
@@ -107,9 +123,51 @@ class EnsembleProvider(PriorProvider):
         task : Task or None, default=None
             The task, if it is known.
         """
-        for member in self._members():
-            if hasattr(member, "check_ready"):
+        members = self._members()
+        failed: dict[str, Exception] = {}
+        for name, member in zip(_names(members), members, strict=True):
+            if not hasattr(member, "check_ready"):
+                continue
+            try:
                 member.check_ready(task)
+            except ProviderError as error:
+                if self.on_error == "raise":
+                    raise
+                failed[name] = error
+        if len(failed) == len(members):
+            raise next(iter(failed.values()))
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Count the tokens that the members would take; no model is asked.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        Cost
+            The sum over the members. Scores at hand cost nothing.
+
+        Raises
+        ------
+        ProviderError
+            If a member cannot estimate its cost.
+        """
+        costs = []
+        for name, member in zip(
+            _names(members := self._members()), members, strict=True
+        ):
+            if isinstance(member, StaticPrior | PriorCard):
+                continue
+            if not hasattr(member, "estimate_cost"):
+                raise ProviderError(
+                    f"{name} has no method estimate_cost(task), so nobody knows what "
+                    "the ensemble costs."
+                )
+            costs.append(member.estimate_cost(task))
+        return total(costs)
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what the members would send; nothing is sent.
@@ -136,8 +194,26 @@ class EnsembleProvider(PriorProvider):
             shown += preview_of(member, task)
         return shown
 
+    def _go_on(self, failed: Mapping[str, Exception], count: int) -> None:
+        """Raise where members failed, or say that it goes on without them."""
+        if not failed:
+            return
+        if self.on_error == "raise" or len(failed) == count:
+            raise next(iter(failed.values()))
+        warnings.warn(
+            f"{len(failed)} of {count} members of the ensemble gave no prior, and the "
+            "average is that of the others, because on_error='others'. "
+            + " ".join(f"{n}: {in_words(error)}" for n, error in failed.items()),
+            PriorUnavailableWarning,
+            stacklevel=3,
+        )
+
     def _members(self) -> list[Any]:
         """Make the members that are named; refuse what cannot be asked."""
+        if self.on_error not in {"raise", "others"}:
+            raise PriorError(
+                f"on_error must be 'raise' or 'others'; got {self.on_error!r}."
+            )
         members = self.providers
         if isinstance(members, str | Mapping) or not isinstance(members, Sequence):
             raise PriorError(f"providers must be a list of providers; got {members!r}.")
@@ -153,16 +229,40 @@ class EnsembleProvider(PriorProvider):
         return made
 
 
-def _ask(members: Sequence[Any], task: Task) -> list[Any]:
-    """Ask all members at once; let all end before an error is raised."""
+def _ask(members: Sequence[Any], task: Task) -> list[tuple[str, Any]]:
+    """Ask all members at once; give, by name, what each answers or fails with."""
+    names = _names(members)
     with ThreadPoolExecutor(len(members), "llmreg-ensemble") as pool:
         try:
-            futures = [pool.submit(member.elicit, task) for member in members]
+            futures = [
+                pool.submit(_answer, member, task, name)
+                for member, name in zip(members, names, strict=True)
+            ]
             wait(futures)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return [future.result() for future in futures]
+    # What is neither an answer nor a failure of a provider is a bug, and raised.
+    return [(n, future.result()) for n, future in zip(names, futures, strict=True)]
+
+
+def _answer(member: Any, task: Task, name: str) -> FeaturePrior | Exception:
+    """Ask one member; bring what it says into the order of the task."""
+    try:
+        return _fit(member.elicit(task), task, name)
+    except (ProviderError, PriorError) as error:
+        return error
+
+
+def _names(members: Sequence[Any]) -> list[str]:
+    """Name all members, those of one class and model by number."""
+    names = [_name(member) for member in members]
+    seen: Counter[str] = Counter()
+    told = []
+    for name in names:
+        seen[name] += 1
+        told.append(f"{name} #{seen[name]}" if names.count(name) > 1 else name)
+    return told
 
 
 def _name(member: Any) -> str:
@@ -184,64 +284,3 @@ def _fit(reply: Any, task: Task, name: str) -> FeaturePrior:
     others = [c for c in task.classes if c not in task.outputs]
     negative = others[0] if len(task.outputs) == len(others) == 1 else None
     return reply.align(task.features, task.outputs, negative)
-
-
-def _combine(
-    task: Task, priors: Sequence[FeaturePrior], names: Sequence[str]
-) -> FeaturePrior:
-    """Average priors that are in the same order, and say how far apart they are."""
-    scores = np.stack([prior.scores for prior in priors])
-    mean, std = _moments(scores)
-    between = FeaturePrior(task.keys, mean, task.outputs, estimates=scores)
-    usage: Counter[str] = Counter()
-    for prior in priors:
-        usage.update(prior.usage)
-    return FeaturePrior(
-        features=task.keys,
-        scores=mean,
-        outputs=task.outputs,
-        estimates=np.concatenate(
-            [p.scores[None] if p.estimates is None else p.estimates for p in priors]
-        ),
-        rationale=_reasons(priors, scores, mean),
-        task=task.description,
-        target=task.target,
-        descriptions={
-            k: v for p in reversed(priors) for k, v in p.descriptions.items()
-        },
-        provenance={
-            "provider": "llmreg.providers.ensemble.EnsembleProvider",
-            "model": ", ".join(
-                dict.fromkeys(filter(None, (p.provenance.get("model") for p in priors)))
-            ),
-            "members": json.dumps(list(names)),
-            "disagreement": f"{np.nanmean(std) if (~np.isnan(std)).any() else 0:.3g}",
-            "disputed": json.dumps(list(disputed(between)), ensure_ascii=False),
-            "created": now(),
-        },
-        usage=dict(usage),
-    )
-
-
-def _moments(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give mean and standard deviation over the members that have an opinion."""
-    known = ~np.isnan(scores)
-    n = known.sum(axis=0)
-    total = np.maximum(n, 1)
-    mean = np.nansum(scores, axis=0) / total
-    std = np.sqrt(np.nansum((scores - mean) ** 2, axis=0) / total)
-    return np.where(n > 0, mean, np.nan), np.where(n > 0, std, np.nan)
-
-
-def _reasons(
-    priors: Sequence[FeaturePrior], scores: np.ndarray, mean: np.ndarray
-) -> dict[str, str]:
-    """Take each reason from the member nearest to the average that gives one."""
-    distance = np.nan_to_num(np.abs(scores - mean), nan=np.inf).sum(axis=1)
-    chosen = {}
-    for j, key in enumerate(priors[0].features):
-        for i in np.argsort(distance[:, j], kind="stable"):
-            if reason := priors[i].rationale.get(key):
-                chosen[key] = reason
-                break
-    return chosen

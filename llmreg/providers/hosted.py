@@ -9,9 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from llmreg.exceptions import MissingDependencyError, MissingKeyError
-from llmreg.providers.base import LLMProvider
 from llmreg.providers.interview import Request
-from llmreg.providers.keys import check_key_source, is_importable
+from llmreg.providers.keys import (
+    check_address,
+    check_key_source,
+    is_importable,
+)
+from llmreg.providers.llm import LLMProvider
 
 _SECRET_HEADERS = ("auth", "key", "token", "secret")
 
@@ -29,8 +33,6 @@ class HostedProvider(LLMProvider):
     base_url : str or None
         The address of the server.
     """
-
-    base_url: str | None
 
     # The names of the SDK, of the extra that installs it, and of the environment
     # variables that hold the key and another address.
@@ -56,6 +58,17 @@ class HostedProvider(LLMProvider):
         check_key_source(value, self._key_variable)
         self._api_key = value
 
+    @property
+    def base_url(self) -> str | None:
+        """The address of the server, or None."""
+        return self._base_url
+
+    @base_url.setter
+    def base_url(self, value: str | None) -> None:
+        # On assignment, for the same reason.
+        check_address(value, "base_url")
+        self._base_url = value
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         # Elsewhere the key has to come from the environment there.
@@ -65,7 +78,9 @@ class HostedProvider(LLMProvider):
 
     def _address(self) -> str | None:
         """Give the address to ask; None is the vendor's own."""
-        return self.base_url or os.environ.get(self._address_variable) or None
+        address = self.base_url or os.environ.get(self._address_variable) or None
+        check_address(address, self._address_variable)
+        return address
 
     def _settings(self) -> dict[str, Any]:
         """Name what shapes an answer; which server gives it is part of that."""

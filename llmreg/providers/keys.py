@@ -6,6 +6,9 @@ import functools
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
+
+from llmreg.exceptions import ProviderError
 
 
 def check_key_source(value: Any, variable: str) -> None:
@@ -35,6 +38,41 @@ def check_key_source(value: Any, variable: str) -> None:
             "api_key must be a function that returns the key, or None to take it "
             f"from {variable}. A plain text, or one bound by functools.partial, would "
             "show up in repr, get_params and pickles."
+        )
+
+
+def check_address(value: Any, name: str) -> None:
+    """Refuse an address that holds a user's name or a password.
+
+    Parameters
+    ----------
+    value : str or None
+        The address.
+    name : str
+        Where it is from: a parameter, or an environment variable.
+
+    Raises
+    ------
+    ProviderError
+        If there is something in front of an ``@``; it is not repeated.
+
+    Examples
+    --------
+    >>> from llmreg.providers.keys import check_address
+    >>> check_address("http://localhost:11434/v1", "base_url")
+    """
+    if not isinstance(value, str):
+        return
+    try:
+        is_safe = "@" not in urlsplit(value).netloc
+    except ValueError:
+        # No address at all. Whatever it is, it goes no further with an @ in it.
+        is_safe = "@" not in value
+    if not is_safe:
+        raise ProviderError(
+            f"{name} has a user's name or a password in front of an @, which would "
+            "show up in repr, get_params and logs. Give the address without it, and "
+            "the key by api_key= a function, or in the environment."
         )
 
 

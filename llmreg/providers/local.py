@@ -5,26 +5,20 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval
 
-from llmreg.exceptions import (
-    MissingDependencyError,
-    ProviderError,
-    ProviderUnavailableError,
-)
-from llmreg.providers.base import LLMProvider
+from llmreg.exceptions import MissingDependencyError, ProviderError
 from llmreg.providers.cache import PriorCache
 from llmreg.providers.grammar import in_order
 from llmreg.providers.interview import Completion, Request
+from llmreg.providers.llama import Llama
+from llmreg.providers.llm import LLMProvider
 from llmreg.task import Task
 
 # The package that ships the default model, and the file in it.
@@ -51,8 +45,15 @@ class LocalProvider(LLMProvider):
     n_estimates : int or "auto", default=5
         Independent answers to average, one after the other; "auto" asks for 3, then
         for 2 more at a time, up to 11, until the scores have settled.
+    ask : {"all", "each", "rank"}, default="all"
+        Ask for the scores of up to `chunk_size` features at once, of one column at a
+        time, the names of the others beside it, or for a ranking with signs.
+    send_levels : bool, default=True
+        Whether the model is told the names of levels. Levels whose names are kept
+        back are told of by number, and get no score.
     chunk_size : int, default=8
-        The most features in one question; the context of a small model is small.
+        The most features in one question; the context of a small model is small. A
+        question that does not fit all the same is halved.
     n_ctx : int, default=4096
         The most tokens of a question and its answer together.
     temperature : float, default=0.8
@@ -101,6 +102,8 @@ class LocalProvider(LLMProvider):
         model: str | os.PathLike[str] | None = None,
         *,
         n_estimates: int | str = 5,
+        ask: str = "all",
+        send_levels: bool = True,
         chunk_size: int = 8,
         n_ctx: int = 4096,
         temperature: float = 0.8,
@@ -112,6 +115,8 @@ class LocalProvider(LLMProvider):
     ) -> None:
         self.model: Any = model
         self.n_estimates = n_estimates
+        self.ask = ask
+        self.send_levels = send_levels
         self.chunk_size = chunk_size
         self.n_ctx = n_ctx
         self.temperature = temperature
@@ -139,38 +144,30 @@ class LocalProvider(LLMProvider):
         )
 
     @contextmanager
-    def _connect(self) -> Iterator[_Loaded]:
-        """Find SDK and file; the model itself is loaded by the first question."""
+    def _connect(self) -> Iterator[Llama]:
+        """Find engine and file; the model itself is loaded by the first question."""
         try:
-            import llama_cpp
+            import xllamacpp
         except ImportError as e:
             raise MissingDependencyError(
-                "LocalProvider needs llama-cpp-python, which is not installed. Install "
-                "it with: pip install llmreg[local] (it is compiled, which takes a C++ "
-                "compiler and some minutes)."
+                "LocalProvider needs xllamacpp, which is not installed. Install it "
+                "with: pip install llmreg[local]"
             ) from e
-        options = {
-            "n_ctx": self.n_ctx,
-            "n_threads": self.n_threads,
-            "n_threads_batch": self.n_threads,
-            "n_gpu_layers": self.n_gpu_layers,
-            "verbose": False,
-        }
-        loaded = _Loaded(llama_cpp, _find(self.model), options)
+        model = Llama(
+            sdk=xllamacpp,
+            path=_find(self.model),
+            n_ctx=self.n_ctx,
+            n_threads=self.n_threads,
+            n_gpu_layers=self.n_gpu_layers,
+        )
         try:
-            yield loaded
+            yield model
         finally:
-            loaded.close()
+            model.close()
 
-    def _complete(self, client: _Loaded, request: Request) -> Completion:
-        """Answer one question."""
-        deadline = time.monotonic() + request.timeout
-        with client.lock:
-            return self._answer(client, request, deadline)
-
-    def _answer(self, client: _Loaded, request: Request, deadline: float) -> Completion:
+    def _complete(self, client: Llama, request: Request) -> Completion:
         """Have the model write an answer, held to its form by a grammar."""
-        model, asked = client.model, request.questionnaire
+        asked = request.questionnaire
         options = {
             "messages": [
                 {"role": "system", "content": asked.system},
@@ -183,62 +180,11 @@ class LocalProvider(LLMProvider):
             "max_tokens": request.max_tokens,
             "temperature": self.temperature,
             "seed": random.SystemRandom().randrange(2**31),
-            "stream": True,
         }
-        pieces: list[str] = []
-        reason = None
-        try:
-            # Token by token, so that the clock can end it.
-            for step in model.create_chat_completion(**options):
-                choice = step["choices"][0]
-                pieces.append(choice["delta"].get("content") or "")
-                reason = choice["finish_reason"] or reason
-                if time.monotonic() > deadline:
-                    raise ProviderUnavailableError(
-                        f"The model gave no answer within {self.timeout:g} s. Raise "
-                        "`timeout`, or take a smaller model."
-                    )
-        except (ValueError, RuntimeError) as e:
-            if isinstance(e, ProviderError):
-                raise
-            raise ProviderError(
-                f"llama.cpp could not answer: {e}. If the question does not fit into "
-                "the context, lower `chunk_size` or raise `n_ctx`."
-            ) from e
-        made = sum(map(bool, pieces))
-        usage = {
-            "input_tokens": max(int(model.n_tokens) - made, 0),
-            "output_tokens": made,
-        }
-        stop: Literal["end", "length"] = "end" if reason == "stop" else "length"
-        return Completion("".join(pieces), stop, client.path.name, usage)
-
-
-@dataclass
-class _Loaded:
-    """A model file, loaded when it is first needed; one thread at a time."""
-
-    llama_cpp: Any
-    path: Path
-    options: Mapping[str, Any]
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    _model: Any = None
-
-    @property
-    def model(self) -> Any:
-        if self._model is None:
-            try:
-                self._model = self.llama_cpp.Llama(str(self.path), **self.options)
-            except (ValueError, RuntimeError) as e:
-                raise ProviderError(
-                    f"llama.cpp cannot load {self.path.name!r}: {e}. Is it a GGUF file "
-                    "of a kind that the installed version knows?"
-                ) from e
-        return self._model
-
-    def close(self) -> None:
-        if self._model is not None:
-            self._model.close()
+        reply = client.answer(options, request.timeout)
+        stop: Literal["end", "length"] = "end" if reply.reason == "stop" else "length"
+        text = "".join(reply.pieces)
+        return Completion(text, stop, client.path.name, reply.usage)
 
 
 def _find(model: str | os.PathLike[str] | None) -> Path:

@@ -64,9 +64,10 @@ class OpenAIProvider(HostedProvider):
 default="json_schema"
         How the server is held to the form of the reply. ``"json_schema"`` is what
         OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take.
-        ``"json_object_schema"`` puts the schema beside the type ``json_object``, for
-        llama-cpp-python's server. ``"json_object"`` and ``"text"`` are for servers
-        that know no schema: it is then part of the instructions.
+        ``"json_object_schema"`` puts a tighter schema beside the type
+        ``json_object``: a server of llama.cpp then holds even a small model to one
+        entry for each feature. ``"json_object"`` and ``"text"`` are for servers that
+        know no schema: it is then part of the instructions.
     temperature : float or None, default=None
         How freely the model chooses its words; None leaves it to the server. Models
         that think refuse it.

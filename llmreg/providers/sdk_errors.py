@@ -31,6 +31,7 @@ _TOO_LARGE = (
     *("grammar is too large", "schema is too complex", "schema is too large"),
     *("request_too_large", "prompt is too long", "exceed context limit"),
     *("context_length_exceeded", "maximum context length"),
+    *("exceed_context_size", "available context size"),
 )
 # Errors about money come with several statuses, 429 among them.
 _MONEY = ("billing", "spend_limit", "spend limit", "credit balance", "_quota")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, cli
-from llmreg.commands import elicit
+from llmreg.commands import costs
 from llmreg.providers import AnthropicProvider, PriorProvider, registry
 from tests.commands.conftest import SECRETS
 from tests.loopback import answer, error
@@ -191,7 +191,7 @@ class TestConsent:
             def estimate_cost(self, task):
                 return Cost()
 
-        plan = elicit.make_plan(Knowing(), None)
+        plan = costs.make_plan(Knowing(), None)
         assert plan == (3, 750, "three requests")
 
 

@@ -12,6 +12,7 @@ from llmreg.exceptions import (
     MissingKeyError,
     PriorDisagreementWarning,
     PriorError,
+    PriorUnavailableWarning,
     ProviderError,
     ProviderResponseError,
 )
@@ -22,6 +23,7 @@ from llmreg.providers import (
     PriorProvider,
     StaticPrior,
 )
+from llmreg.providers.costs import Cost
 from llmreg.resolve import needs_names, prior_source, resolve
 from tests.loopback import MessagesServer
 from tests.vendors import ANTHROPIC, OPENAI
@@ -221,3 +223,83 @@ def test_the_preview_is_that_of_the_members(task, key):
     assert [request["times"] for request in shown] == [2, 5]
     with pytest.raises(ProviderError, match="Member has no method preview"):
         EnsembleProvider([Member({})]).preview(task)
+
+
+class Priced(Member):
+    def estimate_cost(self, task):
+        return Cost(2, 700, 50, 900, "the vendor", usd=0.25)
+
+
+class TestWithoutOneOfThem:
+    def test_it_goes_on_if_it_is_told_to(self, task):
+        dead = Member({}, model="dead", error="HTTP 529")
+        alive = [Member(scores(4), model="a"), Member(scores(2), model="b")]
+        provider = EnsembleProvider([dead, *alive], on_error="others")
+        provider.check_ready(task)
+        with pytest.warns(PriorUnavailableWarning, match=r"1 of 3 .*dead.*HTTP 529"):
+            prior = provider.elicit(task)
+        assert prior.scores[0, 0] == 3
+        assert len(json.loads(prior.provenance["members"])) == 2
+        ((who, why),) = json.loads(prior.provenance["failed"]).items()
+        assert "(dead)" in who and why == "ProviderError: HTTP 529"
+        # Nothing of the failure stays: the next time it may answer.
+        dead.error, dead.scores = None, scores(0)
+        whole = provider.elicit(task)
+        assert whole.scores[0, 0] == 2 and "failed" not in whole.provenance
+
+    def test_an_answer_that_is_no_prior_is_a_failure_too(self, task):
+        class Lost(Member):
+            def elicit(self, task):
+                return "ten"
+
+        members = [Lost({}, model="lost"), Member(scores(4))]
+        provider = EnsembleProvider(members, on_error="others")
+        with pytest.warns(PriorUnavailableWarning, match="lost"):
+            assert provider.elicit(task).scores[0, 0] == 4
+
+    def test_a_bug_is_no_failure(self, task):
+        class Buggy(Member):
+            def elicit(self, task):
+                raise NameError("oops")
+
+        with pytest.raises(NameError, match="oops"):
+            EnsembleProvider([Member(scores(1)), Buggy({})], on_error="others").elicit(
+                task
+            )
+
+    def test_without_any_answer_it_is_an_error(self, task):
+        members = [Member({}, model=m, error=f"HTTP 50{m}") for m in "12"]
+        with pytest.raises(ProviderError, match="HTTP 501"):
+            EnsembleProvider(members, on_error="others").elicit(task)
+
+    def test_one_that_is_ready_is_enough(self, task):
+        members = [Member({}, error="no key"), Member(scores(1))]
+        EnsembleProvider(members, on_error="others").check_ready(task)
+        with pytest.raises(MissingKeyError):
+            EnsembleProvider(members[:1], on_error="others").check_ready(task)
+
+    def test_two_of_one_kind_are_told_apart(self, task):
+        dead = [Member({}, error="one"), Member({}, error="two")]
+        provider = EnsembleProvider([*dead, Member(scores(1))], on_error="others")
+        with pytest.warns(PriorUnavailableWarning):
+            failed = json.loads(provider.elicit(task).provenance["failed"])
+        assert list(failed.values()) == ["ProviderError: one", "ProviderError: two"]
+
+    def test_a_wrong_word_is_refused(self, task):
+        with pytest.raises(PriorError, match="on_error"):
+            EnsembleProvider([Member(scores(1))], on_error="ignore").elicit(task)
+
+
+class TestCost:
+    def test_the_sum_of_those_that_are_asked(self, task):
+        members = [Priced({}), StaticPrior(scores(1)), Priced({})]
+        cost = EnsembleProvider(members).estimate_cost(task)
+        assert cost == Cost(4, 1400, 100, 1800, "the vendor", usd=0.5)
+
+    def test_scores_at_hand_cost_nothing(self, task):
+        cost = EnsembleProvider([StaticPrior(scores(1))]).estimate_cost(task)
+        assert (cost.requests, cost.usd) == (0, 0)
+
+    def test_a_member_that_cannot_tell(self, task):
+        with pytest.raises(ProviderError, match="no method estimate_cost"):
+            EnsembleProvider([Member(scores(1))]).estimate_cost(task)

@@ -5,7 +5,8 @@ import pickle
 import pytest
 from pydantic import SecretStr
 
-from llmreg.providers import AnthropicProvider
+from llmreg.exceptions import ProviderError
+from llmreg.providers import AnthropicProvider, OpenAIProvider
 from llmreg.providers.keys import check_key_source, is_importable
 
 KEY = "sk-planted-key"
@@ -49,3 +50,33 @@ def test_address_from_the_environment_keeps_answers_apart(monkeypatch):
         AnthropicProvider().identity()
         == AnthropicProvider(base_url="http://127.0.0.1:1").identity()
     )
+
+
+@pytest.mark.parametrize("kind", [AnthropicProvider, OpenAIProvider])
+@pytest.mark.parametrize(
+    "address",
+    [f"http://user:{KEY}@127.0.0.1:1/v1", f"https://{KEY}@host", f"http://[{KEY}@"],
+)
+def test_a_password_in_an_address_is_refused(kind, address, task, monkeypatch):
+    provider = kind(base_url="http://127.0.0.1:1")
+    for assign in (
+        lambda: kind(base_url=address),
+        lambda: provider.set_params(base_url=address),
+    ):
+        with pytest.raises(ProviderError, match="password in front of an @") as caught:
+            assign()
+        assert KEY not in str(caught.value)
+        assert caught.value.__context__ is None or KEY not in repr(
+            caught.value.__context__
+        )
+    assert provider.base_url == "http://127.0.0.1:1"
+    assert pickle.loads(pickle.dumps(provider)).base_url == provider.base_url
+    variable = kind._address_variable
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(ProviderError, match=variable) as caught:
+        kind().elicit(task)
+    assert KEY not in str(caught.value)
+
+
+def test_an_address_may_hold_an_at_sign_elsewhere():
+    assert OpenAIProvider(base_url="http://host/v1/@me").base_url.endswith("@me")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from sklearn.base import clone
@@ -14,6 +14,7 @@ from llmreg.exceptions import (
     MissingDependencyError,
     ProviderError,
     ProviderUnavailableError,
+    RequestTooLargeError,
     TruncatedReplyError,
 )
 from llmreg.prompting import reply_schema
@@ -22,25 +23,28 @@ from llmreg.providers.grammar import in_order
 from llmreg.task import Feature, Task
 
 
-class Llama:
+class Server:
     """Answers by the grammar, a piece at a time; what was asked is kept."""
 
-    loaded: list[Llama]
+    loaded: list[Server]
     stop = "stop"
     failure: Exception | None = None
+    context = 10**9  # features that fit
 
-    def __init__(self, path, **options):
-        if "broken" in path:
-            raise ValueError("Failed to load model from file")
-        self.path, self.options, self.asked, self.n_tokens = path, options, [], 0
-        self.is_closed = False
+    def __init__(self, params):
+        if "broken" in params.model.path:
+            raise RuntimeError("Failed to init server.")
+        self.params, self.asked = params, []
         self.loaded.append(self)
 
-    def create_chat_completion(self, **asked):
+    def handle_chat_completions(self, asked, take):
         self.asked.append(asked)
         if self.failure is not None:
             raise self.failure
         document = json.loads(asked["messages"][-1]["content"])
+        if len(document["features"]) > self.context:
+            told = "request (600 tokens) exceeds the available context size"
+            return {"error": {"type": "exceed_context_size_error", "message": told}}
         entries = [
             {
                 "id": f["id"],
@@ -50,23 +54,31 @@ class Llama:
             for f in document["features"]
         ]
         text = json.dumps({"features": entries})
-        pieces = [text[i : i + 9] for i in range(0, len(text), 9)]
-        self.n_tokens = 50 + len(pieces)
-        yield {"choices": [{"delta": {"role": "assistant"}, "finish_reason": None}]}
-        for piece in pieces:
-            yield {"choices": [{"delta": {"content": piece}, "finish_reason": None}]}
-        yield {"choices": [{"delta": {}, "finish_reason": self.stop}]}
-
-    def close(self):
-        self.is_closed = True
+        pieces = [None, *(text[i : i + 9] for i in range(0, len(text), 9))]
+        steps = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
+        steps.append({"choices": [{"delta": {}, "finish_reason": self.stop}]})
+        counts = {"prompt_tokens": 50, "completion_tokens": len(pieces)}
+        steps.append({"choices": [], "usage": counts})
+        for step in steps:
+            if take(step):
+                break
+        return None
 
 
 @pytest.fixture
 def llama(monkeypatch):
-    module = ModuleType("llama_cpp")
-    module.Llama = type("Llama", (Llama,), {"loaded": []})
-    monkeypatch.setitem(sys.modules, "llama_cpp", module)
-    return module.Llama
+    def params():
+        return SimpleNamespace(
+            model=SimpleNamespace(),
+            cpuparams=SimpleNamespace(),
+            cpuparams_batch=SimpleNamespace(),
+        )
+
+    module = ModuleType("xllamacpp")
+    module.CommonParams = params
+    module.Server = type("Server", (Server,), {"loaded": []})
+    monkeypatch.setitem(sys.modules, "xllamacpp", module)
+    return module.Server
 
 
 @pytest.fixture
@@ -92,9 +104,25 @@ def test_a_prior(llama, file, task):
     assert prior.usage["input_tokens"] == 100
     assert prior.usage["output_tokens"] > 20
     (model,) = llama.loaded
-    assert model.is_closed
     assert len({asked["seed"] for asked in model.asked}) == 2
-    assert model.options["n_ctx"] == 4096
+    assert model.params.n_ctx == 4096
+    assert model.params.model.path == str(file)
+
+
+def test_the_engine_is_told_what_was_chosen(llama, file, task):
+    LocalProvider(file, n_estimates=1, n_threads=3, n_gpu_layers=-1).elicit(task)
+    LocalProvider(file, n_estimates=1, n_ctx=512, temperature=0.1).elicit(task)
+    first, second = (model.params for model in llama.loaded)
+    assert first.cpuparams.n_threads == first.cpuparams_batch.n_threads == 3
+    assert (first.n_gpu_layers, second.n_gpu_layers) == (999, 0)
+    assert not hasattr(second.cpuparams, "n_threads")
+
+
+def test_nobody_else_gets_at_the_port_of_the_engine(llama, file, task):
+    for n_ctx in (512, 1024):
+        LocalProvider(file, n_estimates=1, n_ctx=n_ctx).elicit(task)
+    keys = [key for model in llama.loaded for key in model.params.api_keys]
+    assert len(set(keys)) == 2 and min(map(len, keys)) > 30
 
 
 def test_many_features_are_asked_in_chunks(llama, file, wide):
@@ -120,7 +148,7 @@ def test_what_is_cached_needs_neither_model_nor_file(llama, file, task, monkeypa
     provider = LocalProvider(file, n_estimates=1)
     provider.elicit(task)
     file.unlink()
-    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
     provider.check_ready(task)
     assert provider.elicit(task).usage["served_from_cache"] == 1
 
@@ -140,16 +168,52 @@ def test_an_answer_that_is_cut_off_gets_twice_the_room(llama, file, task):
 
 def test_the_clock_ends_an_answer(llama, file, task, monkeypatch):
     times = iter(range(0, 10_000, 40))
-    monkeypatch.setattr("llmreg.providers.local.time.monotonic", lambda: next(times))
-    with pytest.raises(ProviderUnavailableError, match=r"within 100 s.*smaller model"):
+    monkeypatch.setattr("llmreg.providers.llama.time.monotonic", lambda: next(times))
+    with pytest.raises(ProviderUnavailableError, match=r"in time.*smaller model"):
         LocalProvider(file, n_estimates=1, timeout=100.0).elicit(task)
 
 
-def test_a_context_that_is_too_small(llama, file, task):
-    llama.failure = ValueError("Requested tokens (600) exceed context window of 512")
-    with pytest.raises(ProviderError, match=r"exceed .* lower `chunk_size`") as caught:
+def test_a_question_that_does_not_fit_is_halved(llama, file, wide, caplog):
+    llama.context = 2
+    provider = LocalProvider(file, n_estimates=1)
+    prior = provider.elicit(wide)
+    assert prior.scores.tolist() == [[1, 2, 3, 4, 5, 6, 7]]
+    (model,) = llama.loaded
+    sizes = [len(_features(asked)) for asked in model.asked]
+    assert sizes == [7, 4, 2, 2, 3, 2, 1]
+    assert "does not fit into the context" in caplog.text
+    # The next estimate knows.
+    provider.set_params(n_estimates=2).elicit(wide)
+    assert [len(_features(a)) for a in llama.loaded[1].asked] == [2, 2, 2, 1]
+
+
+def _features(asked):
+    return json.loads(asked["messages"][-1]["content"])["features"]
+
+
+def test_a_context_that_is_too_small_for_one_feature(llama, file, task):
+    llama.context = 0
+    with pytest.raises(RequestTooLargeError, match=r"600 tokens.*`n_ctx`") as caught:
         LocalProvider(file, n_estimates=1, n_ctx=512).elicit(task)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_what_the_engine_raises_is_ours(llama, file, task):
+    llama.failure = ValueError("no parser for this template")
+    with pytest.raises(ProviderError, match="could not answer: no parser"):
+        LocalProvider(file, n_estimates=1).elicit(task)
+
+
+def test_the_ways_of_asking(llama, file, wide):
+    LocalProvider(file, n_estimates=1, ask="each").elicit(wide)
+    (model,) = llama.loaded
+    assert [len(_features(asked)) for asked in model.asked] == [1] * 7
+    levels = Task(
+        (Feature("age"), Feature("sex", level="secret")), "y", ("y",), "regression"
+    )
+    prior = LocalProvider(file, n_estimates=1, send_levels=False).elicit(levels)
+    assert "secret" not in json.dumps(llama.loaded[-1].asked)
+    assert prior.scores[0, 0] == 3 and prior.scores[0, 1] != prior.scores[0, 1]
 
 
 def test_a_file_that_is_no_model(llama, tmp_path, task):
@@ -167,7 +231,7 @@ def test_an_absent_package_is_named(monkeypatch, llama):
     monkeypatch.setattr("llmreg.providers.local.MODEL_PACKAGE", "not_installed_at_all")
     with pytest.raises(MissingDependencyError, match=r"llmreg\[local\].*model="):
         LocalProvider().check_ready()
-    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(MissingDependencyError, match=r"pip install llmreg\[local\]"):
         LocalProvider().check_ready()
 
