@@ -57,6 +57,7 @@ REFERENCE: Mapping[str, Any] = {
     "learning_rate_init": 1e-2,
     "max_iter": 200,
     "alpha": 0.0,
+    "scaler": "minmax",
 }
 
 
@@ -100,10 +101,17 @@ def _methods() -> dict[str, Method]:
     for gamma in GAMMAS:
         for name, transform in TRANSFORMS.items():
             fits[f"LAAT linear, gamma {gamma}, {name}"] = laat(
-                gamma=float(gamma), score_transform=transform
+                gamma=float(gamma), score_transform=transform, scaler="minmax"
             )
+    # The paper's weight with the default scaling, to tell the two apart.
+    fits["LAAT linear, gamma 100, exp, bounded"] = laat(
+        gamma=100.0, score_transform="exp", scaler="bounded"
+    )
     fits["LAAT MLP, gamma 100, exp"] = laat(
-        gamma=100.0, score_transform="exp", hidden_layer_sizes=(100,)
+        gamma=100.0,
+        score_transform="exp",
+        scaler="minmax",
+        hidden_layer_sizes=(100,),
     )
     fits["default linear"] = laat(gamma="auto")
     fits["default MLP"] = laat(gamma="auto", hidden_layer_sizes=(100,))

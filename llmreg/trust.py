@@ -26,7 +26,7 @@ _NEGLIGIBLE = 1e-4
 # How exact the search for the most likely weights is, at first and in the end.
 _ROUGH, _EXACT = 0.03, 1e-7
 # From here on all hypotheses are judged by one fit, and a few are fitted.
-_MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 1e9, 20, 100, 6
+_MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
 
 
 @dataclass(frozen=True, eq=False)
