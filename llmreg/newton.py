@@ -175,7 +175,8 @@ def _newton(
         # Below the last digit of the loss nothing is seen to fall any more.
         visible = decrement > 1e-11 * max(1.0, abs(at.value))
         converged = decrement >= 0 and (decrement < enough or not (fell or visible))
-        if fell:
+        # So near the end the step is right, whatever the last digit of the loss says.
+        if fell or 0 <= decrement < enough:
             theta, at = theta + size * step, moved
         if converged or not fell:
             break
