@@ -116,7 +116,12 @@ class LinearObjective:
         )
 
     def __call__(self, theta: np.ndarray, *, hessian: bool = False) -> Point:
-        """Return value and gradient, and the Hessian if asked for, at `theta`."""
+        """Return value and gradient, and the Hessian if asked for, at `theta`.
+
+        Biases of many classes may all be shifted without any effect. The Hessian
+        has a curvature of one there instead of none, so that it can be inverted; no
+        gradient ever points that way.
+        """
         table = theta.reshape(self.shape)
         if self.task == "regression" and hessian and self._moments is None:
             self._moments = self._squares()
@@ -128,6 +133,9 @@ class LinearObjective:
             shrunk = np.full(self.shape, self.l2)
             shrunk[:, -1] = 0.0
             curvature.flat[:: len(curvature) + 1] += shrunk.ravel()
+            if self.task == "multiclass":
+                biases = slice(self.shape[1] - 1, None, self.shape[1])
+                curvature[biases, biases] += 1.0
         if self.gamma:
             pull = self._pull(W)
             value += self.gamma * pull[0]

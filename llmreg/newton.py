@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,16 +17,18 @@ from llmreg.linear import LinearObjective, Point
 _DENSE = 600
 # Rows that decide the Hessian where there are many: at least so many, and so many
 # times the number of parameters.
-_PILOT_ROWS, _PILOT_RATIO = 2_000, 10
+_PILOT_ROWS, _PILOT_RATIO = 1_500, 10
 # Twice the distance to the minimum, as the curvature tells it, where Newton's
 # method stops: its next step would change the weights in no digit that is shown.
 _DECREMENT = 1e-14
+# The same for some of the rows, whose minimum is that far from the one of all rows.
+_PILOT_DECREMENT = 1e-5
 _NEWTON_STEPS = 50
 # The norm of weights that nothing is gained by shrinking further.
 _SMALL, _COLLAPSED = 1e-3, 1e-8
 # Where L-BFGS stops; its gradient is in units in which the Hessian is about one.
 _GRADIENT = 1e-7
-_MEMORY = 20
+_MEMORY, _STEPS_IN_UNITS = 20, 100
 # Misaligned beyond this, a minimum may not be the only one.
 _ALIGNED = 0.9
 
@@ -82,7 +86,7 @@ def minimize_aligned(
     theta = _first_guess(objective) if start is None else start
     n_parameters = theta.size
     if n_parameters > _DENSE:
-        return _descend(objective, theta, max_iter, _wide_factor(objective, theta))
+        return _descend_wide(objective, theta, max_iter)
     n_rows = len(objective.X)
     pilot_rows = max(_PILOT_ROWS, _PILOT_RATIO * n_parameters)
     # Of a squared error all rows are summed up at once, and need no pilot.
@@ -90,10 +94,16 @@ def minimize_aligned(
     pilot = objective
     if in_part:
         pilot = objective.part(slice(None, None, n_rows // pilot_rows))
-    found, hessian = _best_start(pilot, theta, max_iter, look_twice=start is None)
+    found, hessian = _best_start(
+        pilot,
+        theta,
+        max_iter,
+        look_twice=start is None,
+        enough=_PILOT_DECREMENT if in_part else _DECREMENT,
+    )
     if not in_part:
         return found
-    last = _descend(objective, found.theta, max_iter, _factor(hessian))
+    last = _descend(objective, found.theta, max_iter, *_dense_units(hessian))
     return last._replace(n_iter=min(max_iter, found.n_iter + last.n_iter))
 
 
@@ -106,14 +116,19 @@ def _first_guess(objective: LinearObjective) -> np.ndarray:
 
 
 def _best_start(
-    objective: LinearObjective, theta: np.ndarray, max_iter: int, *, look_twice: bool
+    objective: LinearObjective,
+    theta: np.ndarray,
+    max_iter: int,
+    *,
+    look_twice: bool,
+    enough: float,
 ) -> tuple[Solution, np.ndarray | None]:
     """Find a minimum, and look for another one where there may be two."""
-    found, hessian = _settle(objective, theta, max_iter)
+    found, hessian = _settle(objective, theta, max_iter, enough)
     if not objective.gamma or not look_twice or _is_aligned(objective, found.theta):
         return found, hessian
-    free, _ = _settle(objective.without_pull(), np.zeros_like(theta), max_iter)
-    other, other_hessian = _settle(objective, free.theta, max_iter)
+    free, _ = _settle(objective.without_pull(), np.zeros_like(theta), max_iter, enough)
+    other, other_hessian = _settle(objective, free.theta, max_iter, enough)
     n_iter = max(found.n_iter, free.n_iter, other.n_iter)
     if other.value < found.value:
         found, hessian = other, other_hessian
@@ -121,14 +136,14 @@ def _best_start(
 
 
 def _settle(
-    objective: LinearObjective, theta: np.ndarray, max_iter: int
+    objective: LinearObjective, theta: np.ndarray, max_iter: int, enough: float
 ) -> tuple[Solution, np.ndarray | None]:
     """Minimize by Newton's method; finish by L-BFGS what it does not."""
-    found, hessian = _newton(objective, theta, min(max_iter, _NEWTON_STEPS))
+    found, hessian = _newton(objective, theta, min(max_iter, _NEWTON_STEPS), enough)
     left = max_iter - found.n_iter
     if found.converged or left <= 0:
         return found, hessian
-    last = _descend(objective, found.theta, left, _factor(hessian))
+    last = _descend(objective, found.theta, left, *_dense_units(hessian))
     return last._replace(n_iter=found.n_iter + last.n_iter), hessian
 
 
@@ -141,7 +156,7 @@ def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
 
 
 def _newton(
-    objective: LinearObjective, theta: np.ndarray, max_iter: int
+    objective: LinearObjective, theta: np.ndarray, max_iter: int, enough: float
 ) -> tuple[Solution, np.ndarray | None]:
     """Minimize by damped Newton steps; return the last Hessian too."""
     at = objective(theta, hessian=True)
@@ -154,13 +169,14 @@ def _newton(
         for _ in range(20):
             moved = objective(theta + size * step, hessian=True)
             fell = moved.value <= at.value - 1e-4 * size * decrement
-            if fell or decrement < _DECREMENT:
+            if fell or decrement < enough:
                 break
             size /= 4
         # Below the last digit of the loss nothing is seen to fall any more.
         visible = decrement > 1e-11 * max(1.0, abs(at.value))
-        converged = decrement >= 0 and (decrement < _DECREMENT or not (fell or visible))
-        if fell:
+        converged = decrement >= 0 and (decrement < enough or not (fell or visible))
+        # So near the end the step is right, whatever the last digit of the loss says.
+        if fell or 0 <= decrement < enough:
             theta, at = theta + size * step, moved
         if converged or not fell:
             break
@@ -240,8 +256,34 @@ def _factor(hessian: np.ndarray | None) -> np.ndarray:
     return lower * units[:, None]
 
 
-def _wide_factor(objective: LinearObjective, theta: np.ndarray) -> np.ndarray:
-    """Return units for many parameters: the square roots of a rough diagonal."""
+def _descend_wide(
+    objective: LinearObjective, theta: np.ndarray, max_iter: int
+) -> Solution:
+    """Minimize over many parameters, in units that are renewed on the way.
+
+    The curvature of the misalignment hangs on the length of the weights, of which
+    the start knows nothing.
+    """
+    n_iter, found = 0, Solution(theta, np.inf, 0, False)
+    while n_iter < max_iter and not found.converged:
+        steps = min(_STEPS_IN_UNITS, max_iter - n_iter)
+        units = _wide_units(objective, found.theta)
+        found = _descend(objective, found.theta, steps, units, units)
+        n_iter += found.n_iter
+        # Rounding errors end a search where nothing is left to gain.
+        if found.n_iter == 0:
+            break
+    return found._replace(n_iter=n_iter)
+
+
+def _wide_units(
+    objective: LinearObjective, theta: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return units for many parameters: the Hessian's diagonal, and its one ridge.
+
+    Turning weights away from the prior is stiff, making them longer is not: the
+    direction of the weights has units of its own.
+    """
     squares = sum(
         (weight @ np.square(Z) for Z, _, weight in objective.blocks()),
         np.zeros(objective.shape[1] - 1),
@@ -249,33 +291,48 @@ def _wide_factor(objective: LinearObjective, theta: np.ndarray) -> np.ndarray:
     bend = 2.0 if objective.task == "regression" else 0.25
     diagonal = np.full(objective.shape, bend)
     diagonal[:, :-1] = bend * squares + objective.l2
-    if objective.gamma:
-        table = theta.reshape(objective.shape)[:, :-1]
-        norm = np.maximum(np.square(table).sum(axis=1, keepdims=True), 1e-6)
-        share = objective.shares()[:, None]
-        diagonal[:, :-1] += 2 * objective.gamma * share * objective.known / norm
-    return np.sqrt(diagonal.ravel() + 1e-12)
+    stretch = 1 / np.sqrt(diagonal + 1e-12)
+    if not objective.gamma:
+        return lambda u: u * stretch.ravel()
+    known = objective.known > 0
+    W = np.where(known, theta.reshape(objective.shape)[:, :-1], 0.0)
+    square = np.square(W).sum(axis=1, keepdims=True) + 1e-300
+    unit = W / np.sqrt(square)
+    stiff = 2 * objective.gamma * objective.shares()[:, None] / square
+    along = 1 / np.sqrt(bend * squares.mean() + objective.l2)
+    turning = np.where(known, 1 / np.sqrt(1 / along**2 + stiff), stretch[:, :-1])
+
+    def scale(u: np.ndarray) -> np.ndarray:
+        table = u.reshape(objective.shape) * stretch
+        given = u.reshape(objective.shape)[:, :-1]
+        length = (given * unit).sum(axis=1, keepdims=True)
+        table[:, :-1] = turning * (given - length * unit) + along * length * unit
+        return table.ravel()
+
+    return scale
+
+
+def _dense_units(
+    hessian: np.ndarray | None,
+) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+    """Return units in which a Hessian is the identity: for parameters, for slopes."""
+    lower = _factor(hessian)
+    solve = partial(solve_triangular, lower, lower=True, check_finite=False)
+    return partial(solve, trans="T"), solve
 
 
 def _descend(
-    objective: LinearObjective, start: np.ndarray, max_iter: int, factor: np.ndarray
+    objective: LinearObjective,
+    start: np.ndarray,
+    max_iter: int,
+    to_step: Callable[[np.ndarray], np.ndarray],
+    to_slope: Callable[[np.ndarray], np.ndarray],
 ) -> Solution:
     """Minimize by L-BFGS, in units in which the Hessian is near the identity."""
 
-    def to_theta(u: np.ndarray) -> np.ndarray:
-        if factor.ndim == 1:
-            return start + u / factor
-        moved: np.ndarray = solve_triangular(
-            factor, u, trans="T", lower=True, check_finite=False
-        )
-        return start + moved
-
     def loss(u: np.ndarray) -> tuple[float, np.ndarray]:
-        at = objective(to_theta(u))
-        if factor.ndim == 1:
-            return at.value, at.gradient / factor
-        slope = solve_triangular(factor, at.gradient, lower=True, check_finite=False)
-        return at.value, slope
+        at = objective(start + to_step(u))
+        return at.value, to_slope(at.gradient)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -295,4 +352,5 @@ def _descend(
         )
     # Status 2 is a line search that rounding errors ended.
     converged = result.status != 1
-    return Solution(to_theta(result.x), float(result.fun), int(result.nit), converged)
+    theta = start + to_step(result.x)
+    return Solution(theta, float(result.fun), int(result.nit), converged)

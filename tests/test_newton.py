@@ -78,7 +78,7 @@ def test_small_long_and_wide_tables_end_where_the_slope_does(rng, gamma, shape, 
     X, y, objective = problem(rng, *shape, gamma, task)
     found = minimize_aligned(objective, None, max_iter=1000)
     assert found.converged
-    assert np.abs(objective(found.theta).gradient).max() < 1e-7
+    assert np.abs(objective(found.theta).gradient).max() < 1e-6
     if gamma == 0.0:
         model = (
             LogisticRegression(tol=1e-9, max_iter=10_000)
@@ -100,7 +100,7 @@ def test_several_outputs_on_long_tables(rng):
     objective = LinearObjective(X, y, np.ones(9000), criterion, 1e-4, n_outputs=3)
     found = minimize_aligned(objective, None, max_iter=200)
     assert found.converged
-    assert np.abs(objective(found.theta).gradient).max() < 1e-7
+    assert np.abs(objective(found.theta).gradient).max() < 1e-6
 
 
 def test_from_the_last_weights_it_is_one_step(table, illness, prior):
