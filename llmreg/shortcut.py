@@ -2,7 +2,7 @@
 
 The loop of skorch serves callbacks, optimizers and modules of any kind, and takes
 longer for that than for training a small module. Where nothing but the trained net
-is asked for, the default perceptron is trained as a batch of one, and the net is
+is asked for, the default modules are trained as a batch of one, and the net is
 left as the loop would have left it.
 """
 
@@ -16,7 +16,7 @@ import torch
 from llmreg.batched import train_members
 from llmreg.building import choose_solver
 from llmreg.members import Members
-from llmreg.net import MLP, AlignedNet, TableDataset
+from llmreg.net import MLP, AlignedNet, LinearModel, TableDataset
 
 
 def trains_at_once(net: AlignedNet, params: Any) -> bool:
@@ -32,7 +32,7 @@ def trains_at_once(net: AlignedNet, params: Any) -> bool:
     Returns
     -------
     bool
-        True for the default perceptron under Adam, with no settings for skorch but
+        True for the default modules under Adam, with no settings for skorch but
         those of the criterion, nothing to print or to stop for, and no earlier
         training to go on from.
     """
@@ -41,7 +41,7 @@ def trains_at_once(net: AlignedNet, params: Any) -> bool:
         for name in vars(params)
     )
     return (
-        type(net.module_) is MLP
+        type(net.module_) in (LinearModel, MLP)
         and params.module is None
         and choose_solver(params) == "adam"
         and not for_skorch
