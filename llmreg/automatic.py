@@ -15,7 +15,7 @@ from llmreg.net import AlignedNet
 from llmreg.prior import FeaturePrior
 from llmreg.reproducibility import torch_seed
 from llmreg.training import train
-from llmreg.trusted import TrustedModel, TrustSearch
+from llmreg.trusted import MOST_ROWS, TrustedModel, TrustSearch
 
 #: Makes a net; takes gamma, the score transform and the number of corrections.
 MakeNet = Callable[..., AlignedNet]
@@ -87,6 +87,11 @@ def train_automatically(
     linear = (model.coef, model.intercept)
     if is_linear(params):
         net = make_net(model.gamma, model.score_transform, None)
+        if len(X) > MOST_ROWS:
+            # So many rows that some of them settle the gamma; the weights are for all.
+            train(net, X, y, sample_weight, params, seed=seed)
+            return net, model
+        net.weight_seen = float(sample_weight.sum())
         net.module_.load_state_dict(
             {"weight": torch.as_tensor(linear[0]), "bias": torch.as_tensor(linear[1])}
         )
@@ -115,6 +120,7 @@ def train_automatically(
             seed=seed,
         )
     net = make_net(model.gamma, model.score_transform, len(correction.states))
+    net.weight_seen = float(sample_weight.sum())
     module = cast(CorrectedModel, net.module_)
     module.load_state_dict(describe_state(linear, correction))
     _record(net, correction.n_epochs)

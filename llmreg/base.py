@@ -230,7 +230,6 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                     self._train_automatically(X, y, sample_weight)
                     return
                 self.trust_: Trust | tuple[Trust, ...] | None = None
-                self.gamma_ = self._fixed_gamma()
                 self.net_ = self._make_net(
                     self._scores(), sample_weight.sum(), self._seed
                 )
@@ -252,6 +251,7 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                     seed=self._seed,
                     one_pass=one_pass,
                 )
+            self.gamma_ = float(self.net_.criterion_.gamma)
 
     def _train_automatically(
         self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray

@@ -178,6 +178,8 @@ class AlignedNet(NeuralNet):
         # solver that is not skorch's.
         self.is_warm = False
         self.n_steps = 0
+        # How many rows, by weight, have had a say; `l2` is shared out among them.
+        self.weight_seen = 0.0
 
     def initialize_module(self) -> AlignedNet:
         """Make the module, in the net's dtype, and check its output width."""

@@ -18,6 +18,7 @@ from llmreg.linear import LinearObjective
 from llmreg.net import AlignedNet, LinearModel, TableDataset
 from llmreg.newton import minimize_aligned
 from llmreg.shortcut import train_at_once, trains_at_once
+from llmreg.streaming import stream
 
 # Up to here a step on all rows at once is faster than several on parts of them.
 _FULL_BATCH_ROWS = 10_000
@@ -54,11 +55,15 @@ def train(
     one_pass : bool, default=False
         Go over the rows once instead of `max_iter` times.
     """
-    if is_solved(params) and not one_pass:
+    if one_pass:
+        stream(net, X, y, sample_weight, params)
+        return
+    net.weight_seen = float(sample_weight.sum())
+    if is_solved(params):
         solve(net, X, y, sample_weight, params)
         return
     train_rows = np.arange(len(X))
-    if params.early_stopping and choose_solver(params) != "lbfgs" and not one_pass:
+    if params.early_stopping and choose_solver(params) != "lbfgs":
         train_rows, valid_rows = train_test_split(
             train_rows,
             test_size=params.validation_fraction,
@@ -68,13 +73,12 @@ def train(
         valid = _dataset(net, X, y, sample_weight, valid_rows)
         net.set_params(train_split=predefined_split(valid))
     data = _dataset(net, X, y, sample_weight, train_rows)
-    if not one_pass and trains_at_once(net, params):
+    if trains_at_once(net, params):
         train_at_once(net, data, batch_rows(params, len(data)), params.max_iter, seed)
         return
-    is_one = one_pass or choose_solver(params) == "lbfgs"
     net.set_params(
         batch_size=batch_rows(params, len(data)),
-        max_epochs=1 if is_one else params.max_iter,
+        max_epochs=1 if choose_solver(params) == "lbfgs" else params.max_iter,
     )
     net.partial_fit(data)
     if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:

@@ -18,8 +18,8 @@ from llmreg.verdict import Trust, judge
 
 Transform = Callable[[Tensor], Tensor]
 
-# More rows than this tell no more about a handful of numbers.
-_MOST_ROWS = 200_000
+#: More rows than this tell no more about a handful of numbers.
+MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +105,9 @@ class TrustSearch:
             The model.
         """
         n_samples = len(X)
-        if n_samples > _MOST_ROWS:
+        if n_samples > MOST_ROWS:
             generator = np.random.default_rng(self.seed)
-            rows = np.sort(generator.choice(n_samples, _MOST_ROWS, replace=False))
+            rows = np.sort(generator.choice(n_samples, MOST_ROWS, replace=False))
             X, y, sample_weight = X[rows], y[rows], sample_weight[rows]
         targets = self._targets(y)
         scores = self.prior.scores

@@ -82,10 +82,11 @@ ALLOWED = {
         *("building", "corrected", "correction", "net", "prior", "reproducibility"),
         *("training", "trusted", "numpy", "torch"),
     },
+    "streaming": {"net", "numpy", "torch"},
     "shortcut": {"batched", "building", "members", "net", "torch"},
     "training": {
         *("attribution", "building", "exceptions", "linear", "net", "newton"),
-        "shortcut",
+        *("shortcut", "streaming"),
         *("numpy", "sklearn", "skorch", "torch"),
     },
     "objective": {"criterion", "torch"},
