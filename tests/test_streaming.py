@@ -20,7 +20,11 @@ def rows(n_samples, seed):
 @pytest.mark.parametrize("gamma", ["auto", 0.0, 1.0])
 def test_every_piece_has_a_say(gamma):
     model = LLMAttributionClassifier(
-        [4, -3, 2, 1], gamma=gamma, learning_rate_init=0.05, random_state=0
+        [4, -3, 2, 1],
+        gamma=gamma,
+        score_transform="identity",
+        learning_rate_init=0.05,
+        random_state=0,
     )
     for seed in range(20):
         model.partial_fit(*rows(400, seed), classes=[0, 1])
