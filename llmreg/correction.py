@@ -30,7 +30,7 @@ LinearFit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 # Weight decay of the copies, as multiples of `alpha`.
 _STRENGTHS = (1.0, 3.0, 10.0)
 # How likely it is that no correction is needed, before a row was seen.
-_NONE = 0.5
+_NONE = 0.8
 _N_FOLDS = 5
 # From here on folds are fewer, and then one part of the rows judges.
 _FEWER_FOLDS, _ONE_PART = 200, 2_000
