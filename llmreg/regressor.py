@@ -257,8 +257,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_targets)
             Targets, in the shape that `fit` was given.
         """
-        scaler = self.target_scaler_
-        targets = self._outputs(X).astype(np.float64) * scaler.scale_ + scaler.mean_
+        outputs = self._outputs(X).astype(np.float64)
+        targets = outputs * self.target_scaler_.scale_ + self.target_scaler_.mean_
         return targets[:, 0] if self._is_single else targets
 
     def _check_target(self, y: Any) -> np.ndarray:
