@@ -148,6 +148,7 @@ def judge(
     outputs: Sequence[str],
     units: np.ndarray,
     n_samples: int,
+    total_weight: float,
 ) -> Trust:
     """Sum up what the search found.
 
@@ -165,6 +166,8 @@ def judge(
         Directions of the scores.
     n_samples : int
         Number of rows.
+    total_weight : float
+        How many rows they count as.
 
     Returns
     -------
@@ -174,8 +177,9 @@ def judge(
     table = trusted.hypotheses
     known = ~np.isnan(scores)
     n_scored = max(1, int(known.any(axis=0).sum()))
-    # gamma / n tan^2 of the paper's penalty, beside precision / 2 |e|^2 of n rows.
-    gammas = table.precision * table.pull**2 * n_scored / (2 * n_samples)
+    # n rows times the paper's penalty, gamma / d tan^2 of the angle between weights
+    # and scores, beside precision / 2 |e|^2, where |e| is the pull times that tangent.
+    gammas = table.precision * table.pull**2 * n_scored / (2 * total_weight)
     gammas[table.transform < 0] = 0.0
     share = np.array(
         [trusted.posterior[table.transform == t].sum() for t in range(len(units))]
