@@ -177,18 +177,6 @@ def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
     )
 
 
-def linear_outputs(X: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Return the outputs of a linear map in double, of shape (n_samples, n_outputs)."""
-    if X.dtype == np.float64:
-        outputs = X @ weight.T
-    else:
-        # In parts, since the whole in double may be more than the memory holds.
-        parts = np.array_split(X, -(-len(X) // _AUTO_BATCH_ROWS))
-        outputs = np.concatenate([part.astype(np.float64) @ weight.T for part in parts])
-    outputs += bias
-    return outputs
-
-
 def mean_attributions(
     net: AlignedNet, X: np.ndarray, sample_weight: np.ndarray
 ) -> torch.Tensor:

@@ -31,7 +31,7 @@ def test_without_a_prior_it_is_ridge(n_targets):
     z = scaler.transform(y.reshape(len(y), -1))
     theirs = Ridge(alpha=0.5).fit(scaled, z, sample_weight=weight)
     expected = scaler.inverse_transform(theirs.predict(scaled).reshape(len(y), -1))
-    mine = make(alpha=0.5).fit(X, y, sample_weight=weight)
+    mine = make(alpha=0.5, scaler="minmax").fit(X, y, sample_weight=weight)
     assert mine.predict(X).shape == y.shape
     np.testing.assert_allclose(
         mine.predict(X), expected.reshape(y.shape), rtol=1e-4, atol=1e-6
