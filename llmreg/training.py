@@ -114,6 +114,10 @@ def solve(
         start = torch.cat(parts, dim=1).cpu().double().numpy().ravel()
     found = minimize_aligned(objective, start, params.max_iter)
     table = torch.as_tensor(found.theta.reshape(objective.shape))
+    if objective.task == "multiclass":
+        # One number added to all of them changes no probability: rounding alone
+        # would decide it.
+        table[:, -1] -= table[:, -1].mean()
     with torch.no_grad():
         weight.copy_(table[:, :-1])
         bias.copy_(table[:, -1])

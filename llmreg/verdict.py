@@ -11,6 +11,8 @@ from llmreg.trust import TrustedWeights
 
 # A weight is said to contradict its score from this probability on.
 _SURE = 0.9
+# A cosine of scores and weights that chance gives too.
+_HARDLY = 0.2
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,12 @@ class Trust:
             text = (
                 f"The {rows} do not bear the prior out (probability "
                 f"{self.ignored:.2f} that it is no guide): the model follows the rows."
+            )
+        elif self.survival < _HARDLY:
+            text = (
+                f"The {rows} do not bear the prior out (the cosine of the model's "
+                f"weights and the scores is {self.survival:.2f}): the model follows "
+                "the rows."
             )
         elif self.survival > 0.95:
             text = f"The {rows} leave the prior as it is: the model follows it."
