@@ -9,6 +9,7 @@ model as it is.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,7 @@ def learn_correction(
         learns = np.vstack([learns, np.ones((1, len(X)), dtype=bool)])
     n_epochs = max(1, min(max_iter, -(-max_iter * _ROWS_PER_ITERATION // len(X))))
     members = _train(
-        _silent(module),
+        _silent(copy.deepcopy(module)),
         X,
         y,
         np.repeat(learns * sample_weight, len(_STRENGTHS), axis=0),
@@ -270,6 +271,6 @@ def describe_state(
         "linear.bias": torch.as_tensor(linear[1]),
         "shares": torch.as_tensor(correction.shares),
     }
-    for number, copy in enumerate(correction.states):
-        state |= {f"corrections.{number}.{name}": v for name, v in copy.items()}
+    for number, one in enumerate(correction.states):
+        state |= {f"corrections.{number}.{name}": v for name, v in one.items()}
     return state
