@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from benchmarks.agreement import pearson, spearman
+from benchmarks.baselines import exponential, make_encoder
 from benchmarks.datasets import Dataset
-from benchmarks.methods import exponential, make_encoder
 from benchmarks.metrics import measure
 from llmreg.prior import FeaturePrior
 

@@ -11,7 +11,7 @@ import torch
 from llmreg.building import is_averaged, is_linear, module_factory
 from llmreg.corrected import CorrectedModel
 from llmreg.correction import describe_state, learn_correction
-from llmreg.net import AlignedNet
+from llmreg.net import AlignedNet, check_module
 from llmreg.prior import FeaturePrior
 from llmreg.reproducibility import torch_seed
 from llmreg.training import train
@@ -105,6 +105,9 @@ def train_automatically(
 
     with torch_seed(seed, device):
         module = module_factory(params, X.shape[1], len(model.coef))()
+        # What does not fit is told before it is trained; lazy layers become real.
+        module = module.to("cpu", torch.float32)
+        check_module(module, X.shape[1], len(model.coef), torch.float32)
         correction = learn_correction(
             module,
             X,

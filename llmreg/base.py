@@ -7,22 +7,17 @@ from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from llmreg.automatic import train_automatically
 from llmreg.building import make_net, resolve_device, user_settings
-from llmreg.columns import as_table
 from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
-from llmreg.exceptions import DataError, FeatureNamesError
+from llmreg.exceptions import FeatureNamesError
+from llmreg.folding import raw_outputs
 from llmreg.net import AlignedNet
 from llmreg.parameters import AttributionParameters
 from llmreg.prior import FeaturePrior
@@ -39,9 +34,9 @@ from llmreg.resolve import (
     resolve,
     resolve_or_warn,
 )
+from llmreg.rows import check_table, weigh_rows
 from llmreg.task import Task
 from llmreg.training import (
-    linear_outputs,
     linear_weights,
     load_weights,
     mean_attributions,
@@ -96,40 +91,8 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[Any, Any, np.ndarray]:
         """Validate the rows, and leave out those of weight zero."""
-        X = self._check_table(X, y, reset=reset)
-        y = self._check_target(y)
-        if len(y) != len(X):
-            raise DataError(
-                f"X and y must have the same number of rows; got {len(X)} and {len(y)}."
-            )
-        sample_weight = _check_sample_weight(
-            sample_weight, np.empty(len(X)), dtype=np.float64, ensure_non_negative=True
-        )
-        present = sample_weight > 0
-        if not present.any():
-            raise DataError("Every sample weight is zero: no row is left to train on.")
-        # A row of weight zero is a row that is not there: its values must not
-        # reach the scaling of the others.
-        if not present.all():
-            X, y = _safe_indexing(X, present), _safe_indexing(y, present)
-            sample_weight = sample_weight[present]
-        return X, y, sample_weight
-
-    def _check_table(self, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
-        """Check the shape and the names of a table; its values await the encoder."""
-        if y is None:
-            validate_data(self, X, y, skip_check_array=True, reset=False)
-        # The tables of other libraries too: their columns have types, arrays none.
-        if hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__"):
-            X = as_table(X)
-        if not isinstance(X, pd.DataFrame):
-            return validate_data(
-                self, X, dtype=None, ensure_all_finite=False, reset=reset
-            )
-        # scikit-learn takes no name twice; columns of the same name go by position.
-        named = X if X.columns.is_unique else X.set_axis(range(X.shape[1]), axis=1)
-        validate_data(self, named, skip_check_array=True, reset=reset)
-        return X
+        X = check_table(self, X, y, reset=reset)
+        return weigh_rows(X, self._check_target(y), sample_weight)
 
     def _fit_encoder(self, X: Any, source: PriorSource | None) -> None:
         names, self._has_names = column_names(X, self.feature_names)
@@ -227,7 +190,7 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         with limit_threads(n_threads), limit_blas(n_threads):
             if not goes_on:
                 if self._is_automatic():
-                    self._train_automatically(X, y, sample_weight)
+                    self._train_automatically(X, y, sample_weight, before)
                     return
                 self.trust_: Trust | tuple[Trust, ...] | None = None
                 self.net_ = self._make_net(
@@ -254,12 +217,16 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             self.gamma_ = float(self.net_.criterion_.gamma)
 
     def _train_automatically(
-        self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+        before: dict[str, Any] | None,
     ) -> None:
         """Train with as much trust in the prior as the rows warrant."""
 
         def make(gamma: float, score_transform: Any, n_corrections: int) -> AlignedNet:
-            return self._make_net(
+            net = self._make_net(
                 self._scores(),
                 sample_weight.sum(),
                 self._seed,
@@ -267,6 +234,9 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                 score_transform=score_transform,
                 n_corrections=n_corrections,
             )
+            if before is not None and n_corrections is None:
+                load_weights(net, before)
+            return net
 
         assert self.prior_ is not None
         self.net_, model = train_automatically(
@@ -349,22 +319,15 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
-        X = self._check_table(X, reset=False)
+        X = check_table(self, X, reset=False)
         n_threads = self._n_threads()
-        if isinstance(X, np.ndarray) and X.dtype.kind == "f":
-            weights = linear_weights(self.net_)
-            folded = weights and self.encoder_.fold(*weights)
-            if folded:
-                with limit_blas(n_threads):
-                    outputs = linear_outputs(X, *folded)
-                # A gap or an infinite number in a row shows in its outputs; those
-                # are for the encoder to fill or to name.
-                if np.isfinite(outputs).all():
-                    far = self.encoder_.beyond(X)
-                    if weights and len(far):
-                        rows = self.encoder_.encode(X[far])
-                        outputs[far] = linear_outputs(rows, *weights)
-                    return outputs
+        weights, ranges = linear_weights(self.net_), self.encoder_.ranges
+        is_plain = isinstance(X, np.ndarray) and X.dtype.kind == "f"
+        if weights is not None and ranges is not None and is_plain:
+            with limit_blas(n_threads):
+                outputs = raw_outputs(X, *weights, ranges, self.encoder_.encode)
+            if outputs is not None:
+                return outputs
         X = self.encoder_.encode(X)
         with limit_threads(n_threads):
             return predict_outputs(self.net_, X)

@@ -9,6 +9,7 @@ model as it is.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import log_expit, logsumexp
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from torch import Tensor, nn
 
 from llmreg.batched import train_members
 from llmreg.criterion import AttributionAlignedLoss
+from llmreg.folds import Split, split_rows
 from llmreg.members import Members
 from llmreg.net import MLP
 
@@ -31,14 +32,16 @@ LinearFit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 _STRENGTHS = (1.0, 3.0, 10.0)
 # How likely it is that no correction is needed, before a row was seen.
 _NONE = 0.8
-_N_FOLDS = 5
-# From here on folds are fewer, and then one part of the rows judges.
-_FEWER_FOLDS, _ONE_PART = 200, 2_000
-_VALID_SHARE, _MOST_VALID = 0.2, 10_000
 # A copy that is followed less than this is dropped.
 _NEGLIGIBLE = 0.02
-# Rows of a step, and passes over so many rows for every one of `max_iter`.
-_BATCH_ROWS, _ROWS_PER_ITERATION = 512, 4_000
+# Up to here a step takes all rows; from there on so many, and so many passes fewer
+# than `max_iter` that no more rows go by.
+_WHOLE, _BATCH_ROWS, _ROWS_PER_ITERATION = 2_000, 512, 4_000
+# Up to here double precision costs next to nothing on the CPU, and a row of weight 2
+# and the same row twice give the same model to seven digits.
+_DOUBLE_ROWS = 64
+# Errors of standardised targets below this are rounding.
+_LEAST_ERROR = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +61,6 @@ class Correction:
     states: list[dict[str, Tensor]]
     shares: np.ndarray
     n_epochs: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Split:
-    """Rows to train on and rows to judge by; a row of `weight` for every fold."""
-
-    weight: np.ndarray
-    judges: np.ndarray
-    trains_again: bool
 
 
 def learn_correction(
@@ -118,19 +112,20 @@ def learn_correction(
     Correction
         The copies that are followed; none where there are too few rows to judge.
     """
-    split = _split(y, task, seed)
+    split = split_rows(X, y, task, seed)
     if split is None:
         return Correction([], np.zeros(0), 1)
-    offsets = [_outputs(X, *fit_linear(weight > 0)) for weight in split.weight]
-    if split.trains_again:
+    offsets = [_outputs(X, *fit_linear(~judges)) for judges in split.judges]
+    learns = ~split.judges
+    if split.is_whole:
         offsets.append(_outputs(X, *linear))
-    weights = np.vstack([split.weight, np.ones((int(split.trains_again), len(X)))])
+        learns = np.vstack([learns, np.ones((1, len(X)), dtype=bool)])
     n_epochs = max(1, min(max_iter, -(-max_iter * _ROWS_PER_ITERATION // len(X))))
     members = _train(
-        _silent(module),
+        _silent(copy.deepcopy(module)),
         X,
         y,
-        np.repeat(weights * sample_weight, len(_STRENGTHS), axis=0),
+        np.repeat(learns * sample_weight, len(_STRENGTHS), axis=0),
         np.repeat(np.stack(offsets), len(_STRENGTHS), axis=0),
         task=task,
         alpha=alpha,
@@ -144,33 +139,6 @@ def learn_correction(
     kept = np.flatnonzero(shares > _NEGLIGIBLE)
     states = [members.state_dict(first + int(k)) for k in kept]
     return Correction(states, shares[kept], n_epochs)
-
-
-def _split(y: np.ndarray, task: str, seed: int) -> _Split | None:
-    """Choose which rows judge; None where there are too few."""
-    n_samples = len(y)
-    is_class = task != "regression"
-    smallest = int(np.bincount(y.astype(int)).min()) if is_class else n_samples
-    if smallest < 2 or n_samples < 4:
-        return None
-    every = np.arange(n_samples)
-    if n_samples > _ONE_PART:
-        size = min(_MOST_VALID, int(_VALID_SHARE * n_samples))
-        labels = y if is_class and smallest >= 10 else None
-        _, judges = train_test_split(
-            every, test_size=size, random_state=seed, stratify=labels
-        )
-        weight = np.ones((1, n_samples))
-        weight[0, judges] = 0
-        return _Split(weight, weight == 0, trains_again=False)
-    n_folds = min(_N_FOLDS if n_samples < _FEWER_FOLDS else 3, smallest)
-    folds = (StratifiedKFold if is_class else KFold)(
-        n_folds, shuffle=True, random_state=seed
-    )
-    weight = np.ones((n_folds, n_samples))
-    for number, (_, judges) in enumerate(folds.split(every, y if is_class else None)):
-        weight[number, judges] = 0
-    return _Split(weight, weight == 0, trains_again=True)
 
 
 def _outputs(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
@@ -202,35 +170,39 @@ def _train(
     device: str,
     seed: int,
 ) -> Members:
-    """Train all copies for all folds at once, in single precision."""
+    """Train all copies for all folds at once."""
+    dtype = _precision(len(X), device)
 
     def tensor(values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values, dtype=torch.float32, device=device)
+        return torch.as_tensor(values, dtype=dtype, device=device)
 
     per_row = 2 / offset.shape[2] if task == "regression" else 1.0
     decay = np.tile(_STRENGTHS, len(row_weight) // len(_STRENGTHS)) * alpha * per_row
     return train_members(
-        module.to(device, torch.float32),
+        module.to(device, dtype),
         tensor(X),
         tensor(y),
         row_weight=tensor(row_weight),
         criterion=AttributionAlignedLoss(task=task, gamma=0.0),
-        gamma=torch.zeros(len(row_weight), device=device),
-        direction=torch.zeros(
-            len(row_weight), offset.shape[2], X.shape[1], device=device
-        ),
+        gamma=torch.zeros(len(row_weight)),
+        direction=torch.zeros(len(row_weight), offset.shape[2], X.shape[1]),
         l2=tensor(decay / row_weight.sum(axis=1)),
         max_iter=n_epochs,
         learning_rate=learning_rate,
-        batch_size=min(len(X), _BATCH_ROWS) if len(X) > _ONE_PART else len(X),
+        batch_size=min(len(X), _BATCH_ROWS) if len(X) > _WHOLE else len(X),
         seed=seed,
         offset=tensor(offset),
     )
 
 
+def _precision(n_samples: int, device: str) -> torch.dtype:
+    is_double = device == "cpu" and n_samples <= _DOUBLE_ROWS
+    return torch.float64 if is_double else torch.float32
+
+
 def _shares(
     members: Members,
-    split: _Split,
+    split: Split,
     offsets: list[np.ndarray],
     X: np.ndarray,
     y: np.ndarray,
@@ -239,7 +211,7 @@ def _shares(
     device: str,
 ) -> np.ndarray:
     """Weigh the copies by how likely they make the rows that judge them."""
-    rows = torch.as_tensor(X, dtype=torch.float32, device=device)
+    rows = torch.as_tensor(X, dtype=_precision(len(X), device), device=device)
     found = members.outputs(rows).cpu().numpy().astype(np.float64)
     found = found.reshape(-1, len(_STRENGTHS), *found.shape[1:])
     candidates = np.zeros((1 + len(_STRENGTHS), *offsets[0].shape))
@@ -266,6 +238,7 @@ def _log_likelihoods(
         # The noise is what remains: its best variance makes this n log(error) / 2.
         gap = (outputs - y.reshape(outputs.shape[1:])) ** 2
         error = np.einsum("knj,n->kj", gap, weight) / weight.sum()
+        error = np.maximum(error, _LEAST_ERROR)
         return -0.5 * weight.sum() * np.log(error).sum(axis=1)
     if task == "binary":
         fit = log_expit(np.where(y > 0, 1, -1) * outputs[..., 0])
@@ -298,6 +271,6 @@ def describe_state(
         "linear.bias": torch.as_tensor(linear[1]),
         "shares": torch.as_tensor(correction.shares),
     }
-    for number, copy in enumerate(correction.states):
-        state |= {f"corrections.{number}.{name}": v for name, v in copy.items()}
+    for number, one in enumerate(correction.states):
+        state |= {f"corrections.{number}.{name}": v for name, v in one.items()}
     return state

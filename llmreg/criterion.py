@@ -57,8 +57,9 @@ class Sharpen:
         return f"Sharpen({self.temperature:g})"
 
 
+# Objects and not lambdas: a net keeps its transform, and is pickled with it.
 SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda scores: scores,
+    "identity": Sharpen(float("inf")),
     "exp": signed_exp,
 }
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg.columns import (
@@ -21,15 +20,15 @@ from llmreg.columns import (
     text_names,
 )
 from llmreg.exceptions import EncodingError, FeatureNamesError
-from llmreg.ranges import Summary, scale_of, stretch, summarize
+from llmreg.folding import Ranges
+from llmreg.levels import check_levels, level_names, make_onehot, open_levels
+from llmreg.ranges import Summary, scale_of, summarize
 from llmreg.scaling import apply, is_complete, make_imputer, make_scaler
 from llmreg.task import Feature
-from llmreg.values import MISSING, to_levels, to_numbers
+from llmreg.values import to_numbers
 
 # Scalers that need no more than the range of a column.
 _RANGES = ("minmax", "bounded")
-# Beyond so many ranges from zero, folding the scaling into weights costs digits.
-_FAR = 1e3
 
 
 # The matrix goes to torch: a global request for pandas output is not for it.
@@ -153,8 +152,7 @@ default="median"
         self._sort_columns(table, levels, typed=hasattr(X, "columns"))
         self._imputer, self._scaler, self.encoder_ = None, None, None
         self._summary: Summary | None = None
-        self._low: np.ndarray | None = None
-        self._scale: np.ndarray | None = None
+        self._ranges: Ranges | None = None
         self._levels: list[list[str]] = []
         if self._numeric:
             self._fit_numbers(self._numbers(table, None), imputer, scaler)
@@ -215,7 +213,9 @@ default="median"
         numeric = np.array([column.level is None for column in self.columns_])
         if self._numeric:
             matrix[:, numeric] = self._encode_numbers(self._numbers(table))
-        matrix[:, ~numeric] = apply(self.encoder_, self._level_names(table))
+        matrix[:, ~numeric] = apply(
+            self.encoder_, level_names(table, self._categorical, self._levels)
+        )
         return matrix
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -244,13 +244,7 @@ default="median"
             raise EncodingError(
                 f'encoder must be "onehot" or None; got {self.encoder!r}.'
             )
-        levels = self.levels or {}
-        if any(isinstance(names, str) for names in levels.values()):
-            raise EncodingError(
-                "levels must have a list of level names for each column; got "
-                f"{self.levels!r}."
-            )
-        return {str(name): set(map(str, names)) for name, names in levels.items()}
+        return check_levels(self.levels)
 
     def _sort_columns(
         self,
@@ -297,58 +291,10 @@ default="median"
                 f"in the same order. Not in their place: {quote(moved)}."
             )
 
-    def fold(
-        self, weight: np.ndarray, bias: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Take the scaling into the weights of a linear map of the matrix.
-
-        Parameters
-        ----------
-        weight : ndarray of shape (n_outputs, n_columns)
-            Weights of the columns.
-        bias : ndarray of shape (n_outputs,)
-            Constants.
-
-        Returns
-        -------
-        tuple of ndarray or None
-            Weights and constants of complete raw rows; None where rows need more
-            than scaling, or lie so far from zero that digits would be lost.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from llmreg.encoding import TableEncoder
-        >>> encoder = TableEncoder().fit(np.array([[1.0], [3.0]]))
-        >>> encoder.fold(np.array([[2.0]]), np.array([0.0]))
-        (array([[1.]]), array([-1.]))
-        """
-        if self._low is None or self._scale is None or self._categorical:
-            return None
-        if not np.abs(self._low * self._scale).max() < _FAR:
-            return None
-        folded = weight * self._scale
-        return folded, bias - folded @ self._low
-
-    def beyond(self, X: np.ndarray) -> np.ndarray:
-        """Find rows whose scaling is more than a multiplication.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Complete rows.
-
-        Returns
-        -------
-        ndarray of int
-            Numbers of the rows that leave the ranges of training, where that counts.
-        """
-        if self.scaler != "bounded" or self._low is None or self._scale is None:
-            return np.empty(0, dtype=int)
-        low, high = self._low, self._low + 1 / self._scale
-        if (X.min(axis=0) >= low).all() and (X.max(axis=0) <= high).all():
-            return np.empty(0, dtype=int)
-        return np.flatnonzero(((X < low) | (X > high)).any(axis=1))
+    @property
+    def ranges(self) -> Ranges | None:
+        """The ranges, where scaling by them is all that complete rows need."""
+        return None if self._categorical else self._ranges
 
     @property
     def imputer_(self) -> Any:
@@ -383,8 +329,7 @@ default="median"
         if self._is_default():
             self._summary = summarize(numbers)
         if self._summary is not None:
-            low, high = (ends.astype(np.float64) for ends in self._summary[:2])
-            self._low, self._scale = low, scale_of(low, high)
+            self._keep_ranges(*self._summary[:2])
             return
         self._imputer = imputer
         complete = self._is_complete(numbers)
@@ -393,8 +338,12 @@ default="median"
         if scaler is not None:
             self._scaler = scaler.fit(self._impute(numbers, complete))
             if isinstance(self.scaler, str) and self.scaler in _RANGES:
-                self._low = scaler.data_min_
-                self._scale = scale_of(scaler.data_min_, scaler.data_max_)
+                self._keep_ranges(scaler.data_min_, scaler.data_max_)
+
+    def _keep_ranges(self, low: np.ndarray, high: np.ndarray) -> None:
+        low, high = low.astype(np.float64), high.astype(np.float64)
+        bounded = self.scaler == "bounded"
+        self._ranges = Ranges(low, scale_of(low, high), bounded)
 
     def _is_default(self) -> bool:
         """Say whether all that is learnt of a column is its range and its median."""
@@ -414,32 +363,19 @@ default="median"
 
     def _encode_numbers(self, numbers: np.ndarray) -> np.ndarray:
         numbers = self._impute(numbers, self._is_complete(numbers))
-        if self._low is not None and self._scale is not None:
-            is_bounded = isinstance(self.scaler, str) and self.scaler == "bounded"
-            return stretch(numbers, self._low, self._scale, bounded=is_bounded)
+        if self._ranges is not None:
+            return self._ranges.stretch(numbers)
         if self.scaler_ is None:
             return numbers
         return apply(self.scaler_, numbers, keep_shape=True)
 
     def _fit_levels(self, table: pd.DataFrame, extra: Mapping[str, set[str]]) -> None:
         self._levels = [
-            _open_levels(table.iloc[:, i], extra.get(self._names[i], set()))
+            open_levels(table.iloc[:, i], extra.get(self._names[i], set()))
             for i in self._categorical
         ]
-        encoder = OneHotEncoder(
-            categories=[np.array(names, dtype=object) for names in self._levels],
-            handle_unknown="ignore",
-            sparse_output=False,
-            dtype=np.float64,
-        )
-        self.encoder_ = encoder.fit(self._level_names(table))
-
-    def _level_names(self, table: pd.DataFrame) -> np.ndarray:
-        """Give the level names of the categorical columns, one column each."""
-        names = np.empty((len(table), len(self._categorical)), dtype=object)
-        for j, i in enumerate(self._categorical):
-            names[:, j] = to_levels(table.iloc[:, i], known=set(self._levels[j]))
-        return names
+        names = level_names(table, self._categorical, self._levels)
+        self.encoder_ = make_onehot(self._levels).fit(names)
 
     def _describe(self) -> None:
         """Say where each column of the matrix comes from."""
@@ -449,13 +385,3 @@ default="median"
             for i, name in enumerate(self._names)
             for level in levels.get(i, [None])
         )
-
-
-def _open_levels(column: pd.Series, extra: set[str]) -> list[str]:
-    """Name the levels of a training column: declared or sorted, a gap's level last."""
-    found = set(to_levels(column)) | extra
-    declared: list[str] = []
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        declared = list(map(str, column.cat.categories))
-    others = sorted(found - {MISSING, *declared})
-    return list(dict.fromkeys([*declared, *others, *({MISSING} & found)]))

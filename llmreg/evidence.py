@@ -114,8 +114,8 @@ def fit_classifier(
     if start is None:
         start = np.broadcast_to(priors.mean[:, None], shape).copy()
         # The mean of the prior says how logits differ, not where they are centred.
-        logits = np.einsum("gkq,kq->gk", start, design.mean(axis=1))
-        start[:, :, -1] -= logits
+        centre = np.average(design, axis=1, weights=row_weight)
+        start[:, :, -1] -= np.einsum("gkq,kq->gk", start, centre)
     problem = _Logistic(design, targets, row_weight, priors)
     weights = problem.maximize(start, tolerance)
     every = np.arange(len(priors))

@@ -118,6 +118,10 @@ def solve(
         start = torch.cat(parts, dim=1).cpu().double().numpy().ravel()
     found = minimize_aligned(objective, start, params.max_iter)
     table = torch.as_tensor(found.theta.reshape(objective.shape))
+    if objective.task == "multiclass":
+        # One number added to all of them changes no probability: rounding alone
+        # would decide it.
+        table[:, -1] -= table[:, -1].mean()
     with torch.no_grad():
         weight.copy_(table[:, :-1])
         bias.copy_(table[:, -1])
@@ -179,18 +183,6 @@ def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
         weight.cpu().numpy().astype(np.float64, copy=False),
         bias.cpu().numpy().astype(np.float64, copy=False),
     )
-
-
-def linear_outputs(X: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Return the outputs of a linear map in double, of shape (n_samples, n_outputs)."""
-    if X.dtype == np.float64:
-        outputs = X @ weight.T
-    else:
-        # In parts, since the whole in double may be more than the memory holds.
-        parts = np.array_split(X, -(-len(X) // _AUTO_BATCH_ROWS))
-        outputs = np.concatenate([part.astype(np.float64) @ weight.T for part in parts])
-    outputs += bias
-    return outputs
 
 
 def mean_attributions(

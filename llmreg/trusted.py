@@ -104,7 +104,7 @@ class TrustSearch:
         TrustedModel
             The model.
         """
-        n_samples = len(X)
+        n_samples, total_weight = len(X), float(sample_weight.sum())
         if n_samples > MOST_ROWS:
             generator = np.random.default_rng(self.seed)
             rows = np.sort(generator.choice(n_samples, MOST_ROWS, replace=False))
@@ -129,7 +129,7 @@ class TrustSearch:
             for part in parts
         ]
         trust = tuple(
-            self._judge(trusted, part, n_samples)
+            self._judge(trusted, part, n_samples, total_weight)
             for trusted, part in zip(found, parts, strict=True)
         )
         return TrustedModel(
@@ -146,7 +146,9 @@ class TrustSearch:
             return targets.astype(np.float64)
         return y.reshape(len(y), -1).T
 
-    def _judge(self, trusted: TrustedWeights, part: slice, n_samples: int) -> Trust:
+    def _judge(
+        self, trusted: TrustedWeights, part: slice, n_samples: int, total_weight: float
+    ) -> Trust:
         scores = self.prior.scores[part]
         return judge(
             trusted,
@@ -155,6 +157,7 @@ class TrustSearch:
             outputs=self.prior.outputs[part],
             units=directions(scores, [_on_arrays(t) for t in self.transforms]),
             n_samples=n_samples,
+            total_weight=total_weight,
         )
 
     def _likeliest(self, found: Sequence[TrustedWeights]) -> Transform:

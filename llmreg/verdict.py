@@ -11,6 +11,8 @@ from llmreg.trust import TrustedWeights
 
 # A weight is said to contradict its score from this probability on.
 _SURE = 0.9
+# A cosine of scores and weights that chance gives too.
+_HARDLY = 0.2
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,12 @@ class Trust:
                 f"The {rows} do not bear the prior out (probability "
                 f"{self.ignored:.2f} that it is no guide): the model follows the rows."
             )
+        elif self.survival < _HARDLY:
+            text = (
+                f"The {rows} do not bear the prior out (the cosine of the model's "
+                f"weights and the scores is {self.survival:.2f}): the model follows "
+                "the rows."
+            )
         elif self.survival > 0.95:
             text = f"The {rows} leave the prior as it is: the model follows it."
         else:
@@ -148,6 +156,7 @@ def judge(
     outputs: Sequence[str],
     units: np.ndarray,
     n_samples: int,
+    total_weight: float,
 ) -> Trust:
     """Sum up what the search found.
 
@@ -165,6 +174,8 @@ def judge(
         Directions of the scores.
     n_samples : int
         Number of rows.
+    total_weight : float
+        How many rows they count as.
 
     Returns
     -------
@@ -174,8 +185,9 @@ def judge(
     table = trusted.hypotheses
     known = ~np.isnan(scores)
     n_scored = max(1, int(known.any(axis=0).sum()))
-    # gamma / n tan^2 of the paper's penalty, beside precision / 2 |e|^2 of n rows.
-    gammas = table.precision * table.pull**2 * n_scored / (2 * n_samples)
+    # n rows times the paper's penalty, gamma / d tan^2 of the angle between weights
+    # and scores, beside precision / 2 |e|^2, where |e| is the pull times that tangent.
+    gammas = table.precision * table.pull**2 * n_scored / (2 * total_weight)
     gammas[table.transform < 0] = 0.0
     share = np.array(
         [trusted.posterior[table.transform == t].sum() for t in range(len(units))]

@@ -89,5 +89,9 @@ def lazy_module(n_features, n_outputs):
     return nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(n_outputs))
 
 
+def small_module(n_features, n_outputs):
+    return nn.Sequential(nn.Linear(n_features, 6), nn.Tanh(), nn.Linear(6, n_outputs))
+
+
 def sign_of(scores):
     return torch.sign(scores)

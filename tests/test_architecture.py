@@ -51,9 +51,13 @@ ALLOWED = {
     "columns": {"exceptions", "values", "narwhals", "numpy", "pandas", "scipy"},
     "scaling": {"columns", "exceptions", "ranges", "numpy", "scipy", "sklearn"},
     "encoding": {
-        *("columns", "exceptions", "ranges", "scaling", "task", "values"),
+        *("columns", "exceptions", "folding", "levels", "ranges", "scaling", "task"),
+        "values",
         *("numpy", "pandas", "sklearn"),
     },
+    "folding": {"ranges", "numpy"},
+    "levels": {"exceptions", "values", "numpy", "pandas", "sklearn"},
+    "rows": {"columns", "exceptions", "numpy", "pandas", "sklearn"},
     "reproducibility": {"threadpoolctl", "torch"},
     "attribution": {"torch"},
     "criterion": {"attribution", "numpy", "torch"},
@@ -71,9 +75,10 @@ ALLOWED = {
         *("corrected", "criterion", "exceptions", "net"),
         *("numpy", "skorch", "torch"),
     },
+    "folds": {"numpy", "sklearn"},
     "correction": {
-        *("batched", "criterion", "members", "net"),
-        *("numpy", "scipy", "sklearn", "torch"),
+        *("batched", "criterion", "folds", "members", "net"),
+        *("numpy", "scipy", "torch"),
     },
     "trusted": {
         *("criterion", "hypotheses", "prior", "trust", "verdict", "numpy", "torch"),

@@ -319,6 +319,62 @@ def test_directions_of_their_own(rows, kind):
         assert_same_state(both.state_dict(k), alone.state_dict(k))
 
 
+class Shifted(nn.Module):
+    """A module and a constant that is added to its outputs."""
+
+    def __init__(self, inner, constant):
+        super().__init__()
+        self.inner, self.constant = inner, constant
+
+    def forward(self, X):
+        return self.inner(X) + self.constant
+
+
+def smooth_mlp(n_features, n_outputs):
+    return MLP(n_features, n_outputs, hidden_layer_sizes=(5, 4), activation="tanh")
+
+
+# The passes written out, those of any layers, of torch.func, and the plain loop.
+EVERY_WAY = [LinearModel, MLP, smooth_mlp, Wavy, Branching, batch_normed]
+
+
+@pytest.mark.parametrize("kind", EVERY_WAY)
+@pytest.mark.parametrize("task", TASKS)
+def test_an_offset_is_a_constant_in_the_module(rows, kind, task):
+    y, criterion, weight, n_outputs = make_case(task)
+    module = make_module(kind, n_outputs)
+    constants = torch.linspace(-2, 3, 3 * n_outputs).double().view(3, n_outputs)
+    offset = constants.unsqueeze(1).expand(-1, N_ROWS, -1)
+    members = train(module, rows, y, weight, criterion, offset=offset)
+    for k, gamma in enumerate(GAMMA):
+        shifted = Shifted(module, constants[k])
+        net = train_alone(shifted, rows, y, weight[k], criterion, gamma)
+        assert_same_state(
+            members.state_dict(k), net.module_.inner.state_dict(), atol=1e-7
+        )
+
+
+@pytest.mark.parametrize("kind", EVERY_WAY)
+@pytest.mark.parametrize("batch_size", [None, 5])
+def test_offsets_by_row_are_taken_from_the_targets(monkeypatch, rows, kind, batch_size):
+    monkeypatch.setattr("llmreg.batched_relu._TILE", 700)
+    monkeypatch.setattr("llmreg.batched_mlp._TILE", 700)
+    if kind is batch_normed:
+        batch_size = None  # A member may have one row of a batch, or none.
+    y, criterion, weight, n_outputs = make_case("regression")
+    module = make_module(kind, n_outputs)
+    offset = torch.as_tensor(np.random.default_rng(3).normal(size=y.shape))
+    settings = {"batch_size": batch_size, "seed": 2}
+    found = train(
+        *(module, rows, y, weight, criterion),
+        offset=offset.expand(3, -1, -1),
+        **settings,
+    )
+    expected = train(module, rows, y - offset, weight, criterion, **settings)
+    for k in range(3):
+        assert_same_state(found.state_dict(k), expected.state_dict(k), atol=1e-7)
+
+
 @pytest.mark.parametrize("n_rows", [3, 300])
 def test_members_in_parts_and_rows_in_blocks(monkeypatch, n_rows):
     rng = np.random.default_rng(2)

@@ -25,7 +25,7 @@ def test_without_a_prior_it_is_logistic_regression(load):
     scaled = MinMaxScaler().fit(X[weight > 0]).transform(X)
     theirs = LogisticRegression(C=0.5, tol=1e-10, max_iter=10_000)
     theirs.fit(scaled, y, sample_weight=weight)
-    mine = make(alpha=2.0).fit(X, y, sample_weight=weight)
+    mine = make(alpha=2.0, scaler="minmax").fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(
         mine.predict_proba(X), theirs.predict_proba(scaled), atol=1e-5
     )

@@ -1,4 +1,5 @@
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -7,7 +8,12 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from llmreg.attribution import ATTRIBUTIONS
-from llmreg.criterion import AttributionAlignedLoss
+from llmreg.criterion import (
+    SCORE_TRANSFORMS,
+    AttributionAlignedLoss,
+    Sharpen,
+    signed_exp,
+)
 
 N_FEATURES = 4
 TASKS = {"binary": 1, "multiclass": 3, "regression": 2}
@@ -107,6 +113,26 @@ def test_exp_transform_keeps_direction_of_any_size():
     np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected))
     huge = AttributionAlignedLoss([[3000.0, 1.0]], score_transform="exp").direction
     assert torch.isfinite(huge).all()
+
+
+def test_sharpening_goes_from_the_scores_to_their_exponential():
+    scores = torch.tensor([3.0, -1.0, 0.0])
+    assert torch.equal(Sharpen(float("inf"))(scores), scores)
+    torch.testing.assert_close(Sharpen(1.0)(scores), signed_exp(scores))
+    two = Sharpen(2.0)(scores)
+    assert (two[1] / two[0]).item() == pytest.approx(-np.exp(-1.0))
+    assert two[2] == 0
+    assert torch.isfinite(Sharpen(0.01)(torch.tensor([1e4, -1.0]))).all()
+    assert repr(Sharpen(2.0)) == "Sharpen(2)"
+
+
+def test_transforms_are_pickled_with_the_loss():
+    for transform in (*SCORE_TRANSFORMS, Sharpen(3.0)):
+        loss = AttributionAlignedLoss([[3.0, -4.0]], score_transform=transform)
+        loaded = pickle.loads(pickle.dumps(loss))
+        assert torch.equal(loaded.direction, loss.direction)
+    for transform in SCORE_TRANSFORMS.values():
+        pickle.loads(pickle.dumps(transform))
 
 
 def test_score_transform_may_be_a_callable():

@@ -211,9 +211,17 @@ def test_clone_keeps_every_parameter(prior):
         model.set_params(gama=3)
 
 
+@pytest.mark.parametrize("gamma", [1.0, "auto"])
+@pytest.mark.parametrize("score_transform", ["identity", "auto"])
 @pytest.mark.parametrize("hidden_layer_sizes", [(), (4,)])
-def test_saving_and_loading(table, illness, classifier, hidden_layer_sizes, tmp_path):
-    classifier.set_params(hidden_layer_sizes=hidden_layer_sizes).fit(table, illness)
+def test_saving_and_loading(
+    table, illness, classifier, hidden_layer_sizes, score_transform, gamma, tmp_path
+):
+    classifier.set_params(
+        hidden_layer_sizes=hidden_layer_sizes,
+        score_transform=score_transform,
+        gamma=gamma,
+    ).fit(table, illness)
     expected = classifier.predict_proba(table)
     joblib.dump(classifier, tmp_path / "model.joblib")
     for loaded in (
@@ -223,6 +231,8 @@ def test_saving_and_loading(table, illness, classifier, hidden_layer_sizes, tmp_
     ):
         np.testing.assert_array_equal(loaded.predict_proba(table), expected)
         assert loaded.prior_.features == classifier.prior_.features
+        assert str(loaded.trust_) == str(classifier.trust_)
+        assert loaded.gamma_ == classifier.gamma_
 
 
 def fit_predict(model, X, y):
@@ -230,6 +240,9 @@ def fit_predict(model, X, y):
 
 
 MODELS = {
+    "auto": {"gamma": "auto"},
+    "auto, mlp": {"gamma": "auto", "hidden_layer_sizes": (16,), "max_iter": 30},
+    "auto, module": {"gamma": "auto", "module": DropoutNet, "max_iter": 10},
     "linear": {},
     "adam": {"solver": "adam", "max_iter": 30, "batch_size": 16},
     "mlp": {"hidden_layer_sizes": (50,), "max_iter": 30},
@@ -243,7 +256,10 @@ MODELS = {
 def test_the_same_seed_gives_the_same_bits(name, backend, illness, prior, rng):
     X = pd.DataFrame(rng.normal(size=(len(illness), 40))).add_prefix("x")
     model = LLMAttributionClassifier(
-        {"x0": 3, "x1": -4}, gamma=1.0, random_state=7, device="cpu", **MODELS[name]
+        {"x0": 3, "x1": -4},
+        random_state=7,
+        device="cpu",
+        **{"gamma": 1.0} | MODELS[name],
     )
     expected = fit_predict(model, X, illness)
     with joblib.parallel_config(backend, n_jobs=2):

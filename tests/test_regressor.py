@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from llmreg import LLMAttributionRegressor
@@ -31,7 +31,7 @@ def test_without_a_prior_it_is_ridge(n_targets):
     z = scaler.transform(y.reshape(len(y), -1))
     theirs = Ridge(alpha=0.5).fit(scaled, z, sample_weight=weight)
     expected = scaler.inverse_transform(theirs.predict(scaled).reshape(len(y), -1))
-    mine = make(alpha=0.5).fit(X, y, sample_weight=weight)
+    mine = make(alpha=0.5, scaler="minmax").fit(X, y, sample_weight=weight)
     assert mine.predict(X).shape == y.shape
     np.testing.assert_allclose(
         mine.predict(X), expected.reshape(y.shape), rtol=1e-4, atol=1e-6
@@ -98,3 +98,64 @@ def test_early_stopping(table, risk, prior):
     ).fit(table, risk)
     assert model.n_iter_ < 3000
     assert model.score(table, risk) > 0.3
+
+
+TRUE = np.array([6.0, -4.0, 2.0, 0.0, -1.0])
+
+
+def rows(n_samples, noise=1.0):
+    rng = np.random.default_rng(0)
+    X = rng.random((n_samples, 5))
+    return X, X @ TRUE + noise * rng.normal(size=n_samples)
+
+
+def cosine(a, b):
+    return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+def test_by_default_few_rows_leave_the_prior_as_it_is():
+    model = make(TRUE).fit(*rows(5))
+    assert cosine(model.coef_, TRUE) > 0.95
+    assert model.gamma_ > 1
+    assert "leave the prior as it is" in model.trust_.verdict
+
+
+def test_by_default_many_rows_decide():
+    X, y = rows(1000)
+    model = make(5.0).fit(X, y)
+    ridge = RidgeCV(np.logspace(-3, 3, 13)).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), ridge.predict(X), atol=0.1)
+    assert {c.feature for c in model.trust_.contradictions} == {"x1", "x4"}
+    assert 0 <= model.gamma_ < 0.1
+
+
+def test_a_prior_of_the_wrong_sign_is_not_followed():
+    model = make(-TRUE).fit(*rows(100))
+    assert cosine(model.coef_, TRUE) > 0.9
+    assert model.trust_.reversed + model.trust_.ignored > 0.5
+
+
+def test_every_target_has_its_own_trust(table, two_targets):
+    prior = {"cost": {"age": -9, "bmi": 0}, "risk": {"age": 6, "bmi": 5}}
+    model = make(prior).fit(table, two_targets)
+    risk, cost = model.trust_
+    assert risk.n_samples == cost.n_samples == len(table)
+    assert cost.believed > 0.9
+    assert model.score(table, two_targets) > 0.7
+    assert model.gamma_ == pytest.approx(np.mean([risk.gamma, cost.gamma]))
+
+
+def test_a_hidden_layer_learns_what_the_line_leaves_over():
+    rng = np.random.default_rng(0)
+    X = rng.random((400, 3))
+    y = 4 * np.abs(X[:, 0] - 0.5) + X[:, 1] + 0.1 * rng.normal(size=400)
+    fit, held = slice(0, 300), slice(300, 400)
+    line = make([0, 5, 0]).fit(X[fit], y[fit]).score(X[held], y[held])
+    deep = make([0, 5, 0], hidden_layer_sizes=(32,), max_iter=300)
+    assert deep.fit(X[fit], y[fit]).score(X[held], y[held]) > line + 0.3
+
+
+def test_constant_target_of_a_hidden_layer(table):
+    model = make({"age": 1, "bmi": 2}, hidden_layer_sizes=(4,), max_iter=20)
+    model.fit(table, np.full(len(table), 3.0))
+    np.testing.assert_allclose(model.predict(table), 3.0, atol=1e-2)

@@ -33,7 +33,7 @@ def test_makers_clone():
 @pytest.mark.parametrize("bad", ["robust", 3, True, ["minmax"]])
 def test_makers_refuse(bad):
     with pytest.raises(
-        EncodingError, match='scaler must be "minmax", "standard", a sc'
+        EncodingError, match='scaler must be "bounded", "minmax", "standard", a sc'
     ):
         make_scaler(bad)
     with pytest.raises(

@@ -4,16 +4,21 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from tests.fakes import FailingProvider, FakeProvider
+from tests.fakes import FailingProvider, FakeProvider, small_module
 
-# The checks train on data that have nothing to do with the scores, so gamma is
-# small: they ask for accuracy too. Their arrays have no column names, and as many
-# columns as they like: the array is one score for all of them.
-PRIORS = [
+# The checks train on data that have nothing to do with the scores, so a fixed gamma
+# is small: they ask for accuracy too. "auto" has to find out by itself. Their arrays
+# have no column names, and as many columns as they like: the array is one score for
+# all of them.
+CONFIGURATIONS = [
     {"prior": None},
     {"prior": 5.0, "gamma": 0.1},
+    {"prior": 5.0},
     {"prior": FakeProvider(requires_names=False), "gamma": 0.1},
+    {"prior": FakeProvider(requires_names=False)},
     {"prior": FailingProvider(requires_names=False), "on_error": "no_prior"},
+    {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 20},
+    {"prior": 5.0, "module": small_module, "max_iter": 10},
 ]
 
 
@@ -22,9 +27,9 @@ PRIORS = [
 @pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorUnavailableWarning")
 @parametrize_with_checks(
     [
-        estimator(**prior, device="cpu")
+        estimator(**configuration, device="cpu")
         for estimator in (LLMAttributionClassifier, LLMAttributionRegressor)
-        for prior in PRIORS
+        for configuration in CONFIGURATIONS
     ]
 )
 def test_scikit_learn_checks(estimator, check):

@@ -1,0 +1,141 @@
+"""A linear model on raw rows: the scaling goes into the weights, not over the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmreg.ranges import stretch
+
+# Beyond so many ranges from zero, folding the scaling into weights costs digits.
+_FAR = 1e3
+# Rows of a block, where single precision becomes double.
+_ROWS = 2_048
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """The ranges of the training rows, and what becomes of values beyond them.
+
+    Parameters
+    ----------
+    low, scale : ndarray of shape (n_features,)
+        What is subtracted from each column, and what it is multiplied by.
+    bounded : bool
+        Whether values beyond the range level off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg.folding import Ranges
+    >>> ranges = Ranges(np.array([1.0]), np.array([0.5]), bounded=True)
+    >>> ranges.fold(np.array([[2.0]]), np.array([0.0]))
+    (array([[1.]]), array([-1.]))
+    >>> ranges.beyond(np.array([[1.0], [3.0], [4.0]]))
+    array([2])
+    """
+
+    low: np.ndarray
+    scale: np.ndarray
+    bounded: bool
+
+    def stretch(self, numbers: np.ndarray) -> np.ndarray:
+        """Scale complete rows, of shape (n_samples, n_features); returns new ones."""
+        return stretch(numbers, self.low, self.scale, bounded=self.bounded)
+
+    def fold(
+        self, weight: np.ndarray, bias: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Take the scaling into the weights of a linear map of the scaled columns.
+
+        Parameters
+        ----------
+        weight : ndarray of shape (n_outputs, n_features)
+            Weights of the columns.
+        bias : ndarray of shape (n_outputs,)
+            Constants.
+
+        Returns
+        -------
+        tuple of ndarray or None
+            Weights and constants of raw rows within the ranges; None where these lie
+            so far from zero that digits would be lost.
+        """
+        if not np.abs(self.low * self.scale).max() < _FAR:
+            return None
+        folded = weight * self.scale
+        return folded, bias - folded @ self.low
+
+    def beyond(self, X: np.ndarray) -> np.ndarray:
+        """Find rows whose scaling is more than a multiplication.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Complete rows.
+
+        Returns
+        -------
+        ndarray of int
+            Numbers of the rows that leave the ranges, where that counts.
+        """
+        if not self.bounded:
+            return np.empty(0, dtype=int)
+        low, high = self.low, self.low + 1 / self.scale
+        if (X.min(axis=0) >= low).all() and (X.max(axis=0) <= high).all():
+            return np.empty(0, dtype=int)
+        return np.flatnonzero(((X < low) | (X > high)).any(axis=1))
+
+
+def raw_outputs(
+    X: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    ranges: Ranges,
+    encode: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray | None:
+    """Return the outputs of a linear model of encoded rows for raw ones.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Raw rows, as floats.
+    weight : ndarray of shape (n_outputs, n_features)
+        Weights of the encoded columns.
+    bias : ndarray of shape (n_outputs,)
+        Constants.
+    ranges : Ranges
+        The encoding of complete rows.
+    encode : callable
+        Encodes raw rows; called for those that leave the ranges.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs) or None
+        None where the rows need more than scaling: gaps or infinite numbers, which
+        are for the encoder to fill or to name.
+    """
+    folded = ranges.fold(weight, bias)
+    if folded is None:
+        return None
+    outputs = linear_outputs(X, *folded)
+    if not np.isfinite(outputs).all():
+        return None
+    far = ranges.beyond(X)
+    if len(far):
+        outputs[far] = linear_outputs(encode(X[far]), weight, bias)
+    return outputs
+
+
+def linear_outputs(X: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Return the outputs of a linear map in double, of shape (n_samples, n_outputs)."""
+    if X.dtype == np.float64:
+        outputs = X @ weight.T
+    else:
+        # In parts, since the whole in double may be more than the memory holds.
+        parts = np.array_split(X, -(-len(X) // _ROWS))
+        outputs = np.concatenate([part.astype(np.float64) @ weight.T for part in parts])
+    outputs += bias
+    return outputs
