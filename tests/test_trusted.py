@@ -115,7 +115,7 @@ def test_without_estimates_there_is_no_spread():
 
 
 def test_very_many_rows_are_sampled(monkeypatch):
-    monkeypatch.setattr(trusted, "_MOST_ROWS", 500)
+    monkeypatch.setattr(trusted, "MOST_ROWS", 500)
     X, y = rows(1500)
     model = fit(search(prior_of(TRUE)), X, y)
     assert model.trust[0].n_samples == 1500
