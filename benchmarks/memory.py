@@ -28,11 +28,14 @@ from llmreg import LLMAttributionClassifier
 
 #: Kind of fit, rows, columns: long tables, then longer and wider ones.
 CASES = (
+    ("auto", 1_000_000, 50),
+    ("auto, MLP", 1_000_000, 50),
     ("linear", 1_000_000, 50),
     ("minibatches", 1_000_000, 50),
     ("partial_fit", 1_000_000, 50),
     *(("linear", n_rows, 50) for n_rows in (50_000, 100_000, 200_000, 400_000)),
     *(("linear", 1_000, n_columns) for n_columns in (625, 1_250, 2_500, 5_000)),
+    *(("auto", 1_000, n_columns) for n_columns in (625, 1_250, 2_500, 5_000)),
     *(("minibatches", 1_000, n_columns) for n_columns in (1_250, 2_500, 5_000)),
 )
 PIECE = 10_000
@@ -51,9 +54,9 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    kind : {"linear", "minibatches", "partial_fit"}
-        The linear model's solver, Adam on batches for two passes, or one pass over
-        pieces of the table.
+    kind : {"auto", "auto, MLP", "linear", "minibatches", "partial_fit"}
+        The default, linear or with 100 hidden units; the linear model's solver for a
+        fixed gamma; Adam on batches for two passes; one pass over pieces of the table.
     n_rows, n_columns : int
         Size of a random table in single precision.
 
@@ -64,7 +67,11 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
     """
     warm = np.random.default_rng(0).random((40, 3), dtype=np.float32)
     settings: dict[str, Any] = {"random_state": 0, "device": "cpu", "gamma": 1.0}
-    if kind != "linear":
+    if kind.startswith("auto"):
+        settings["gamma"] = "auto"
+        if kind == "auto, MLP":
+            settings["hidden_layer_sizes"] = (100,)
+    elif kind != "linear":
         settings |= {"solver": "adam", "max_iter": 2, "batch_size": 2_048}
     LLMAttributionClassifier(1.0, **settings).fit(warm, np.arange(40) % 2)
     before = peak()

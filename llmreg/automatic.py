@@ -15,7 +15,7 @@ from llmreg.net import AlignedNet, check_module
 from llmreg.prior import FeaturePrior
 from llmreg.reproducibility import torch_seed
 from llmreg.training import train
-from llmreg.trusted import MOST_ROWS, TrustedModel, TrustSearch
+from llmreg.trusted import TrustedModel, TrustSearch
 
 #: Makes a net; takes gamma, the score transform and the number of corrections.
 MakeNet = Callable[..., AlignedNet]
@@ -87,8 +87,8 @@ def train_automatically(
     linear = (model.coef, model.intercept)
     if is_linear(params):
         net = make_net(model.gamma, model.score_transform, None)
-        if len(X) > MOST_ROWS:
-            # So many rows that some of them settle the gamma; the weights are for all.
+        if not model.is_whole:
+            # A part of so large a table settles the gamma; the weights are for all.
             train(net, X, y, sample_weight, params, seed=seed)
             return net, model
         net.weight_seen = float(sample_weight.sum())

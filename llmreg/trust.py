@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
+from llmreg.coordinates import Coordinates
 from llmreg.evidence import Fits, GaussianPriors, fit_classifier, fit_regressor
 from llmreg.hypotheses import Hypotheses, directions, make_hypotheses
 from llmreg.sketch import sketch, sketched_evidence
 
-# Precision of a length that is not free to move.
-_FIXED = 1e8
 # Hypotheses this much less likely than the best one are dropped early.
 _NEGLIGIBLE = 1e-4
 # How exact the search for the most likely weights is, at first and in the end.
@@ -49,6 +48,9 @@ class TrustedWeights:
         Probability that a weight has the sign of its score; NaN without one.
     n_iter : int
         Steps that the last fits took.
+    is_whole : bool
+        Whether the weights make use of all that the columns hold; not so where they
+        are very many.
     """
 
     coef: np.ndarray
@@ -58,6 +60,7 @@ class TrustedWeights:
     log_evidence: np.ndarray
     agreement: np.ndarray
     n_iter: int
+    is_whole: bool
 
 
 def trust_prior(
@@ -97,7 +100,7 @@ def trust_prior(
     TrustedWeights
         The average.
     """
-    space = _Coordinates(X, row_weight, scores, looseness)
+    space = Coordinates(X, row_weight, scores, looseness)
     units = np.zeros((1, len(targets), X.shape[1]))
     if scores is not None and np.nan_to_num(scores).any():
         units = np.concatenate([directions(scores, transforms), units])
@@ -114,99 +117,8 @@ def trust_prior(
     coef, intercept = means.coef, means.intercept - means.coef @ space.centre
     return TrustedWeights(
         *(coef, intercept, table, posterior, evidence),
-        *(means.agreement, means.n_iter),
+        *(means.agreement, means.n_iter, space.is_whole),
     )
-
-
-class _Coordinates:
-    """Coordinates in which weights are found, no more of them than rows call for."""
-
-    def __init__(
-        self,
-        X: np.ndarray,
-        row_weight: np.ndarray,
-        scores: np.ndarray | None,
-        looseness: np.ndarray | None,
-    ) -> None:
-        n_columns = X.shape[1]
-        self.scored = (
-            np.zeros(n_columns, dtype=bool)
-            if scores is None
-            else ~np.isnan(scores).all(axis=0)
-        )
-        self.centre = np.average(X, axis=0, weights=row_weight)
-        self.X = X - self.centre
-        spread = np.ones(n_columns) if looseness is None else np.sqrt(looseness)
-        # Weights with and without a score have their own precision, and so their own
-        # rotation.
-        bases = [
-            _row_space(self.X[:, group] * spread[group], group)
-            for group in (self.scored, ~self.scored)
-        ]
-        self.is_free = np.repeat([False, True], [basis.shape[1] for basis in bases])
-        self.basis = np.hstack(bases) * spread[:, None]
-        self.inputs = self.X @ self.basis
-
-    def design(self, unit: np.ndarray) -> np.ndarray:
-        """Return coordinates, position along the scores and ones, for every output."""
-        n_samples, width = self.inputs.shape
-        table = np.ones((len(unit), n_samples, width + 2))
-        table[:, :, :width] = self.inputs
-        table[:, :, width] = (self.X @ unit.T).T
-        return table
-
-    def change(self, unit: np.ndarray) -> np.ndarray:
-        """Return what turns weights in a design into weights in one without scores."""
-        width = len(self.is_free)
-        along = np.linalg.lstsq(self.basis, unit.T, rcond=None)[0]
-        ways = np.zeros((len(unit), width + 1, width + 2))
-        ways[:, :width, :width] = np.eye(width)
-        ways[:, :width, width] = along.T
-        ways[:, width, width + 1] = 1
-        return ways
-
-    def priors(self, table: Hypotheses, alpha: float) -> GaussianPriors:
-        """Return what the hypotheses say of the coordinates."""
-        width = len(self.is_free)
-        mean = np.zeros((len(table), width + 1))
-        mean[:, width] = table.pull
-        precision = np.empty_like(mean)
-        loose = np.where(
-            table.transform >= 0, np.minimum(table.precision, alpha), table.precision
-        )
-        precision[:, :width] = np.where(
-            self.is_free, loose[:, None], table.precision[:, None]
-        )
-        precision[:, width] = np.divide(
-            1,
-            table.pull_sd**2,
-            out=np.full(len(table), _FIXED),
-            where=table.pull_sd > 0,
-        )
-        return GaussianPriors(mean, precision)
-
-    def back(self, fits: Fits, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights of the columns, and their standard deviations."""
-        mean = np.empty((len(fits.weights), *unit.shape))
-        deviation = np.empty_like(mean)
-        for k, direction in enumerate(unit):
-            way = np.hstack([self.basis, direction[:, None]])
-            mean[:, k] = fits.weights[:, k, :-1] @ way.T
-            spread = np.matmul(way, fits.covariance[:, k, :-1, :-1])
-            deviation[:, k] = np.sqrt((spread * way).sum(axis=2))
-        return mean, deviation
-
-
-def _row_space(X: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis that holds all rows, of the width of all columns."""
-    n_samples, width = X.shape
-    basis = np.eye(width)
-    if n_samples < width:
-        _, size, rotation = np.linalg.svd(X, full_matrices=False)
-        basis = rotation[size > 1e-10 * max(size.max(initial=0.0), 1e-300)].T
-    whole = np.zeros((len(group), basis.shape[1]))
-    whole[group] = basis
-    return whole
 
 
 class _Problem:
@@ -214,7 +126,7 @@ class _Problem:
 
     def __init__(
         self,
-        space: _Coordinates,
+        space: Coordinates,
         units: np.ndarray,
         targets: np.ndarray,
         row_weight: np.ndarray,

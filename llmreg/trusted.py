@@ -38,6 +38,8 @@ class TrustedModel:
         The transform of the scores that the rows find likeliest.
     n_iter : int
         Steps that the fits took.
+    is_whole : bool
+        Whether all rows, and all that the columns hold, had a say in the weights.
     """
 
     coef: np.ndarray
@@ -45,6 +47,7 @@ class TrustedModel:
     trust: tuple[Trust, ...]
     score_transform: Transform
     n_iter: int
+    is_whole: bool
 
     @property
     def gamma(self) -> float:
@@ -138,6 +141,7 @@ class TrustSearch:
             trust,
             self._likeliest(found),
             max(trusted.n_iter for trusted in found),
+            n_samples <= MOST_ROWS and all(trusted.is_whole for trusted in found),
         )
 
     def _targets(self, y: np.ndarray) -> np.ndarray:

@@ -67,7 +67,10 @@ ALLOWED = {
     "evidence": {"numpy", "scipy"},
     "sketch": {"evidence", "numpy"},
     "hypotheses": {"numpy"},
-    "trust": {"evidence", "hypotheses", "sketch", "numpy", "scipy"},
+    "coordinates": {"evidence", "hypotheses", "numpy", "sklearn"},
+    "trust": {
+        *("coordinates", "evidence", "hypotheses", "sketch", "numpy", "scipy"),
+    },
     "verdict": {"trust", "numpy"},
     "net": {"criterion", "exceptions", "torch", "skorch"},
     "corrected": {"net", "torch"},

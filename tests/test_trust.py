@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from llmreg import trust
+from llmreg import coordinates, trust
 from llmreg.criterion import Sharpen
 from llmreg.hypotheses import TEMPERATURES, directions, make_hypotheses
 from llmreg.trust import trust_prior
@@ -107,14 +107,14 @@ def test_more_columns_than_rows():
 def test_rows_and_rotated_rows_give_the_same_model(monkeypatch):
     X, y = rows(30)
     plain = search(X, y, TRUE)
-    whole = trust._row_space
+    whole = coordinates.row_space
 
     def always_rotate(X, group):
         basis = whole(X, group)
         rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))
         return basis @ rotation if basis.shape[1] == 5 else basis
 
-    monkeypatch.setattr(trust, "_row_space", always_rotate)
+    monkeypatch.setattr(coordinates, "row_space", always_rotate)
     rotated = search(X, y, TRUE)
     np.testing.assert_allclose(rotated.coef, plain.coef, atol=1e-5)
 
@@ -178,3 +178,15 @@ def test_directions_have_length_one():
     np.testing.assert_allclose(np.linalg.norm(units[:, 0], axis=1), 1)
     assert not units[:, 1].any()
     assert not units[:, :, 2].any()
+
+
+def test_very_many_columns_are_weighed_in_part(monkeypatch):
+    monkeypatch.setattr(coordinates, "_MOST", 10)
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=40)
+    X, y = rows(60, weights=true)
+    found = search(X, y, true)
+    assert not found.is_whole
+    assert np.isfinite(found.coef).all()
+    assert cosine(found.coef[0], true) > 0.9
+    assert search(X[:8], y[:8], true).is_whole
