@@ -38,9 +38,12 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     gamma : float or "auto", default="auto"
         How far to trust the prior. "auto" learns it from the rows: many strengths,
         from "the scores are everything" to "they are no guide", are weighed by how
-        well they explain the rows, and averaged (see `trust_`). A number, at least 0,
-        is the weight of the paper's penalty; its authors take 100, at which the model
-        is its prior. With 0 a provider is not asked.
+        well they explain the rows, and averaged (see `trust_`). Hidden layers and
+        modules of one's own learn what the linear model leaves over. Where a training
+        loop is asked for, by `solver`, `attribution`, `early_stopping`, `verbose` or
+        ``net__*``, "auto" chooses the number that it trains with. A number, at least
+        0, is the weight of the paper's penalty; its authors take 100, at which the
+        model is its prior. With 0 a provider is not asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
             default="gradient"
         How attributions are computed.
@@ -105,12 +108,14 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     on_error : {"raise", "no_prior"}, default="raise"
         What to do where a provider fails to give a prior. "no_prior" warns with
         :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with
-        ``gamma=0``, and says so in ``prior_.provenance["error"]``; the next `fit` asks
-        again. Scores at hand that do not fit are an error either way.
+        ``gamma=0``, and says so in ``prior_.provenance["error"]``. An outage
+        is remembered for five minutes, in which no `fit` asks again; other failures
+        are not. Scores at hand that do not fit are an error either way.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     warm_start : bool, default=False
-        Go on from the weights of the last `fit`.
+        Go on from the weights of the last `fit`. Nothing to go on from where `gamma`
+        is "auto" and needs no training loop: a fit ends where it ends from anywhere.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches and validation split. The same seed gives
         the same bits, in every joblib backend.
