@@ -100,7 +100,7 @@ def train_automatically(
         return net, model
 
     def fit_linear(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        part = search.fit(X[rows], y[rows], sample_weight[rows])
+        part = search.fit(X, y, sample_weight, rows)
         return part.coef, part.intercept
 
     with torch_seed(seed, device):

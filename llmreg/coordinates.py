@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from llmreg.evidence import Fits, GaussianPriors
+from llmreg.evidence import GaussianPriors
 from llmreg.hypotheses import Hypotheses
 
 # Precision of a length that is not free to move.
@@ -141,29 +141,47 @@ class Coordinates:
         )
         return GaussianPriors(mean, precision)
 
-    def back(self, fits: Fits, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights of the columns, and their standard deviations.
+    def back(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return weights of the columns.
 
         Parameters
         ----------
-        fits : Fits
+        weights : ndarray of shape (n_hypotheses, n_outputs, n_coordinates + 2)
             Weights of a design.
         unit : ndarray of shape (n_outputs, n_columns)
             Directions of the scores that the design was made with.
 
         Returns
         -------
-        mean, deviation : ndarray of shape (n_hypotheses, n_outputs, n_columns)
-            Of the weights.
+        ndarray of shape (n_hypotheses, n_outputs, n_columns)
+            The weights.
         """
-        mean = np.empty((len(fits.weights), *unit.shape))
-        deviation = np.empty_like(mean)
+        along = weights[:, :, -2, None] * unit
+        coef: np.ndarray = weights[:, :, :-2] @ self.basis.T + along
+        return coef
+
+    def deviation(self, covariance: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return standard deviations of the weights of the columns.
+
+        Parameters
+        ----------
+        covariance : ndarray of shape (n_hypotheses, n_outputs, n_coordinates + 2, \
+                n_coordinates + 2)
+            Of the weights of a design.
+        unit : ndarray of shape (n_outputs, n_columns)
+            Directions of the scores that the design was made with.
+
+        Returns
+        -------
+        ndarray of shape (n_hypotheses, n_outputs, n_columns)
+            The standard deviations.
+        """
+        variance = np.empty((len(covariance), *unit.shape))
         for k, direction in enumerate(unit):
             way = np.hstack([self.basis, direction[:, None]])
-            mean[:, k] = fits.weights[:, k, :-1] @ way.T
-            spread = np.matmul(way, fits.covariance[:, k, :-1, :-1])
-            deviation[:, k] = np.sqrt((spread * way).sum(axis=2))
-        return mean, deviation
+            spread = np.matmul(way, covariance[:, k, :-1, :-1])
+            variance[:, k] = (spread * way).sum(axis=2)
+        return np.sqrt(variance)
 
 
 def row_space(X: np.ndarray, group: np.ndarray) -> np.ndarray:

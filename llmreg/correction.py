@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from llmreg.batched import train_members
 from llmreg.criterion import AttributionAlignedLoss
+from llmreg.folding import linear_outputs
 from llmreg.folds import Split, split_rows
 from llmreg.members import Members
 from llmreg.net import MLP
@@ -115,10 +116,10 @@ def learn_correction(
     split = split_rows(X, y, task, seed)
     if split is None:
         return Correction([], np.zeros(0), 1)
-    offsets = [_outputs(X, *fit_linear(~judges)) for judges in split.judges]
+    offsets = [linear_outputs(X, *fit_linear(~judges)) for judges in split.judges]
     learns = ~split.judges
     if split.is_whole:
-        offsets.append(_outputs(X, *linear))
+        offsets.append(linear_outputs(X, *linear))
         learns = np.vstack([learns, np.ones((1, len(X)), dtype=bool)])
     n_epochs = max(1, min(max_iter, -(-max_iter * _ROWS_PER_ITERATION // len(X))))
     members = _train(
@@ -139,11 +140,6 @@ def learn_correction(
     kept = np.flatnonzero(shares > _NEGLIGIBLE)
     states = [members.state_dict(first + int(k)) for k in kept]
     return Correction(states, shares[kept], n_epochs)
-
-
-def _outputs(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
-    outputs: np.ndarray = X @ coef.T + intercept
-    return outputs
 
 
 def _silent(module: nn.Module) -> nn.Module:

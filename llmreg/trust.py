@@ -22,6 +22,8 @@ from llmreg.sketch import sketch, sketched_evidence
 
 # Hypotheses this much less likely than the best one are dropped early.
 _NEGLIGIBLE = 1e-4
+# And those this much less likely tell nothing of how sure the sign of a weight is.
+_HEAVY = 0.02
 # How exact the search for the most likely weights is, at first and in the end.
 _ROUGH, _EXACT = 0.03, 1e-7
 # From here on all hypotheses are judged by one fit, and a few are fitted.
@@ -60,7 +62,7 @@ class TrustedWeights:
     log_evidence: np.ndarray
     agreement: np.ndarray
     n_iter: int
-    is_whole: bool
+    is_whole: bool = True
 
 
 def trust_prior(
@@ -167,28 +169,35 @@ class _Problem:
     ) -> _Means:
         """Fit hypotheses to the end and average their weights by their probability."""
         shape = (len(table), *self.units[0].shape)
-        coef, deviation = np.empty(shape), np.empty(shape)
-        intercept, evidence = np.empty(shape[:2]), np.empty(len(table))
-        n_iter = 1
+        coef, intercept = np.empty(shape), np.empty(shape[:2])
+        evidence, shares = np.empty(len(table)), np.empty(len(table))
+        done = []
         for unit, rows in self._groups(table):
             priors = self.space.priors(table[rows], self.alpha)
             fits = self._fit(unit, table[rows], priors, starts[rows], _EXACT)
-            share = self._moderation(fits, unit)
             evidence[rows] = fits.log_evidence
-            coef[rows], deviation[rows] = self.space.back(fits, unit)
-            coef[rows] *= share[:, None, None]
-            deviation[rows] *= share[:, None, None]
-            intercept[rows] = fits.weights[:, :, -1] * share[:, None]
-            n_iter = max(n_iter, fits.n_iter)
+            coef[rows] = self.space.back(fits.weights, unit)
+            intercept[rows] = fits.weights[:, :, -1]
+            shares[rows] = self._moderation(fits, unit)
+            done.append((unit, rows, fits))
+        coef *= shares[:, None, None]
+        intercept *= shares[:, None]
         log_posterior = table.log_prior + evidence
         posterior = np.exp(log_posterior - logsumexp(log_posterior))
+        # How sure signs are takes far longer to tell than the weights themselves.
+        heavy = posterior > _HEAVY * posterior.max()
+        deviation = np.zeros(shape)
+        for unit, rows, fits in done:
+            some = np.flatnonzero(heavy[rows])
+            spread = self.space.deviation(fits.covariance[some], unit)
+            deviation[rows[some]] = spread * shares[rows[some], None, None]
         return _Means(
             np.tensordot(posterior, coef, axes=1),
             posterior @ intercept,
             posterior,
             evidence,
-            _agreement(scores, coef, deviation, posterior),
-            n_iter,
+            _agreement(scores, coef[heavy], deviation[heavy], posterior[heavy]),
+            max(fits.n_iter for _, _, fits in done),
         )
 
     @property
@@ -258,5 +267,5 @@ def _agreement(
         return np.full(coef.shape[1:], np.nan)
     sign = np.sign(np.nan_to_num(scores))
     distance = np.divide(coef, deviation, out=np.zeros_like(coef), where=deviation > 0)
-    share = np.tensordot(posterior, ndtr(sign * distance), axes=1)
+    share = np.tensordot(posterior / posterior.sum(), ndtr(sign * distance), axes=1)
     return np.where(sign != 0, share, np.nan)

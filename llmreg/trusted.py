@@ -19,7 +19,7 @@ from llmreg.verdict import Trust, judge
 Transform = Callable[[Tensor], Tensor]
 
 #: More rows than this tell no more about a handful of numbers.
-MOST_ROWS = 100_000
+MOST_ROWS = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,11 @@ class TrustSearch:
         self.looseness = _looseness(prior) if penalty_weights == "spread" else None
 
     def fit(
-        self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+        chosen: np.ndarray | None = None,
     ) -> TrustedModel:
         """Weigh the prior against rows.
 
@@ -101,16 +105,20 @@ class TrustSearch:
             Class indices, or standardised targets.
         sample_weight : ndarray of shape (n_samples,)
             Weights, all above 0.
+        chosen : ndarray of bool, shape (n_samples,), default=None
+            Which rows have a say; None is all of them.
 
         Returns
         -------
         TrustedModel
             The model.
         """
-        n_samples, total_weight = len(X), float(sample_weight.sum())
+        rows = np.arange(len(X)) if chosen is None else np.flatnonzero(chosen)
+        n_samples, total_weight = len(rows), float(sample_weight[rows].sum())
         if n_samples > MOST_ROWS:
             generator = np.random.default_rng(self.seed)
-            rows = np.sort(generator.choice(n_samples, MOST_ROWS, replace=False))
+            rows = np.sort(generator.choice(rows, MOST_ROWS, replace=False))
+        if len(rows) < len(X):
             X, y, sample_weight = X[rows], y[rows], sample_weight[rows]
         targets = self._targets(y)
         scores = self.prior.scores

@@ -80,7 +80,7 @@ ALLOWED = {
     },
     "folds": {"numpy", "sklearn"},
     "correction": {
-        *("batched", "criterion", "folds", "members", "net"),
+        *("batched", "criterion", "folds", "members", "net", "folding"),
         *("numpy", "scipy", "torch"),
     },
     "trusted": {
