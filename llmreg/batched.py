@@ -70,7 +70,8 @@ def train_members(
     without weight has no influence. The default modules take closed-form passes,
     other modules `torch.func`; a module that cannot be mapped over members (its
     rows see one another, its buffers change, an operation has no rule) is trained
-    in a plain loop. All tensors are on one device and of one floating point type.
+    in a plain loop. All tensors are on one device and of one floating point type, but
+    for `X`, which may be of less precision than the others.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def train_members(
     ValueError
         If `start` is unknown, or "varied" for a module that cannot draw new weights.
     """
-    objective = Objective.of(criterion, gamma, direction, l2, like=X)
+    objective = Objective.of(criterion, gamma, direction, l2, like=row_weight)
     K = len(row_weight)
     batches = Batches(X, y, row_weight, batch_size or len(X), seed, offset)
     modules = _starts(module, K, start, seed)

@@ -23,6 +23,8 @@ _BIAS_PRECISION = 1e-2
 _MAX_NEWTON = 50
 # Entries of a block of products of columns; 16 MB.
 _BLOCK = 2_000_000
+# So few weights are not worth the products of all pairs of columns.
+_FEW = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,9 +318,11 @@ class PairProducts:
         ndarray of shape (n_weights, n_columns, n_columns)
             Symmetric matrices.
         """
-        if len(weights) == 1 and self._kept is None:
-            return ((self.columns.T * weights[0]) @ self.columns)[None]
-        # One product of matrices for all weights: far faster than a product for each.
+        if len(weights) <= _FEW and self._kept is None:
+            turned = self.columns.T
+            return np.stack([(turned * weight) @ self.columns for weight in weights])
+        # One product of matrices for all weights: far faster than a product for each,
+        # once the products of columns are there.
         if self._kept is not None:
             total = weights @ self._kept
         else:

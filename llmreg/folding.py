@@ -11,6 +11,8 @@ from llmreg.ranges import stretch
 
 # Beyond so many ranges from zero, folding the scaling into weights costs digits.
 _FAR = 1e3
+# In ranges: the square of it, by which values would be bent, is nothing.
+_SLACK = 1e-9
 # Rows of a block, where single precision becomes double.
 _ROWS = 2_048
 
@@ -83,7 +85,9 @@ class Ranges:
         """
         if not self.bounded:
             return np.empty(0, dtype=int)
-        low, high = self.low, self.low + 1 / self.scale
+        # The ends of a range are found again up to rounding; so little is not bent.
+        slack = _SLACK / self.scale
+        low, high = self.low - slack, self.low + 1 / self.scale + slack
         if (X.min(axis=0) >= low).all() and (X.max(axis=0) <= high).all():
             return np.empty(0, dtype=int)
         return np.flatnonzero(((X < low) | (X > high)).any(axis=1))

@@ -42,10 +42,11 @@ class Batch:
         cls, X: Tensor, y: Tensor, row_weight: Tensor, offset: Tensor | None = None
     ) -> Self:
         """Share out the weights of rows."""
-        weight = row_weight.to(X.dtype)
-        total = weight.sum(dim=1, keepdim=True)
-        present = weight > 0
-        weight = weight / torch.where(total > 0, total, torch.ones_like(total))
+        # Rows may be kept in less precision than they are trained in.
+        X = X.to(row_weight.dtype)
+        total = row_weight.sum(dim=1, keepdim=True)
+        present = row_weight > 0
+        weight = row_weight / torch.where(total > 0, total, torch.ones_like(total))
         return cls(X, y, weight, present.sum(dim=1).to(X.dtype), offset)
 
     def of_members(self, some: slice) -> Batch:

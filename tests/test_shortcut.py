@@ -78,3 +78,24 @@ def test_the_net_is_that_of_the_loop(
 def test_what_needs_the_loop_gets_it(table, illness, prior, calls, settings):
     make(LLMAttributionClassifier, prior, **settings, max_iter=2).fit(table, illness)
     assert not calls
+
+
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (5,)])
+@pytest.mark.parametrize("batch_size", ["auto", 16])
+def test_rows_in_single_precision(hidden_layer_sizes, batch_size):
+    rng = np.random.default_rng(0)
+    X = rng.random((50, 3)).astype(np.float32)
+    y = (X[:, 0] > 0.5).astype(int)
+    model = LLMAttributionClassifier(
+        [3, 1, 1],
+        gamma=1,
+        solver="adam",
+        hidden_layer_sizes=hidden_layer_sizes,
+        batch_size=batch_size,
+        max_iter=5,
+        scaler=None,
+        random_state=0,
+    )
+    single = model.fit(X, y).predict_proba(X)
+    double = model.fit(X.astype(np.float64), y).predict_proba(X.astype(np.float64))
+    np.testing.assert_allclose(single, double, atol=1e-5)
