@@ -15,6 +15,8 @@ _FAR = 1e3
 _SLACK = 1e-9
 # Rows of a block, where single precision becomes double.
 _ROWS = 2_048
+# Rows that are looked at as one.
+_TOGETHER = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +90,22 @@ class Ranges:
         # The ends of a range are found again up to rounding; so little is not bent.
         slack = _SLACK / self.scale
         low, high = self.low - slack, self.low + 1 / self.scale + slack
-        if (X.min(axis=0) >= low).all() and (X.max(axis=0) <= high).all():
+        least, most = (_columnwise(np.minimum, X), _columnwise(np.maximum, X))
+        if (least >= low).all() and (most <= high).all():
             return np.empty(0, dtype=int)
         return np.flatnonzero(((X < low) | (X > high)).any(axis=1))
+
+
+def _columnwise(extreme: np.ufunc, X: np.ndarray) -> np.ndarray:
+    """Return the least or greatest value of each column."""
+    n_samples, width = X.shape
+    whole = n_samples // _TOGETHER * _TOGETHER
+    if not whole or not X.flags.c_contiguous:
+        return np.asarray(extreme.reduce(X, axis=0))
+    # Many rows as one long row: NumPy is slow where the rows are short.
+    long = X[:whole].reshape(-1, _TOGETHER * width)
+    found = extreme.reduce(long, axis=0).reshape(_TOGETHER, width)
+    return np.asarray(extreme.reduce(np.concatenate([found, X[whole:]]), axis=0))
 
 
 def raw_outputs(
@@ -124,10 +139,16 @@ def raw_outputs(
     folded = ranges.fold(weight, bias)
     if folded is None:
         return None
-    outputs = linear_outputs(X, *folded)
-    if not np.isfinite(outputs).all():
-        return None
-    far = ranges.beyond(X)
+    outputs = np.empty((len(X), len(bias)))
+    beyond = []
+    # Block by block: the second look at a row finds it in the cache.
+    for start in range(0, len(X), _ROWS):
+        rows = slice(start, start + _ROWS)
+        outputs[rows] = linear_outputs(X[rows], *folded)
+        if not np.isfinite(outputs[rows]).all():
+            return None
+        beyond.append(start + ranges.beyond(X[rows]))
+    far = np.concatenate(beyond) if beyond else np.empty(0, dtype=int)
     if len(far):
         outputs[far] = linear_outputs(encode(X[far]), weight, bias)
     return outputs
