@@ -17,15 +17,6 @@ from llmreg.attribution import attribute
 TINY = 1e-12
 
 
-def signed_exp(scores: Tensor) -> Tensor:
-    """Return sign(s) * exp(abs(s)): the largest score becomes nearly everything.
-
-    Divided by exp(max abs s), which leaves the direction as it is and keeps scores
-    of any size finite.
-    """
-    return scores.sign() * torch.exp(scores.abs() - scores.abs().max())
-
-
 class Sharpen:
     """Transform of scores: sign(s) * exp(abs(s) / temperature), up to a factor.
 
@@ -58,6 +49,10 @@ class Sharpen:
 
 
 # Objects and not lambdas: a net keeps its transform, and is pickled with it.
+#: sign(s) * exp(abs(s)), divided by exp(max abs s): the direction stays as it is, and
+#: scores of any size stay finite.
+signed_exp = Sharpen(temperature=1.0)
+
 SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": Sharpen(float("inf")),
     "exp": signed_exp,

@@ -90,9 +90,9 @@ class ThreadLimit:
             if self._n_active == 0:
                 self._n_before = self._get()
             self._n_active += 1
-            # In every block, and whatever the number seems to be: OpenMP keeps one a
-            # thread, MKL one for all, and the two may differ after other blocks.
-            self._set_to(n_threads)
+            # In every block, not just the first: OpenMP keeps a number a thread.
+            if self._get() != n_threads:
+                self._set_to(n_threads)
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from llmreg.batched import train_members
-from llmreg.building import choose_solver
+from llmreg.building import asks_for_loop, choose_solver
 from llmreg.members import Members
 from llmreg.net import MLP, AlignedNet, LinearModel, TableDataset
 
@@ -36,16 +36,12 @@ def trains_at_once(net: AlignedNet, params: Any) -> bool:
         those of the criterion, nothing to print or to stop for, and no earlier
         training to go on from.
     """
-    for_skorch = any(
-        name.startswith("net__") and not name.startswith("net__criterion__")
-        for name in vars(params)
-    )
     return (
         type(net.module_) in (LinearModel, MLP)
         and params.module is None
         and choose_solver(params) == "adam"
-        and not for_skorch
-        and not (params.early_stopping or params.warm_start or params.verbose)
+        and not asks_for_loop(params)
+        and not (params.early_stopping or params.warm_start)
         and not len(net.history)
     )
 
