@@ -38,7 +38,7 @@ SIZES: Mapping[str, tuple[Shots, ...]] = {
     "classification": (1, 5, 10, 25, 50, 100, 400, 0.8),
     "regression": (5, 10, 25, 50, 100, 200),
 }
-SHOWN = ("roc_auc", "log_loss", "brier", "accuracy", "r2")
+SHOWN = ("roc_auc", "log_loss", "brier", "accuracy", "f1", "r2")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import r2_score, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import (
+    f1_score,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from benchmarks.datasets import Dataset
 
@@ -18,6 +23,7 @@ METRICS = {
     "log_loss": False,
     "brier": False,
     "accuracy": True,
+    "f1": True,
     "r2": True,
     "rmse": False,
 }
@@ -45,7 +51,8 @@ def measure(
     dict
         Measure -> value. ROC AUC with more than two classes is the mean of one
         class against the rest; the Brier score is the squared error of the
-        positive class, or summed over the classes where there are more.
+        positive class, or summed over the classes where there are more. F1 is that
+        of the positive class, or the mean over the classes where there are more.
 
     Raises
     ------
@@ -71,14 +78,18 @@ def measure(
 def _of_probabilities(truth: NDArray[np.bool_], table: FloatArray) -> dict[str, float]:
     """Measure what needs probabilities."""
     brier = float(((table - truth) ** 2).sum(axis=1).mean())
-    if table.shape[1] == 1:
+    binary = table.shape[1] == 1
+    if binary:
         table = np.hstack([1 - table, table])
         truth = np.hstack([~truth, truth])
     # A probability of 0 for what happened would make the mean infinite.
     happened = np.clip(table[truth], np.finfo(np.float64).eps, 1)
-    hits = table.argmax(axis=1) == truth.argmax(axis=1)
+    predicted, actual = table.argmax(axis=1), truth.argmax(axis=1)
+    average = "binary" if binary else "macro"
     return {
         "log_loss": float(-np.log(happened).mean()),
         "brier": brier,
-        "accuracy": float(hits.mean()),
+        "accuracy": float((predicted == actual).mean()),
+        # A class that is never predicted has no precision; its F1 is 0.
+        "f1": float(f1_score(actual, predicted, average=average, zero_division=0)),
     }

@@ -31,6 +31,7 @@ LABELS = {
     "log_loss": "log loss",
     "brier": "Brier score",
     "accuracy": "accuracy",
+    "f1": "F1",
     "r2": "R2",
     "rmse": "RMSE",
 }

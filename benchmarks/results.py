@@ -27,6 +27,7 @@ COLUMNS = (
     "log_loss",
     "brier",
     "accuracy",
+    "f1",
     "r2",
     "rmse",
     "fit_seconds",

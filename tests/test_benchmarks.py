@@ -357,6 +357,7 @@ class TestMetrics:
         assert found["brier"] == pytest.approx((0.25 + 0.36 + 0.04) / 3)
         assert found["log_loss"] == pytest.approx(-np.log(0.5 * 0.4 * 0.8) / 3)
         assert found["accuracy"] == pytest.approx(2 / 3)
+        assert found["f1"] == pytest.approx(2 * 0.5 / 1.5)
 
     def test_many_classes_by_hand(self):
         dataset = replace(load(CANCER), positive=None, classes=("a", "b", "c"))
@@ -365,6 +366,7 @@ class TestMetrics:
         assert found["roc_auc"] == 1.0
         assert found["brier"] == pytest.approx((0.26 + 0.06 + 0.98) / 3)
         assert found["accuracy"] == pytest.approx(2 / 3)
+        assert found["f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
 
     def test_scores_that_are_not_finite(self):
         with pytest.raises(ValueError, match="not finite"):
