@@ -21,7 +21,8 @@ from benchmarks import report
 from benchmarks.catalogue import GROUPS, UnknownCardError, names
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
-from benchmarks.methods import METHODS, PLOTTED
+from benchmarks.methods import PLOTTED
+from benchmarks.registry import SETS, UnknownMethodError, in_order, methods
 from benchmarks.results import ResultFile, ResultFileError, note_run
 from benchmarks.runner import pending, run
 from benchmarks.splits import Cell, Shots, draw, parse_shots
@@ -29,6 +30,7 @@ from benchmarks.splits import Cell, Shots, draw, parse_shots
 DEFAULT_OUT = Path(__file__).parent / "results" / "fewshot.csv"
 _CANNOT_BE_MET = (
     UnknownCardError,
+    UnknownMethodError,
     TableNotFoundError,
     TableMismatchError,
     ResultFileError,
@@ -113,11 +115,14 @@ def plan(
 def _compute(file: ResultFile, options: argparse.Namespace) -> None:
     """Fit what the result file lacks."""
     chosen = dict.fromkeys(card for group in options.cards for card in names(group))
+    asked = list(
+        dict.fromkeys(name for set_ in options.methods for name in methods(set_))
+    )
     cells = plan(list(chosen), options.shots, options.repetitions)
-    jobs = pending(cells, options.methods, file.finished())
-    fits = sum(len(methods) for _, methods in jobs)
+    jobs = pending(cells, asked, file.finished())
+    fits = sum(len(left) for _, left in jobs)
     say(
-        f"{len(cells) * len(options.methods)} fits asked for, {fits} to do, "
+        f"{len(cells) * len(asked)} fits asked for, {fits} to do, "
         f"in {len(jobs)} draws on {options.jobs} processes."
     )
     if not jobs:
@@ -129,7 +134,7 @@ def _compute(file: ResultFile, options: argparse.Namespace) -> None:
             "cards": list(chosen),
             "shots": list(dict.fromkeys(cell.shots for cell in cells)),
             "repetitions": options.repetitions,
-            "methods": options.methods,
+            "methods": asked,
         },
     )
     progress, failed = Progress(len(jobs)), 0
@@ -142,7 +147,7 @@ def _compute(file: ResultFile, options: argparse.Namespace) -> None:
 
 def _report(frame: pd.DataFrame, out: Path) -> None:
     """Print the tables, and write them and the plots beside the result file."""
-    order = {name: number for number, name in enumerate(METHODS)}
+    order = {name: number for number, name in enumerate(in_order())}
     frame = frame.sort_values(
         "method", key=lambda column: column.map(order).fillna(len(order)), kind="stable"
     )
@@ -183,10 +188,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--methods",
         nargs="+",
-        default=list(METHODS),
-        choices=list(METHODS),
+        default=["llmreg"],
         metavar="NAME",
-        help=f"out of: {'; '.join(METHODS)} (all)",
+        help=f"sets of methods ({', '.join(SETS)}) or single ones (llmreg)",
     )
     add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
     add("--jobs", type=int, default=1, metavar="N", help="processes (1)")

@@ -1,4 +1,4 @@
-"""The methods that the benchmarks compare, by the name that the tables show.
+"""llmreg's own rows of the tables, and the two that it has to beat.
 
 A row named after a gamma says all that it is; a row named "default" is what a user
 gets who sets nothing, whatever that is in the version at hand.
@@ -7,7 +7,6 @@ gets who sets nothing, whatever that is in the version at hand.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,31 +21,12 @@ from benchmarks.baselines import (
     tuned_without_prior,
 )
 from benchmarks.datasets import Dataset
+from benchmarks.method import Method
 from benchmarks.misled import flipped, misled, shuffled
 
 GAMMAS = (1, 10, 100)
 #: What the tables call a score transform, and what the estimators call it.
 TRANSFORMS = {"raw": "identity", "exp": "exp"}
-
-
-@dataclass(frozen=True)
-class Method:
-    """A row of the tables.
-
-    Parameters
-    ----------
-    fit : callable
-        ``fit(dataset, X_train, y_train, seed)`` gives the predictor.
-    probabilities : bool, default=True
-        Whether its scores are probabilities, so that log loss, Brier score and
-        accuracy can be told.
-    imports : tuple of str, default=()
-        Modules to import before the clock starts.
-    """
-
-    fit: Fit
-    probabilities: bool = True
-    imports: tuple[str, ...] = ()
 
 
 #: The configuration of the code of the paper's authors.

@@ -61,6 +61,10 @@ class ResultFile:
     ----------
     path : Path
         The file; it is made, with its folder, by the first row.
+    columns : sequence of str, default=COLUMNS
+        Its columns.
+    key : sequence of str, default=KEY
+        Those that tell one fit from every other.
 
     Examples
     --------
@@ -74,8 +78,15 @@ class ResultFile:
     (1, {('toy', '5', 0, 'm')})
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str] = COLUMNS,
+        key: Sequence[str] = KEY,
+    ) -> None:
         self.path = path
+        self.columns = tuple(columns)
+        self.key = list(key)
 
     def read(self) -> pd.DataFrame:
         """Read all rows; where a fit was tried again, its last row.
@@ -83,7 +94,7 @@ class ResultFile:
         Returns
         -------
         DataFrame
-            With the columns of `COLUMNS`, empty where there is no file yet.
+            With the columns of the file, empty where there is no file yet.
 
         Raises
         ------
@@ -91,29 +102,29 @@ class ResultFile:
             If the file has other columns.
         """
         if not self.path.exists():
-            return pd.DataFrame(columns=list(COLUMNS))
+            return pd.DataFrame(columns=list(self.columns))
         text = {"shots": str, "error": str, "method": str, "card": str}
         self._remove_torn_line()
         frame = pd.read_csv(self.path, dtype=text)
-        if tuple(frame.columns) != COLUMNS:
+        if tuple(frame.columns) != self.columns:
             raise ResultFileError(
                 f"{self.path.name} has the columns {list(frame.columns)} instead of "
-                f"{list(COLUMNS)}. Write to another file."
+                f"{list(self.columns)}. Write to another file."
             )
-        frame = frame.drop_duplicates(list(KEY), keep="last").reset_index(drop=True)
+        frame = frame.drop_duplicates(self.key, keep="last").reset_index(drop=True)
         return frame
 
-    def finished(self) -> set[tuple[str, str, int, str]]:
+    def finished(self) -> set[tuple[Any, ...]]:
         """Tell which fits need no second run: those that ended without an error.
 
         Returns
         -------
         set of tuple
-            (card, shots, repetition, method) of each.
+            The key of each: by default (card, shots, repetition, method).
         """
         frame = self.read()
         done = frame[frame["error"].isna()]
-        return {(*row[:2], int(row[2]), row[3]) for row in done[list(KEY)].to_numpy()}
+        return set(done[self.key].itertuples(index=False, name=None))
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row.
@@ -123,10 +134,10 @@ class ResultFile:
         row : mapping
             Column -> value; what it lacks is left empty.
         """
-        line = _line([_cell(row.get(column)) for column in COLUMNS])
+        line = _line([_cell(row.get(column)) for column in self.columns])
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            line = _line(COLUMNS) + line
+            line = _line(self.columns) + line
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         descriptor = os.open(self.path, flags, 0o644)
         try:

@@ -11,10 +11,10 @@ from typing import Any
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
-from benchmarks.datasets import load
-from benchmarks.methods import METHODS
+from benchmarks.datasets import Dataset, load
 from benchmarks.metrics import measure
-from benchmarks.splits import Cell, draw, method_seed
+from benchmarks.registry import find
+from benchmarks.splits import Cell, Rows, draw, method_seed
 
 Row = dict[str, Any]
 #: A cell, and the methods that are still to be fitted on it.
@@ -92,8 +92,7 @@ def run_cell(cell: Cell, methods: Sequence[str], seed: int) -> list[Row]:
     Returns
     -------
     list of dict
-        One row per method, ready for a result file. A method that fails has its
-        error in the row: one bad fit does not end an experiment of hours.
+        One row per method, ready for a result file.
     """
     dataset = load(cell.card)
     y = dataset.y.to_numpy()
@@ -109,23 +108,50 @@ def run_cell(cell: Cell, methods: Sequence[str], seed: int) -> list[Row]:
             "n_train": len(train),
             "n_test": len(test),
         }
-        method = METHODS[name]
-        try:
-            for module in method.imports:
-                importlib.import_module(module)
-            _hold_torch_to_one_thread()
-            with threadpool_limits(1):
-                start = time.perf_counter()
-                predict = method.fit(
-                    dataset, dataset.X.iloc[train], dataset.y.iloc[train], row["seed"]
-                )
-                row["fit_seconds"] = time.perf_counter() - start
-                scores = predict(dataset.X.iloc[test])
-            row |= measure(dataset, y[test], scores, method.probabilities)
-        except Exception as error:
-            row["error"] = f"{type(error).__name__}: {error}"[:300]
+        row |= fit_and_measure(dataset, train, test, name, row["seed"])
         rows.append(row)
     return rows
+
+
+def fit_and_measure(
+    dataset: Dataset, train: Rows, test: Rows, name: str, seed: int
+) -> Row:
+    """Fit a method on some rows and measure it on others, on one thread.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The table.
+    train, test : ndarray of int
+        Row numbers.
+    name : str
+        The name of the method.
+    seed : int
+        The seed of the method.
+
+    Returns
+    -------
+    dict
+        The measures and `fit_seconds`; or `error`, for one bad fit does not end an
+        experiment of hours.
+    """
+    row: Row = {}
+    y = dataset.y.to_numpy()
+    method = find(name)
+    try:
+        for module in method.imports:
+            importlib.import_module(module)
+        _hold_torch_to_one_thread()
+        with threadpool_limits(1):
+            start = time.perf_counter()
+            predict = method.fit(
+                dataset, dataset.X.iloc[train], dataset.y.iloc[train], seed
+            )
+            row["fit_seconds"] = time.perf_counter() - start
+            scores = predict(dataset.X.iloc[test])
+        return row | measure(dataset, y[test], scores, method.probabilities)
+    except Exception as error:
+        return row | {"error": f"{type(error).__name__}: {error}"[:300]}
 
 
 def _hold_torch_to_one_thread() -> None:
