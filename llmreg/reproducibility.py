@@ -117,7 +117,10 @@ def _blas_threads() -> Any:
 def _set_blas_threads(numbers: Any) -> None:
     each = numbers if isinstance(numbers, tuple) else (numbers,) * len(_blas())
     for library, number in zip(_blas(), each, strict=True):
-        library.set_num_threads(number)
+        # OpenBLAS 0.3.31 obeys this one in every thread, and the usual one, which
+        # threadpoolctl calls, in the main thread only, whatever it then reports.
+        obeyed = getattr(library.dynlib, "openblas_set_num_threads_local", None)
+        (obeyed or library.set_num_threads)(number)
 
 
 limit_threads = ThreadLimit()
