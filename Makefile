@@ -11,7 +11,7 @@ demo: .venv/demo
 	$(BIN)/llmreg demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff check .
