@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.console import Progress, echo, say
-from benchmarks.results import ResultFile, ResultFileError, note_run
+from benchmarks.results import ResultFile, ResultFileError, note_run, threads
 from llmreg import LLMAttributionClassifier
 
 #: Kind of fit, rows, columns: long tables, then longer and wider ones.
@@ -214,7 +214,8 @@ def _compute(file: ResultFile, given: argparse.Namespace) -> None:
     left = [case for case in cases if case not in finished]
     if not left:
         return
-    number = note_run(file.path, {"seed": SEED, "cases": cases})
+    settings = {"seed": SEED, "cases": cases, "threads": threads()}
+    number = note_run(file.path, settings)
     progress = Progress(len(left), every=0)
     for case in left:
         file.append(measure_apart(*case) | {"run": number})

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_info
 
 COLUMNS = (
     "card",
@@ -271,6 +272,17 @@ def environment() -> dict[str, Any]:
         },
         "commit": _commit(),
     }
+
+
+def threads() -> int:
+    """Tell how many threads the libraries that count may use: times hang on it.
+
+    Returns
+    -------
+    int
+        The most of all libraries that are loaded.
+    """
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
 def _commit() -> str | None:

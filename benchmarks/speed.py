@@ -23,7 +23,7 @@ import pandas as pd
 
 from benchmarks.comparisons import SEED, Call, Comparison, comparisons, make_table
 from benchmarks.console import echo, say
-from benchmarks.results import ResultFile, ResultFileError, note_run
+from benchmarks.results import ResultFile, ResultFileError, note_run, threads
 
 SIZES = ((10, 8), (100, 20), (1_000, 50), (10_000, 100), (200_000, 50))
 KEY = ("comparison", "size")
@@ -229,8 +229,9 @@ def _compute(file: ResultFile, given: argparse.Namespace) -> None:
         warnings.simplefilter("ignore")
         for row in run(sizes, given.only, finished, given.patience):
             if number is None:
-                settings = {"sizes": sizes, "only": given.only}
+                settings: dict[str, Any] = {"sizes": sizes, "only": given.only}
                 settings |= {"seed": SEED, "patience": given.patience}
+                settings["threads"] = threads()
                 number = note_run(file.path, settings)
             file.append(row | {"run": number})
 
