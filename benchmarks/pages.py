@@ -3,7 +3,7 @@
     python -m benchmarks.pages                 README.md, docs/ and benchmarks/README.md
     python -m benchmarks.pages --check         changes nothing, tells what is stale
 
-What a block can be is told in `blocks.py`.
+What a block can be is told in `page_blocks.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.blocks import BlockError, Results, fill
 from benchmarks.catalogue import HERE
 from benchmarks.console import say
+from benchmarks.page_blocks import BlockError, Results, fill
 
 ROOT = HERE.parent
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import pages, report
-from benchmarks.blocks import BlockError, Results, fill
 from benchmarks.catalogue import HERE
+from benchmarks.page_blocks import BlockError, Results, fill
 from benchmarks.results import COLUMNS, ResultFile
 
 NOTE = {

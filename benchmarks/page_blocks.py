@@ -131,7 +131,7 @@ def fill(text: str, results: Results) -> str:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from benchmarks.blocks import Results, fill
+    >>> from benchmarks.page_blocks import Results, fill
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = (Path(folder) / "a.md").write_text("five")
     ...     page = "<!-- include a.md -->\nfour\n<!-- end -->"
