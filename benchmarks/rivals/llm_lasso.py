@@ -30,7 +30,7 @@ from benchmarks.rivals.tuning import Problem, cross_validate, prepare
 
 EXPONENTS = (0, 1, 2, 3)
 #: lambda as a share of the least one at which all weights are 0.
-SHARES = np.logspace(0, -3, 16)
+SHARES = np.logspace(0, -3, 13)
 _LEAST_IMPORTANCE = 1.0
 #: Exponent and share where a class has one row: chosen on the development tables.
 _UNTUNED = (1, 1e-1)

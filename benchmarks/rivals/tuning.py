@@ -24,7 +24,7 @@ from benchmarks.rivals.solver import Penalty, losses, predict, solve
 #: Makes the penalties of all settings for a number of training rows.
 Grid = Callable[[int], Penalty]
 #: While settings are compared, a rough solution tells which of them is best.
-_ROUGH = {"tol": 1e-4, "max_iter": 1000}
+_ROUGH_TOL, _ROUGH_STEPS = 1e-4, 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,13 @@ class Problem:
     encoder : ColumnTransformer
         The fitted encoder.
     X : ndarray of shape (n_rows, n_columns)
-        The encoded rows, divided by `spread`.
+        The encoded rows, less `middle` and divided by `spread`.
     y : ndarray of shape (n_rows, n_outputs)
         As `solve` takes it; a regression's target has mean 0 and deviation 1.
     scores : ndarray of shape (n_columns, n_outputs)
         Of the prior.
-    spread : ndarray of shape (n_columns,)
-        What each column is divided by.
+    middle, spread : ndarray of shape (n_columns,)
+        What is taken from each column, and what it is divided by.
     centre, unit : float
         What was taken from the target of a regression, and what it is counted in.
     """
@@ -54,6 +54,7 @@ class Problem:
     X: FloatArray
     y: FloatArray
     scores: FloatArray
+    middle: FloatArray
     spread: FloatArray
     centre: float
     unit: float
@@ -71,8 +72,8 @@ class Problem:
         ndarray of shape (n_rows, n_columns)
             As `X`.
         """
-        encoded: FloatArray = self.encoder.transform(rows) / self.spread
-        return encoded
+        encoded: FloatArray = self.encoder.transform(rows)
+        return (encoded - self.middle) / self.spread
 
     def finish(self, predicted: FloatArray) -> FloatArray:
         """Bring predictions to the form that the runner measures.
@@ -124,8 +125,8 @@ def prepare(
     y : Series of shape (n_rows,)
         Their target.
     standardised : bool, default=False
-        Divide every column by its deviation in the training rows, rather than by its
-        range alone. A column that does not vary stays as it is.
+        Bring every column to mean 0 and deviation 1 in the training rows, rather than
+        to their range alone. A column that does not vary is centred only.
 
     Returns
     -------
@@ -134,8 +135,10 @@ def prepare(
     """
     encoder = make_encoder(dataset).fit(X)
     table = encoder.transform(X)
-    spread = table.std(axis=0) if standardised else np.ones(table.shape[1])
-    spread = np.where(spread > 0, spread, 1.0)
+    middle, spread = np.zeros(table.shape[1]), np.ones(table.shape[1])
+    if standardised:
+        middle, spread = table.mean(axis=0), table.std(axis=0)
+        spread = np.where(spread > 0, spread, 1.0)
     centre, unit = 0.0, 1.0
     if dataset.kind == "regression":
         target = y.to_numpy(dtype=np.float64)[:, None]
@@ -147,9 +150,10 @@ def prepare(
     return Problem(
         task=dataset.task,
         encoder=encoder,
-        X=table / spread,
+        X=(table - middle) / spread,
         y=target,
         scores=prior_scores(dataset, encoder),
+        middle=middle,
         spread=spread,
         centre=centre,
         unit=unit,
@@ -187,7 +191,14 @@ def cross_validate(problem: Problem, grid: Grid, seed: int) -> FloatArray | None
     found = []
     for train, test in splitter.split(X, label):
         penalty = grid(len(train))
-        weights = solve(X[train], y[train], problem.task, penalty, **_ROUGH)
+        weights = solve(
+            X[train],
+            y[train],
+            problem.task,
+            penalty,
+            tol=_ROUGH_TOL,
+            max_iter=_ROUGH_STEPS,
+        )
         found.append(losses(X[test], y[test], problem.task, weights))
     mean: FloatArray = np.mean(found, axis=0)
     return mean
