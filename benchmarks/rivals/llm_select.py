@@ -6,7 +6,7 @@ its largest absolute score over levels and classes. The paper's comparison on sm
 tables goes through shares of the features and fits logistic or ridge regression on
 each, its strength by cross-validation; that is done here, and the share is chosen by
 the same cross-validation, so that a share of 1 makes it `tuned_without_prior`. Where a
-class has one row the share is 0.3 (the share of the paper's large tables) and C is 1.
+class has one row there is nothing to choose on: the share is 0.3, and C is 1.
 """
 
 from __future__ import annotations
