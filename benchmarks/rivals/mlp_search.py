@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.baselines import Predictor, make_encoder, of_classes
 from benchmarks.datasets import Dataset
 
-ALPHAS = (1e-4, 1e-1, 1.0, 10.0)
+ALPHAS = (1e-2, 1.0, 10.0)
 LEARNING_RATES = (1e-3, 1e-2)
 _UNTUNED = {"alpha": 1.0, "learning_rate_init": 1e-2}
 _FOLDS = 3
