@@ -14,6 +14,7 @@ from sklearn.linear_model import (
 
 from benchmarks.baselines import tuned_without_prior
 from benchmarks.datasets import load
+from benchmarks.misled import flipped, misled
 from benchmarks.registry import methods
 from benchmarks.rivals import RIVALS, llm_lasso, llm_select, mlp_search
 from benchmarks.rivals.gaussian_prior import laplace, with_gaussian_prior
@@ -249,9 +250,12 @@ class TestLLMLasso:
         np.testing.assert_allclose(found, plain)
 
     def test_signs_do_not_count(self):
-        cell = Cell(CANCER, 5, 0)
-        right, wrong = run_cell(cell, ["LLM-Lasso", "LLM-Lasso, flipped prior"], 0)
-        assert right["log_loss"] == wrong["log_loss"]
+        dataset, X, y, test = rows_of(CANCER, 5)
+        right, wrong = (
+            fit(dataset, X, y, 0)(test)
+            for fit in (fit_llm_lasso, misled(fit_llm_lasso, flipped))
+        )
+        np.testing.assert_array_equal(right, wrong)
 
     def test_factors(self):
         factors = penalty_factors(np.array([[8.0], [-2.0], [0.0]]), 2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.method import Method
-from benchmarks.misled import flipped, misled
+from benchmarks.misled import flipped, misled, shuffled
 from benchmarks.rivals.gaussian_prior import CONSTANTS, with_gaussian_prior
 from benchmarks.rivals.llm_lasso import fit_llm_lasso
 from benchmarks.rivals.llm_select import fit_llm_select
@@ -31,8 +31,11 @@ def _rivals() -> dict[str, Method]:
         "Gaussian prior": with_gaussian_prior(CONSTANTS),
         "sign constraints": fit_signs,
     }
+    # LLM-Lasso and LLM-Select look at no sign: a flipped prior is the same to them.
     wrong = {
-        f"{name}, flipped prior": misled(fit, flipped) for name, fit in informed.items()
+        f"{name}, {how} prior": misled(informed[name], change)
+        for name in ("Gaussian prior", "sign constraints")
+        for how, change in (("flipped", flipped), ("shuffled", shuffled))
     }
     return {
         "MLP, tuned": Method(fit_mlp_search),
