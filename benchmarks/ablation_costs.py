@@ -26,9 +26,9 @@ _PREFACE = """# What asking costs
 One estimate, and the five that are averaged by default, of the question that llmreg
 puts about each card. Tokens are guessed by `estimate_cost` from the characters of the
 question and the number of scores; no request was sent. What a model thinks before it
-answers comes on top, at the price of output. Dollars: list prices{priced}, without the
-discount of a batch. An answer is kept, so a task is paid for once, whatever the number
-of rows and of fits.
+answers comes on top, at the price of output. Dollars: list prices{priced},
+without the discount of a batch. An answer is kept: a task is paid for once, whatever
+the number of rows and of fits.
 
 """
 

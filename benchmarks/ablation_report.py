@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
@@ -93,11 +93,11 @@ def write(frame: pd.DataFrame) -> str:
     str
         Markdown.
     """
-    known = set(frame.loc[frame["error"].isna(), "method"])
     parts = [_PREFACE, _counts(frame)]
-    for name, rows in TABLES.items():
-        if any(method in known for varied in rows.values() for method in varied):
-            parts += [f"## {TITLES[name]}\n", f"{ABOUT[name]}\n", table(frame, name)]
+    for name in TABLES:
+        text = table(frame, name)
+        if text:
+            parts += [f"## {TITLES[name]}\n", f"{ABOUT[name]}\n", text]
     return "\n".join(parts)
 
 
@@ -115,6 +115,7 @@ def table(frame: pd.DataFrame, name: str) -> str:
     -------
     str
         A table in markdown: the shared rows, then each start and what comes from it.
+        Empty where nothing of it was measured on every data set.
     """
     rows = list(_rows(name))
     these = frame[frame["method"].isin([method for method, _ in rows])]
@@ -122,17 +123,37 @@ def table(frame: pd.DataFrame, name: str) -> str:
         (metric, measured, size)
         for metric in SHOWN
         if these[metric].notna().any()
-        for measured in [grid(these, metric)]
+        for measured in [_common(grid(these, metric))]
         for size in sizes(measured)
     ]
     heads = [f"{LABELS[metric]}, {size}" for metric, _, size in columns]
     lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    is_varied = False
     for method, start in rows:
         cells = [f"**{method}**" if method == start else method]
         cells += [_cell(*column, method, start) for column in columns]
         if any(cell != "-" for cell in cells[1:]):
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+            is_varied |= start not in (None, method)
+    if not is_varied:
+        return ""
+    draws = {len(measured.loc[size]) for _, measured, size in columns}
+    return "\n".join([*lines, "", f"Draws: {_range(draws)}."]) + "\n"
+
+
+def _common(measured: pd.DataFrame) -> pd.DataFrame:
+    """Keep the draws that every row of a table has that has any at that size."""
+    parts = [
+        measured.loc[[size]].dropna(axis=1, how="all").dropna()
+        for size in sizes(measured)
+    ]
+    return pd.concat([measured.iloc[:0], *parts])
+
+
+def _range(numbers: Collection[int]) -> str:
+    """Write one number, or the smallest and the largest."""
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _rows(name: str) -> Iterator[tuple[str, str | None]]:
@@ -162,16 +183,13 @@ def _cell(
 
 
 def _counts(frame: pd.DataFrame) -> str:
-    """Say how many data sets and draws there are."""
+    """Say how many data sets each column is a mean over."""
     fitted = frame[frame["error"].isna()]
-    said: Sequence[str] = [
-        f"{LABELS[metric]} at {size}: {rows['card'].nunique()} data sets"
+    said = [
+        f"{LABELS[metric]} at {size}: {known.loc[here, 'card'].nunique()}"
         for metric in ("roc_auc", "r2")
         for known in [fitted[fitted[metric].notna()]]
         for size in sorted(known["shots"].unique(), key=float)
-        for rows in [known[known["shots"] == size]]
+        for here in [known["shots"] == size]
     ]
-    draws = fitted.groupby("method")["repetition"].nunique()
-    low, high = draws.min(), draws.max()
-    number = f"{low}" if low == high else f"{low} to {high}, by method"
-    return f"{'; '.join(said)}. Draws: {number}.\n"
+    return f"Data sets: {', '.join(said)}.\n"

@@ -32,6 +32,8 @@ SIZES: dict[str, tuple[Shots, ...]] = {
     "classification": (5, 25, 100),
     "regression": (10, 50),
 }
+#: The cards that are fitted where none are named.
+FITTED = ("paper", "regression")
 _CANNOT_BE_MET = (
     UnknownCardError,
     TableNotFoundError,
@@ -57,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     file = ResultFile(options.out)
     try:
-        cards = list(dict.fromkeys(c for group in options.cards for c in names(group)))
+        groups = options.cards or (["all"] if options.costs else FITTED)
+        cards = list(dict.fromkeys(card for group in groups for card in names(group)))
         if options.costs:
             out = options.out.with_name(f"{options.out.stem}-costs.csv")
             echo(ablation_costs.write(cards, out))
@@ -147,9 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--cards",
         nargs="+",
-        default=["paper", "regression"],
         metavar="NAME",
-        help=f"data sets or groups of them: {', '.join(GROUPS)} (paper regression)",
+        help=f"data sets or groups of them: {', '.join(GROUPS)} ({' '.join(FITTED)}; "
+        "for the costs all)",
     )
     add(
         "--tables",

@@ -170,13 +170,19 @@ class TestTables:
         assert lines[2] == "| no prior, tuned | 0.500 | 0.250 | 0.500 |"
         assert lines[3] == "| **default linear** | 0.600 | - | 0.400 |"
         assert lines[4].endswith("used | 0.800 (+0.200 ± 0.100) | - | 0.200 |")
-        assert len(lines) == 5
+        assert lines[5:] == ["", "Draws: 1 to 2."]
+
+    def test_only_draws_that_every_row_has(self, frame):
+        late = (frame["repetition"] == 1) & (frame["method"] == "no prior, tuned")
+        lines = ablation_report.table(frame[~late], "penalty_weights").splitlines()
+        assert "| 0.700 (+0.100) |" in lines[4]
+        assert lines[-1] == "Draws: 1."
 
     def test_only_what_was_varied_has_a_table(self, frame):
         text = ablation_report.write(frame)
         assert text.count("\n## ") == 1
         assert "## Whether the spread" in text
-        assert "ROC AUC at 5: 2 data sets; R2 at 5: 1 data sets. Draws: 2." in text
+        assert "Data sets: ROC AUC at 5: 2, R2 at 5: 1." in text
 
     def test_every_table_has_a_title_and_a_text(self):
         assert set(TABLES) == set(ablation_report.TITLES) == set(ablation_report.ABOUT)
@@ -233,6 +239,16 @@ class TestCosts:
         assert set(frame["card"]) == set(PACKAGED)
         total = frame[frame["model"].eq(frame["model"][0]) & frame["estimates"].eq(1)]
         assert f"| all |  |  | {total['tokens_in'].sum():,} |" in text
+
+    def test_are_written_without_a_fit(self, tmp_path, capsys):
+        out = tmp_path / "a.csv"
+        command = ["--costs", "--cards", "titanic", "--out", str(out)]
+        assert ablations.main(command) == 0
+        assert "| titanic | 3 | 6 |" in capsys.readouterr().out
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "a-costs.csv",
+            "a-costs.md",
+        ]
 
     def test_without_prices_there_are_no_dollars(self):
         frame = pd.DataFrame(ablation_costs.costs("titanic")).assign(usd=np.nan)
