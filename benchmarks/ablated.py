@@ -4,6 +4,9 @@ A thing is varied from up to two starting points, the default (`gamma="auto"`) a
 paper's configuration (gamma 100, exponential transform, min-max scaling). Where a
 start does not use a thing, it is not varied there: a fixed gamma has no use for the
 spread of the estimates, and the penalty of a linear model is the same for every row.
+
+A further table is one more entry of `TABLES`, with its title and what a reader has to
+know in `ablation_report`; methods that `methods` has already are taken from there.
 """
 
 from __future__ import annotations
