@@ -75,7 +75,8 @@ Each row changes one thing of the start above it; everything else is as there.
 "default": gamma "auto". "LAAT ... gamma 100, exp": the paper's weight, transform and
 min-max scaling, with the package's solvers and `alpha=1`. Means over the data sets and
 the draws. In brackets the gain over the start on the same draws ± its standard error
-over the draws; with so few draws a gain of less than about three of them can be chance.
+over the draws, which two draws hardly tell and one draw does not; each table says how
+many it has.
 Columns: rows per class, in a regression (R2) rows. Lower is better for the log loss.
 """
 
