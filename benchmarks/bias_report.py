@@ -179,7 +179,8 @@ def _table(frame: pd.DataFrame, metric: str) -> str:
     cards = summary["cards"].iloc[0]
     return "\n".join(lines) + (
         "\n\nColumns: delta. Mean ± standard error over the repetitions "
-        f"({cards} data set{'s' if cards > 1 else ''}, {count} repetitions).\n"
+        f"({cards} data set{'s' if cards > 1 else ''}, {count} "
+        f"repetition{'s' if high > 1 else ''}).\n"
     )
 
 
