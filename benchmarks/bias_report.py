@@ -218,7 +218,7 @@ def plot(frame: pd.DataFrame, path: Path) -> None:
     ):
         figure = Figure(
             figsize=(2.6 * max(len(cards), 2), 2.3 * len(DRAWN) + 0.6),
-            dpi=130,
+            dpi=100,
             layout="constrained",
         )
         panels = figure.subplots(len(DRAWN), len(cards), sharex=True, squeeze=False)
