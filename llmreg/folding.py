@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ class Ranges:
             Weights and constants of raw rows within the ranges; None where these lie
             so far from zero that digits would be lost.
         """
-        if not np.abs(self.low * self.scale).max() < _FAR:
+        if not self._is_near:
             return None
         folded = weight * self.scale
         return folded, bias - folded @ self.low
@@ -87,13 +88,25 @@ class Ranges:
         """
         if not self.bounded:
             return np.empty(0, dtype=int)
-        # The ends of a range are found again up to rounding; so little is not bent.
-        slack = _SLACK / self.scale
-        low, high = self.low - slack, self.low + 1 / self.scale + slack
+        low, high = self._ends
         least, most = (_columnwise(np.minimum, X), _columnwise(np.maximum, X))
         if (least >= low).all() and (most <= high).all():
             return np.empty(0, dtype=int)
         return np.flatnonzero(((X < low) | (X > high)).any(axis=1))
+
+    # Kept: to a prediction for a few rows, working them out anew costs as much as the
+    # rows do.
+    @functools.cached_property
+    def _is_near(self) -> bool:
+        """Tell whether the ranges lie near zero, as their widths go."""
+        return bool(np.abs(self.low * self.scale).max() < _FAR)
+
+    @functools.cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of the ranges, moved outwards by what rounding may take."""
+        # The ends of a range are found again up to rounding; so little is not bent.
+        slack = _SLACK / self.scale
+        return self.low - slack, self.low + 1 / self.scale + slack
 
 
 def _columnwise(extreme: np.ufunc, X: np.ndarray) -> np.ndarray:

@@ -87,18 +87,19 @@ class ThreadLimit:
     def __call__(self, n_threads: int) -> Iterator[None]:
         """Hold the number at `n_threads`."""
         with self._lock:
+            number = self._get()
             if self._n_active == 0:
-                self._n_before = self._get()
+                self._n_before = number
             self._n_active += 1
             # In every block, not just the first: OpenMP keeps a number a thread.
-            if self._get() != n_threads:
+            if number != n_threads:
                 self._set_to(n_threads)
         try:
             yield
         finally:
             with self._lock:
                 self._n_active -= 1
-                if self._n_active == 0 and self._get() != self._n_before:
+                if self._n_active == 0 and self._n_before != n_threads:
                     self._set_to(self._n_before)
 
 
@@ -117,7 +118,10 @@ def _blas_threads() -> Any:
 def _set_blas_threads(numbers: Any) -> None:
     each = numbers if isinstance(numbers, tuple) else (numbers,) * len(_blas())
     for library, number in zip(_blas(), each, strict=True):
-        library.set_num_threads(number)
+        # OpenBLAS 0.3.31 obeys this one in every thread, and the usual one, which
+        # threadpoolctl calls, in the main thread only, whatever it then reports.
+        obeyed = getattr(library.dynlib, "openblas_set_num_threads_local", None)
+        (obeyed or library.set_num_threads)(number)
 
 
 limit_threads = ThreadLimit()

@@ -253,12 +253,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_the_same_seed_gives_the_same_bits(name, backend, illness, prior, rng, request):
-    if (name, backend) == ("auto, module", "threading"):
-        # Known fault: OpenBLAS 0.3.31 takes its number of threads from the main thread
-        # alone: in joblib's threads the last bit (1e-16) of a product may differ.
-        known = pytest.mark.xfail(reason="last bits under BLAS threads", strict=False)
-        request.applymarker(known)
+def test_the_same_seed_gives_the_same_bits(name, backend, illness, prior, rng):
     X = pd.DataFrame(rng.normal(size=(len(illness), 40))).add_prefix("x")
     model = LLMAttributionClassifier(
         {"x0": 3, "x1": -4},
