@@ -112,37 +112,72 @@ def plan(
     ]
 
 
+def complete(
+    file: ResultFile,
+    cells: Sequence[Cell],
+    asked: Sequence[str],
+    *,
+    seed: int,
+    repetitions: int,
+    jobs: int = 1,
+) -> None:
+    """Fit what a result file lacks of an experiment, and note how it came about.
+
+    Parameters
+    ----------
+    file : ResultFile
+        Where the rows go.
+    cells : sequence of Cell
+        All draws of the experiment.
+    asked : sequence of str
+        Names of its methods.
+    seed : int
+        Its seed.
+    repetitions : int
+        How many draws were asked for, for the note.
+    jobs : int, default=1
+        Number of processes.
+    """
+    left = pending(cells, asked, file.finished())
+    fits = sum(len(methods_left) for _, methods_left in left)
+    say(
+        f"{len(cells) * len(asked)} fits asked for, {fits} to do, "
+        f"in {len(left)} draws on {jobs} processes."
+    )
+    if not left:
+        return
+    note_run(
+        file.path,
+        {
+            "seed": seed,
+            "cards": list(dict.fromkeys(cell.card for cell in cells)),
+            "shots": list(dict.fromkeys(cell.shots for cell in cells)),
+            "repetitions": repetitions,
+            "methods": list(asked),
+        },
+    )
+    progress, failed = Progress(len(left)), 0
+    for rows in run(left, seed, jobs):
+        for row in rows:
+            file.append(row)
+            failed += "error" in row
+        progress.step(f", {failed} fits failed" if failed else "")
+
+
 def _compute(file: ResultFile, options: argparse.Namespace) -> None:
     """Fit what the result file lacks."""
     chosen = dict.fromkeys(card for group in options.cards for card in names(group))
     asked = list(
         dict.fromkeys(name for set_ in options.methods for name in methods(set_))
     )
-    cells = plan(list(chosen), options.shots, options.repetitions)
-    jobs = pending(cells, asked, file.finished())
-    fits = sum(len(left) for _, left in jobs)
-    say(
-        f"{len(cells) * len(asked)} fits asked for, {fits} to do, "
-        f"in {len(jobs)} draws on {options.jobs} processes."
+    complete(
+        file,
+        plan(list(chosen), options.shots, options.repetitions),
+        asked,
+        seed=options.seed,
+        repetitions=options.repetitions,
+        jobs=options.jobs,
     )
-    if not jobs:
-        return
-    note_run(
-        file.path,
-        {
-            "seed": options.seed,
-            "cards": list(chosen),
-            "shots": list(dict.fromkeys(cell.shots for cell in cells)),
-            "repetitions": options.repetitions,
-            "methods": asked,
-        },
-    )
-    progress, failed = Progress(len(jobs)), 0
-    for rows in run(jobs, options.seed, options.jobs):
-        for row in rows:
-            file.append(row)
-            failed += "error" in row
-        progress.step(f", {failed} fits failed" if failed else "")
 
 
 def _report(frame: pd.DataFrame, out: Path) -> None:
