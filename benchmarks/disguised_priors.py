@@ -7,6 +7,7 @@ has a whole score from -10 to 10, and keeps them in the form of the recorded pri
 
     python -m benchmarks.disguised_priors ask FOLDER
     python -m benchmarks.disguised_priors record FOLDER --provenance "Who, when, how."
+    python -m benchmarks.disguised_priors record FOLDER --variants names --provenance ..
 """
 
 from __future__ import annotations
@@ -162,19 +163,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 where an answer does not fit.
+        0; 1 where an answer does not fit; 2 where nobody says where it is from.
     """
     options = _parser().parse_args(arguments)
     if options.action == "ask":
         options.folder.mkdir(parents=True, exist_ok=True)
-        for variant in VARIANTS:
+        for variant in options.variants:
             path = options.folder / f"{variant}.txt"
             path.write_text(question_text(variant), encoding="utf-8")
             n_asked = sum(len(disguised(card, variant).items) for card in PAPER)
             echo(f"{path}: {n_asked} features")
         return 0
+    if not options.provenance.strip():
+        say('error: --provenance "Who, when, how." says where the answers are from.')
+        return 2
     failed = 0
-    for variant in VARIANTS:
+    for variant in options.variants:
         path = options.folder / f"{variant}.json"
         if not path.exists():
             say(f"{variant}: no answer in {path}")
@@ -198,6 +202,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("action", choices=["ask", "record"])
     parser.add_argument("folder", type=Path, help="of the questions or the answers")
     parser.add_argument("--provenance", default="", help="where the answers are from")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=list(VARIANTS),
+        default=list(VARIANTS),
+        metavar="NAME",
+        help=f"disguises, of {', '.join(VARIANTS)} (all)",
+    )
     return parser
 
 
