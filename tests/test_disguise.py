@@ -113,3 +113,9 @@ def test_the_program_writes_and_records(tmp_path, capsys):
     (tmp_path / "names.json").write_text("{}")
     assert disguised_priors.main(["record", str(tmp_path), "--provenance", "x"]) == 1
     assert "names, questionnaire 1: missing: age" in capsys.readouterr().err
+
+
+def test_answers_of_which_nobody_says_where_they_are_from(tmp_path, capsys):
+    (tmp_path / "names.json").write_text(json.dumps(answers_to("names")))
+    assert disguised_priors.main(["record", str(tmp_path), "--provenance", " "]) == 2
+    assert "where the answers are from" in capsys.readouterr().err

@@ -1,0 +1,343 @@
+"""From the measured answers to disguised questionnaires to tables in markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import report
+from benchmarks.disguised_answers import NAMED, RECORDED, SHUFFLES, WITHOUT
+from benchmarks.disguised_methods import ONE, WORDS
+from benchmarks.paired import compare, grid, sizes
+
+AGREEMENT = {
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "sign": "signs",
+    "sign_weighted": "signs, weighted",
+    "columns": "Pearson, columns of one score",
+    "levels": "Pearson, levels",
+}
+#: The rows of the tables, and what they are called.
+ROWS = {RECORDED: "one of the five recorded", **WORDS}
+LAYOUT = f"default linear, {WORDS['neutral']}"
+#: What is told of pairs of methods: what was asked with over what it was asked without.
+GAINS = {
+    "layout only over layout only, shuffled": (LAYOUT, f"{LAYOUT}, shuffled"),
+    "layout only over no prior, tuned": (LAYOUT, "no prior, tuned"),
+    "layout only over asked again": (LAYOUT, f"default linear, {WORDS['again']}"),
+    "asked again over one of the five recorded": (
+        f"default linear, {WORDS['again']}",
+        f"default linear, {ONE}",
+    ),
+    "two names swapped over asked again": (
+        f"default linear, {WORDS['swapped']}",
+        f"default linear, {WORDS['again']}",
+    ),
+}
+ABLATION = {
+    "names only over asked again": (
+        f"default linear, {WORDS['names']}",
+        f"default linear, {WORDS['again']}",
+    ),
+    "descriptions only over asked again": (
+        f"default linear, {WORDS['hidden']}",
+        f"default linear, {WORDS['again']}",
+    ),
+}
+
+
+def tables(
+    agreement: pd.DataFrame,
+    swaps: pd.DataFrame,
+    alone: pd.DataFrame,
+    fits: pd.DataFrame,
+) -> str:
+    """Write all tables in markdown.
+
+    Parameters
+    ----------
+    agreement : DataFrame
+        Rows of `compare_answers`.
+    swaps : DataFrame
+        Rows of `follow_swap`.
+    alone : DataFrame
+        Rows of `rank_rows`; may be empty.
+    fits : DataFrame
+        Rows of the result file of the fits; may be empty.
+
+    Returns
+    -------
+    str
+        The tables, each with what it holds in words.
+    """
+    parts = [_agreement(agreement), _agreement_by_card(agreement), _swaps(swaps)]
+    if not alone.empty:
+        parts += [_alone(alone), _alone_by_card(alone), _named(alone)]
+    if not fits.empty:
+        parts += _fits(fits)
+    return "\n".join(parts)
+
+
+def regained(exp: pd.DataFrame, floor: str = "shuffled") -> pd.Series:
+    """Tell how much of a prior's worth is left when only the layout was asked with.
+
+    Parameters
+    ----------
+    exp : DataFrame
+        Rows of `rank_rows` of one transform.
+    floor : {"shuffled", "within"}, default="shuffled"
+        What a prior is worth by chance: that of the answer asked with the layout.
+
+    Returns
+    -------
+    Series
+        By card: what that answer has above the floor, over what the unchanged
+        questionnaire's has above it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from benchmarks.disguised_report import regained
+    >>> row = {"card": "a", "shuffled": 0.5}
+    >>> rows = [row | {"prior": "neutral", "roc_auc": 0.7}]
+    >>> rows += [row | {"prior": "again", "roc_auc": 0.9}]
+    >>> round(float(regained(pd.DataFrame(rows))["a"]), 3)
+    0.5
+    """
+    by_card = {
+        name: exp[exp["prior"] == name].set_index("card")
+        for name in ("neutral", "again")
+    }
+    base = by_card["neutral"][floor]
+    gains = {name: rows["roc_auc"] - base for name, rows in by_card.items()}
+    share: pd.Series = gains["neutral"] / gains["again"]
+    return share
+
+
+def _agreement(frame: pd.DataFrame) -> str:
+    """Write the means over the cards."""
+    means = frame.groupby("prior")[list(AGREEMENT)].mean()
+    lines = [
+        [label, *(f"{means.loc[name, column]:.2f}" for column in AGREEMENT)]
+        for name, label in ROWS.items()
+    ]
+    return _section(
+        "Agreement with the recorded estimates",
+        ["mean over the tables", *AGREEMENT.values()],
+        lines,
+        "An answer beside each of the five recorded estimates, and these beside one "
+        "another. Signs: where both have one; weighted by the size of the recorded "
+        "score. Columns of one score are numeric and yes-or-no features.",
+    )
+
+
+def _agreement_by_card(frame: pd.DataFrame) -> str:
+    """Write the correlations of every card."""
+    by_card = frame.pivot(index="card", columns="prior", values="pearson")
+    parts = frame[frame["prior"] == "neutral"].set_index("card")
+    extra = {"columns": "its columns of one score", "levels": "its levels"}
+    lines = [
+        [
+            card,
+            *(f"{by_card.loc[card, name]:.2f}" for name in ROWS),
+            *(_number(float(parts.loc[card, part]), 2) for part in extra),
+        ]
+        for card in by_card.index
+    ]
+    return _section(
+        "The same by table (Pearson)",
+        ["", *ROWS.values(), *(f"{WORDS['neutral']}, {e}" for e in extra.values())],
+        lines,
+        "A dash: fewer than three.",
+    )
+
+
+def _swaps(frame: pd.DataFrame) -> str:
+    """Write whom the answers about the swapped pairs follow."""
+    lines = [
+        [
+            row["card"],
+            f"{row['high']}, {row['low']}",
+            *(
+                f"{row[f'{name}_high']:.3g}, {row[f'{name}_low']:.3g}"
+                for name in (RECORDED, "again", "swapped")
+            ),
+            f"{row['share']:.2f}",
+            "description" if row["share"] > 0 else "name",
+        ]
+        for _, row in frame.iterrows()
+    ]
+    return _section(
+        "Two names swapped",
+        ["", "pair", "recorded", "asked again", "swapped", "share", "follows the"],
+        lines,
+        "Scores of the features as they were described. Share: what is left of the "
+        "recorded difference; 1 follows the descriptions, -1 the names.",
+    )
+
+
+def _alone(frame: pd.DataFrame) -> str:
+    """Write what the priors alone are worth, on average over the cards."""
+    lines = []
+    for name, label in ROWS.items():
+        cells = [label]
+        for transform in ("raw", "exp"):
+            these = frame[(frame["prior"] == name) & (frame["transform"] == transform)]
+            means = these[["roc_auc", "shuffled", "within"]].mean()
+            cells += [f"{mean:.3f}" for mean in means]
+        lines.append(cells)
+    exp = frame[frame["transform"] == "exp"]
+    share = _overall(exp, "shuffled"), _overall(exp, "within")
+    return _section(
+        "The prior alone, all rows",
+        [
+            "ROC AUC",
+            *(
+                f"{transform}{floor}"
+                for transform in ("raw", "exp")
+                for floor in ("", ", shuffled", ", shuffled within kinds")
+            ),
+        ],
+        lines,
+        f"Means over {frame['card'].nunique()} tables; nothing is trained. Shuffled: "
+        f"{SHUFFLES} times, the scores of that row dealt out anew between all columns; "
+        "within kinds: between numeric features, between yes-or-no features, between "
+        "the levels of a feature. Of what the unchanged questionnaire's answer has "
+        f"above the floor (exp), {WORDS['neutral']} has {share[0]:.0%}; above the "
+        f"floor within kinds, {share[1]:.0%}.",
+    )
+
+
+def _overall(exp: pd.DataFrame, floor: str) -> float:
+    """Give the share that is regained by the means over the cards."""
+    means = exp.groupby("prior")[["roc_auc", floor]].mean()
+    base = means.loc["neutral", floor]
+    gain = means.loc["neutral", "roc_auc"] - base
+    return float(gain / (means.loc["again", "roc_auc"] - base))
+
+
+def _alone_by_card(frame: pd.DataFrame) -> str:
+    """Write what the priors alone are worth on every card."""
+    exp = frame[frame["transform"] == "exp"]
+    table = exp.pivot(index="card", columns="prior", values="roc_auc")
+    layout = exp[exp["prior"] == "neutral"].set_index("card")
+    share = regained(exp)
+    lines = [
+        [
+            card,
+            *(f"{table.loc[card, name]:.3f}" for name in ROWS),
+            f"{layout.loc[card, 'shuffled']:.3f}",
+            f"{layout.loc[card, 'within']:.3f}",
+            f"{share[card]:.0%}",
+            f"{round(SHUFFLES * layout.loc[card, 'shuffled_reach'])}, "
+            f"{round(SHUFFLES * layout.loc[card, 'within_reach'])}",
+        ]
+        for card in table.index
+    ]
+    return _section(
+        "The same by table (exp)",
+        ["ROC AUC", *ROWS.values(), *_FLOORS, "regained", f"reached, of {SHUFFLES}"],
+        lines,
+        f"The floors are those of {WORDS['neutral']}. Regained: what it has above the "
+        "first floor, over what the unchanged questionnaire's answer has above it. "
+        "Reached: how many shuffles of either kind are as good as it.",
+    )
+
+
+def _named(frame: pd.DataFrame) -> str:
+    """Write what the recorded priors are worth without what the model named."""
+    lines = []
+    for card, features in NAMED.items():
+        these = frame[frame["card"] == card].set_index(["prior", "transform"])[
+            "roc_auc"
+        ]
+        if these.empty:
+            continue
+        lines += [
+            [
+                f"{card}, {', '.join(features)}",
+                transform,
+                f"{these[RECORDED, transform]:.3f}",
+                f"{these[WITHOUT, transform]:.3f}",
+            ]
+            for transform in ("raw", "exp")
+        ]
+    return _section(
+        "Without the features that the model named",
+        ["ROC AUC of the prior alone", "", "one of the five recorded", "without"],
+        lines,
+        "The model said afterwards that it may have remembered how these features go "
+        "with the outcome in these tables. Their scores are set to 0.",
+    )
+
+
+def _fits(frame: pd.DataFrame) -> list[str]:
+    """Write what the default makes of the priors."""
+    parts = ["## Few shots\n"]
+    for metric in ("roc_auc", "log_loss"):
+        parts.append(report.table(report.summarise(frame, metric), metric))
+    for title, pairs in (
+        ("What recognising the table is worth to a fit", GAINS),
+        ("Ablation: descriptions present or absent", ABLATION),
+    ):
+        parts.append(_gains(frame, title, pairs))
+    return [*parts, _gains_by_card(frame)]
+
+
+def _gains(frame: pd.DataFrame, title: str, pairs: dict[str, tuple[str, str]]) -> str:
+    """Write the paired gains of methods over others."""
+    table = grid(frame, "roc_auc")
+    columns = sizes(table)
+    lines = []
+    for label, pair in pairs.items():
+        checks = [compare(table, size, *pair) for size in columns]
+        lines.append([label, *(f"{c.gain:+.3f} ± {c.error:.3f}" for c in checks)])
+    return _section(
+        title,
+        ["gain in ROC AUC", *map(report.heading, columns)],
+        lines,
+        "Default linear, one estimate each. Columns: training rows per class. Paired "
+        "gains ± standard error over the repetitions of the mean over the tables.",
+    )
+
+
+def _gains_by_card(frame: pd.DataFrame) -> str:
+    """Write the gain of the layout over its own scores shuffled, card by card."""
+    pair = GAINS["layout only over layout only, shuffled"]
+    wide = frame.pivot(
+        index=["card", "shots", "repetition"], columns="method", values="roc_auc"
+    )
+    gains = (wide[pair[0]] - wide[pair[1]]).groupby(["card", "shots"])
+    means = gains.mean()
+    errors = gains.std(ddof=1) / np.sqrt(gains.count())
+    columns = sorted(frame["shots"].unique(), key=report.size_order)
+    lines = [
+        [card, *(f"{means[card, s]:+.3f} ± {errors[card, s]:.3f}" for s in columns)]
+        for card in means.index.get_level_values(0).unique()
+    ]
+    return _section(
+        "The same by table: layout only over layout only, shuffled",
+        ["gain in ROC AUC", *map(report.heading, columns)],
+        lines,
+        "Default linear. Mean over the repetitions ± its standard error.",
+    )
+
+
+_FLOORS = ("shuffled", "shuffled within kinds")
+
+
+def _section(
+    title: str, header: Sequence[str], lines: Iterable[Sequence[str]], words: str
+) -> str:
+    """Write a heading, a table and what it holds."""
+    rows = [list(header), ["---"] * len(header), *map(list, lines)]
+    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"## {title}\n\n{body}\n\n{words}\n"
+
+
+def _number(value: float, digits: int) -> str:
+    """Write a number, or a dash where there is none."""
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
