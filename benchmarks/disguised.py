@@ -24,8 +24,10 @@ from benchmarks.catalogue import HERE, PAPER
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
 from benchmarks.disguised_answers import (
+    NAMED,
     compare_answers,
     follow_swap,
+    named_rates,
     rank_rows,
     single_answers,
 )
@@ -104,6 +106,9 @@ def _compute(fits: ResultFile, alone: ResultFile, options: argparse.Namespace) -
         for row in rank_rows(dataset, single_answers(dataset)):
             alone.append(row)
         progress.step(" of the priors alone")
+    if set(NAMED) <= set(options.cards):
+        rates = [row for card in NAMED for row in named_rates(load(card))]
+        _write(pd.DataFrame(rates), _beside(fits.path, "named"))
     complete(
         fits,
         plan(options.cards, options.shots, options.repetitions),
@@ -116,16 +121,18 @@ def _compute(fits: ResultFile, alone: ResultFile, options: argparse.Namespace) -
 
 def _report(alone: pd.DataFrame, fits: pd.DataFrame, out: Path) -> None:
     """Print the tables, and write them and the plots beside the result file."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     agreement = pd.DataFrame([row for card in PAPER for row in compare_answers(card)])
     swaps = pd.DataFrame([follow_swap(card) for card in PAPER])
     for name, frame in (("agreement", agreement), ("swapped", swaps)):
-        frame.to_csv(_beside(out, name), index=False, float_format="%.6g")
+        _write(frame, _beside(out, name))
     order = in_order()
     fits = fits.sort_values(
         "method", key=lambda column: column.map(order.index), kind="stable"
     )
     text = disguised_report.tables(agreement, swaps, alone, fits)
+    named = _beside(out, "named")
+    if named.exists():
+        text += "\n" + disguised_report.named_features(pd.read_csv(named), alone)
     echo(text)
     out.with_suffix(".md").write_text(text, encoding="utf-8")
     if not alone.empty:
@@ -133,6 +140,12 @@ def _report(alone: pd.DataFrame, fits: pd.DataFrame, out: Path) -> None:
     if not fits.empty:
         summary = report.summarise(fits[fits["method"].isin(PLOTTED)], "roc_auc")
         report.plot(summary, "roc_auc", out.with_name(f"{out.stem}-roc_auc.png"))
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    """Write what needs no going on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _beside(out: Path, name: str) -> Path:

@@ -293,6 +293,40 @@ def single_answers(dataset: Dataset) -> dict[str, list[FeaturePrior]]:
     }
 
 
+def named_rates(dataset: Dataset) -> list[Row]:
+    """Put beside each score of what the model named how often the class is met there.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A table of `NAMED`, whose features there are yes-or-no or have levels.
+
+    Returns
+    -------
+    list of dict
+        A row per level, or per yes: "score", the recorded one, the mean of the
+        estimates; "rows", how many rows there are, and "rate", the share of them in
+        the positive class.
+    """
+    positive = (dataset.y == dataset.positive).to_numpy()
+    rows = []
+    for name in NAMED[dataset.name]:
+        column = dataset.X[name]
+        levels = list(dataset.card["features"][name].get("levels", ()))
+        for key, value in [(f"{name}={v}", v) for v in levels] or [(name, 1.0)]:
+            met = (column == value).to_numpy()
+            rows.append(
+                {
+                    "card": dataset.name,
+                    "key": key,
+                    "score": float(_by_key(dataset.prior, [key])[0]),
+                    "rows": int(met.sum()),
+                    "rate": float(positive[met].mean()) if met.any() else np.nan,
+                }
+            )
+    return rows
+
+
 def _by_key(prior: FeaturePrior, keys: Sequence[str]) -> FloatArray:
     """Put the scores of one output in the order of some keys."""
     scores: FloatArray = prior.scores[0, [prior.features.index(key) for key in keys]]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 import pandas as pd
 
-from benchmarks import report
+from benchmarks.agreement import spearman
 from benchmarks.disguised_answers import NAMED, RECORDED, SHUFFLES, WITHOUT
-from benchmarks.disguised_methods import ONE, WORDS
-from benchmarks.paired import compare, grid, sizes
+from benchmarks.disguised_gains import few_shots, section
+from benchmarks.disguised_methods import WORDS
 
 AGREEMENT = {
     "pearson": "Pearson",
@@ -22,31 +20,6 @@ AGREEMENT = {
 }
 #: The rows of the tables, and what they are called.
 ROWS = {RECORDED: "one of the five recorded", **WORDS}
-LAYOUT = f"default linear, {WORDS['neutral']}"
-#: What is told of pairs of methods: what was asked with over what it was asked without.
-GAINS = {
-    "layout only over layout only, shuffled": (LAYOUT, f"{LAYOUT}, shuffled"),
-    "layout only over no prior, tuned": (LAYOUT, "no prior, tuned"),
-    "layout only over asked again": (LAYOUT, f"default linear, {WORDS['again']}"),
-    "asked again over one of the five recorded": (
-        f"default linear, {WORDS['again']}",
-        f"default linear, {ONE}",
-    ),
-    "two names swapped over asked again": (
-        f"default linear, {WORDS['swapped']}",
-        f"default linear, {WORDS['again']}",
-    ),
-}
-ABLATION = {
-    "names only over asked again": (
-        f"default linear, {WORDS['names']}",
-        f"default linear, {WORDS['again']}",
-    ),
-    "descriptions only over asked again": (
-        f"default linear, {WORDS['hidden']}",
-        f"default linear, {WORDS['again']}",
-    ),
-}
 
 
 def tables(
@@ -75,27 +48,65 @@ def tables(
     """
     parts = [_agreement(agreement), _agreement_by_card(agreement), _swaps(swaps)]
     if not alone.empty:
-        parts += [_alone(alone), _alone_by_card(alone), _named(alone)]
+        parts += [_alone(alone), _alone_by_card(alone)]
     if not fits.empty:
-        parts += _fits(fits)
+        parts.append(few_shots(fits))
     return "\n".join(parts)
 
 
-def regained(exp: pd.DataFrame, floor: str = "shuffled") -> pd.Series:
+def named_features(rates: pd.DataFrame, alone: pd.DataFrame) -> str:
+    """Write how the scores go with the outcome where the model named its memory.
+
+    Parameters
+    ----------
+    rates : DataFrame
+        Rows of `named_rates`.
+    alone : DataFrame
+        Rows of `rank_rows` of the same cards.
+
+    Returns
+    -------
+    str
+        A table in markdown.
+    """
+    exp = alone[alone["transform"] == "exp"].set_index(["card", "prior"])["roc_auc"]
+    lines = []
+    for card, features in NAMED.items():
+        these = rates[(rates["card"] == card) & (rates["rows"] > 0)]
+        found = spearman(these["score"].to_numpy(float), these["rate"].to_numpy())
+        lines.append(
+            [
+                f"{card}: {', '.join(features)}",
+                str(len(these)),
+                f"{found:.2f}",
+                f"{exp[card, RECORDED]:.3f}",
+                f"{exp[card, WITHOUT]:.3f}",
+            ]
+        )
+    return section(
+        "The features that the model named",
+        ["", "levels", "Spearman", "prior alone, exp", "the same without these"],
+        lines,
+        "The model said afterwards that it may have remembered how these go with the "
+        "outcome in these tables. Spearman: of the recorded scores of the levels and "
+        "the share of yes among the rows that have them, all rows. ROC AUC of one of "
+        "the five recorded estimates as it is, and with 0 for these.",
+    )
+
+
+def regained(exp: pd.DataFrame) -> pd.Series:
     """Tell how much of a prior's worth is left when only the layout was asked with.
 
     Parameters
     ----------
     exp : DataFrame
         Rows of `rank_rows` of one transform.
-    floor : {"shuffled", "within"}, default="shuffled"
-        What a prior is worth by chance: that of the answer asked with the layout.
 
     Returns
     -------
     Series
-        By card: what that answer has above the floor, over what the unchanged
-        questionnaire's has above it.
+        By card: what that answer has above its own scores shuffled, over what the
+        unchanged questionnaire's has above these.
 
     Examples
     --------
@@ -111,7 +122,7 @@ def regained(exp: pd.DataFrame, floor: str = "shuffled") -> pd.Series:
         name: exp[exp["prior"] == name].set_index("card")
         for name in ("neutral", "again")
     }
-    base = by_card["neutral"][floor]
+    base = by_card["neutral"]["shuffled"]
     gains = {name: rows["roc_auc"] - base for name, rows in by_card.items()}
     share: pd.Series = gains["neutral"] / gains["again"]
     return share
@@ -124,7 +135,7 @@ def _agreement(frame: pd.DataFrame) -> str:
         [label, *(f"{means.loc[name, column]:.2f}" for column in AGREEMENT)]
         for name, label in ROWS.items()
     ]
-    return _section(
+    return section(
         "Agreement with the recorded estimates",
         ["mean over the tables", *AGREEMENT.values()],
         lines,
@@ -147,7 +158,7 @@ def _agreement_by_card(frame: pd.DataFrame) -> str:
         ]
         for card in by_card.index
     ]
-    return _section(
+    return section(
         "The same by table (Pearson)",
         ["", *ROWS.values(), *(f"{WORDS['neutral']}, {e}" for e in extra.values())],
         lines,
@@ -170,7 +181,7 @@ def _swaps(frame: pd.DataFrame) -> str:
         ]
         for _, row in frame.iterrows()
     ]
-    return _section(
+    return section(
         "Two names swapped",
         ["", "pair", "recorded", "asked again", "swapped", "share", "follows the"],
         lines,
@@ -191,7 +202,7 @@ def _alone(frame: pd.DataFrame) -> str:
         lines.append(cells)
     exp = frame[frame["transform"] == "exp"]
     share = _overall(exp, "shuffled"), _overall(exp, "within")
-    return _section(
+    return section(
         "The prior alone, all rows",
         [
             "ROC AUC",
@@ -237,105 +248,21 @@ def _alone_by_card(frame: pd.DataFrame) -> str:
         ]
         for card in table.index
     ]
-    return _section(
+    return section(
         "The same by table (exp)",
-        ["ROC AUC", *ROWS.values(), *_FLOORS, "regained", f"reached, of {SHUFFLES}"],
+        [
+            "ROC AUC",
+            *ROWS.values(),
+            "shuffled",
+            "shuffled within kinds",
+            "regained",
+            f"reached, of {SHUFFLES}",
+        ],
         lines,
         f"The floors are those of {WORDS['neutral']}. Regained: what it has above the "
         "first floor, over what the unchanged questionnaire's answer has above it. "
         "Reached: how many shuffles of either kind are as good as it.",
     )
-
-
-def _named(frame: pd.DataFrame) -> str:
-    """Write what the recorded priors are worth without what the model named."""
-    lines = []
-    for card, features in NAMED.items():
-        these = frame[frame["card"] == card].set_index(["prior", "transform"])[
-            "roc_auc"
-        ]
-        if these.empty:
-            continue
-        lines += [
-            [
-                f"{card}, {', '.join(features)}",
-                transform,
-                f"{these[RECORDED, transform]:.3f}",
-                f"{these[WITHOUT, transform]:.3f}",
-            ]
-            for transform in ("raw", "exp")
-        ]
-    return _section(
-        "Without the features that the model named",
-        ["ROC AUC of the prior alone", "", "one of the five recorded", "without"],
-        lines,
-        "The model said afterwards that it may have remembered how these features go "
-        "with the outcome in these tables. Their scores are set to 0.",
-    )
-
-
-def _fits(frame: pd.DataFrame) -> list[str]:
-    """Write what the default makes of the priors."""
-    parts = ["## Few shots\n"]
-    for metric in ("roc_auc", "log_loss"):
-        parts.append(report.table(report.summarise(frame, metric), metric))
-    for title, pairs in (
-        ("What recognising the table is worth to a fit", GAINS),
-        ("Ablation: descriptions present or absent", ABLATION),
-    ):
-        parts.append(_gains(frame, title, pairs))
-    return [*parts, _gains_by_card(frame)]
-
-
-def _gains(frame: pd.DataFrame, title: str, pairs: dict[str, tuple[str, str]]) -> str:
-    """Write the paired gains of methods over others."""
-    table = grid(frame, "roc_auc")
-    columns = sizes(table)
-    lines = []
-    for label, pair in pairs.items():
-        checks = [compare(table, size, *pair) for size in columns]
-        lines.append([label, *(f"{c.gain:+.3f} ± {c.error:.3f}" for c in checks)])
-    return _section(
-        title,
-        ["gain in ROC AUC", *map(report.heading, columns)],
-        lines,
-        "Default linear, one estimate each. Columns: training rows per class. Paired "
-        "gains ± standard error over the repetitions of the mean over the tables.",
-    )
-
-
-def _gains_by_card(frame: pd.DataFrame) -> str:
-    """Write the gain of the layout over its own scores shuffled, card by card."""
-    pair = GAINS["layout only over layout only, shuffled"]
-    wide = frame.pivot(
-        index=["card", "shots", "repetition"], columns="method", values="roc_auc"
-    )
-    gains = (wide[pair[0]] - wide[pair[1]]).groupby(["card", "shots"])
-    means = gains.mean()
-    errors = gains.std(ddof=1) / np.sqrt(gains.count())
-    columns = sorted(frame["shots"].unique(), key=report.size_order)
-    lines = [
-        [card, *(f"{means[card, s]:+.3f} ± {errors[card, s]:.3f}" for s in columns)]
-        for card in means.index.get_level_values(0).unique()
-    ]
-    return _section(
-        "The same by table: layout only over layout only, shuffled",
-        ["gain in ROC AUC", *map(report.heading, columns)],
-        lines,
-        "Default linear. Mean over the repetitions ± its standard error.",
-    )
-
-
-_FLOORS = ("shuffled", "shuffled within kinds")
-
-
-def _section(
-    title: str, header: Sequence[str], lines: Iterable[Sequence[str]], words: str
-) -> str:
-    """Write a heading, a table and what it holds."""
-    rows = [list(header), ["---"] * len(header), *map(list, lines)]
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"## {title}\n\n{body}\n\n{words}\n"
 
 
 def _number(value: float, digits: int) -> str:

@@ -18,6 +18,7 @@ from benchmarks.disguised_answers import (
     WITHOUT,
     compare_answers,
     follow_swap,
+    named_rates,
     rank_rows,
     single_answers,
     within_kinds,
@@ -138,6 +139,19 @@ class TestAnswers:
         names = {key for key, new in zip(before.features, changed, strict=True) if new}
         assert names and all(key.startswith(f"{NAMED['bank'][0]}=") for key in names)
 
+    def test_rates_where_the_model_named_its_memory(self, toy, monkeypatch):
+        X = pd.DataFrame({"c": ["u", "u", "v", "v"], "d": [1.0, 0, 1, 1]})
+        prior = FeaturePrior.from_dict({"c=u": 1, "c=v": 2, "c=w": 3, "d": 4})
+        dataset = replace(
+            toy, X=X, y=pd.Series(["1", "0", "1", "1"]), card=CARD, prior=prior
+        )
+        monkeypatch.setitem(disguised_answers.NAMED, "toy", ("c", "d"))
+        rows = pd.DataFrame(named_rates(dataset))
+        assert list(rows["score"]) == [1, 2, 3, 4]
+        assert list(rows["rows"]) == [2, 2, 0, 3]
+        assert rows["rate"].tolist()[:2] == [0.5, 1]
+        assert rows["rate"].isna().tolist() == [False, False, True, False]
+
 
 class TestMethods:
     def test_one_estimate_is_any_of_them(self):
@@ -201,17 +215,22 @@ class TestProgram:
         for row in fitted_rows():
             file.append(row)
         alone = ResultFile(tmp_path / "d-alone.csv", disguised.ALONE, ("card", "prior"))
-        for card in ("bank", "bodyfat"):
-            for name in (RECORDED, *VARIANTS, *([WITHOUT] if card == "bank" else [])):
+        for card in ("bank", "bodyfat", "breast-ljubljana"):
+            for name in (RECORDED, *VARIANTS, *([WITHOUT] if card in NAMED else [])):
                 for number, transform in enumerate(("raw", "exp")):
                     row = {"card": card, "prior": name, "transform": transform}
                     row |= {"roc_auc": 0.8 + number / 10}
                     row |= {"shuffled": 0.5, "shuffled_reach": 0.0}
                     alone.append(row | {"within": 0.6, "within_reach": 0.1})
+        rates = [("bank", "month=may", -4, 9, 0.1), ("bank", "month=mar", 8, 9, 0.5)]
+        rates += [("breast-ljubljana", "CentralBreastQuadrant", 1, 9, 0.3)]
+        pd.DataFrame(rates, columns=["card", "key", "score", "rows", "rate"]).to_csv(
+            tmp_path / "d-named.csv", index=False
+        )
         assert disguised.main(["--report", "--out", str(out)]) == 0
         text = capsys.readouterr().out
         assert "| names only over asked again |" in text
-        assert "| bank, month | raw | 0.800 | 0.800 |" in text
+        assert "| bank: month | 2 | 1.00 | 0.900 | 0.900 |" in text
         assert "layout only has 100%; above the floor within kinds, 100%" in text
         for end in ("d.md", "d.png", "d-roc_auc.png", "d-roc_auc.csv"):
             assert (tmp_path / end).stat().st_size > 0
