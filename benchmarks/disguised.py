@@ -125,10 +125,7 @@ def _report(alone: pd.DataFrame, fits: pd.DataFrame, out: Path) -> None:
     swaps = pd.DataFrame([follow_swap(card) for card in PAPER])
     for name, frame in (("agreement", agreement), ("swapped", swaps)):
         _write(frame, _beside(out, name))
-    order = in_order()
-    fits = fits.sort_values(
-        "method", key=lambda column: column.map(order.index), kind="stable"
-    )
+    fits = report.ordered(fits, in_order())
     text = disguised_report.tables(agreement, swaps, alone, fits)
     named = _beside(out, "named")
     if named.exists():

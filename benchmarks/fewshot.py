@@ -182,10 +182,7 @@ def _compute(file: ResultFile, options: argparse.Namespace) -> None:
 
 def _report(frame: pd.DataFrame, out: Path) -> None:
     """Print the tables, and write them and the plots beside the result file."""
-    order = {name: number for number, name in enumerate(in_order())}
-    frame = frame.sort_values(
-        "method", key=lambda column: column.map(order).fillna(len(order)), kind="stable"
-    )
+    frame = report.ordered(frame, in_order())
     tables = []
     for metric in SHOWN:
         summary = report.summarise(frame, metric)

@@ -2,8 +2,10 @@
 
 Each measurement has a process of its own, since a process gives little memory back.
 Memory is the peak above what the process held before the data, the data included.
+Each row is kept as soon as it is there; a later start measures what is missing.
 
-python -m benchmarks.memory --out benchmarks/results/memory.csv
+    python -m benchmarks.memory --out memory.csv
+    python -m benchmarks.memory --out memory.csv --report    only the table again
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.console import echo, say
-from benchmarks.results import environment
+from benchmarks.console import Progress, echo, say
+from benchmarks.results import ResultFile, ResultFileError, note_run, threads
 from llmreg import LLMAttributionClassifier
 
 #: Kind of fit, rows, columns: long tables, then longer and wider ones.
@@ -40,6 +42,10 @@ CASES = (
 )
 PIECE = 10_000
 BOUND = 3.0
+SEED = 0
+KEY = ("kind", "rows", "columns")
+#: `run` is the number of the run in the note beside the file.
+COLUMNS = (*KEY, "seconds", "data_mb", "peak_mb", "ratio", "n_iter", "run")
 
 
 def peak() -> float:
@@ -65,8 +71,8 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
     dict
         Seconds, MB of the data, MB at the peak, and their ratio.
     """
-    warm = np.random.default_rng(0).random((40, 3), dtype=np.float32)
-    settings: dict[str, Any] = {"random_state": 0, "device": "cpu", "gamma": 1.0}
+    warm = np.random.default_rng(SEED).random((40, 3), dtype=np.float32)
+    settings: dict[str, Any] = {"random_state": SEED, "device": "cpu", "gamma": 1.0}
     if kind.startswith("auto"):
         settings["gamma"] = "auto"
         if kind == "auto, MLP":
@@ -75,7 +81,7 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
         settings |= {"solver": "adam", "max_iter": 2, "batch_size": 2_048}
     LLMAttributionClassifier(1.0, **settings).fit(warm, np.arange(40) % 2)
     before = peak()
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(SEED)
     X = rng.random((n_rows, n_columns), dtype=np.float32)
     weight = rng.normal(size=n_columns).astype(np.float32)
     y = (X[:, :8] @ weight[:8] > weight[:8].sum() / 2).astype(int)
@@ -158,40 +164,85 @@ def table_of(results: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all cases, or one of them for the process that asked for it.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is missing, or one case for the process that asked for it.
 
     Parameters
     ----------
     arguments : sequence of str, default=None
         Command line arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0; 2 where the request cannot be met; 130 where it was stopped.
     """
-    parser = argparse.ArgumentParser(prog="benchmarks.memory", description=__doc__)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--report", action="store_true", help="write the table again")
-    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
+    parser = _parser()
     given = parser.parse_args(arguments)
     if given.case:
         kind, n_rows, n_columns = given.case
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             echo(json.dumps(measure(kind, int(n_rows), int(n_columns))))
-        return
+        return 0
     if given.out is None:
         parser.error("--out is needed")
-    if not given.report:
-        rows = []
-        for case in CASES:
-            rows.append(measure_apart(*case))
-            say(str(rows[-1]))
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows).to_csv(given.out, index=False, float_format="%.6g")
-        note = {"settings": {"seed": 0, "cases": CASES}, **environment()}
-        given.out.with_suffix(".json").write_text(json.dumps(note, indent=1) + "\n")
-    text = table_of(pd.read_csv(given.out))
-    given.out.with_suffix(".md").write_text(text)
+    file = ResultFile(given.out, COLUMNS, KEY)
+    try:
+        if not given.report:
+            _compute(file, given)
+        results = file.read()
+    except ResultFileError as error:
+        say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("Stopped. The same command goes on from here.")
+        return 130
+    order = results[list(KEY)].apply(tuple, axis=1).map(CASES.index)
+    text = table_of(results.iloc[order.argsort(kind="stable")])
+    given.out.with_suffix(".md").write_text(text, encoding="utf-8")
     echo(text)
+    return 0
+
+
+def _compute(file: ResultFile, given: argparse.Namespace) -> None:
+    """Measure what the result file lacks, or, if asked to, all anew."""
+    cases = [case for case in CASES if case[1] * case[2] <= given.largest]
+    if given.again:
+        file.forget(cases)
+    finished = file.finished()
+    left = [case for case in cases if case not in finished]
+    if not left:
+        return
+    settings = {"seed": SEED, "cases": cases, "threads": threads()}
+    number = note_run(file.path, settings)
+    progress = Progress(len(left), every=0)
+    for case in left:
+        file.append(measure_apart(*case) | {"run": number})
+        progress.step(f", {case}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.memory",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, metavar="FILE.csv", help="result file")
+    add("--report", action="store_true", help="measure nothing, write the table again")
+    add("--again", action="store_true", help="measure what is there once more")
+    add(
+        "--largest",
+        type=float,
+        default=np.inf,
+        metavar="N",
+        help="leave out tables of more than so many numbers",
+    )
+    add("--case", nargs=3, help=argparse.SUPPRESS)
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.ablated import ABLATIONS
 from benchmarks.disguised_methods import DISGUISED
 from benchmarks.method import Method
 from benchmarks.methods import METHODS
@@ -13,6 +14,7 @@ from benchmarks.rivals import RIVALS
 SETS: Mapping[str, Mapping[str, Method]] = {
     "llmreg": METHODS,
     "rivals": RIVALS,
+    "ablations": ABLATIONS,
     "disguised": DISGUISED,
 }
 

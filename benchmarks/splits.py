@@ -32,6 +32,11 @@ class Cell:
     shots: Shots
     repetition: int
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells its rows in a result file from those of other draws."""
+        return self.card, str(self.shots), self.repetition
+
 
 def parse_shots(text: str) -> Shots:
     """Read a number of rows, or a share of them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -105,15 +106,10 @@ class LinearObjective:
 
     def without_pull(self) -> LinearObjective:
         """Return the objective without misalignment, which is convex."""
-        return LinearObjective(
-            self.X,
-            self.y,
-            self.weight,
-            self.criterion,
-            self.l2,
-            n_outputs=self.n_outputs,
-            gamma=0.0,
-        )
+        # A copy, for it has the sums over the rows, where they were made.
+        free = copy.copy(self)
+        free.gamma = 0.0
+        return free
 
     def __call__(self, theta: np.ndarray, *, hessian: bool = False) -> Point:
         """Return value and gradient, and the Hessian if asked for, at `theta`.

@@ -8,7 +8,8 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.optimize import minimize
 
 from llmreg.linear import LinearObjective, Point
@@ -17,7 +18,7 @@ from llmreg.linear import LinearObjective, Point
 _DENSE = 600
 # Rows that decide the Hessian where there are many: at least so many, and so many
 # times the number of parameters.
-_PILOT_ROWS, _PILOT_RATIO = 1_500, 10
+_PILOT_ROWS, _PILOT_RATIO = 1_000, 10
 # Twice the distance to the minimum, as the curvature tells it, where Newton's
 # method stops: its next step would change the weights in no digit that is shown.
 _DECREMENT = 1e-14
@@ -26,8 +27,9 @@ _PILOT_DECREMENT = 1e-5
 _NEWTON_STEPS = 50
 # The norm of weights that nothing is gained by shrinking further.
 _SMALL, _COLLAPSED = 1e-3, 1e-8
-# Where L-BFGS stops; its gradient is in units in which the Hessian is about one.
-_GRADIENT = 1e-7
+# Where L-BFGS stops; its gradient is in units in which the Hessian is about one. Many
+# rows leave weights uncertain by far more than the second.
+_GRADIENT, _GRADIENT_OF_MANY = 1e-7, 1e-6
 _MEMORY, _STEPS_IN_UNITS = 20, 100
 # Misaligned beyond this, a minimum may not be the only one.
 _ALIGNED = 0.9
@@ -103,7 +105,8 @@ def minimize_aligned(
     )
     if not in_part:
         return found
-    last = _descend(objective, found.theta, max_iter, *_dense_units(hessian))
+    units = _dense_units(hessian)
+    last = _descend(objective, found.theta, max_iter, *units, _GRADIENT_OF_MANY)
     return last._replace(n_iter=min(max_iter, found.n_iter + last.n_iter))
 
 
@@ -212,7 +215,7 @@ def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarra
     """
     hessian, gradient = at.hessian, at.gradient
     assert hessian is not None
-    step: np.ndarray = -cho_solve((_factor(hessian), True), gradient)
+    step = -_solve(_factor(hessian), gradient)
     if not objective.gamma:
         return step
     W = theta.reshape(objective.shape)[:, :-1] * objective.known
@@ -229,7 +232,7 @@ def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarra
         free = ~held.ravel()
         lower = _factor(hessian[np.ix_(free, free)])
         step[~free] = 0.0
-        step[free] = -cho_solve((lower, True), gradient[free], check_finite=False)
+        step[free] = -_solve(lower, gradient[free])
     along = (W * step.reshape(objective.shape)[:, :-1]).sum(axis=1)
     share = np.where(square < _SMALL**2, 0.99, 0.5)
     back = objective.pulled & (along < -share * square)
@@ -243,17 +246,21 @@ def _factor(hessian: np.ndarray | None) -> np.ndarray:
     # others, which are no rounding error for that.
     units = np.sqrt(np.abs(hessian.diagonal()) + 1e-300)
     scaled = hessian / units / units[:, None]
-    try:
-        lower: np.ndarray = cholesky(scaled, lower=True, check_finite=False)
-        # A pivot that is all rounding error makes steps of any length.
-        if lower.diagonal().min() > 1e-7:
-            return lower * units[:, None]
-    except LinAlgError:
-        pass
-    values, vectors = np.linalg.eigh(scaled)
-    bent = np.maximum(np.abs(values), 1e-12 * np.abs(values).max())
-    lower = cholesky((vectors * bent) @ vectors.T, lower=True, check_finite=False)
-    return lower * units[:, None]
+    # LAPACK itself: around it, SciPy's functions take longer than a small matrix does.
+    lower, fault = dpotrf(scaled, lower=True, clean=True)
+    # A pivot that is all rounding error makes steps of any length.
+    if fault or not lower.diagonal().min() > 1e-7:
+        values, vectors = np.linalg.eigh(scaled)
+        bent = np.maximum(np.abs(values), 1e-12 * np.abs(values).max())
+        lower, _ = dpotrf((vectors * bent) @ vectors.T, lower=True, clean=True)
+    factor: np.ndarray = lower * units[:, None]
+    return factor
+
+
+def _solve(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve the equations of a matrix whose Cholesky factor this is."""
+    found: np.ndarray = dpotrs(lower, right, lower=True)[0]
+    return found
 
 
 def _descend_wide(
@@ -327,6 +334,7 @@ def _descend(
     max_iter: int,
     to_step: Callable[[np.ndarray], np.ndarray],
     to_slope: Callable[[np.ndarray], np.ndarray],
+    enough: float = _GRADIENT,
 ) -> Solution:
     """Minimize by L-BFGS, in units in which the Hessian is near the identity."""
 
@@ -345,7 +353,7 @@ def _descend(
                 "maxiter": max_iter,
                 "maxfun": 20 * max_iter,
                 "maxcor": _MEMORY,
-                "gtol": _GRADIENT,
+                "gtol": enough,
                 "ftol": 0.0,
                 "maxls": 40,
             },

@@ -1,5 +1,10 @@
 """The benchmarks: their tables, draws, methods, result files and summaries."""
 
+import json
+import signal
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.utils import Bunch
 
-from benchmarks import catalogue, datasets, fewshot, misled, openml, report
+from benchmarks import catalogue, datasets, fewshot, misled, openml, report, results
 from benchmarks.baselines import make_encoder, prior_scores
 from benchmarks.catalogue import (
     DEVELOPMENT,
@@ -393,13 +398,56 @@ class TestResultFile:
         with pytest.raises(ValueError, match="Write to another file"):
             ResultFile(path).read()
 
+    def test_rows_are_forgotten_for_a_second_measurement(self, tmp_path):
+        file = ResultFile(
+            tmp_path / "times.csv", ("what", "size", "s"), ("what", "size")
+        )
+        file.forget([("a", 1)])
+        for key in (("a", 1), ("a", 2), ("b, c", 1)):
+            file.append(dict(zip(file.columns, (*key, 0.5), strict=True)))
+        file.forget([("a", 2), ("d", 1)])
+        assert file.path.read_text() == 'what,size,s\na,1,0.5\n"b, c",1,0.5\n'
+        assert file.finished() == {("a", 1), ("b, c", 1)}
+
+
+class TestNote:
+    def test_a_run_for_each_change(self, tmp_path, monkeypatch):
+        path = tmp_path / "results.csv"
+        assert results.read_runs(path) == []
+        assert results.note_run(path, {"seed": 0, "sizes": (1, 2)}) == 0
+        note = path.with_suffix(".json")
+        first = json.loads(note.read_text())["runs"][0]
+        first["begun"] = first["continued"] = "2020-02-20"
+        note.write_text(json.dumps({"runs": [first]}))
+        assert results.note_run(path, {"seed": 0, "sizes": (1, 2)}) == 0
+        assert results.note_run(path, {"seed": 0, "sizes": (1,)}) == 1
+        monkeypatch.setattr(results, "_commit", lambda: "another")
+        assert results.note_run(path, {"seed": 0, "sizes": (1,)}) == 2
+        runs = results.read_runs(path)
+        assert runs[0]["begun"] == "2020-02-20" < runs[0]["continued"]
+        assert runs[2]["commit"] == "another" and runs[2]["versions"]["numpy"]
+        assert runs[2]["machine"]["cpu_count"] >= 1
+
+    def test_changed_code_is_told_and_changed_results_are_not(self, monkeypatch):
+        asked = []
+
+        def git(*words):
+            asked.append(words)
+            return " M x" if words[0] == "status" else "abc"
+
+        monkeypatch.setattr(results, "_git", git)
+        assert results.environment()["commit"] == "abc-dirty"
+        assert ":!benchmarks/results" in asked[1]
+
 
 class TestFewshot:
-    def start(self, out, *more):
+    def words(self, out):
         cards = ["--cards", CANCER, "--shots", "1", "5", "0.8"]
         methods = ["--methods", "prior alone", "prior alone, exp"]
-        command = [*cards, *methods, "--repetitions", "2", "--out", str(out), *more]
-        return fewshot.main(command)
+        return [*cards, *methods, "--repetitions", "2", "--out", str(out)]
+
+    def start(self, out, *more):
+        return fewshot.main([*self.words(out), *more])
 
     def test_resumes(self, tmp_path, capsys):
         out = tmp_path / "results.csv"
@@ -417,6 +465,37 @@ class TestFewshot:
         assert "0 to do" in capsys.readouterr().err
         for name in ("results.json", "results.md", "results-roc_auc.png"):
             assert (tmp_path / name).stat().st_size > 100
+
+    def test_goes_on_after_a_kill(self, tmp_path, capsys):
+        """A process that is killed in the middle of a line loses that line alone."""
+        killed, whole = tmp_path / "killed.csv", tmp_path / "whole.csv"
+        code = """
+            import os, signal, sys
+            from benchmarks import fewshot, results
+
+            append, left = results.ResultFile.append, iter(range(5))
+
+            def append_or_die(self, row):
+                append(self, row)
+                if next(left) == 4:
+                    os.truncate(self.path, self.path.stat().st_size - 9)
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            results.ResultFile.append = append_or_die
+            fewshot.main(sys.argv[1:])
+            """
+        command = [sys.executable, "-c", textwrap.dedent(code), *self.words(killed)]
+        done = subprocess.run(command, cwd=catalogue.HERE.parent, capture_output=True)
+        assert done.returncode == -signal.SIGKILL
+        assert self.start(killed) == 0
+        assert "12 fits asked for, 8 to do" in capsys.readouterr().err
+        assert self.start(whole) == 0
+        there, asked = (
+            ResultFile(path).read().drop(columns="fit_seconds")
+            for path in (killed, whole)
+        )
+        pd.testing.assert_frame_equal(there, asked)
+        assert killed.read_text().count("\n") == 13
 
     def test_another_seed_needs_another_file(self, tmp_path, capsys):
         out = tmp_path / "results.csv"

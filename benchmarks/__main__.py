@@ -1,0 +1,244 @@
+"""Every experiment by its name.
+
+    python -m benchmarks                                  lists them
+    python -m benchmarks fewshot --jobs 2                 the full size; goes on where
+                                                          it was stopped
+    python -m benchmarks fewshot --smoke                  seconds, into a folder that
+                                                          is removed at the end
+    python -m benchmarks fewshot --report                 tables and plots again
+    python -m benchmarks fewshot --cards adult --shots 5  options of its program
+    python -m benchmarks all --smoke                      every experiment, minutes
+    python -m benchmarks report                           all tables, plots and pages
+                                                          from the result files
+
+The entries are in `experiments.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shlex
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.catalogue import HERE
+from benchmarks.console import clock, echo, say
+from benchmarks.datasets import DATA_VARIABLE
+from benchmarks.experiments import EXPERIMENTS, Experiment
+
+RESULTS = HERE / "results"
+ALL, REPORT = "all", "report"
+_STOPPED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List the experiments, or run what was named.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None, default=None
+        What follows the name of the program; None takes it from the command line.
+
+    Returns
+    -------
+    int
+        0; else the largest that an experiment returned: 1 where a fit failed, 2
+        where a request cannot be met, 130 where it was stopped.
+    """
+    options, more = _parser().parse_known_args(arguments)
+    by_name = {each.name: each for each in EXPERIMENTS}
+    if options.name is None:
+        echo(listing())
+        return 0
+    if options.name == REPORT:
+        return report(options.into or RESULTS, more)
+    if options.name != ALL and options.name not in by_name:
+        say(f"error: no experiment is called {options.name!r}: {', '.join(by_name)}")
+        return 2
+    if options.smoke and options.into and options.into.resolve() == RESULTS.resolve():
+        say("error: a smoke size is not to be written over the committed results.")
+        return 2
+    named = [by_name[options.name]] if options.name in by_name else []
+    chosen: Sequence[Experiment] = named or EXPERIMENTS
+    with ExitStack() as stack:
+        folder = options.into or RESULTS
+        if options.smoke and options.into is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if options.smoke:
+            chosen = _with_what_is_read(chosen, folder)
+        return _run_all(chosen, folder, options, more)
+
+
+def listing() -> str:
+    """Tell of every experiment what it asks, takes, needs and writes.
+
+    Returns
+    -------
+    str
+        Two lines for each.
+    """
+    wide = max(len(each.name) for each in EXPERIMENTS)
+    lines = ["python -m benchmarks NAME [--smoke] [--jobs N] [--into FOLDER] ...", ""]
+    for each in EXPERIMENTS:
+        smoke, full = each.takes
+        needs = f"needs {DATA_VARIABLE} or OpenML" if each.data else "no download"
+        lines += [
+            f"{each.name:{wide}}  {each.about}",
+            f"{'':{wide}}  smoke {smoke}, full {full}; {needs}; "
+            f"writes {each.name}{each.writes.replace(' ', ', ')}",
+        ]
+    lines += [
+        f"{ALL:{wide}}  all of them, one after the other",
+        f"{REPORT:{wide}}  tables, plots and pages again from the result files",
+    ]
+    return "\n".join(lines)
+
+
+def words(
+    experiment: Experiment, folder: Path, jobs: int = 1, smoke: bool = False
+) -> list[str]:
+    """Give the arguments that the program of an experiment is called with.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment.
+    folder : Path
+        Where the result files are.
+    jobs : int, default=1
+        The number of processes.
+    smoke : bool, default=False
+        The smoke size instead of the full size.
+
+    Returns
+    -------
+    list of str
+        The arguments.
+    """
+    size = experiment.smoke if smoke else experiment.full
+    return [
+        word.format(results=folder, jobs=jobs)
+        for word in shlex.split(f"{size} {experiment.command}")
+    ]
+
+
+def call(experiment: Experiment, arguments: Sequence[str]) -> int:
+    """Call the program of an experiment in this process.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment.
+    arguments : sequence of str
+        What it is called with.
+
+    Returns
+    -------
+    int
+        What it returns.
+    """
+    module = importlib.import_module(f"benchmarks.{experiment.program}")
+    code: int = module.main(arguments)
+    return code
+
+
+def report(folder: Path, more: Sequence[str]) -> int:
+    """Draw all tables and plots again, then the pages.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the result files are.
+    more : sequence of str
+        Options of `pages`.
+
+    Returns
+    -------
+    int
+        The largest that a program returned.
+    """
+    code = 0
+    for experiment in EXPERIMENTS:
+        if (folder / experiment.files[0]).exists():
+            arguments = [*words(experiment, folder), *shlex.split(experiment.report)]
+            code = max(code, call(experiment, arguments))
+    pages = importlib.import_module("benchmarks.pages")
+    return max(code, pages.main(["--results", str(folder), *more]))
+
+
+def _with_what_is_read(
+    chosen: Sequence[Experiment], folder: Path
+) -> Sequence[Experiment]:
+    """Put before experiments those whose results they read, where there are none."""
+    wanted = {name for each in chosen for name in (each.name, *each.after)}
+    asked = {each.name for each in chosen}
+    return [
+        each
+        for each in EXPERIMENTS
+        if each.name in asked
+        or (each.name in wanted and not (folder / each.files[0]).exists())
+    ]
+
+
+def _run_all(
+    chosen: Sequence[Experiment],
+    folder: Path,
+    options: argparse.Namespace,
+    more: Sequence[str],
+) -> int:
+    """Run experiments one after the other; one that fails does not keep the next."""
+    codes, told = [], []
+    for experiment in chosen:
+        arguments = words(experiment, folder, options.jobs, options.smoke)
+        # What was asked for besides is for the experiment that was named.
+        if options.name in (ALL, experiment.name):
+            arguments += more
+        if not experiment.report and "--report" in arguments:
+            arguments.remove("--report")
+        if experiment.data and not (options.smoke or os.environ.get(DATA_VARIABLE)):
+            say(
+                f"{DATA_VARIABLE} is not set: tables that no package ships are fetched."
+            )
+        say(f"# python -m benchmarks.{experiment.program} {shlex.join(arguments)}")
+        start = time.monotonic()
+        codes.append(call(experiment, arguments))
+        gone = clock(time.monotonic() - start)
+        told.append(f"{experiment.name}: {gone}, returned {codes[-1]}")
+        if codes[-1] == _STOPPED:
+            break
+    if len(told) > 1:
+        say("\n".join(told))
+    return max(codes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Further options are those of the experiment's program, which "
+        "`python -m benchmarks.PROGRAM --help` tells.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("name", nargs="?", metavar="NAME", help=f"experiment, {ALL!r} or {REPORT!r}")
+    add("--smoke", action="store_true", help="the smallest size that runs all code")
+    add("--jobs", type=int, default=1, metavar="N", help="processes, where it may (1)")
+    add(
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the result files (the committed ones; for a smoke size, one "
+        "that is removed at the end)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

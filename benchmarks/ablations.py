@@ -1,0 +1,181 @@
+"""Ablations: what each part of llmreg is worth, changed alone from a named start.
+
+The paper's ten tables at 5, 25 and 100 rows per class, and the regressions at 10 and
+50 rows; the same draws for every method. What is varied is in `ablated.py`. A run goes
+on where it was stopped.
+
+    python -m benchmarks.ablations                          all of it
+    python -m benchmarks.ablations --cards packaged --repetitions 1   no download
+    python -m benchmarks.ablations --tables gamma noise     some tables alone
+    python -m benchmarks.ablations --report                 only write the tables again
+    python -m benchmarks.ablations --costs                  tokens and dollars, no fit
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import ablation_costs, ablation_report
+from benchmarks.ablated import SHARED, TABLES
+from benchmarks.catalogue import GROUPS, HERE, UnknownCardError, names
+from benchmarks.console import echo, say
+from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
+from benchmarks.fewshot import complete, plan
+from benchmarks.results import ResultFile, ResultFileError
+from benchmarks.splits import Cell, Shots
+
+DEFAULT_OUT = HERE / "results" / "ablations.csv"
+#: Rows per class, and in a regression.
+SIZES: dict[str, tuple[Shots, ...]] = {
+    "classification": (5, 25, 100),
+    "regression": (10, 50),
+}
+#: The cards that are fitted where none are named.
+FITTED = ("paper", "regression")
+_CANNOT_BE_MET = (
+    UnknownCardError,
+    TableNotFoundError,
+    TableMismatchError,
+    ResultFileError,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None, default=None
+        What follows the name of the program; None takes it from the command line.
+
+    Returns
+    -------
+    int
+        0; 1 where a fit failed; 2 where the request cannot be met; 130 where it was
+        stopped.
+    """
+    options = _parser().parse_args(arguments)
+    file = ResultFile(options.out)
+    try:
+        groups = options.cards or (["all"] if options.costs else FITTED)
+        cards = list(dict.fromkeys(card for group in groups for card in names(group)))
+        if options.costs:
+            out = options.out.with_name(f"{options.out.stem}-costs.csv")
+            echo(ablation_costs.write(cards, out))
+            return 0
+        if not options.report:
+            complete(
+                file,
+                cells(cards, options.repetitions),
+                methods_of(options.tables),
+                seed=options.seed,
+                repetitions=options.repetitions,
+                jobs=options.jobs,
+            )
+        frame = file.read()
+    except _CANNOT_BE_MET as error:
+        say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("Stopped. The same command goes on from here.")
+        return 130
+    text = ablation_report.write(frame)
+    echo(text)
+    options.out.with_suffix(".md").write_text(text, encoding="utf-8")
+    failed = frame[frame["error"].notna()]
+    for reason, rows in failed.groupby("error"):
+        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
+    return int(not failed.empty)
+
+
+def cells(cards: Sequence[str], repetitions: int) -> list[Cell]:
+    """List the draws, each card at the sizes of its kind.
+
+    Parameters
+    ----------
+    cards : sequence of str
+        Names of data sets.
+    repetitions : int
+        Draws per card and size.
+
+    Returns
+    -------
+    list of Cell
+        All of the first repetition come first.
+    """
+    found = [
+        cell
+        for kind, sizes in SIZES.items()
+        for cell in plan([c for c in cards if load(c).kind == kind], sizes, repetitions)
+    ]
+    return sorted(found, key=lambda cell: cell.repetition)
+
+
+def methods_of(tables: Sequence[str]) -> list[str]:
+    """List the methods that tables need, the rows shared by all of them first.
+
+    Parameters
+    ----------
+    tables : sequence of str
+        Names of tables.
+
+    Returns
+    -------
+    list of str
+        Names of methods.
+
+    Examples
+    --------
+    >>> from benchmarks.ablations import methods_of
+    >>> methods_of(["penalty_weights"])[2:]
+    ['prior alone, exp', 'default linear', 'default linear, spread not used']
+    """
+    asked = list(SHARED)
+    for table in tables:
+        for start, varied in TABLES[table].items():
+            asked += [start, *varied]
+    return list(dict.fromkeys(asked))
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ablations",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--cards",
+        nargs="+",
+        metavar="NAME",
+        help=f"data sets or groups of them: {', '.join(GROUPS)} ({' '.join(FITTED)}; "
+        "for the costs all)",
+    )
+    add(
+        "--tables",
+        nargs="+",
+        choices=list(TABLES),
+        default=list(TABLES),
+        metavar="NAME",
+        help=f"what to vary, of {', '.join(TABLES)} (all)",
+    )
+    add("--repetitions", type=int, default=5, metavar="N", help="draws of rows (5)")
+    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
+    add(
+        "--out",
+        type=Path,
+        default=DEFAULT_OUT,
+        metavar="FILE.csv",
+        help="result file; tables and notes are written beside it",
+    )
+    add("--report", action="store_true", help="fit nothing, write the tables again")
+    add("--costs", action="store_true", help="fit nothing, write what asking costs")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

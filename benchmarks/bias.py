@@ -1,0 +1,231 @@
+"""Biased training rows: what a method learns when a group's rows are missing.
+
+The paper's second experiment (LAAT, arXiv 2502.20268). 80% of the rows, each class in
+its share, are for training, the rest for the test. From the training rows a share
+delta of some is removed (`benchmarks/thinning.py` says which), the test rows stay as
+they are. A second setting does the same with 100 rows per class. What delta 0.5
+removes, 0.75 removes too, and every method of a draw loses the same rows.
+
+Tables with more training rows than --max-train (4,000) are cut to as many, each class
+in its share, before rows are removed; the test rows are all the others of the 20%.
+
+Measured are all test rows, and two sides of them: "group", whose positive rows are
+removed, and "rest", all others. In a two-sided rule (cdc-diabetes: men and women,
+adult: not Private and Private) the negative rows of the rest are removed as well.
+Then the false negative rate of the group should rise with delta and that of the rest
+fall, and the false positive rate of the rest rise. A gap is the false negative rate
+of the group minus that of the rest. `benchmarks/group_metrics.py` has the definitions.
+
+    python -m benchmarks.bias                             the paper's five tables
+    python -m benchmarks.bias --cards titanic --repetitions 2 --delta 0 0.5 1 \
+        --out smoke.csv                                   no download, a minute
+    python -m benchmarks.bias --report                    only tables and plots again
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import bias_report
+from benchmarks.catalogue import PAPER, UnknownCardError, names
+from benchmarks.console import Progress, echo, say
+from benchmarks.datasets import TableMismatchError, TableNotFoundError
+from benchmarks.fewshot import plan
+from benchmarks.registry import SETS, UnknownMethodError, in_order, methods
+from benchmarks.results import ResultFile, ResultFileError, note_run
+from benchmarks.runner import pending, run
+from benchmarks.splits import parse_shots
+from benchmarks.thinned import COLUMNS, KEY, ThinnedCell, run_thinned
+from benchmarks.thinning import RULES, NoRuleError, find_rule
+
+DEFAULT_OUT = Path(__file__).parent / "results" / "bias.csv"
+#: The paper's tables and shares.
+CARDS = tuple(card for card in RULES if card in PAPER)
+DELTAS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+SHOTS = (0.8, 100)
+#: Those that are at hand are run where nothing else is asked for.
+WISHED = (
+    "no prior, tuned",
+    "prior alone",
+    "prior alone, exp",
+    "LAAT linear (reference)",
+    "LAAT MLP (reference)",
+    "default linear",
+    "default MLP",
+    "random forest",
+    "XGBoost",
+)
+_CANNOT_BE_MET = (
+    UnknownCardError,
+    UnknownMethodError,
+    NoRuleError,
+    TableNotFoundError,
+    TableMismatchError,
+    ResultFileError,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None, default=None
+        What follows the name of the program; None takes it from the command line.
+
+    Returns
+    -------
+    int
+        0; 1 where a fit failed; 2 where the request cannot be met.
+    """
+    options = _parser().parse_args(arguments)
+    file = ResultFile(options.out, COLUMNS, KEY)
+    try:
+        if not options.report:
+            _compute(file, options)
+        frame = file.read()
+    except _CANNOT_BE_MET as error:
+        say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("Stopped. The same command goes on from here.")
+        return 130
+    echo(bias_report.write(frame, options.out))
+    failed = frame[frame["error"].notna()]
+    for reason, rows in failed.groupby("error"):
+        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
+    return int(not failed.empty)
+
+
+def _compute(file: ResultFile, options: argparse.Namespace) -> None:
+    """Fit what the result file lacks."""
+    chosen = list(
+        dict.fromkeys(card for group in options.cards for card in names(group))
+    )
+    for card in chosen:
+        find_rule(card)
+    asked = _methods(options.methods)
+    cells = [
+        ThinnedCell(cell.card, cell.shots, cell.repetition, delta, options.max_train)
+        for cell in plan(chosen, options.shots, options.repetitions)
+        for delta in dict.fromkeys(options.delta)
+    ]
+    _refuse_another_cap(file, options.max_train)
+    jobs = pending(cells, asked, file.finished())
+    fits = sum(len(left) for _, left in jobs)
+    say(
+        f"{len(cells) * len(asked)} fits asked for, {fits} to do, "
+        f"in {len(jobs)} draws on {options.jobs} processes."
+    )
+    if not jobs:
+        return
+    note_run(
+        file.path,
+        {
+            "seed": options.seed,
+            "cards": chosen,
+            "shots": list(dict.fromkeys(cell.shots for cell in cells)),
+            "deltas": list(dict.fromkeys(options.delta)),
+            "max_train": options.max_train,
+            "repetitions": options.repetitions,
+            "methods": asked,
+        },
+    )
+    progress, failed = Progress(len(jobs)), 0
+    for rows in run(jobs, options.seed, options.jobs, run_thinned):
+        for row in rows:
+            file.append(row)
+            failed += "error" in row
+        progress.step(f", {failed} fits failed" if failed else "")
+
+
+def _methods(chosen: Sequence[str] | None) -> list[str]:
+    """Give the methods that were asked for, or those of the wished that are known."""
+    if chosen is not None:
+        return list(dict.fromkeys(name for set_ in chosen for name in methods(set_)))
+    known = set(in_order())
+    absent = [name for name in WISHED if name not in known]
+    if absent:
+        say(f"left out, for no set of methods has them: {', '.join(absent)}")
+    return [name for name in WISHED if name in known]
+
+
+def _refuse_another_cap(file: ResultFile, max_train: int) -> None:
+    """Keep draws of another size out of one file: they would be averaged with these."""
+    sizes: pd.Series[Any] = file.read()["max_train"]
+    if (sizes != max_train).any():
+        raise ResultFileError(
+            f"{file.path.name} was begun with --max-train {sizes.iloc[0]}, not "
+            f"{max_train}. Take the same, or write to another file."
+        )
+
+
+def _share(text: str) -> float:
+    """Read a delta."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{text!r} is not from 0 to 1.")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bias",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--cards",
+        nargs="+",
+        default=list(CARDS),
+        metavar="NAME",
+        help=f"data sets of {', '.join(RULES)} ({' '.join(CARDS)})",
+    )
+    add(
+        "--shots",
+        nargs="+",
+        type=parse_shots,
+        default=list(SHOTS),
+        metavar="N",
+        help="training rows per class, or a share of the rows, before any are removed "
+        f"({' '.join(map(str, SHOTS))})",
+    )
+    add(
+        "--delta",
+        nargs="+",
+        type=_share,
+        default=list(DELTAS),
+        metavar="SHARE",
+        help=f"shares to remove ({' '.join(f'{delta:g}' for delta in DELTAS)})",
+    )
+    add("--max-train", type=int, default=4000, metavar="N", help="see above (4000)")
+    add("--repetitions", type=int, default=10, metavar="N", help="draws of rows (10)")
+    add(
+        "--methods",
+        nargs="+",
+        metavar="NAME",
+        help=f"sets of methods ({', '.join(SETS)}) or single ones "
+        f"({'; '.join(WISHED)})",
+    )
+    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
+    add(
+        "--out",
+        type=Path,
+        default=DEFAULT_OUT,
+        metavar="FILE.csv",
+        help="result file; tables, plots and notes are written beside it",
+    )
+    add("--report", action="store_true", help="run nothing, write tables and plots")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

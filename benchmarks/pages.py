@@ -1,0 +1,113 @@
+"""Fill the blocks of the pages that show figures from result files.
+
+    python -m benchmarks.pages                 README.md, docs/ and benchmarks/README.md
+    python -m benchmarks.pages --check         changes nothing, tells what is stale
+
+What a block can be is told in `page_blocks.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.catalogue import HERE
+from benchmarks.console import say
+from benchmarks.page_blocks import BlockError, Results, fill
+
+ROOT = HERE.parent
+
+
+def pages() -> list[Path]:
+    """List the pages that may have blocks.
+
+    Returns
+    -------
+    list of Path
+        README.md, those of docs/, and that of the benchmarks.
+    """
+    return [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), HERE / "README.md"]
+
+
+def stale(files: Sequence[Path], results: Path) -> Iterator[tuple[Path, str]]:
+    """Find the pages that are not what the result files make of them.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The pages.
+    results : Path
+        The folder of the result files.
+
+    Yields
+    ------
+    Path
+        A page.
+    str
+        What it should be.
+
+    Raises
+    ------
+    BlockError
+        If a block cannot be filled.
+    """
+    source = Results(results)
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        try:
+            filled = fill(text, source)
+        except BlockError as error:
+            raise BlockError(f"{_name(path)}, {error}") from error
+        if filled != text:
+            yield path, filled
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fill the blocks.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        What follows the name of the program; None takes it from the command line.
+
+    Returns
+    -------
+    int
+        0; 1 where a page is stale and only to be checked; 2 where a block cannot be
+        filled.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        found = list(stale(options.files or pages(), options.results))
+    except BlockError as error:
+        say(f"error: {error}")
+        return 2
+    for path, text in found:
+        say(f"{_name(path)}: {'stale' if options.check else 'written'}")
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+    return int(options.check and bool(found))
+
+
+def _name(path: Path) -> str:
+    """Name a page as seen from the root: there are two of one name."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pages",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("files", nargs="*", type=Path, metavar="PAGE.md", help="pages (all)")
+    add("--check", action="store_true", help="change nothing; 1 where one is stale")
+    add("--results", type=Path, default=HERE / "results", metavar="FOLDER")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
