@@ -62,6 +62,6 @@ def plot(alone: pd.DataFrame, path: Path) -> None:
         axes.set_xlabel("ROC AUC of the prior alone (exp), all rows")
         axes.spines["right"].set_visible(False)
         axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=5, frameon=False)
+        figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
         # Without this, two runs over the same rows would give different bytes.
         figure.savefig(path, metadata={"Software": None})
