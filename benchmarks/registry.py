@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.ablated import ABLATIONS
+from benchmarks.disguised_methods import DISGUISED
 from benchmarks.method import Method
 from benchmarks.methods import METHODS
 from benchmarks.rivals import RIVALS
@@ -14,6 +15,7 @@ SETS: Mapping[str, Mapping[str, Method]] = {
     "llmreg": METHODS,
     "rivals": RIVALS,
     "ablations": ABLATIONS,
+    "disguised": DISGUISED,
 }
 
 
