@@ -152,7 +152,7 @@ EXPERIMENTS = (
         program="curves",
         command="--out {results}/curves.csv",
         full="",
-        smoke="{results}/development.csv",
+        smoke="{results}/development.csv --cards titanic",
         takes=("5 s", "1 min"),
         writes=".csv .md .png",
         report="",
@@ -178,6 +178,19 @@ EXPERIMENTS = (
         smoke="--cards low-birth-weight --tables noise scaler --repetitions 1",
         takes=("20 s", "an hour"),
         writes=".csv .json .md",
+        data=True,
+    ),
+    Experiment(
+        name="disguised",
+        about="knowledge or memory: the paper's questionnaires asked in disguise",
+        program="disguised",
+        command="--out {results}/disguised.csv --jobs {jobs}",
+        full="",
+        # No package ships a table that was asked about in disguise.
+        smoke="--cards",
+        takes=("5 s", "30 min"),
+        writes=".csv .json .md .png -roc_auc.csv -roc_auc.png -alone.csv -alone.json"
+        " -agreement.csv -swapped.csv -named.csv",
         data=True,
     ),
     Experiment(
