@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import ablation_costs, ablation_report
 from benchmarks.ablated import SHARED, TABLES
-from benchmarks.catalogue import GROUPS, HERE, UnknownCardError, names
+from benchmarks.catalogue import GROUPS, HERE, UnknownCardError, cards_of
 from benchmarks.console import echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
 from benchmarks.fewshot import complete, plan
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = ResultFile(options.out)
     try:
         groups = options.cards or (["all"] if options.costs else FITTED)
-        cards = list(dict.fromkeys(card for group in groups for card in names(group)))
+        cards = cards_of(groups)
         if options.costs:
             out = options.out.with_name(f"{options.out.stem}-costs.csv")
             echo(ablation_costs.write(cards, out))

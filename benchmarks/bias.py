@@ -32,11 +32,11 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import bias_report
-from benchmarks.catalogue import PAPER, UnknownCardError, names
+from benchmarks.catalogue import PAPER, UnknownCardError, cards_of
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError
 from benchmarks.fewshot import plan
-from benchmarks.registry import SETS, UnknownMethodError, in_order, methods
+from benchmarks.registry import SETS, UnknownMethodError, methods_of
 from benchmarks.results import ResultFile, ResultFileError, note_run
 from benchmarks.runner import pending, run
 from benchmarks.splits import parse_shots
@@ -48,8 +48,8 @@ DEFAULT_OUT = Path(__file__).parent / "results" / "bias.csv"
 CARDS = tuple(card for card in RULES if card in PAPER)
 DELTAS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 SHOTS = (0.8, 100)
-#: Those that are at hand are run where nothing else is asked for.
-WISHED = (
+#: What is run where nothing else is asked for.
+COMPARED = (
     "no prior, tuned",
     "prior alone",
     "prior alone, exp",
@@ -57,6 +57,8 @@ WISHED = (
     "LAAT MLP (reference)",
     "default linear",
     "default MLP",
+    "default linear, rows at a tenth",
+    "default MLP, rows at a tenth",
     "random forest",
     "XGBoost",
 )
@@ -104,12 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compute(file: ResultFile, options: argparse.Namespace) -> None:
     """Fit what the result file lacks."""
-    chosen = list(
-        dict.fromkeys(card for group in options.cards for card in names(group))
-    )
+    chosen = cards_of(options.cards)
     for card in chosen:
         find_rule(card)
-    asked = _methods(options.methods)
+    asked = methods_of(options.methods)
     cells = [
         ThinnedCell(cell.card, cell.shots, cell.repetition, delta, options.max_train)
         for cell in plan(chosen, options.shots, options.repetitions)
@@ -142,17 +142,6 @@ def _compute(file: ResultFile, options: argparse.Namespace) -> None:
             file.append(row)
             failed += "error" in row
         progress.step(f", {failed} fits failed" if failed else "")
-
-
-def _methods(chosen: Sequence[str] | None) -> list[str]:
-    """Give the methods that were asked for, or those of the wished that are known."""
-    if chosen is not None:
-        return list(dict.fromkeys(name for set_ in chosen for name in methods(set_)))
-    known = set(in_order())
-    absent = [name for name in WISHED if name not in known]
-    if absent:
-        say(f"left out, for no set of methods has them: {', '.join(absent)}")
-    return [name for name in WISHED if name in known]
 
 
 def _refuse_another_cap(file: ResultFile, max_train: int) -> None:
@@ -210,9 +199,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--methods",
         nargs="+",
+        default=list(COMPARED),
         metavar="NAME",
         help=f"sets of methods ({', '.join(SETS)}) or single ones "
-        f"({'; '.join(WISHED)})",
+        f"({'; '.join(COMPARED)})",
     )
     add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
     add("--jobs", type=int, default=1, metavar="N", help="processes (1)")

@@ -9,7 +9,7 @@ target above its median or not.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,22 @@ def names(selection: str) -> tuple[str, ...]:
         f"No card or group is called {selection!r}. Groups: {', '.join(GROUPS)}. "
         f"Cards: {', '.join(sorted(_KNOWN))}."
     )
+
+
+def cards_of(selections: Iterable[str]) -> list[str]:
+    """Give the cards that several names stand for, each once.
+
+    Parameters
+    ----------
+    selections : iterable of str
+        Names of cards, or of groups of them.
+
+    Returns
+    -------
+    list of str
+        Names of cards.
+    """
+    return list(dict.fromkeys(card for one in selections for card in names(one)))
 
 
 def read_card(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.catalogue import GROUPS, HERE, UnknownCardError, names
+from benchmarks.catalogue import GROUPS, HERE, UnknownCardError, cards_of
 from benchmarks.console import echo, say
 from benchmarks.curves_plot import plot
 from benchmarks.datasets import TableMismatchError, TableNotFoundError
@@ -276,10 +276,10 @@ def _marks(frame: pd.DataFrame) -> dict[str, float]:
 
 def _fit(options: argparse.Namespace) -> None:
     """Fit the sizes that the few-shot benchmark does not have."""
-    cards = dict.fromkeys(c for group in options.cards for c in names(group))
+    cards = cards_of(options.cards)
     complete(
         ResultFile(options.extra),
-        plan(list(cards), EXTRA_SIZES, options.repetitions),
+        plan(cards, EXTRA_SIZES, options.repetitions),
         METHODS,
         seed=options.seed,
         repetitions=options.repetitions,

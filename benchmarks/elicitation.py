@@ -24,7 +24,14 @@ import pandas as pd
 from benchmarks import elicitation_report as report
 from benchmarks.agreement import between_estimates, subsets, with_coefficients
 from benchmarks.all_rows import AllRows
-from benchmarks.catalogue import HERE, UnknownCardError, names, read_card, read_prior
+from benchmarks.catalogue import (
+    GROUPS,
+    HERE,
+    UnknownCardError,
+    cards_of,
+    read_card,
+    read_prior,
+)
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
 from benchmarks.elicitation_plot import plot
@@ -196,7 +203,7 @@ def _recorded(model: str, card: str) -> Row:
 
 def _compute(options: argparse.Namespace) -> None:
     """Measure the chosen cards, and put them in the place of earlier results."""
-    chosen = list(dict.fromkeys(c for group in options.cards for c in names(group)))
+    chosen = cards_of(options.cards)
     answers: list[Row] = []
     alone: list[Row] = []
     unasked: list[str] = []
@@ -236,7 +243,7 @@ def replace_rows(path: Path, new: pd.DataFrame) -> None:
     if path.exists():
         old = pd.read_csv(path)
         new = pd.concat([old[~old["card"].isin(new["card"])], new])
-    order = {name: number for number, name in enumerate(names("all"))}
+    order = {name: number for number, name in enumerate(GROUPS["all"])}
     models = list(MODELS)
     key = [new["model"].map(models.index), new["card"].map(order)]
     new = new.iloc[np.lexsort(key[::-1])]

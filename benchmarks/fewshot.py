@@ -18,11 +18,11 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import report
-from benchmarks.catalogue import GROUPS, UnknownCardError, names
+from benchmarks.catalogue import GROUPS, UnknownCardError, cards_of
 from benchmarks.console import Progress, echo, say
 from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
 from benchmarks.methods import PLOTTED
-from benchmarks.registry import SETS, UnknownMethodError, in_order, methods
+from benchmarks.registry import SETS, UnknownMethodError, in_order, methods_of
 from benchmarks.results import ResultFile, ResultFileError, note_run
 from benchmarks.runner import pending, run
 from benchmarks.splits import Cell, Shots, draw, parse_shots
@@ -166,14 +166,10 @@ def complete(
 
 def _compute(file: ResultFile, options: argparse.Namespace) -> None:
     """Fit what the result file lacks."""
-    chosen = dict.fromkeys(card for group in options.cards for card in names(group))
-    asked = list(
-        dict.fromkeys(name for set_ in options.methods for name in methods(set_))
-    )
     complete(
         file,
-        plan(list(chosen), options.shots, options.repetitions),
-        asked,
+        plan(cards_of(options.cards), options.shots, options.repetitions),
+        methods_of(options.methods),
         seed=options.seed,
         repetitions=options.repetitions,
         jobs=options.jobs,

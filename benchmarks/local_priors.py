@@ -19,7 +19,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import HERE, UnknownCardError, encoded_keys, names, read_card
+from benchmarks.catalogue import (
+    HERE,
+    UnknownCardError,
+    cards_of,
+    encoded_keys,
+    read_card,
+)
 from benchmarks.console import say
 from benchmarks.questions import task_of
 from llmreg.exceptions import MissingDependencyError, ProviderError
@@ -48,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        cards = dict.fromkeys(card for group in options.cards for card in names(group))
+        cards = cards_of(options.cards)
     except UnknownCardError as error:
         say(f"error: {error}")
         return 2

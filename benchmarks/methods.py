@@ -41,11 +41,13 @@ REFERENCE: Mapping[str, Any] = {
 }
 
 
-def laat(**parameters: Any) -> Fit:
+def laat(row_weight: float | None = None, **parameters: Any) -> Fit:
     """Make a method of llmreg.
 
     Parameters
     ----------
+    row_weight : float or None, default=None
+        The weight of every row (``sample_weight``); None leaves it at one.
     **parameters : dict
         Parameters of the estimator; the rest stay at their defaults.
 
@@ -64,7 +66,9 @@ def laat(**parameters: Any) -> Fit:
         name = "LLMAttributionRegressor" if regression else "LLMAttributionClassifier"
         model = getattr(llmreg, name)(
             prior=dataset.prior, random_state=seed, device="cpu", **parameters
-        ).fit(X, y)
+        )
+        weight = None if row_weight is None else np.full(len(X), row_weight)
+        model.fit(X, y, sample_weight=weight)
         if regression:
             return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
         return lambda rows: of_classes(dataset, model, rows)
@@ -107,6 +111,17 @@ def _methods() -> dict[str, Method]:
 
 
 METHODS: Mapping[str, Method] = _methods()
+#: Rows that count for a part of one each: what is left to do for a user who has reason
+#: to think that rows are missing which are not missing by chance.
+CAUTIOUS: Mapping[str, Method] = {
+    f"{name}, rows at a tenth": Method(
+        laat(row_weight=0.1, **parameters), imports=("llmreg",)
+    )
+    for name, parameters in {
+        "default linear": {},
+        "default MLP": {"hidden_layer_sizes": (100,)},
+    }.items()
+}
 #: The rows that the plots show: as many as there are colours to tell them apart.
 PLOTTED = (
     "no prior, tuned",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from benchmarks.ablated import ABLATIONS
 from benchmarks.disguised_methods import DISGUISED
 from benchmarks.method import Method
-from benchmarks.methods import METHODS
+from benchmarks.methods import CAUTIOUS, METHODS
 from benchmarks.rivals import RIVALS
 
 #: Sets of methods that are asked for by one name.
 SETS: Mapping[str, Mapping[str, Method]] = {
     "llmreg": METHODS,
+    "cautious": CAUTIOUS,
     "rivals": RIVALS,
     "ablations": ABLATIONS,
     "disguised": DISGUISED,
@@ -51,6 +52,22 @@ def methods(selection: str) -> tuple[str, ...]:
         return tuple(SETS[selection])
     find(selection)
     return (selection,)
+
+
+def methods_of(selections: Iterable[str]) -> list[str]:
+    """Give the methods that several names stand for, each once.
+
+    Parameters
+    ----------
+    selections : iterable of str
+        Names of methods, or of sets of them.
+
+    Returns
+    -------
+    list of str
+        Names of methods.
+    """
+    return list(dict.fromkeys(name for one in selections for name in methods(one)))
 
 
 def find(name: str) -> Method:

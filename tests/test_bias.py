@@ -205,11 +205,6 @@ class TestProgram:
         assert bias.main([*self.ARGUMENTS, "--out", str(file.path)]) == 2
         assert "--max-train 10, not 4000" in capsys.readouterr().err
 
-    def test_wished_methods_that_nobody_has_are_left_out(self, monkeypatch, capsys):
-        monkeypatch.setattr(bias, "in_order", lambda: ["prior alone"])
-        assert bias._methods(None) == ["prior alone"]
-        assert "left out" in capsys.readouterr().err
-
     def test_a_table_without_a_rule(self, tmp_path, capsys):
         out = str(tmp_path / "bias.csv")
         assert bias.main(["--cards", "breast-cancer-wisconsin", "--out", out]) == 2
