@@ -117,8 +117,12 @@ def write(frame: pd.DataFrame, out: Path) -> str:
 def _setting(frame: pd.DataFrame, shots: str) -> list[str]:
     """Write the tables of one setting: all cards, then each."""
     size = "rows per class" if float(shots) >= 1 else ""
-    parts = [f"## {heading(shots)} {size}".rstrip() + "\n", _rows(frame)]
-    parts += [_table(frame, metric) for metric in SHOWN]
+    title = f"{heading(shots)} {size}".rstrip()
+    parts = [f"## {title}\n", _rows(frame)]
+    for metric in SHOWN:
+        # A heading of its own: other pages show single tables of this one.
+        if text := _table(frame, metric):
+            parts += [f"### {title}: {NAMES[metric]}\n", text]
     cards = frame["card"].unique()
     if len(cards) == 1:
         parts.insert(1, f"{cards[0]}: {_removed(RULES[cards[0]])}.\n")
