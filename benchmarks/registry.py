@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.automl_methods import AUTOML
 from benchmarks.method import Method
 from benchmarks.methods import METHODS
 from benchmarks.rivals import RIVALS
 
 #: Sets of methods that are asked for by one name.
-SETS: Mapping[str, Mapping[str, Method]] = {"llmreg": METHODS, "rivals": RIVALS}
+SETS: Mapping[str, Mapping[str, Method]] = {
+    "llmreg": METHODS,
+    "rivals": RIVALS,
+    "automl": AUTOML,
+}
 
 
 class UnknownMethodError(LookupError):

