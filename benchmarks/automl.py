@@ -1,10 +1,11 @@
 """AutoML with a fixed time budget, alone and with llmreg among its models.
 
 FLAML and AutoGluon get the same training rows as all other methods and so many seconds
-of one core; then once more with llmreg as a learner of theirs, through `llmreg.automl`.
-AutoGluon needs an older pandas than the rest of the project is tested with, so its rows
-come from a second environment (``make automl``). Seeds and draws hang on names alone,
-and rows from several environments go into one file.
+of one core, counted as the time that the process computes; then once more with llmreg
+as a learner of theirs, through `llmreg.automl`. AutoGluon needs an older pandas than
+the rest of the project is tested with, so its rows come from a second environment
+(``make automl``). Seeds and draws hang on names alone, and rows from several
+environments go into one file.
 
     python -m benchmarks.automl                            what is installed here
     python -m benchmarks.automl --seconds 10 --cards paper --repetitions 5
@@ -126,7 +127,7 @@ def tables(frame: pd.DataFrame) -> str:
 def _times(frame: pd.DataFrame) -> str:
     """Say for each method how long fits took, and how many ended."""
     lines = [
-        "| fits | asked for | ended | seconds, median | longest |",
+        "| fits | asked for | ended | seconds by the wall, median | longest |",
         "|---|---|---|---|---|",
     ]
     for method in frame["method"].unique():

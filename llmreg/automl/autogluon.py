@@ -98,14 +98,9 @@ def autogluon_options(
         feature_descriptions=feature_descriptions,
         on_error=on_error,
     )
-    if isinstance(hyperparameters, str):
-        configs = require(
-            "autogluon.tabular.configs.hyperparameter_configs", "autogluon"
-        )
-        hyperparameters = configs.get_hyperparameter_config(hyperparameters)
     # A prior as text is copied, hashed and written into logs without further ado.
     card = None if settled is None else settled.to_json()
-    models: dict[Any, Any] = deepcopy(hyperparameters or {})
+    models = _other_models(hyperparameters)
     models[_model_class()] = [
         {
             "prior": card,
@@ -116,6 +111,17 @@ def autogluon_options(
         for hidden, name, priority in MODELS
     ]
     return {"hyperparameters": models, "feature_generator": named_levels()}
+
+
+def _other_models(hyperparameters: str | dict[Any, Any] | None) -> dict[Any, Any]:
+    """Return AutoGluon's models, those of a name looked up."""
+    if isinstance(hyperparameters, str):
+        configs = require(
+            "autogluon.tabular.configs.hyperparameter_configs", "autogluon"
+        )
+        found: dict[Any, Any] = configs.get_hyperparameter_config(hyperparameters)
+        return found
+    return deepcopy(hyperparameters or {})
 
 
 def named_levels() -> Any:
@@ -279,11 +285,11 @@ def _make_model() -> type[Any]:
             check_levels_are_named(prior, X)
             if isinstance(num_cpus, int):
                 params.setdefault("n_jobs", num_cpus)
-            kind = "regression" if self.problem_type == "regression" else None
+            is_number = self.problem_type == "regression"
             self.model = CodedModel(
                 prior,
-                kind or "classification",
-                None if kind else _classes(self.label_cleaner),
+                "regression" if is_number else "classification",
+                None if is_number else _classes(self.label_cleaner),
                 **params,
             ).fit(X, y, seconds=time_limit, sample_weight=sample_weight)
 
