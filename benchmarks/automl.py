@@ -133,10 +133,9 @@ def _times(frame: pd.DataFrame) -> str:
     for method in frame["method"].unique():
         rows = frame[frame["method"] == method]
         seconds = rows.loc[rows["error"].isna(), "fit_seconds"]
-        lines.append(
-            f"| {method} | {len(rows)} | {len(seconds)} | {seconds.median():.1f} "
-            f"| {seconds.max():.1f} |"
-        )
+        told = [f"{seconds.median():.1f}", f"{seconds.max():.1f}"]
+        cells = [str(len(rows)), str(len(seconds)), *(told if len(seconds) else "--")]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -205,6 +205,11 @@ def flaml_learner(
     ``automl.fit(X, y, estimator_list=["lgbm", "llmreg"], task="classification")``.
     `skip_transform` must stay off.
 
+    Where a class has fewer than 20 rows, FLAML repeats them before it splits off the
+    rows that it validates on (FLAML 2.7, ``GenericTask.prepare_data``), and copies of
+    one row are on both sides: what memorises wins. ``auto_augment=False`` in
+    ``automl.fit`` turns that off.
+
     Examples
     --------
     >>> import pandas as pd

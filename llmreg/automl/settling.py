@@ -11,7 +11,7 @@ from llmreg.base import BaseAttributionEstimator
 from llmreg.classifier import LLMAttributionClassifier
 from llmreg.prior import FeaturePrior
 from llmreg.regressor import LLMAttributionRegressor
-from llmreg.resolve import prior_source
+from llmreg.resolve import Provider, prior_source, resolve, resolve_or_warn
 
 #: The estimator of each kind of prediction.
 ESTIMATORS: dict[str, type[Any]] = {
@@ -76,7 +76,10 @@ def settle_prior(
     table, target, weight = model._check_rows(X, y, None, reset=True)
     model._encode_target(target, weight, reset=True)
     model._fit_encoder(table, source)
-    return model._elicit(source)
+    task = model._describe_task(number=isinstance(source, np.ndarray))
+    if model.on_error == "no_prior" and isinstance(source, Provider):
+        return resolve_or_warn(source, task)
+    return resolve(source, task, named=model._has_names)
 
 
 @cache
