@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 import time
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -152,15 +154,14 @@ def autogluon(seconds: int, *, llmreg: bool) -> Fit:
         logging.getLogger("autogluon").setLevel(logging.ERROR)
         regression = dataset.kind == "regression"
         options = dict(AUTOGLUON)
-        # The models stay on disk for as long as the predictor is used.
-        folder = tempfile.TemporaryDirectory()
+        folder = tempfile.mkdtemp(prefix="llmreg-autogluon-")
         with warnings.catch_warnings(), seconds_of_a_core():
             warnings.simplefilter("ignore")
             if llmreg:
                 options |= autogluon_options(dataset.prior, X, y, kind=dataset.kind)
             predictor = TabularPredictor(
                 _TARGET,
-                path=folder.name,
+                path=folder,
                 eval_metric="r2" if regression else "log_loss",
                 problem_type="regression" if regression else dataset.task,
                 verbosity=0,
@@ -173,9 +174,10 @@ def autogluon(seconds: int, *, llmreg: bool) -> Fit:
 class _Shown:
     """AutoGluon's predictor with the methods of a scikit-learn classifier."""
 
-    def __init__(self, predictor: Any, folder: Any) -> None:
+    def __init__(self, predictor: Any, folder: str) -> None:
         self.predictor = predictor
-        self.folder = folder
+        # The models are on the disk, and wanted for as long as the predictor is.
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     @property
     def classes_(self) -> list[Any]:

@@ -207,8 +207,8 @@ def flaml_learner(
 
     Where a class has fewer than 20 rows, FLAML repeats them before it splits off the
     rows that it validates on (FLAML 2.7, ``GenericTask.prepare_data``), and copies of
-    one row are on both sides: what memorises wins. ``auto_augment=False`` in
-    ``automl.fit`` turns that off.
+    one row are on both sides, which favours learners that memorise.
+    ``auto_augment=False`` in ``automl.fit`` turns that off.
 
     Examples
     --------
