@@ -5,13 +5,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint bench-smoke check clean
+# AutoGluon takes no pandas above 2.3: it has an environment, and versions, of its own.
+AUTOML := .venv-automl/bin
+
+.PHONY: demo test test-automl automl lint bench-smoke check clean
 
 demo: .venv/demo
 	$(BIN)/llmreg demo
 
 test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+test-automl: .venv-automl/ready
+	LLMREG_TEST_AUTOML=1 $(AUTOML)/python -m pytest tests/test_automl.py \
+		tests/test_automl_flaml.py tests/test_automl_autogluon.py
+
+automl: .venv-automl/ready
+	OMP_NUM_THREADS=1 $(AUTOML)/python -m benchmarks.automl
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -26,7 +36,7 @@ bench-smoke: .venv/dev
 check: lint test
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-automl
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,4 +46,10 @@ clean:
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+.venv-automl/ready: pyproject.toml constraints-automl.txt
+	$(PYTHON) -m venv .venv-automl
+	$(AUTOML)/python -m pip install --quiet --constraint constraints-automl.txt \
+		--editable '.[autogluon,bench,flaml]' pytest pytest-socket
 	touch $@

@@ -181,6 +181,17 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        name="automl",
+        about="FLAML and AutoGluon, alone and with llmreg among their models",
+        program="automl",
+        command="--out {results}/automl.csv",
+        full="",
+        smoke="--cards titanic --shots 5 --repetitions 1 --seconds 10",
+        takes=("30 s", "hours"),
+        writes=".csv .json .md",
+        data=True,
+    ),
+    Experiment(
         name="disguised",
         about="knowledge or memory: the paper's questionnaires asked in disguise",
         program="disguised",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from benchmarks.ablated import ABLATIONS
+from benchmarks.automl_methods import AUTOML
 from benchmarks.disguised_methods import DISGUISED
 from benchmarks.method import Method
 from benchmarks.methods import CAUTIOUS, METHODS
@@ -17,6 +18,7 @@ SETS: Mapping[str, Mapping[str, Method]] = {
     "rivals": RIVALS,
     "ablations": ABLATIONS,
     "disguised": DISGUISED,
+    "automl": AUTOML,
 }
 
 

@@ -109,6 +109,10 @@ ALLOWED = {
     "targets": {"exceptions", "numpy", "pandas", "sklearn"},
     "panels": {"exceptions", "prior", "numpy", "sklearn"},
     "display": {"base", "exceptions", "panels", "prior", "numpy", "sklearn"},
+    "automl": {
+        *("automl", "base", "classifier", "exceptions", "prior", "regressor"),
+        *("resolve", "numpy", "pandas"),
+    },
     "parameters": {"attribution", "building", "criterion", "net", "sklearn"},
 }
 SDKS = {"anthropic", "openai", "xllamacpp"}

@@ -1,0 +1,222 @@
+"""The model behind both adapters: codes and coded frames in, codes out."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from llmreg.automl.settling import ESTIMATORS
+from llmreg.exceptions import DataError, PriorMismatchWarning
+from llmreg.prior import FeaturePrior
+
+#: What FLAML writes into a category column in place of a missing value.
+FLAML_MISSING = "__NAN__"
+#: Times that hidden layers take what the linear model takes, on a bad day. Measured on
+#: the benchmark's tables at 5 to 400 rows per class.
+COST_OF_HIDDEN_LAYERS = 40
+
+
+class CodedModel:
+    """An estimator for a framework that has numbered the classes itself.
+
+    The prior speaks of classes, columns and levels by their names. So the numbers are
+    turned back into names before the estimator sees them, and its answers into
+    numbers.
+
+    Parameters
+    ----------
+    prior : FeaturePrior or None
+        What `settle_prior` returned for the whole table.
+    kind : {"classification", "regression"}
+        What is predicted.
+    classes : sequence or None, default=None
+        Classes by number; None in a regression.
+    hidden : int, default=0
+        Width of a hidden layer; 0 for the linear model.
+    **params : dict
+        Other parameters of the estimator.
+
+    Attributes
+    ----------
+    estimator_ : LLMAttributionClassifier or LLMAttributionRegressor
+        The fitted estimator.
+    was_shortened_ : bool
+        Whether a hidden layer was asked for and the time did not allow it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg import FeaturePrior
+    >>> from llmreg.automl.model import CodedModel
+    >>> prior = FeaturePrior.from_dict({"ill": {"age": 8}})
+    >>> model = CodedModel(prior, "classification", ["healthy", "ill"], random_state=0)
+    >>> X = pd.DataFrame({"age": [30, 60]})
+    >>> model.fit(X, [0, 1]).predict(pd.DataFrame({"age": [70]}))
+    array([1])
+    """
+
+    def __init__(
+        self,
+        prior: FeaturePrior | None,
+        kind: str,
+        classes: Sequence[Any] | None = None,
+        *,
+        hidden: int = 0,
+        **params: Any,
+    ) -> None:
+        self.prior = prior
+        self.kind = kind
+        self.classes = None if classes is None else np.asarray(classes)
+        self.hidden = int(hidden)
+        self.params = params
+
+    def fit(
+        self, X: Any, y: Any, *, seconds: float | None = None, sample_weight: Any = None
+    ) -> Self:
+        """Train the model.
+
+        A fit has no natural place to stop halfway. Where the time is limited, the
+        linear model is trained first, and the hidden layers only if what it took says
+        that they will be done in time.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows, as the framework hands them on.
+        y : array-like of shape (n_samples,)
+            Numbers of the classes, or targets.
+        seconds : float or None, default=None
+            How long it may take.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+            The fitted model.
+        """
+        X, y = plain_frame(X), self._names(y)
+        # Not the monotonic clock: limits are told by the one that the frameworks read.
+        start = time.time()
+        self.was_shortened_ = False
+        if not self.hidden or seconds is not None:
+            self._fit_one((), X, y, sample_weight)
+        if self.hidden:
+            took = time.time() - start
+            if seconds is not None and took * (1 + COST_OF_HIDDEN_LAYERS) > seconds:
+                self.was_shortened_ = True
+            else:
+                self._fit_one((self.hidden,), X, y, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict numbers of classes, or targets.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows, as the framework hands them on.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The predictions.
+        """
+        if self.classes is None:
+            return np.asarray(self.estimator_.predict(plain_frame(X)))
+        return np.asarray(self.predict_proba(X).argmax(axis=1))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows, as the framework hands them on.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities by the numbers of the classes; 0 for a class that the
+            training rows did not have.
+        """
+        assert self.classes is not None
+        known = self.estimator_.predict_proba(plain_frame(X))
+        place = {label: i for i, label in enumerate(self.estimator_.classes_.tolist())}
+        table = np.zeros((len(known), len(self.classes)))
+        for number, label in enumerate(self.classes.tolist()):
+            if label in place:
+                table[:, number] = known[:, place[label]]
+        return table
+
+    def _fit_one(
+        self, layers: tuple[int, ...], X: Any, y: np.ndarray, sample_weight: Any
+    ) -> None:
+        estimator = ESTIMATORS[self.kind](
+            self.prior, hidden_layer_sizes=layers, **self.params
+        )
+        with warnings.catch_warnings():
+            # The frameworks drop columns and add some; that the prior fits the table
+            # as it was given has been checked.
+            warnings.simplefilter("ignore", PriorMismatchWarning)
+            self.estimator_ = estimator.fit(X, y, sample_weight)
+
+    def _names(self, y: Any) -> np.ndarray:
+        """Turn numbers of classes into classes."""
+        if self.classes is None:
+            return np.asarray(y, dtype=np.float64)
+        numbers = np.asarray(y)
+        whole = numbers.dtype.kind in "iub" or (
+            numbers.dtype.kind == "f" and np.all(numbers == np.floor(numbers))
+        )
+        if not whole or numbers.min() < 0 or numbers.max() >= len(self.classes):
+            raise DataError(
+                f"Labels were expected as numbers from 0 to {len(self.classes) - 1}, "
+                f"for the classes {self.classes.tolist()}; got {numbers[:3].tolist()}. "
+                "The framework has to encode them: leave its preprocessing on."
+            )
+        return np.asarray(self.classes[numbers.astype(int)])
+
+
+def plain_frame(X: Any) -> Any:
+    """Undo what a framework did to the values of a table and a prior trips over.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like of shape (n_samples, n_features)
+        A table.
+
+    Returns
+    -------
+    DataFrame or array-like
+        The same; missing values of FLAML's are missing again, and categories of True
+        and False are booleans.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg.automl.model import plain_frame
+    >>> X = pd.DataFrame({"sex": pd.Categorical(["male", "__NAN__"])})
+    >>> plain_frame(X)["sex"].tolist()
+    ['male', nan]
+    """
+    if not isinstance(X, pd.DataFrame):
+        return X
+    changed = {}
+    for name in X.columns:
+        column = X[name]
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            continue
+        levels = column.cat.categories
+        if FLAML_MISSING in levels:
+            column = column.cat.remove_categories(FLAML_MISSING)
+            changed[name] = column
+            levels = column.cat.categories
+        if len(levels) and all(isinstance(level, bool | np.bool_) for level in levels):
+            changed[name] = column.astype("boolean").astype("float64")
+    return X.assign(**changed) if changed else X
