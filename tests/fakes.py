@@ -93,5 +93,12 @@ def small_module(n_features, n_outputs):
     return nn.Sequential(nn.Linear(n_features, 6), nn.Tanh(), nn.Linear(6, n_outputs))
 
 
+class SmallModule(nn.Sequential):
+    """The same as a class, whose name has no address: names of tests may have none."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__(*small_module(n_features, n_outputs))
+
+
 def sign_of(scores):
     return torch.sign(scores)

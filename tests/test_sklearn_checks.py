@@ -4,7 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from tests.fakes import FailingProvider, FakeProvider, small_module
+from tests.fakes import FailingProvider, FakeProvider, SmallModule
 
 # The checks train on data that have nothing to do with the scores, so a fixed gamma
 # is small: they ask for accuracy too. "auto" has to find out by itself. Their arrays
@@ -18,7 +18,7 @@ CONFIGURATIONS = [
     {"prior": FakeProvider(requires_names=False)},
     {"prior": FailingProvider(requires_names=False), "on_error": "no_prior"},
     {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 20},
-    {"prior": 5.0, "module": small_module, "max_iter": 10},
+    {"prior": 5.0, "module": SmallModule, "max_iter": 10},
 ]
 
 
