@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.catalogue import PAPER
 from benchmarks.console import echo, say
 from benchmarks.disguise import FOLDER, VARIANTS, Questionnaire, disguised
+from benchmarks.programs import make_parser
 from llmreg.prior import SCORE_LIMIT
 
 _FORM = (
@@ -194,11 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.disguised_priors",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.disguised_priors", __doc__)
     parser.add_argument("action", choices=["ask", "record"])
     parser.add_argument("folder", type=Path, help="of the questions or the answers")
     parser.add_argument("--provenance", default="", help="where the answers are from")
