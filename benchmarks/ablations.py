@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks import ablation_costs, ablation_report
 from benchmarks.ablated import SHARED, TABLES
-from benchmarks.catalogue import GROUPS, HERE, UnknownCardError, cards_of
-from benchmarks.console import echo, say
-from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
+from benchmarks.catalogue import GROUPS, HERE, cards_of
+from benchmarks.console import echo
+from benchmarks.datasets import load
 from benchmarks.fewshot import complete, plan
-from benchmarks.results import ResultFile, ResultFileError
+from benchmarks.options import add_draws, add_out
+from benchmarks.programs import make_parser, publish, run_program, tell_failed
+from benchmarks.results import ResultFile
 from benchmarks.splits import Cell, Shots
 
 DEFAULT_OUT = HERE / "results" / "ablations.csv"
@@ -34,60 +35,34 @@ SIZES: dict[str, tuple[Shots, ...]] = {
 }
 #: The cards that are fitted where none are named.
 FITTED = ("paper", "regression")
-_CANNOT_BE_MET = (
-    UnknownCardError,
-    TableNotFoundError,
-    TableMismatchError,
-    ResultFileError,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does; 1 where a fit failed."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 1 where a fit failed; 2 where the request cannot be met; 130 where it was
-        stopped.
-    """
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    groups = options.cards or (["all"] if options.costs else FITTED)
+    cards = cards_of(groups)
+    if options.costs:
+        out = options.out.with_name(f"{options.out.stem}-costs.csv")
+        echo(ablation_costs.write(cards, out))
+        return 0
     file = ResultFile(options.out)
-    try:
-        groups = options.cards or (["all"] if options.costs else FITTED)
-        cards = cards_of(groups)
-        if options.costs:
-            out = options.out.with_name(f"{options.out.stem}-costs.csv")
-            echo(ablation_costs.write(cards, out))
-            return 0
-        if not options.report:
-            complete(
-                file,
-                cells(cards, options.repetitions),
-                methods_of(options.tables),
-                seed=options.seed,
-                repetitions=options.repetitions,
-                jobs=options.jobs,
-            )
-        frame = file.read()
-    except _CANNOT_BE_MET as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
-    text = ablation_report.write(frame)
-    echo(text)
-    options.out.with_suffix(".md").write_text(text, encoding="utf-8")
-    failed = frame[frame["error"].notna()]
-    for reason, rows in failed.groupby("error"):
-        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
-    return int(not failed.empty)
+    if not options.report:
+        complete(
+            file,
+            cells(cards, options.repetitions),
+            methods_of(options.tables),
+            seed=options.seed,
+            repetitions=options.repetitions,
+            jobs=options.jobs,
+        )
+    frame = file.read()
+    publish(ablation_report.write(frame), options.out.with_suffix(".md"))
+    return tell_failed(frame)
 
 
 def cells(cards: Sequence[str], repetitions: int) -> list[Cell]:
@@ -141,11 +116,7 @@ def methods_of(tables: Sequence[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ablations",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.ablations", __doc__)
     add = parser.add_argument
     add(
         "--cards",
@@ -162,17 +133,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"what to vary, of {', '.join(TABLES)} (all)",
     )
-    add("--repetitions", type=int, default=5, metavar="N", help="draws of rows (5)")
-    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
-    add(
-        "--out",
-        type=Path,
-        default=DEFAULT_OUT,
-        metavar="FILE.csv",
-        help="result file; tables and notes are written beside it",
+    add_draws(parser, 5)
+    add_out(
+        parser,
+        DEFAULT_OUT,
+        "tables and notes are",
+        "fit nothing, write the tables again",
     )
-    add("--report", action="store_true", help="fit nothing, write the tables again")
     add("--costs", action="store_true", help="fit nothing, write what asking costs")
     return parser
 

@@ -70,13 +70,35 @@ def prior_scores(dataset: Dataset, encoder: ColumnTransformer) -> FloatArray:
     ndarray of shape (n_columns, n_outputs)
         Zero where the prior has no opinion; outputs in the order of the classes.
     """
+    return of_columns(dataset, encoder, dataset.prior.scores)
+
+
+def of_columns(
+    dataset: Dataset, encoder: ColumnTransformer, told: FloatArray
+) -> FloatArray:
+    """Put what a prior tells of its features in the order of the encoded columns.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Has the prior.
+    encoder : ColumnTransformer
+        A fitted encoder of `make_encoder`.
+    told : ndarray of shape (n_outputs, n_features)
+        The scores of the prior, or their spread.
+
+    Returns
+    -------
+    ndarray of shape (n_columns, n_outputs)
+        Zero where it tells nothing; outputs in the order of the classes.
+    """
     prior = dataset.prior
     column = {key: number for number, key in enumerate(prior.features)}
     columns = [column[key] for key in encoder.get_feature_names_out()]
     outputs = dataset.classes if dataset.task == "multiclass" else prior.outputs
     rows = [prior.outputs.index(output) for output in outputs]
-    scores: FloatArray = np.nan_to_num(prior.scores[np.ix_(rows, columns)]).T
-    return scores
+    found: FloatArray = np.nan_to_num(told[np.ix_(rows, columns)]).T
+    return found
 
 
 def tuned_without_prior(
@@ -108,7 +130,7 @@ def tuned_without_prior(
     table = encoder.transform(X)
     if dataset.kind == "regression":
         ridge = RidgeCV(alphas=1 / INVERSE_STRENGTHS).fit(table, y)
-        return lambda rows: ridge.predict(encoder.transform(rows))
+        return predictor(dataset, encoder, ridge)
     model: Any = LogisticRegression(C=1.0, max_iter=5000)
     folds = min(5, int(y.value_counts().min()))
     if folds > 1:
@@ -119,7 +141,7 @@ def tuned_without_prior(
             cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
         )
     model.fit(table, y)
-    return lambda rows: of_classes(dataset, model, encoder.transform(rows))
+    return predictor(dataset, encoder, model)
 
 
 def prior_alone(transform: Callable[[FloatArray], FloatArray]) -> Fit:
@@ -195,6 +217,28 @@ def of_classes(dataset: Dataset, model: Any, rows: Any) -> FloatArray:
         return column
     every: FloatArray = table[:, [known.index(name) for name in dataset.classes]]
     return every
+
+
+def predictor(dataset: Dataset, encoder: ColumnTransformer, model: Any) -> Predictor:
+    """Make the predictor of a model of encoded rows.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Says which kind of prediction this is.
+    encoder : ColumnTransformer
+        The fitted encoder.
+    model : classifier or regressor
+        Fitted on what the encoder makes of the training rows.
+
+    Returns
+    -------
+    callable
+        The predictor.
+    """
+    if dataset.kind == "regression":
+        return lambda rows: np.asarray(model.predict(encoder.transform(rows)))
+    return lambda rows: of_classes(dataset, model, encoder.transform(rows))
 
 
 def _on_the_scale_of(y: FloatArray, score: Predictor, X: pd.DataFrame) -> Predictor:

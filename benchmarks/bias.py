@@ -32,16 +32,15 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import bias_report
-from benchmarks.catalogue import PAPER, UnknownCardError, cards_of
-from benchmarks.console import Progress, echo, say
-from benchmarks.datasets import TableMismatchError, TableNotFoundError
-from benchmarks.fewshot import plan
-from benchmarks.registry import SETS, UnknownMethodError, methods_of
-from benchmarks.results import ResultFile, ResultFileError, note_run
-from benchmarks.runner import pending, run
-from benchmarks.splits import parse_shots
+from benchmarks.catalogue import PAPER, cards_of
+from benchmarks.console import echo
+from benchmarks.fewshot import complete, plan
+from benchmarks.options import add_draws, add_out, add_shots
+from benchmarks.programs import make_parser, run_program, tell_failed
+from benchmarks.registry import methods_of
+from benchmarks.results import ResultFile, ResultFileError
 from benchmarks.thinned import COLUMNS, KEY, ThinnedCell, run_thinned
-from benchmarks.thinning import RULES, NoRuleError, find_rule
+from benchmarks.thinning import RULES, find_rule
 
 DEFAULT_OUT = Path(__file__).parent / "results" / "bias.csv"
 #: The paper's tables and shares.
@@ -62,46 +61,21 @@ COMPARED = (
     "random forest",
     "XGBoost",
 )
-_CANNOT_BE_MET = (
-    UnknownCardError,
-    UnknownMethodError,
-    NoRuleError,
-    TableNotFoundError,
-    TableMismatchError,
-    ResultFileError,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does; 1 where a fit failed."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 1 where a fit failed; 2 where the request cannot be met.
-    """
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
     file = ResultFile(options.out, COLUMNS, KEY)
-    try:
-        if not options.report:
-            _compute(file, options)
-        frame = file.read()
-    except _CANNOT_BE_MET as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
+    if not options.report:
+        _compute(file, options)
+    frame = file.read()
     echo(bias_report.write(frame, options.out))
-    failed = frame[frame["error"].notna()]
-    for reason, rows in failed.groupby("error"):
-        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
-    return int(not failed.empty)
+    return tell_failed(frame)
 
 
 def _compute(file: ResultFile, options: argparse.Namespace) -> None:
@@ -116,32 +90,18 @@ def _compute(file: ResultFile, options: argparse.Namespace) -> None:
         for delta in dict.fromkeys(options.delta)
     ]
     _refuse_another_cap(file, options.max_train)
-    jobs = pending(cells, asked, file.finished())
-    fits = sum(len(left) for _, left in jobs)
-    say(
-        f"{len(cells) * len(asked)} fits asked for, {fits} to do, "
-        f"in {len(jobs)} draws on {options.jobs} processes."
+    deltas = list(dict.fromkeys(options.delta))
+    complete(
+        file,
+        cells,
+        asked,
+        seed=options.seed,
+        repetitions=options.repetitions,
+        jobs=options.jobs,
+        # A card all of whose sizes are left out is noted here as well.
+        more={"cards": chosen, "deltas": deltas, "max_train": options.max_train},
+        one=run_thinned,
     )
-    if not jobs:
-        return
-    note_run(
-        file.path,
-        {
-            "seed": options.seed,
-            "cards": chosen,
-            "shots": list(dict.fromkeys(cell.shots for cell in cells)),
-            "deltas": list(dict.fromkeys(options.delta)),
-            "max_train": options.max_train,
-            "repetitions": options.repetitions,
-            "methods": asked,
-        },
-    )
-    progress, failed = Progress(len(jobs)), 0
-    for rows in run(jobs, options.seed, options.jobs, run_thinned):
-        for row in rows:
-            file.append(row)
-            failed += "error" in row
-        progress.step(f", {failed} fits failed" if failed else "")
 
 
 def _refuse_another_cap(file: ResultFile, max_train: int) -> None:
@@ -164,11 +124,7 @@ def _share(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bias",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.bias", __doc__)
     add = parser.add_argument
     add(
         "--cards",
@@ -177,13 +133,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"data sets of {', '.join(RULES)} ({' '.join(CARDS)})",
     )
-    add(
-        "--shots",
-        nargs="+",
-        type=parse_shots,
-        default=list(SHOTS),
-        metavar="N",
-        help="training rows per class, or a share of the rows, before any are removed "
+    add_shots(
+        parser,
+        SHOTS,
+        "training rows per class, or a share of the rows, before any are removed "
         f"({' '.join(map(str, SHOTS))})",
     )
     add(
@@ -195,25 +148,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"shares to remove ({' '.join(f'{delta:g}' for delta in DELTAS)})",
     )
     add("--max-train", type=int, default=4000, metavar="N", help="see above (4000)")
-    add("--repetitions", type=int, default=10, metavar="N", help="draws of rows (10)")
-    add(
-        "--methods",
-        nargs="+",
-        default=list(COMPARED),
-        metavar="NAME",
-        help=f"sets of methods ({', '.join(SETS)}) or single ones "
-        f"({'; '.join(COMPARED)})",
+    add_draws(parser, 10, COMPARED)
+    add_out(
+        parser,
+        DEFAULT_OUT,
+        "tables, plots and notes are",
+        "run nothing, write tables and plots",
     )
-    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
-    add(
-        "--out",
-        type=Path,
-        default=DEFAULT_OUT,
-        metavar="FILE.csv",
-        help="result file; tables, plots and notes are written beside it",
-    )
-    add("--report", action="store_true", help="run nothing, write tables and plots")
     return parser
 
 

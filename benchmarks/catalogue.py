@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.programs import RequestError
 from llmreg.prior import FeaturePrior
 
 HERE = Path(__file__).parent
@@ -61,7 +62,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 _KNOWN = frozenset(GROUPS["all"] + DEVELOPMENT)
 
 
-class UnknownCardError(LookupError):
+class UnknownCardError(RequestError, LookupError):
     """A name that is neither a card nor a group of cards."""
 
 

@@ -15,10 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.catalogue import GROUPS, HERE, UnknownCardError, cards_of
-from benchmarks.console import echo, say
+from benchmarks.catalogue import GROUPS, HERE, cards_of
 from benchmarks.curves_plot import plot
-from benchmarks.datasets import TableMismatchError, TableNotFoundError
 from benchmarks.fewshot import complete, plan
 from benchmarks.learning import (
     LEAST_GAIN,
@@ -33,6 +31,8 @@ from benchmarks.learning import (
     saved,
     stop,
 )
+from benchmarks.options import add_draws
+from benchmarks.programs import RequestError, make_parser, publish, run_program
 from benchmarks.results import ResultFile, ResultFileError
 from benchmarks.splits import Shots
 
@@ -42,13 +42,6 @@ FEWSHOT, EXTRA = RESULTS / "fewshot.csv", RESULTS / "curves-extra.csv"
 METHODS = (TUNED, "prior alone, exp", LINEAR, MLP, "LAAT linear (reference)")
 EXTRA_SIZES: tuple[Shots, ...] = (2, 200, 1000)
 _NEEDED = ("card", "shots", "repetition", "method", "n_train", "roc_auc", "error")
-_CANNOT_BE_MET = (
-    UnknownCardError,
-    TableNotFoundError,
-    TableMismatchError,
-    ResultFileError,
-    FileNotFoundError,
-)
 _PREFACE = f"""# Learning curves
 
 ROC AUC over rows per class, every data set for itself, from the few-shot results; the
@@ -85,41 +78,25 @@ measured, factor 0. A first touch counts, which favours curves that are noisy.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments, errors=(FileNotFoundError,))
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 2 where the request cannot be met; 130 where it was stopped.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        if options.fit:
-            _fit(options)
-        files = options.files or [FEWSHOT, *([EXTRA] if EXTRA.exists() else [])]
-        if options.fit and options.extra not in files:
-            files.append(options.extra)
-        frame = same_draws(read(files))
-    except _CANNOT_BE_MET as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    if options.fit:
+        _fit(options)
+    files = options.files or [FEWSHOT, *([EXTRA] if EXTRA.exists() else [])]
+    if options.fit and options.extra not in files:
+        files.append(options.extra)
+    frame = same_draws(read(files))
     if frame.empty:
-        say("error: these files hold no ROC AUC of the methods of the curves.")
-        return 2
+        raise RequestError("these files hold no ROC AUC of the methods of the curves.")
     numbers = curves_of(frame)
     numbers.to_csv(options.out, index=False, float_format="%.6g")
     text = write(frame).replace("FILE.png", f"{options.out.stem}.png")
-    options.out.with_suffix(".md").write_text(text, encoding="utf-8")
+    publish(text, options.out.with_suffix(".md"))
     plot(numbers, _marks(frame), options.out.with_suffix(".png"), METHODS)
-    echo(text)
     return 0
 
 
@@ -289,11 +266,7 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.curves",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.curves", __doc__)
     add = parser.add_argument
     add(
         "files",
@@ -318,9 +291,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"what the extra sizes are fitted on: {', '.join(GROUPS)} (paper)",
     )
-    add("--repetitions", type=int, default=20, metavar="N", help="draws of rows (20)")
-    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
+    add_draws(parser, 20)
     add(
         "--out",
         type=Path,

@@ -19,16 +19,17 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from benchmarks.catalogue import CUT, read_card, read_prior
 from benchmarks.openml import fetch
+from benchmarks.programs import RequestError
 from llmreg.prior import FeaturePrior
 
 DATA_VARIABLE = "LLMREG_DATA"
 
 
-class TableNotFoundError(LookupError):
+class TableNotFoundError(RequestError, LookupError):
     """A table that is neither in the folder, nor in a package, nor on OpenML."""
 
 
-class TableMismatchError(ValueError):
+class TableMismatchError(RequestError, ValueError):
     """A table whose columns, levels or classes are not those of its card."""
 
 

@@ -21,8 +21,8 @@ import pandas as pd
 
 from benchmarks import disguised_report, report
 from benchmarks.catalogue import HERE, PAPER
-from benchmarks.console import Progress, echo, say
-from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
+from benchmarks.console import Progress
+from benchmarks.datasets import load
 from benchmarks.disguised_answers import (
     NAMED,
     compare_answers,
@@ -34,9 +34,10 @@ from benchmarks.disguised_answers import (
 from benchmarks.disguised_methods import DISGUISED
 from benchmarks.disguised_plot import plot
 from benchmarks.fewshot import complete, plan
+from benchmarks.options import add_draws, add_out, add_shots
+from benchmarks.programs import make_parser, publish, run_program, tell_failed
 from benchmarks.registry import in_order
-from benchmarks.results import ResultFile, ResultFileError, note_run
-from benchmarks.splits import parse_shots
+from benchmarks.results import ResultFile, note_run
 
 DEFAULT_OUT = HERE / "results" / "disguised.csv"
 SHOTS = (1, 5, 10, 25)
@@ -56,42 +57,23 @@ ALONE = (
     "within_reach",
     "error",
 )
-_CANNOT_BE_MET = (TableNotFoundError, TableMismatchError, ResultFileError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does; 1 where a fit failed."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 1 where a fit failed; 2 where the request cannot be met; 130 where it was
-        stopped.
-    """
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
     out = options.out
     fits = ResultFile(out)
     alone = ResultFile(_beside(out, "alone"), ALONE, ALONE[:3])
-    try:
-        if not options.report and options.cards:
-            _compute(fits, alone, options)
-        frames = alone.read(), fits.read()
-    except _CANNOT_BE_MET as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
+    if not options.report and options.cards:
+        _compute(fits, alone, options)
+    frames = alone.read(), fits.read()
     _report(*frames, out)
-    failed = frames[1][frames[1]["error"].notna()]
-    for reason, rows in failed.groupby("error"):
-        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
-    return int(not failed.empty)
+    return tell_failed(frames[1])
 
 
 def _compute(fits: ResultFile, alone: ResultFile, options: argparse.Namespace) -> None:
@@ -130,8 +112,7 @@ def _report(alone: pd.DataFrame, fits: pd.DataFrame, out: Path) -> None:
     named = _beside(out, "named")
     if named.exists():
         text += "\n" + disguised_report.named_features(pd.read_csv(named), alone)
-    echo(text)
-    out.with_suffix(".md").write_text(text, encoding="utf-8")
+    publish(text, out.with_suffix(".md"))
     if not alone.empty:
         plot(alone, out.with_suffix(".png"))
     if not fits.empty:
@@ -152,13 +133,8 @@ def _beside(out: Path, name: str) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.disguised",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
+    parser = make_parser("benchmarks.disguised", __doc__)
+    parser.add_argument(
         "--cards",
         nargs="*",
         choices=PAPER,
@@ -167,25 +143,15 @@ def _parser() -> argparse.ArgumentParser:
         help="tables to measure the answers on, of the paper's ten (all); none: only "
         "the answers beside the recorded ones",
     )
-    add(
-        "--shots",
-        nargs="+",
-        type=parse_shots,
-        default=list(SHOTS),
-        metavar="N",
-        help=f"training rows per class ({' '.join(map(str, SHOTS))})",
+    shots = f"training rows per class ({' '.join(map(str, SHOTS))})"
+    add_shots(parser, SHOTS, shots)
+    add_draws(parser, 5)
+    add_out(
+        parser,
+        DEFAULT_OUT,
+        "tables, plots and notes are",
+        "run nothing, redraw tables and plots",
     )
-    add("--repetitions", type=int, default=5, metavar="N", help="draws of rows (5)")
-    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
-    add(
-        "--out",
-        type=Path,
-        default=DEFAULT_OUT,
-        metavar="FILE.csv",
-        help="result file; tables, plots and notes are written beside it",
-    )
-    add("--report", action="store_true", help="run nothing, redraw tables and plots")
     return parser
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.catalogue import PAPER
 from benchmarks.console import echo, say
 from benchmarks.disguise import FOLDER, VARIANTS, Questionnaire, disguised
+from benchmarks.programs import RequestError, make_parser, run_program
 from llmreg.prior import SCORE_LIMIT
 
 _FORM = (
@@ -153,19 +154,12 @@ def record(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does; 1 where an answer does not fit."""
+    return run_program(_run, _parser(), arguments, stopped="Stopped.")
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 1 where an answer does not fit; 2 where nobody says where it is from.
-    """
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> int:
+    """Write the questions, or keep the answers."""
     if options.action == "ask":
         options.folder.mkdir(parents=True, exist_ok=True)
         for variant in options.variants:
@@ -175,8 +169,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             echo(f"{path}: {n_asked} features")
         return 0
     if not options.provenance.strip():
-        say('error: --provenance "Who, when, how." says where the answers are from.')
-        return 2
+        raise RequestError(
+            '--provenance "Who, when, how." says where the answers are from.'
+        )
     failed = 0
     for variant in options.variants:
         path = options.folder / f"{variant}.json"
@@ -194,11 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.disguised_priors",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.disguised_priors", __doc__)
     parser.add_argument("action", choices=["ask", "record"])
     parser.add_argument("folder", type=Path, help="of the questions or the answers")
     parser.add_argument("--provenance", default="", help="where the answers are from")

@@ -27,17 +27,18 @@ from benchmarks.all_rows import AllRows
 from benchmarks.catalogue import (
     GROUPS,
     HERE,
-    UnknownCardError,
     cards_of,
     read_card,
     read_prior,
 )
-from benchmarks.console import Progress, echo, say
-from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
+from benchmarks.console import Progress, say
+from benchmarks.datasets import load
 from benchmarks.elicitation_plot import plot
 from benchmarks.local_priors import COUNTED, FOLDER, read_record
+from benchmarks.options import add_out
+from benchmarks.programs import make_parser, publish, run_program
 from benchmarks.questions import task_of
-from benchmarks.results import ResultFileError, note_run
+from benchmarks.results import note_run
 from llmreg.prior import FeaturePrior
 from llmreg.providers import AnthropicProvider, LLMProvider, LocalProvider
 from llmreg.task import Task
@@ -51,40 +52,23 @@ MODELS: Mapping[str, type[LLMProvider] | None] = {
 }
 #: Nothing is drawn: all subsets of the estimates and all rows are used.
 SEED = 0
-_CANNOT_BE_MET = (
-    UnknownCardError,
-    TableNotFoundError,
-    TableMismatchError,
-    ResultFileError,
-)
 
 Row = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does."""
+    errors = (FileNotFoundError,)
+    return run_program(_run, _parser(), arguments, errors=errors, stopped="Stopped.")
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 2 where the request cannot be met.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        if not options.report:
-            _compute(options)
-        answers, alone = (pd.read_csv(path) for path in _files(options.out))
-    except (*_CANNOT_BE_MET, FileNotFoundError) as error:
-        say(f"error: {error}")
-        return 2
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    if not options.report:
+        _compute(options)
+    answers, alone = (pd.read_csv(path) for path in _files(options.out))
     text = report.tables(answers, alone)
-    echo(text)
-    options.out.with_suffix(".md").write_text(text, encoding="utf-8")
+    publish(text, options.out.with_suffix(".md"))
     plot(answers, alone, options.out.with_suffix(".png"))
     return 0
 
@@ -257,13 +241,8 @@ def _files(out: Path) -> tuple[Path, Path]:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.elicitation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
+    parser = make_parser("benchmarks.elicitation", __doc__)
+    parser.add_argument(
         "--cards",
         nargs="+",
         default=["all"],
@@ -271,14 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         help="data sets or groups of them: paper, multiclass, packaged, regression, "
         "all; tables come from where `benchmarks.fewshot` takes them",
     )
-    add(
-        "--out",
-        type=Path,
-        default=DEFAULT_OUT,
-        metavar="FILE.csv",
-        help="result file; the others are written beside it",
-    )
-    add("--report", action="store_true", help="run nothing, redraw table and plot")
+    add_out(parser, DEFAULT_OUT, "the others are", "run nothing, redraw table and plot")
     return parser
 
 

@@ -17,11 +17,11 @@ import pandas as pd
 
 from benchmarks import bounds
 from benchmarks.catalogue import DEVELOPMENT, MULTICLASS, PAPER, REGRESSION
-from benchmarks.console import echo, say
 from benchmarks.metrics import METRICS
 from benchmarks.paired import Check, grid, sizes
+from benchmarks.programs import RequestError, make_parser, publish, run_program
 from benchmarks.report import LABELS, heading
-from benchmarks.results import ResultFile, ResultFileError
+from benchmarks.results import ResultFile
 
 GROUPS = {
     "The paper's tables": (PAPER, "roc_auc"),
@@ -43,33 +43,20 @@ _HEADS = f"| {_COLUMNS.replace(', ', ' | ')} |\n" + "|---" * 9 + "|"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments, stopped="Stopped.")
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 2 where there is nothing to tell.
-    """
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
     out = options.out or options.files[0].with_name(
         f"{options.files[0].stem}-bounds.md"
     )
-    try:
-        frame = pd.concat([ResultFile(path).read() for path in options.files])
-    except ResultFileError as error:
-        say(f"error: {error}")
-        return 2
+    frame = pd.concat([ResultFile(path).read() for path in options.files])
     text = write(frame)
     if not text:
-        say("error: these files hold no result of a known group of data sets.")
-        return 2
-    echo(text)
-    out.write_text(text, encoding="utf-8")
+        raise RequestError("these files hold no result of a known group of data sets.")
+    publish(text, out)
     return 0
 
 
@@ -188,11 +175,7 @@ def _counts(frame: pd.DataFrame, metric: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.envelope",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.envelope", __doc__)
     parser.add_argument(
         "files", nargs="+", type=Path, metavar="FILE.csv", help="result files"
     )

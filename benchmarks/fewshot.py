@@ -14,27 +14,23 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from benchmarks import report
-from benchmarks.catalogue import GROUPS, UnknownCardError, cards_of
+from benchmarks.catalogue import GROUPS, cards_of
 from benchmarks.console import Progress, echo, say
-from benchmarks.datasets import TableMismatchError, TableNotFoundError, load
+from benchmarks.datasets import load
 from benchmarks.methods import PLOTTED
-from benchmarks.registry import SETS, UnknownMethodError, in_order, methods_of
-from benchmarks.results import ResultFile, ResultFileError, note_run
-from benchmarks.runner import pending, run
-from benchmarks.splits import Cell, Shots, draw, parse_shots
+from benchmarks.options import add_draws, add_out, add_shots
+from benchmarks.programs import make_parser, run_program, tell_failed
+from benchmarks.registry import in_order, methods_of
+from benchmarks.results import ResultFile, note_run
+from benchmarks.runner import RunCell, pending, run
+from benchmarks.splits import Cell, Shots, draw
 
 DEFAULT_OUT = Path(__file__).parent / "results" / "fewshot.csv"
-_CANNOT_BE_MET = (
-    UnknownCardError,
-    UnknownMethodError,
-    TableNotFoundError,
-    TableMismatchError,
-    ResultFileError,
-)
 #: Training rows per class, and in a regression, where nothing else is asked for.
 SIZES: Mapping[str, tuple[Shots, ...]] = {
     "classification": (1, 5, 10, 25, 50, 100, 400, 0.8),
@@ -44,35 +40,18 @@ SHOWN = ("roc_auc", "log_loss", "brier", "accuracy", "f1", "r2")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does; 1 where a fit failed."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 1 where a fit failed; 2 where the request cannot be met.
-    """
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
     file = ResultFile(options.out)
-    try:
-        if not options.report:
-            _compute(file, options)
-        frame = file.read()
-    except _CANNOT_BE_MET as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
+    if not options.report:
+        _compute(file, options)
+    frame = file.read()
     _report(frame, options.out)
-    failed = frame[frame["error"].notna()]
-    for reason, rows in failed.groupby("error"):
-        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
-    return int(not failed.empty)
+    return tell_failed(frame)
 
 
 def plan(
@@ -120,6 +99,8 @@ def complete(
     seed: int,
     repetitions: int,
     jobs: int = 1,
+    more: Mapping[str, Any] | None = None,
+    one: RunCell | None = None,
 ) -> None:
     """Fit what a result file lacks of an experiment, and note how it came about.
 
@@ -137,6 +118,10 @@ def complete(
         How many draws were asked for, for the note.
     jobs : int, default=1
         Number of processes.
+    more : mapping or None, default=None
+        What else the note is to say of the draws.
+    one : callable or None, default=None
+        As `run` takes it.
     """
     left = pending(cells, asked, file.finished())
     fits = sum(len(methods_left) for _, methods_left in left)
@@ -152,12 +137,13 @@ def complete(
             "seed": seed,
             "cards": list(dict.fromkeys(cell.card for cell in cells)),
             "shots": list(dict.fromkeys(cell.shots for cell in cells)),
+            **(more or {}),
             "repetitions": repetitions,
             "methods": list(asked),
         },
     )
     progress, failed = Progress(len(left)), 0
-    for rows in run(left, seed, jobs):
+    for rows in run(left, seed, jobs, one):
         for row in rows:
             file.append(row)
             failed += "error" in row
@@ -197,39 +183,23 @@ def _report(frame: pd.DataFrame, out: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.fewshot",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser("benchmarks.fewshot", __doc__)
+    parser.add_argument(
+        "--cards", nargs="+", default=["paper"], metavar="NAME", help=_CARDS_HELP
     )
-    add = parser.add_argument
-    add("--cards", nargs="+", default=["paper"], metavar="NAME", help=_CARDS_HELP)
-    add(
-        "--shots",
-        nargs="+",
-        type=parse_shots,
-        metavar="N",
-        help="training rows per class (rows, in a regression), or a share of the "
+    add_shots(
+        parser,
+        None,
+        "training rows per class (rows, in a regression), or a share of the "
         f"rows such as 0.8 ({_SIZES_HELP})",
     )
-    add("--repetitions", type=int, default=20, metavar="N", help="draws of rows (20)")
-    add(
-        "--methods",
-        nargs="+",
-        default=["llmreg"],
-        metavar="NAME",
-        help=f"sets of methods ({', '.join(SETS)}) or single ones (llmreg)",
+    add_draws(parser, 20, ["llmreg"])
+    add_out(
+        parser,
+        DEFAULT_OUT,
+        "table, plots and notes are",
+        "run nothing, redraw table and plot",
     )
-    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
-    add(
-        "--out",
-        type=Path,
-        default=DEFAULT_OUT,
-        metavar="FILE.csv",
-        help="result file; table, plots and notes are written beside it",
-    )
-    add("--report", action="store_true", help="run nothing, redraw table and plot")
     return parser
 
 

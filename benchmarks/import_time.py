@@ -13,13 +13,15 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
-from benchmarks.console import Progress, echo, say
-from benchmarks.results import ResultFile, ResultFileError, note_run
+from benchmarks.console import Progress
+from benchmarks.measured import add_measured, complete_and_report, keep
+from benchmarks.programs import make_parser, run_program
+from benchmarks.results import ResultFile
 
 MODULES = ("skorch", "llmreg")
 #: Seconds; `run` is the number of the run in the note beside the file.
@@ -67,34 +69,14 @@ def table_of(rounds: pd.DataFrame) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the rounds that are missing, and write the result and the table.
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str, default=None
-        Command line arguments; those of the process by default.
 
-    Returns
-    -------
-    int
-        0; 2 where the request cannot be met; 130 where it was stopped.
-    """
-    given = _parser().parse_args(arguments)
+def _run(given: argparse.Namespace) -> int:
+    """Measure what is missing, and write the table."""
     file = ResultFile(given.out, COLUMNS, ("round",))
-    try:
-        if not given.report:
-            _compute(file, given)
-        rounds = file.read()
-    except ResultFileError as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
-    text = table_of(rounds)
-    given.out.with_suffix(".md").write_text(text, encoding="utf-8")
-    echo(text)
-    return 0
+    return complete_and_report(file, given, _compute, table_of)
 
 
 def _compute(file: ResultFile, given: argparse.Namespace) -> None:
@@ -103,30 +85,25 @@ def _compute(file: ResultFile, given: argparse.Namespace) -> None:
         file.forget(file.finished())
     finished = file.finished()
     left = [number for number in range(given.rounds) if (number,) not in finished]
-    if not left:
-        return
     # Nothing is drawn; every note has a seed.
-    run = note_run(file.path, {"seed": 0, "rounds": given.rounds})
-    for module in MODULES:
+    keep(file, _rows(left), lambda: {"seed": 0, "rounds": given.rounds})
+
+
+def _rows(rounds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Time rounds one after the other, and tell how far it is."""
+    for module in MODULES if rounds else ():
         seconds(module)  # fill the file cache
-    progress = Progress(len(left))
-    for number in left:
-        times = {module: seconds(module) for module in MODULES}
-        file.append({"round": number, **times, "run": run})
+    progress = Progress(len(rounds))
+    for number in rounds:
+        yield {"round": number, **{module: seconds(module) for module in MODULES}}
         progress.step()
 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.import_time",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.import_time", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, required=True, metavar="FILE.csv", help="result file")
-    add("--report", action="store_true", help="measure nothing, write the table again")
-    add("--again", action="store_true", help="measure what is there once more")
+    add_measured(parser)
     add("--rounds", type=int, default=N_ROUNDS, metavar="N", help=f"({N_ROUNDS})")
     return parser
 

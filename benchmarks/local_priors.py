@@ -21,12 +21,12 @@ from typing import Any
 
 from benchmarks.catalogue import (
     HERE,
-    UnknownCardError,
     cards_of,
     encoded_keys,
     read_card,
 )
 from benchmarks.console import say
+from benchmarks.programs import make_parser, run_program
 from benchmarks.questions import task_of
 from llmreg.exceptions import MissingDependencyError, ProviderError
 from llmreg.prior import FeaturePrior
@@ -40,24 +40,13 @@ COUNTED = ("requests", "input_tokens", "output_tokens")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does; 1 where the model could not be asked."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 1 where the model could not be asked about a card; 2 for no such card.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        cards = cards_of(options.cards)
-    except UnknownCardError as error:
-        say(f"error: {error}")
-        return 2
+def _run(options: argparse.Namespace) -> int:
+    """Ask for what the recorded answers lack."""
+    cards = cards_of(options.cards)
     failed = 0
     for number in range(1, options.estimates + 1):
         # Small tables first, so that a run that is stopped has the most to show.
@@ -168,11 +157,7 @@ def _provenance() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.local_priors",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.local_priors", __doc__)
     add = parser.add_argument
     add("--cards", nargs="+", default=["all"], metavar="NAME", help="data sets (all)")
     add("--estimates", type=int, default=1, metavar="N", help="answers to each (1)")

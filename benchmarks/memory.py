@@ -17,15 +17,17 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.console import Progress, echo, say
-from benchmarks.results import ResultFile, ResultFileError, note_run, threads
+from benchmarks.console import Progress, echo
+from benchmarks.measured import add_measured, complete_and_report, keep
+from benchmarks.programs import make_parser, run_program
+from benchmarks.results import ResultFile, threads
 from llmreg import LLMAttributionClassifier
 
 #: Kind of fit, rows, columns: long tables, then longer and wider ones.
@@ -165,20 +167,12 @@ def table_of(results: pd.DataFrame) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is missing, or one case for the process that asked for it.
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str, default=None
-        Command line arguments; those of the process by default.
 
-    Returns
-    -------
-    int
-        0; 2 where the request cannot be met; 130 where it was stopped.
-    """
-    parser = _parser()
-    given = parser.parse_args(arguments)
+def _run(given: argparse.Namespace) -> int:
+    """Do what the options ask for."""
     if given.case:
         kind, n_rows, n_columns = given.case
         with warnings.catch_warnings():
@@ -186,23 +180,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             echo(json.dumps(measure(kind, int(n_rows), int(n_columns))))
         return 0
     if given.out is None:
-        parser.error("--out is needed")
+        _parser().error("--out is needed")
     file = ResultFile(given.out, COLUMNS, KEY)
-    try:
-        if not given.report:
-            _compute(file, given)
-        results = file.read()
-    except ResultFileError as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
+    return complete_and_report(file, given, _compute, _table_in_order)
+
+
+def _table_in_order(results: pd.DataFrame) -> str:
+    """Write the table in the order of the cases, whichever was measured first."""
     order = results[list(KEY)].apply(tuple, axis=1).map(CASES.index)
-    text = table_of(results.iloc[order.argsort(kind="stable")])
-    given.out.with_suffix(".md").write_text(text, encoding="utf-8")
-    echo(text)
-    return 0
+    return table_of(results.iloc[order.argsort(kind="stable")])
 
 
 def _compute(file: ResultFile, given: argparse.Namespace) -> None:
@@ -212,27 +198,23 @@ def _compute(file: ResultFile, given: argparse.Namespace) -> None:
         file.forget(cases)
     finished = file.finished()
     left = [case for case in cases if case not in finished]
-    if not left:
-        return
     settings = {"seed": SEED, "cases": cases, "threads": threads()}
-    number = note_run(file.path, settings)
-    progress = Progress(len(left), every=0)
-    for case in left:
-        file.append(measure_apart(*case) | {"run": number})
+    keep(file, _rows(left), lambda: settings)
+
+
+def _rows(cases: Sequence[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
+    """Measure cases one after the other, and tell how far it is."""
+    progress = Progress(len(cases), every=0)
+    for case in cases:
+        yield measure_apart(*case)
         progress.step(f", {case}")
 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.memory",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.memory", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, metavar="FILE.csv", help="result file")
-    add("--report", action="store_true", help="measure nothing, write the table again")
-    add("--again", action="store_true", help="measure what is there once more")
+    add_measured(parser, required=False)
     add(
         "--largest",
         type=float,

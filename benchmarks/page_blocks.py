@@ -36,6 +36,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import report
+from benchmarks.programs import RequestError
 from benchmarks.registry import in_order
 from benchmarks.results import ResultFile, ResultFileError, read_runs
 
@@ -46,7 +47,7 @@ _HEADING = re.compile(r"^(?P<level>#+) +(?P<title>.*?)\s*$", re.MULTILINE)
 END = "<!-- end -->"
 
 
-class BlockError(ValueError):
+class BlockError(RequestError, ValueError):
     """A block that cannot be filled."""
 
 

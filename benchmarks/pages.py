@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.catalogue import HERE
 from benchmarks.console import say
 from benchmarks.page_blocks import BlockError, Results, fill
+from benchmarks.programs import make_parser, run_program
 
 ROOT = HERE.parent
 
@@ -64,25 +65,13 @@ def stale(files: Sequence[Path], results: Path) -> Iterator[tuple[Path, str]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill the blocks.
+    """Run the program as `run_program` does; 1 where a page is stale under --check."""
+    return run_program(_run, _parser(), arguments, stopped="Stopped.")
 
-    Parameters
-    ----------
-    arguments : sequence of str, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 1 where a page is stale and only to be checked; 2 where a block cannot be
-        filled.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        found = list(stale(options.files or pages(), options.results))
-    except BlockError as error:
-        say(f"error: {error}")
-        return 2
+def _run(options: argparse.Namespace) -> int:
+    """Fill the blocks, or tell which are stale."""
+    found = list(stale(options.files or pages(), options.results))
     for path, text in found:
         say(f"{_name(path)}: {'stale' if options.check else 'written'}")
         if not options.check:
@@ -97,11 +86,7 @@ def _name(path: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.pages",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.pages", __doc__)
     add = parser.add_argument
     add("files", nargs="*", type=Path, metavar="PAGE.md", help="pages (all)")
     add("--check", action="store_true", help="change nothing; 1 where one is stale")

@@ -19,53 +19,40 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.console import echo, say
+from benchmarks.console import echo
 from benchmarks.metrics import METRICS
+from benchmarks.programs import RequestError, make_parser, run_program
 from benchmarks.ranking import OURS, rank
 from benchmarks.ranks_report import write
-from benchmarks.registry import UnknownMethodError, methods
-from benchmarks.results import ResultFile, ResultFileError
+from benchmarks.registry import methods
+from benchmarks.results import ResultFile
 
 DEFAULT_OUT = Path(__file__).parent / "results" / "ranks.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments, stopped="Stopped.")
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
 
-    Returns
-    -------
-    int
-        0; 2 where the request cannot be met.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        frame = ResultFile(options.file).read()
-        if options.methods:
-            chosen = {name for set_ in options.methods for name in methods(set_)}
-            frame = frame[frame["method"].isin(chosen)]
-    except (ResultFileError, UnknownMethodError) as error:
-        say(f"error: {error}")
-        return 2
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    frame = ResultFile(options.file).read()
+    if options.methods:
+        chosen = {name for set_ in options.methods for name in methods(set_)}
+        frame = frame[frame["method"].isin(chosen)]
     rankings = rank(frame, options.metric, options.of, options.draws)
     if not rankings:
-        say(f"error: {options.file.name} has no two methods with {options.metric}.")
-        return 2
+        raise RequestError(
+            f"{options.file.name} has no two methods with {options.metric}."
+        )
     echo(write(rankings, options.metric, options.of, options.file.name, options.out))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ranks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.ranks", __doc__)
     add = parser.add_argument
     add("file", type=Path, metavar="FILE.csv", help="result file")
     add("--metric", choices=list(METRICS), default="roc_auc", help="(roc_auc)")

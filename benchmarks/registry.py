@@ -9,6 +9,7 @@ from benchmarks.automl_methods import AUTOML
 from benchmarks.disguised_methods import DISGUISED
 from benchmarks.method import Method
 from benchmarks.methods import CAUTIOUS, METHODS
+from benchmarks.programs import RequestError
 from benchmarks.rivals import RIVALS
 
 #: Sets of methods that are asked for by one name.
@@ -22,7 +23,7 @@ SETS: Mapping[str, Mapping[str, Method]] = {
 }
 
 
-class UnknownMethodError(LookupError):
+class UnknownMethodError(RequestError, LookupError):
     """A name that is neither a method nor a set of methods."""
 
 

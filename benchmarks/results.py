@@ -17,6 +17,8 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_info
 
+from benchmarks.programs import RequestError
+
 COLUMNS = (
     "card",
     "shots",
@@ -60,7 +62,7 @@ PACKAGES = (
 CODE = ("llmreg", "benchmarks", ":!benchmarks/results", ":!*.md")
 
 
-class ResultFileError(ValueError):
+class ResultFileError(RequestError, ValueError):
     """A result file that is not one, or that belongs to another experiment."""
 
 

@@ -15,15 +15,16 @@ import statistics
 import time
 import warnings
 from collections.abc import Container, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.comparisons import SEED, Call, Comparison, comparisons, make_table
-from benchmarks.console import echo, say
-from benchmarks.results import ResultFile, ResultFileError, note_run, threads
+from benchmarks.console import say
+from benchmarks.measured import add_measured, complete_and_report, keep
+from benchmarks.programs import make_parser, run_program
+from benchmarks.results import ResultFile, threads
 
 SIZES = ((10, 8), (100, 20), (1_000, 50), (10_000, 100), (200_000, 50))
 KEY = ("comparison", "size")
@@ -184,34 +185,14 @@ def _duration(value: float) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is missing, and write the result, the note on it and the table.
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments)
 
-    Parameters
-    ----------
-    arguments : sequence of str, default=None
-        Command line arguments; those of the process by default.
 
-    Returns
-    -------
-    int
-        0; 2 where the request cannot be met; 130 where it was stopped.
-    """
-    given = _parser().parse_args(arguments)
+def _run(given: argparse.Namespace) -> int:
+    """Measure what is missing, and write the table."""
     file = ResultFile(given.out, COLUMNS, KEY)
-    try:
-        if not given.report:
-            _compute(file, given)
-        results = file.read()
-    except ResultFileError as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. The same command goes on from here.")
-        return 130
-    text = table_of(results)
-    given.out.with_suffix(".md").write_text(text, encoding="utf-8")
-    echo(text)
-    return 0
+    return complete_and_report(file, given, _compute, table_of)
 
 
 def _compute(file: ResultFile, given: argparse.Namespace) -> None:
@@ -223,17 +204,15 @@ def _compute(file: ResultFile, given: argparse.Namespace) -> None:
         gone = {key for key in finished if given.only in key[0] and key[1] in asked}
         file.forget(gone)
         finished -= gone
-    number = None
+
+    def settings() -> dict[str, Any]:
+        asked_for = {"sizes": sizes, "only": given.only, "seed": SEED}
+        return asked_for | {"patience": given.patience, "threads": threads()}
+
     with warnings.catch_warnings():
         # Of convergence, on both sides: the passes are as many as asked for.
         warnings.simplefilter("ignore")
-        for row in run(sizes, given.only, finished, given.patience):
-            if number is None:
-                settings: dict[str, Any] = {"sizes": sizes, "only": given.only}
-                settings |= {"seed": SEED, "patience": given.patience}
-                settings["threads"] = threads()
-                number = note_run(file.path, settings)
-            file.append(row | {"run": number})
+        keep(file, run(sizes, given.only, finished, given.patience), settings)
 
 
 _NAMED = {f"{n_rows}x{n_columns}": (n_rows, n_columns) for n_rows, n_columns in SIZES}
@@ -241,15 +220,9 @@ _NAMED = {f"{n_rows}x{n_columns}": (n_rows, n_columns) for n_rows, n_columns in 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.speed", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, required=True, metavar="FILE.csv", help="result file")
-    add("--report", action="store_true", help="measure nothing, write the table again")
-    add("--again", action="store_true", help="measure what is there once more")
+    add_measured(parser)
     add("--only", default="", metavar="WORDS", help="comparisons whose name has this")
     add("--sizes", nargs="+", choices=_NAMED, default=list(_NAMED), help="sizes (all)")
     add(

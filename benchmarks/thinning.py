@@ -16,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.datasets import Dataset
+from benchmarks.programs import RequestError
 from benchmarks.splits import Rows
 
 Mask = NDArray[np.bool_]
 
 
-class NoRuleError(LookupError):
+class NoRuleError(RequestError, LookupError):
     """A card for which nobody said which rows are removed."""
 
 

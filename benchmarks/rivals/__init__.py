@@ -15,13 +15,7 @@ from benchmarks.rivals.llm_lasso import fit_llm_lasso
 from benchmarks.rivals.llm_select import fit_llm_select
 from benchmarks.rivals.mlp_search import fit_mlp_search
 from benchmarks.rivals.signs import fit_signs
-from benchmarks.rivals.trees import (
-    boosting,
-    catboost,
-    fit_random_forest,
-    lightgbm,
-    xgboost,
-)
+from benchmarks.rivals.trees import boosting, fit_random_forest
 
 
 def _rivals() -> dict[str, Method]:
@@ -40,9 +34,9 @@ def _rivals() -> dict[str, Method]:
     return {
         "MLP, tuned": Method(fit_mlp_search),
         "random forest": Method(fit_random_forest),
-        "XGBoost": Method(boosting(xgboost), imports=("xgboost",)),
-        "LightGBM": Method(boosting(lightgbm), imports=("lightgbm",)),
-        "CatBoost": Method(boosting(catboost), imports=("catboost",)),
+        "XGBoost": Method(boosting("xgboost"), imports=("xgboost",)),
+        "LightGBM": Method(boosting("lightgbm"), imports=("lightgbm",)),
+        "CatBoost": Method(boosting("catboost"), imports=("catboost",)),
         "LLM-Select": Method(fit_llm_select),
         **{name: Method(fit) for name, fit in (informed | wrong).items()},
     }

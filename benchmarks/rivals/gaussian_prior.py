@@ -31,7 +31,7 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, logsumexp, softmax
 
-from benchmarks.baselines import Fit, FloatArray, Predictor
+from benchmarks.baselines import Fit, FloatArray, Predictor, of_columns
 from benchmarks.datasets import Dataset
 from benchmarks.rivals.tuning import Problem, prepare
 
@@ -89,14 +89,10 @@ def answer_spread(dataset: Dataset, problem: Problem) -> FloatArray:
     ndarray of shape (n_columns, n_outputs)
         In points of the score; 0 where there was only one answer.
     """
-    prior = dataset.prior
-    if prior.spread is None:
+    spread = dataset.prior.spread
+    if spread is None:
         return np.zeros_like(problem.scores)
-    column = {key: number for number, key in enumerate(prior.features)}
-    columns = [column[key] for key in problem.encoder.get_feature_names_out()]
-    outputs = dataset.classes if dataset.task == "multiclass" else prior.outputs
-    rows = [prior.outputs.index(output) for output in outputs]
-    return np.nan_to_num(prior.spread[np.ix_(rows, columns)]).T
+    return of_columns(dataset, problem.encoder, spread)
 
 
 def _regression(problem: Problem, mean: FloatArray, variance: FloatArray) -> Predictor:

@@ -26,7 +26,7 @@ import pandas as pd
 from benchmarks.baselines import FloatArray, Predictor
 from benchmarks.datasets import Dataset
 from benchmarks.rivals.solver import Penalty, predict, solve
-from benchmarks.rivals.tuning import Problem, cross_validate, prepare
+from benchmarks.rivals.tuning import Problem, chosen, prepare
 
 EXPONENTS = (0, 1, 2, 3)
 #: lambda as a share of the least one at which all weights are 0.
@@ -84,15 +84,11 @@ def fit_llm_lasso(
         The predictor.
     """
     problem = prepare(dataset, X, y, standardised=True)
-    penalty = penalties(problem, EXPONENTS, SHARES)
-    found = cross_validate(problem, lambda rows: penalty, seed)
-    if found is None:
-        penalty = penalties(problem, _UNTUNED[:1], np.array(_UNTUNED[1:]))
-        best = 0
-    else:
-        best = int(found.argmin())
-    weights = solve(problem.X, problem.y, problem.task, penalty.only(best))
-    return problem.predictor(weights)
+    every = penalties(problem, EXPONENTS, SHARES)
+    penalty = chosen(problem, lambda rows: every, seed)
+    if penalty is None:
+        penalty = penalties(problem, _UNTUNED[:1], np.array(_UNTUNED[1:])).only(0)
+    return problem.fit(penalty)
 
 
 def penalties(

@@ -20,8 +20,8 @@ from sklearn.linear_model import RidgeCV
 
 from benchmarks.baselines import INVERSE_STRENGTHS, FloatArray, Predictor
 from benchmarks.datasets import Dataset
-from benchmarks.rivals.solver import Penalty, solve
-from benchmarks.rivals.tuning import Problem, cross_validate, prepare
+from benchmarks.rivals.solver import Penalty
+from benchmarks.rivals.tuning import Problem, chosen, prepare
 
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 #: Every second strength of `tuned_without_prior`, for there are six times as many fits.
@@ -63,14 +63,12 @@ def fit_llm_select(
         strengths = np.tile(1 / (_STRENGTHS * rows), len(SHARES))[None, :, None]
         return Penalty(l2=strengths, lower=-bound, upper=bound)
 
-    found = cross_validate(problem, grid, seed)
-    if found is None:
+    penalty = chosen(problem, grid, seed)
+    if penalty is None:
         share, strength = SHARES.index(_UNTUNED_SHARE), _UNTUNED_C
         best = share * len(_STRENGTHS) + int(np.abs(_STRENGTHS - strength).argmin())
-    else:
-        best = int(found.argmin())
-    penalty = grid(len(problem.y)).only(best)
-    return problem.predictor(solve(problem.X, problem.y, problem.task, penalty))
+        penalty = grid(len(problem.y)).only(best)
+    return problem.fit(penalty)
 
 
 def importances(

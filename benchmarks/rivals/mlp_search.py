@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -19,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.baselines import Predictor, make_encoder, of_classes
+from benchmarks.baselines import Predictor, make_encoder, predictor
 from benchmarks.datasets import Dataset
 
 ALPHAS = (1e-2, 1.0, 10.0)
@@ -50,15 +49,12 @@ def fit_mlp_search(
         The predictor.
     """
     encoder = make_encoder(dataset).fit(X)
-    regression = dataset.kind == "regression"
     model = _search(dataset, y, seed)
     with warnings.catch_warnings():
         # 200 epochs are scikit-learn's default, whether or not the loss still falls.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(encoder.transform(X), y)
-    if regression:
-        return lambda rows: np.asarray(model.predict(encoder.transform(rows)))
-    return lambda rows: of_classes(dataset, model, encoder.transform(rows))
+    return predictor(dataset, encoder, model)
 
 
 def _search(dataset: Dataset, y: pd.Series[Any], seed: int) -> Any:

@@ -16,8 +16,8 @@ import pandas as pd
 
 from benchmarks.baselines import INVERSE_STRENGTHS, Predictor
 from benchmarks.datasets import Dataset
-from benchmarks.rivals.solver import Penalty, solve
-from benchmarks.rivals.tuning import cross_validate, prepare, ridge_strengths
+from benchmarks.rivals.solver import Penalty
+from benchmarks.rivals.tuning import chosen, prepare, ridge_strengths
 
 #: C is 1 where there is nothing to validate on, as without a prior.
 _UNTUNED = int(np.argmin(np.abs(INVERSE_STRENGTHS - 1)))
@@ -51,7 +51,7 @@ def fit_signs(
     def grid(rows: int) -> Penalty:
         return Penalty(l2=ridge_strengths(rows), lower=lower, upper=upper)
 
-    found = cross_validate(problem, grid, seed)
-    best = _UNTUNED if found is None else int(found.argmin())
-    penalty = grid(len(problem.y)).only(best)
-    return problem.predictor(solve(problem.X, problem.y, problem.task, penalty))
+    penalty = chosen(problem, grid, seed)
+    if penalty is None:
+        penalty = grid(len(problem.y)).only(_UNTUNED)
+    return problem.fit(penalty)

@@ -10,18 +10,18 @@ the mean for every row. That is its default, and stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from benchmarks.baselines import Fit, Predictor, make_encoder, of_classes
+from benchmarks.baselines import Fit, Predictor, make_encoder, predictor
 from benchmarks.datasets import Dataset
 
-#: Makes an untrained model of a data set and a seed.
-Make = Callable[[Dataset, int], Any]
+#: The libraries of boosting, and how the names of their models begin.
+_NAMES = {"xgboost": "XGB", "lightgbm": "LGBM", "catboost": "CatBoost"}
 
 
 def fit_random_forest(
@@ -49,18 +49,16 @@ def fit_random_forest(
     regression = dataset.kind == "regression"
     kind = RandomForestRegressor if regression else RandomForestClassifier
     model = kind(n_jobs=1, random_state=seed).fit(encoder.transform(X), y)
-    if regression:
-        return lambda rows: model.predict(encoder.transform(rows))
-    return lambda rows: of_classes(dataset, model, encoder.transform(rows))
+    return predictor(dataset, encoder, model)
 
 
-def boosting(make: Make) -> Fit:
+def boosting(library: str) -> Fit:
     """Make a method of a boosting library with the interface of scikit-learn.
 
     Parameters
     ----------
-    make : callable
-        `xgboost`, `lightgbm` or `catboost`.
+    library : {"xgboost", "lightgbm", "catboost"}
+        The library.
 
     Returns
     -------
@@ -72,7 +70,7 @@ def boosting(make: Make) -> Fit:
     def fit(
         dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
     ) -> Predictor:
-        model = make(dataset, seed)
+        model = _untrained(library, dataset, seed)
         if dataset.kind == "regression":
             model.fit(X, y)
             return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
@@ -88,74 +86,25 @@ def boosting(make: Make) -> Fit:
     return fit
 
 
-def xgboost(dataset: Dataset, seed: int) -> Any:
-    """Make XGBoost's model.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    seed : int
-        Of the model.
-
-    Returns
-    -------
-    XGBClassifier or XGBRegressor
-        Untrained.
-    """
-    import xgboost as library
-
-    regression = dataset.kind == "regression"
-    kind = library.XGBRegressor if regression else library.XGBClassifier
-    return kind(n_jobs=1, random_state=seed, enable_categorical=True, verbosity=0)
+def _untrained(library: str, dataset: Dataset, seed: int) -> Any:
+    """Make the model of a library, which only now has to be installed."""
+    kind = "Regressor" if dataset.kind == "regression" else "Classifier"
+    model = getattr(importlib.import_module(library), f"{_NAMES[library]}{kind}")
+    return model(**_settings(library, dataset, seed))
 
 
-def lightgbm(dataset: Dataset, seed: int) -> Any:
-    """Make LightGBM's model.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    seed : int
-        Of the model.
-
-    Returns
-    -------
-    LGBMClassifier or LGBMRegressor
-        Untrained.
-    """
-    import lightgbm as library
-
-    regression = dataset.kind == "regression"
-    kind = library.LGBMRegressor if regression else library.LGBMClassifier
-    return kind(n_jobs=1, random_state=seed, verbosity=-1)
-
-
-def catboost(dataset: Dataset, seed: int) -> Any:
-    """Make CatBoost's model.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is, and which columns are categorical.
-    seed : int
-        Of the model.
-
-    Returns
-    -------
-    CatBoostClassifier or CatBoostRegressor
-        Untrained.
-    """
-    import catboost as library
-
-    regression = dataset.kind == "regression"
-    kind = library.CatBoostRegressor if regression else library.CatBoostClassifier
-    return kind(
-        thread_count=1,
-        random_seed=seed,
-        verbose=False,
-        allow_writing_files=False,
-        cat_features=list(dataset.X.select_dtypes("category").columns),
-        one_hot_max_size=255,
-    )
+def _settings(library: str, dataset: Dataset, seed: int) -> dict[str, Any]:
+    """Give what a library is told: one thread, a seed, silence, and which levels."""
+    if library == "catboost":
+        return {
+            "thread_count": 1,
+            "random_seed": seed,
+            "verbose": False,
+            "allow_writing_files": False,
+            "cat_features": list(dataset.X.select_dtypes("category").columns),
+            "one_hot_max_size": 255,
+        }
+    settings: dict[str, Any] = {"n_jobs": 1, "random_state": seed}
+    if library == "xgboost":
+        return {**settings, "enable_categorical": True, "verbosity": 0}
+    return {**settings, "verbosity": -1}

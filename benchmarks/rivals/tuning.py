@@ -93,19 +93,20 @@ class Problem:
         one = predicted[:, 0]
         return one * self.unit + self.centre if self.task == "regression" else one
 
-    def predictor(self, weights: FloatArray) -> Predictor:
-        """Make the predictor of one linear model.
+    def fit(self, penalty: Penalty) -> Predictor:
+        """Fit one linear model to all training rows.
 
         Parameters
         ----------
-        weights : ndarray of shape (n_columns + 1, 1, n_outputs)
-            What `solve` gives for one problem.
+        penalty : Penalty
+            Of one setting.
 
         Returns
         -------
         callable
             The predictor.
         """
+        weights = solve(self.X, self.y, self.task, penalty)
         return lambda rows: self.finish(
             predict(self.table(rows), weights, self.task)[:, 0]
         )
@@ -202,6 +203,29 @@ def cross_validate(problem: Problem, grid: Grid, seed: int) -> FloatArray | None
         found.append(losses(X[test], y[test], problem.task, weights))
     mean: FloatArray = np.mean(found, axis=0)
     return mean
+
+
+def chosen(problem: Problem, grid: Grid, seed: int) -> Penalty | None:
+    """Choose the setting of a grid with the least loss on rows left out.
+
+    Parameters
+    ----------
+    problem : Problem
+        The training rows.
+    grid : callable
+        Makes the penalties of all settings for a number of rows.
+    seed : int
+        Shuffles the folds.
+
+    Returns
+    -------
+    Penalty or None
+        For all training rows; None where a class has one row.
+    """
+    found = cross_validate(problem, grid, seed)
+    if found is None:
+        return None
+    return grid(len(problem.y)).only(int(found.argmin()))
 
 
 def ridge_strengths(rows: int) -> FloatArray:

@@ -1,0 +1,126 @@
+"""What the programs of the benchmarks have in common: how they start and how they end.
+
+A program is `run_program` with its command line and its body. A body that cannot do
+what it is asked raises a `RequestError`; which one it is, it need not list.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.console import echo, say
+
+#: What the exit status of a program says; 1 is for a part of the work that failed.
+CANNOT_BE_MET, STOPPED = 2, 130
+#: What is said to somebody who stopped a program whose rows are kept one at a time.
+GOES_ON = "Stopped. The same command goes on from here."
+
+
+class RequestError(Exception):
+    """What was asked for cannot be done, and the message says why: the base class."""
+
+
+def make_parser(name: str, about: str | None) -> argparse.ArgumentParser:
+    """Begin the description of a command line.
+
+    Parameters
+    ----------
+    name : str
+        The name of the program, as ``python -m`` takes it.
+    about : str or None
+        What the program is for: the docstring of its module.
+
+    Returns
+    -------
+    ArgumentParser
+        Without options yet.
+    """
+    return argparse.ArgumentParser(
+        prog=f"python -m {name}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def run_program(
+    body: Callable[[argparse.Namespace], int],
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    *,
+    errors: tuple[type[Exception], ...] = (),
+    stopped: str = GOES_ON,
+) -> int:
+    """Run a program, and say why where it cannot do what it is asked.
+
+    Parameters
+    ----------
+    body : callable
+        Takes the options and returns the exit status.
+    parser : ArgumentParser
+        The command line.
+    arguments : sequence of str or None
+        What follows the name of the program; None takes it from the command line.
+    errors : tuple of type, default=()
+        What else than `RequestError` means that the request cannot be met.
+    stopped : str, default=GOES_ON
+        What is said where somebody stops the program.
+
+    Returns
+    -------
+    int
+        What the body returns; 2 where the request cannot be met; 130 where the program
+        was stopped.
+
+    Examples
+    --------
+    >>> from benchmarks.programs import make_parser, run_program
+    >>> run_program(lambda options: 0, make_parser("toy", "A toy."), [])
+    0
+    """
+    options = parser.parse_args(arguments)
+    met_with: tuple[type[Exception], ...] = (RequestError, *errors)
+    try:
+        return body(options)
+    except met_with as error:
+        say(f"error: {error}")
+        return CANNOT_BE_MET
+    except KeyboardInterrupt:
+        say(stopped)
+        return STOPPED
+
+
+def tell_failed(frame: pd.DataFrame) -> int:
+    """Say which fits failed and why.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of a result file.
+
+    Returns
+    -------
+    int
+        The exit status: 1 where one failed.
+    """
+    failed = frame[frame["error"].notna()]
+    for reason, rows in failed.groupby("error"):
+        say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
+    return int(not failed.empty)
+
+
+def publish(text: str, path: Path) -> None:
+    """Print a report, and write it.
+
+    Parameters
+    ----------
+    text : str
+        The report, in markdown.
+    path : Path
+        Where to write it.
+    """
+    echo(text)
+    path.write_text(text, encoding="utf-8")
