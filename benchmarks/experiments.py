@@ -139,7 +139,10 @@ EXPERIMENTS = (
         about="ranks of the methods over data sets, which differences mean something",
         program="ranks",
         command="--out {results}/ranks.md",
-        full="{results}/fewshot.csv",
+        # At the sizes that the rivals are run at.
+        full="{results}/fewshot.csv --shots 1 5 10 50 --methods 'no prior, tuned' "
+        "'prior alone, exp' 'LAAT linear (reference)' 'LAAT MLP (reference)' "
+        "'default linear' 'default MLP' rivals",
         smoke="{results}/development.csv --draws 100",
         takes=("5 s", "1 min"),
         writes=".md .csv -effects.csv",

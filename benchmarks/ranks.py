@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.console import echo
 from benchmarks.metrics import METRICS
+from benchmarks.options import add_shots
 from benchmarks.programs import RequestError, make_parser, run_program
 from benchmarks.ranking import OURS, rank
 from benchmarks.ranks_report import write
@@ -41,6 +42,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.methods:
         chosen = {name for set_ in options.methods for name in methods(set_)}
         frame = frame[frame["method"].isin(chosen)]
+    if options.shots:
+        frame = frame[frame["shots"].isin([str(shots) for shots in options.shots])]
     rankings = rank(frame, options.metric, options.of, options.draws)
     if not rankings:
         raise RequestError(
@@ -62,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="sets of methods or single ones to rank (all of the file)",
     )
+    add_shots(parser, None, "sizes to rank at (all of the file)")
     add(
         "--of",
         nargs="+",

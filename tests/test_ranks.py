@@ -192,6 +192,11 @@ class TestReport:
         numbers = pd.read_csv(out.with_suffix(".csv")).set_index(["size", "method"])
         assert numbers.loc[("5", "default linear"), "average_rank"] == 1.625
 
+    def test_fewer_sizes(self, path, tmp_path):
+        out = tmp_path / "ranks.md"
+        assert ranks.main([str(path), "--out", str(out), "--shots", "0.8"]) == 0
+        assert set(pd.read_csv(out.with_suffix(".csv"))["size"]) == {"0.8", "all"}
+
     def test_fewer_methods(self, path, tmp_path):
         out = tmp_path / "ranks.md"
         chosen = ["--methods", "default linear", "no prior, tuned"]
