@@ -195,7 +195,7 @@ class TestReport:
     def test_fewer_sizes(self, path, tmp_path):
         out = tmp_path / "ranks.md"
         assert ranks.main([str(path), "--out", str(out), "--shots", "0.8"]) == 0
-        assert set(pd.read_csv(out.with_suffix(".csv"))["size"]) == {"0.8"}
+        assert set(pd.read_csv(out.with_suffix(".csv"))["size"]) == {0.8}
 
     def test_fewer_methods(self, path, tmp_path):
         out = tmp_path / "ranks.md"
