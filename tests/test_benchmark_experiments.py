@@ -119,7 +119,7 @@ class TestProgram:
         words = ["packaged", "--smoke", "--into", str(tmp_path)]
         assert program.main([*words, "--methods", "prior alone"]) == 0
         assert "| prior alone | " in capsys.readouterr().out
-        assert len(ResultFile(tmp_path / "packaged.csv").read()) == 2
+        assert len(ResultFile(tmp_path / "packaged.csv").read()) == 1
 
     def test_report(self, called, tmp_path):
         for name in ("fewshot.csv", "toy.md", "bounds.md"):

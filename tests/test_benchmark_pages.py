@@ -215,10 +215,6 @@ class TestProgram:
         assert "page.md, line 1: there is no result file" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    not (HERE / "results" / "multiclass.csv").exists(),
-    reason="the result files do not have the names yet that the pages ask for",
-)
 def test_the_committed_pages_are_what_the_results_make_of_them():
     found = [path.name for path, _ in pages.stale(pages.pages(), HERE / "results")]
     assert not found, f"run `python -m benchmarks report`: {found} are stale"
