@@ -110,6 +110,12 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             levels=known_levels(source, names),
         ).fit(X, feature_names=names)
 
+    def _fit_names(self, X: Any, y: Any, source: PriorSource | None) -> None:
+        """Learn what the task is described by, as `fit` does before it asks."""
+        X, y, sample_weight = self._check_rows(X, y, None, reset=True)
+        self._encode_target(y, sample_weight, reset=True)
+        self._fit_encoder(X, source)
+
     def _elicit(self, source: PriorSource | None) -> FeaturePrior | None:
         """Score the encoded columns; a provider is asked only if it will be heard."""
         if source is None:
@@ -120,6 +126,10 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             # What the module or the settings have against training comes to light
             # before anything is paid for.
             self._make_net(scores=None, total_weight=1.0, seed=0)
+        return self._resolve(source)
+
+    def _resolve(self, source: PriorSource) -> FeaturePrior:
+        """Score the encoded columns; a provider is asked."""
         task = self._describe_task(number=isinstance(source, np.ndarray))
         if self.on_error == "no_prior" and isinstance(source, Provider):
             return resolve_or_warn(source, task)
@@ -165,9 +175,7 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         if not self._is_asked(source):
             return []
         copy = clone(self)
-        X, y, sample_weight = copy._check_rows(X, y, None, reset=True)
-        copy._encode_target(y, sample_weight, reset=True)
-        copy._fit_encoder(X, source)
+        copy._fit_names(X, y, source)
         return preview_of(source, copy._describe_task())
 
     def _train(

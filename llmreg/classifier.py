@@ -118,8 +118,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         is "auto" and needs no training loop: a fit ends where it ends from anywhere.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches and validation split. The same seed gives
-        the same bits, serially and in joblib's processes; in its threads the last bit
-        may differ, where OpenBLAS has more than one.
+        the same bits, in every joblib backend.
     device : str, default="auto"
         "auto", "cpu", "cuda", "mps": where to train. Double precision on the CPU,
         single elsewhere.

@@ -11,7 +11,7 @@ from llmreg.base import BaseAttributionEstimator
 from llmreg.classifier import LLMAttributionClassifier
 from llmreg.prior import FeaturePrior
 from llmreg.regressor import LLMAttributionRegressor
-from llmreg.resolve import Provider, prior_source, resolve, resolve_or_warn
+from llmreg.resolve import prior_source
 
 #: The estimator of each kind of prediction.
 ESTIMATORS: dict[str, type[Any]] = {
@@ -73,13 +73,8 @@ def settle_prior(
     if source is None:
         return None
     model: BaseAttributionEstimator = ESTIMATORS[kind](source, **words)
-    table, target, weight = model._check_rows(X, y, None, reset=True)
-    model._encode_target(target, weight, reset=True)
-    model._fit_encoder(table, source)
-    task = model._describe_task(number=isinstance(source, np.ndarray))
-    if model.on_error == "no_prior" and isinstance(source, Provider):
-        return resolve_or_warn(source, task)
-    return resolve(source, task, named=model._has_names)
+    model._fit_names(X, y, source)
+    return model._resolve(source)
 
 
 @cache
