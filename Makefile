@@ -8,7 +8,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # AutoGluon takes no pandas above 2.3: it has an environment, and versions, of its own.
 AUTOML := .venv-automl/bin
 
-.PHONY: demo test test-automl automl lint bench-smoke check clean
+# The oldest versions that are supported.
+MINIMUM := .venv-minimum/bin
+
+.PHONY: demo test test-automl test-minimum test-release automl lint bench-smoke check clean
 
 demo: .venv/demo
 	$(BIN)/llmreg demo
@@ -16,7 +19,24 @@ demo: .venv/demo
 test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-test-automl: .venv-automl/ready
+test-# The estimators, the priors and scikit-learn's checks; what needs an extra skips.
+test-minimum: .venv-minimum/ready
+	$(MINIMUM)/python -m pytest --numprocesses 2 --dist worksteal \
+		tests/test_sklearn_checks.py tests/test_classifier.py tests/test_regressor.py \
+		tests/test_encoding.py tests/test_prior.py tests/test_prior_card.py \
+		tests/test_net.py tests/test_batched.py tests/test_ecosystem.py \
+		tests/test_display.py tests/providers/test_anthropic.py
+
+# The wheel is built from the sdist, installed where nothing else is, and shown at work.
+test-release: .venv/dev
+	rm -rf dist .venv-release
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --constraint constraints.txt \
+		"$$(ls dist/*.whl)[demo]"
+	cd dist && ../.venv-release/bin/llmreg demo
+
+automl: .venv-automl/ready
 	LLMREG_TEST_AUTOML=1 $(AUTOML)/python -m pytest tests/test_automl.py \
 		tests/test_automl_flaml.py tests/test_automl_autogluon.py
 
@@ -36,7 +56,7 @@ bench-smoke: .venv/dev
 check: lint test
 
 clean:
-	rm -rf .venv .venv-automl
+	rm -rf .venv .venv-automl .venv-minimum .venv-release dist
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -52,4 +72,10 @@ clean:
 	$(PYTHON) -m venv .venv-automl
 	$(AUTOML)/python -m pip install --quiet --constraint constraints-automl.txt \
 		--editable '.[autogluon,bench,flaml]' pytest pytest-socket
+	touch $@
+
+.venv-minimum/ready: pyproject.toml constraints-minimum.txt
+	$(PYTHON) -m venv .venv-minimum
+	$(MINIMUM)/python -m pip install --quiet --constraint constraints-minimum.txt \
+		--editable '.[plot]' hypothesis pytest pytest-socket pytest-xdist
 	touch $@

@@ -1,6 +1,6 @@
-"""What `import llmreg` costs over `import skorch`.
+"""What importing the estimators costs over `import skorch`, and the command line.
 
-Both are timed in fresh processes, in turns. Each round is kept as soon as it is there;
+Each is timed in fresh processes, in turns. Each round is kept as soon as it is there;
 a later start measures what is missing.
 
     python -m benchmarks.import_time --out import-time.csv
@@ -23,19 +23,24 @@ from benchmarks.measured import add_measured, complete_and_report, keep
 from benchmarks.programs import make_parser, run_program
 from benchmarks.results import ResultFile
 
-MODULES = ("skorch", "llmreg")
+#: What is timed, by the name of its column.
+STATEMENTS = {
+    "skorch": "import skorch",
+    "llmreg": "from llmreg import LLMAttributionClassifier",
+    "cli": "import llmreg.cli",
+}
 #: Seconds; `run` is the number of the run in the note beside the file.
-COLUMNS = ("round", *MODULES, "run")
+COLUMNS = ("round", *STATEMENTS, "run")
 N_ROUNDS = 7
 
 
-def seconds(module: str) -> float:
-    """Time a fresh interpreter that imports a module.
+def seconds(statement: str) -> float:
+    """Time a fresh interpreter that runs an import.
 
     Parameters
     ----------
-    module : str
-        Name of the module.
+    statement : str
+        The import.
 
     Returns
     -------
@@ -43,29 +48,31 @@ def seconds(module: str) -> float:
         Seconds, the interpreter's own start included.
     """
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+    subprocess.run([sys.executable, "-c", statement], check=True)
     return time.perf_counter() - start
 
 
 def table_of(rounds: pd.DataFrame) -> str:
-    """Write the medians, and the median of the differences, as a table in markdown.
+    """Write the medians, and that of the difference to skorch, as a table in markdown.
 
     Parameters
     ----------
     rounds : DataFrame
-        Seconds of each module, a row for each round.
+        Seconds of each import, a row for each round.
 
     Returns
     -------
     str
         The table.
     """
-    skorch, llmreg = (rounds[module].median() for module in MODULES)
-    more = (rounds["llmreg"] - rounds["skorch"]).median()
-    return (
-        "| import skorch | import llmreg | difference | rounds |\n|---|---|---|---|\n"
-        f"| {skorch:.2f} s | {llmreg:.2f} s | {more:+.2f} s | {len(rounds)} |\n"
-    )
+    lines = ["| | median | more than skorch | rounds |", "|---|---|---|---|"]
+    for name, statement in STATEMENTS.items():
+        more = (rounds[name] - rounds["skorch"]).median()
+        lines.append(
+            f"| `{statement}` | {rounds[name].median():.2f} s | {more:+.2f} s | "
+            f"{len(rounds)} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,11 +98,12 @@ def _compute(file: ResultFile, given: argparse.Namespace) -> None:
 
 def _rows(rounds: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Time rounds one after the other, and tell how far it is."""
-    for module in MODULES if rounds else ():
-        seconds(module)  # fill the file cache
+    for statement in STATEMENTS.values() if rounds else ():
+        seconds(statement)  # fill the file cache
     progress = Progress(len(rounds))
     for number in rounds:
-        yield {"round": number, **{module: seconds(module) for module in MODULES}}
+        took = {name: seconds(statement) for name, statement in STATEMENTS.items()}
+        yield {"round": number, **took}
         progress.step()
 
 

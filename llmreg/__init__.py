@@ -5,10 +5,17 @@ and `LLMAttributionRegressor` are scikit-learn estimators; `FeaturePrior` holds 
 scores; `llmreg.providers` holds what can be asked for them.
 """
 
-from llmreg.classifier import LLMAttributionClassifier
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from llmreg.prior import FeaturePrior
-from llmreg.regressor import LLMAttributionRegressor
 from llmreg.task import Feature, Task
+
+if TYPE_CHECKING:
+    from llmreg.classifier import LLMAttributionClassifier
+    from llmreg.regressor import LLMAttributionRegressor
 
 __version__ = "0.1.0"
 
@@ -20,3 +27,23 @@ __all__ = [
     "Task",
     "__version__",
 ]
+
+# torch takes seconds to import, and who reads a card or asks a provider trains nothing.
+_ESTIMATORS = {
+    "LLMAttributionClassifier": "llmreg.classifier",
+    "LLMAttributionRegressor": "llmreg.regressor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an estimator when it is first used."""
+    if name not in _ESTIMATORS:
+        raise AttributeError(f"module 'llmreg' has no attribute {name!r}")
+    estimator = getattr(import_module(_ESTIMATORS[name]), name)
+    globals()[name] = estimator
+    return estimator
+
+
+def __dir__() -> list[str]:
+    """List the estimators too, whether or not they were used."""
+    return sorted({*globals(), *__all__})

@@ -178,6 +178,12 @@ def test_importing_llmreg_takes_no_sdk_and_no_plotting():
     )
 
 
+def test_who_trains_nothing_need_not_wait_for_torch():
+    loaded = run("import sys, llmreg.cli, llmreg.providers; print(*sys.modules)")
+    assert not {"torch", "skorch"} & set(loaded.split())
+
+
 def test_public_names_are_there():
+    assert set(llmreg.__all__) <= set(dir(llmreg))
     for name in llmreg.__all__:
         assert getattr(llmreg, name) is not None

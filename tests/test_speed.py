@@ -106,14 +106,16 @@ class TestResuming:
         assert asked[-2:] == small and len(pd.read_csv(out)) == len(memory.CASES)
 
     def test_import_time(self, tmp_path, monkeypatch):
-        times = {"skorch": 1.0, "llmreg": 1.25}
+        statements = import_time.STATEMENTS.values()
+        times = dict(zip(statements, (1.0, 1.25, 0.5), strict=True))
         monkeypatch.setattr(import_time, "seconds", times.get)
         out = tmp_path / "import.csv"
         assert import_time.main(["--out", str(out), "--rounds", "2"]) == 0
         assert import_time.main(["--out", str(out), "--rounds", "3"]) == 0
         assert pd.read_csv(out)["round"].tolist() == [0, 1, 2]
         text = out.with_suffix(".md").read_text()
-        assert "| 1.00 s | 1.25 s | +0.25 s | 3 |" in text
+        assert "LLMAttributionClassifier` | 1.25 s | +0.25 s | 3 |" in text
+        assert "llmreg.cli` | 0.50 s | -0.50 s | 3 |" in text
 
     @pytest.mark.parametrize("program", [speed, memory, import_time])
     def test_another_file(self, program, tmp_path, capsys):
