@@ -19,7 +19,7 @@ demo: .venv/demo
 test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-test-# The estimators, the priors and scikit-learn's checks; what needs an extra skips.
+# The estimators, the priors and scikit-learn's checks; what needs an extra skips.
 test-minimum: .venv-minimum/ready
 	$(MINIMUM)/python -m pytest --numprocesses 2 --dist worksteal \
 		tests/test_sklearn_checks.py tests/test_classifier.py tests/test_regressor.py \
@@ -36,7 +36,7 @@ test-release: .venv/dev
 		"$$(ls dist/*.whl)[demo]"
 	cd dist && ../.venv-release/bin/llmreg demo
 
-automl: .venv-automl/ready
+test-automl: .venv-automl/ready
 	LLMREG_TEST_AUTOML=1 $(AUTOML)/python -m pytest tests/test_automl.py \
 		tests/test_automl_flaml.py tests/test_automl_autogluon.py
 
