@@ -82,7 +82,7 @@ class TestInProcess:
 
     def test_chunks_and_several_outputs(self):
         task = Task(
-            tuple(Feature(name) for name in ("legs", "wings", "fur", "eggs", "tail")),
+            tuple(Feature(name) for name in ("legs", "wings", "fur")),
             "animal",
             ("cat", "dog", "bird"),
             "classification",
@@ -91,7 +91,9 @@ class TestInProcess:
         provider = LocalProvider(n_estimates=1, n_threads=1, chunk_size=2)
         check(provider.elicit(task), task, 1)
 
-    def test_a_ranking_from_the_command_line(self, tmp_path):
+    def test_a_ranking_from_the_command_line(self, tmp_path, monkeypatch):
+        # Threads that wait for a core which other tests hold take many times as long.
+        monkeypatch.setitem(LocalProvider.__init__.__kwdefaults__, "n_threads", 1)
         table, card = tmp_path / "table.csv", tmp_path / "card.json"
         rows = pd.DataFrame({"age": [20.5, 60, 30, 70], "fare": [8.5, 18, 9, 16]})
         rows.assign(ill=["no", "yes", "no", "yes"]).to_csv(table, index=False)
@@ -120,15 +122,15 @@ class TestInProcess:
             LocalProvider(n_estimates=1, n_threads=1, n_ctx=256).elicit(task)
 
     def test_a_question_that_does_not_fit_is_halved(self):
-        text = "a word or two about what this column of the table measures " * 5
-        names = ("age", "glucose", "pressure", "insulin")
+        text = "a word or two about what this column of the table measures " * 10
+        names = ("age", "glucose")
         task = Task(
             tuple(Feature(name, text) for name in names), "ill", ("ill",), "regression"
         )
-        provider = LocalProvider(n_estimates=1, n_threads=1, n_ctx=768)
+        provider = LocalProvider(n_estimates=1, n_threads=1, n_ctx=704)
         prior = provider.elicit(task)
         check(prior, task, 1)
-        assert prior.usage["requests"] > 2
+        assert prior.usage["requests"] == 2
 
     def test_a_fit(self):
         X = pd.DataFrame({"age": [20.0, 60, 30, 70], "glucose": [80.0, 180, 90, 160]})
