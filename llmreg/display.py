@@ -2,81 +2,38 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.preprocessing import normalize
-from sklearn.utils.validation import check_is_fitted
 
 from llmreg.base import BaseAttributionEstimator
+from llmreg.curve_display import PriorCurveDisplay
 from llmreg.exceptions import PriorError
 from llmreg.panels import (
     ORANGE,
     OUTPUT_WIDTH,
-    add_legend,
+    BarDisplay,
     draw_model,
     draw_scores,
     dress,
-    make_panels,
+    fitted_prior,
     short,
-    strongest,
 )
 from llmreg.prior import SCORE_LIMIT, FeaturePrior
+from llmreg.trust_display import TrustDisplay
 
 if TYPE_CHECKING:
     from matplotlib.container import BarContainer
     from matplotlib.lines import Line2D
 
-__all__ = ["AlignmentDisplay", "PriorDisplay"]
-
-
-class _BarDisplay(ABC):
-    """A row of panels, one per output, with a bar per feature."""
-
-    n_features: int
-
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the display, or draw it again elsewhere.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw: one per output, or a single one whose place several
-            panels share. None makes a new figure.
-
-        Returns
-        -------
-        object
-            The display itself.
-
-        Raises
-        ------
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        size = self._size()
-        shown = strongest(size, self.n_features)
-        panels = make_panels(ax, len(size), len(shown))
-        self._draw(panels, shown)
-        self.ax_ = panels if len(panels) > 1 else panels[0]
-        self.figure_ = panels[0].figure
-        add_legend(panels, outside=ax is None)
-        return self
-
-    @abstractmethod
-    def _size(self) -> np.ndarray:
-        """Return how much there is to see, of shape (n_outputs, n_features)."""
-
-    @abstractmethod
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
-        """Fill the panels with the features `shown`."""
+__all__ = ["AlignmentDisplay", "PriorCurveDisplay", "PriorDisplay", "TrustDisplay"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PriorDisplay(_BarDisplay):
+class PriorDisplay(BarDisplay):
     """The scores of a prior as bars, the strongest feature on top.
 
     `from_prior` makes it. There is one panel per output; all have the same features,
@@ -171,7 +128,7 @@ class PriorDisplay(_BarDisplay):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class AlignmentDisplay(_BarDisplay):
+class AlignmentDisplay(BarDisplay):
     """What the prior says, beside what the model has learnt.
 
     `from_estimator` makes it. Bars are the prior, after the `score_transform` of the
@@ -265,7 +222,7 @@ class AlignmentDisplay(_BarDisplay):
         MissingDependencyError
             If matplotlib is not installed.
         """
-        prior = _fitted_prior(estimator)
+        prior = fitted_prior(estimator, "AlignmentDisplay")
         direction = estimator.net_.criterion_.direction.cpu().numpy()
         return cls(
             features=prior.features,
@@ -292,21 +249,3 @@ class AlignmentDisplay(_BarDisplay):
             told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
             title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: {told}"
             dress(panel, self.features, shown, title, "direction, unit length", limit)
-
-
-def _fitted_prior(estimator: Any) -> FeaturePrior:
-    """Return the prior of a fitted estimator; say what is wrong if there is none."""
-    if not isinstance(estimator, BaseAttributionEstimator):
-        raise TypeError(
-            "AlignmentDisplay needs an LLMAttributionClassifier or an "
-            f"LLMAttributionRegressor; got {type(estimator).__name__}. Of a pipeline "
-            "give the last step, of a search best_estimator_."
-        )
-    check_is_fitted(estimator, "attributions_")
-    prior = estimator.prior_
-    if prior is None:
-        raise PriorError(
-            f"This {type(estimator).__name__} has no prior to compare with: it was "
-            "fitted with prior=None, or with gamma=0, where no provider is asked."
-        )
-    return prior

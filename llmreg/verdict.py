@@ -9,8 +9,8 @@ import numpy as np
 
 from llmreg.trust import TrustedWeights
 
-# A weight is said to contradict its score from this probability on.
-_SURE = 0.9
+#: A weight is said to contradict its score from this probability on.
+SURE = 0.9
 # A cosine of scores and weights that chance gives too.
 _HARDLY = 0.2
 
@@ -56,6 +56,9 @@ class Trust:
         other way round, 0 where it does not take them.
     transforms : ndarray of int, shape (n_hypotheses,)
         Which transform of the scores it takes; -1 for none.
+    agreement : ndarray of shape (n_outputs, n_columns)
+        How likely each weight of the linear model has the sign of its score, the
+        prior and the rows taken together; NaN where the score is 0 or absent.
     survival : float
         Share of the trained weights, of the features with a score, that points along
         the scores: the mean cosine over the outputs, at least 0.
@@ -80,6 +83,7 @@ class Trust:
     weights: np.ndarray = field(repr=False)
     signs: np.ndarray = field(repr=False)
     transforms: np.ndarray = field(repr=False)
+    agreement: np.ndarray = field(repr=False)
     survival: float
     contradictions: tuple[Contradiction, ...]
     n_samples: int
@@ -198,6 +202,7 @@ def judge(
         weights=trusted.posterior,
         signs=np.where(table.transform < 0, 0, np.sign(table.pull)).astype(int),
         transforms=table.transform,
+        agreement=trusted.agreement,
         survival=_cosine(trusted.coef * known, along if share.any() else units[0]),
         contradictions=_contradictions(trusted, scores, features, outputs),
         n_samples=n_samples,
@@ -228,6 +233,6 @@ def _contradictions(
             weight=float(trusted.coef[k, j]),
             probability=float(doubt[k, j]),
         )
-        for k, j in np.argwhere(doubt > _SURE)
+        for k, j in np.argwhere(doubt > SURE)
     ]
     return tuple(sorted(found, key=lambda c: -c.probability))

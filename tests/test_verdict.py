@@ -19,6 +19,7 @@ def make(weights, survival=0.5, contradictions=(), **changes):
         "weights": np.array(weights, dtype=float),
         "signs": SIGNS,
         "transforms": np.array([-1, 0, 0, 0]),
+        "agreement": np.full((1, 1), np.nan),
         "survival": survival,
         "contradictions": tuple(contradictions),
         "n_samples": 40,

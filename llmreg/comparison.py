@@ -1,0 +1,134 @@
+"""The same estimator with its prior, settled once, and without."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from llmreg.base import BaseAttributionEstimator
+from llmreg.exceptions import PriorError, PriorMismatchWarning
+from llmreg.prior import FeaturePrior
+from llmreg.resolve import prior_source
+from llmreg.trusted import has_opinion
+
+
+def last_step(estimator: Any) -> BaseAttributionEstimator:
+    """Find the estimator of llmreg in what may be a pipeline around it.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        An estimator of llmreg, or a pipeline whose last step is one.
+
+    Returns
+    -------
+    LLMAttributionClassifier or LLMAttributionRegressor
+        The estimator itself.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from llmreg import LLMAttributionRegressor
+    >>> from llmreg.comparison import last_step
+    >>> last_step(make_pipeline(StandardScaler(), LLMAttributionRegressor()))
+    LLMAttributionRegressor()
+    """
+    model = estimator
+    while isinstance(model, Pipeline):
+        model = model[-1]
+    if not isinstance(model, BaseAttributionEstimator):
+        raise TypeError(
+            "An LLMAttributionClassifier or LLMAttributionRegressor is needed, or a "
+            f"pipeline whose last step is one; got {type(model).__name__}. Of a search "
+            "give best_estimator_."
+        )
+    return model
+
+
+def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
+    """Get the prior of an estimator for a table, once; nothing is trained.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        An estimator of llmreg, or a pipeline whose last step is one.
+    X : DataFrame or array-like of shape (n_samples, n_features)
+        The table. A provider is told its names and levels, as in `fit`.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Its labels or targets.
+
+    Returns
+    -------
+    FeaturePrior
+        A score, or NaN, for every column that the estimator makes of `X`.
+
+    Raises
+    ------
+    PriorError
+        If there is no prior, or none that would be heard.
+    ProviderError
+        If a provider gives none.
+    """
+    model = clone(last_step(estimator))
+    source = prior_source(model.prior)
+    if source is None or model.gamma == 0:
+        raise PriorError(
+            f"There is nothing to compare: this {type(model).__name__} has prior=None, "
+            "or gamma=0, with which a prior is not heard. Give it a prior."
+        )
+    # The names are those that reach the last step.
+    inner = clone(estimator)
+    while isinstance(inner, Pipeline):
+        X = inner[:-1].fit_transform(X, y) if len(inner) > 1 else X
+        inner = inner[-1]
+    model._fit_names(X, y, source)
+    prior = model._resolve(source)
+    if not has_opinion(prior):
+        reason = prior.provenance.get("error", "every score is 0 or absent")
+        raise PriorError(f"There is nothing to compare, for there is no prior: {reason}")
+    return prior
+
+
+def with_prior(estimator: Any, prior: FeaturePrior | None) -> Any:
+    """Return an unfitted copy of an estimator that has another prior.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        An estimator of llmreg, or a pipeline whose last step is one.
+    prior : FeaturePrior or None
+        The prior.
+
+    Returns
+    -------
+    estimator or Pipeline
+        The copy.
+    """
+    copy = clone(estimator)
+    last_step(copy).set_params(prior=prior)
+    return copy
+
+
+@contextmanager
+def without_mismatch_warnings() -> Iterator[None]:
+    """Keep quiet that a part of a table lacks levels that all of it has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PriorMismatchWarning)
+        yield
+
+
+def count_rows(y: Any) -> int:
+    """Return how many rows there are."""
+    return int(np.shape(y)[0])
