@@ -1,4 +1,4 @@
-"""The command line: `llmreg elicit`, `show`, `diff`, `cache` and `demo`."""
+"""The command line: `llmreg elicit`, `show`, `diff`, `cache`, `report` and `demo`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sklearn.utils._param_validation import InvalidParameterError
 
 from llmreg import __version__
-from llmreg.commands import cache, demo, diff, elicit, show
+from llmreg.commands import cache, demo, diff, elicit, report, show
 from llmreg.exceptions import LLMRegError
 
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (elicit, show, diff, cache, demo):
+    for command in (elicit, show, diff, cache, report, demo):
         command.add(commands)
     return parser
 

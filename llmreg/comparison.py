@@ -97,7 +97,7 @@ def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
     prior = model._resolve(source)
     if not has_opinion(prior):
         reason = prior.provenance.get("error", "every score is 0 or absent")
-        raise PriorError(f"There is nothing to compare, for there is no prior: {reason}")
+        raise PriorError(f"There is no prior, so nothing to compare: {reason}.")
     return prior
 
 

@@ -290,7 +290,7 @@ def _score(
     largest: int,
     scoring: Any,
 ) -> float:
-    """Train on the first rows of an order, and score on those after the largest size."""
+    """Train on the first rows of an order, score on those after the largest size."""
     train, test = order[:size], order[largest:]
     model = with_prior(estimator, prior)
     with without_mismatch_warnings():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
     from matplotlib.figure import Figure
-    from matplotlib.gridspec import SubplotSpec
+    from matplotlib.gridspec import GridSpecBase, SubplotSpec
     from matplotlib.lines import Line2D
 
 # Okabe and Ito's colours, told apart with any colour vision.
@@ -117,7 +117,7 @@ def make_panels(ax: Any, n_panels: int, n_bars: int) -> np.ndarray:
     if ax is None:
         size = (3.2 + 2.8 * n_columns, n_rows * (1.4 + row_height() * n_bars))
         figure = new_figure(size)
-        grid = figure.add_gridspec(n_rows, n_columns)
+        grid: GridSpecBase = figure.add_gridspec(n_rows, n_columns)
     else:
         given = np.asarray(ax, dtype=object).ravel()
         if len(given) == n_panels:
@@ -128,8 +128,9 @@ def make_panels(ax: Any, n_panels: int, n_bars: int) -> np.ndarray:
 
 
 def grid_shape(n_panels: int) -> tuple[int, int]:
-    """Return how many rows and columns of panels there are."""
-    return -(-n_panels // N_COLUMNS), min(n_panels, N_COLUMNS)
+    """Return how many rows and columns of panels there are, with few places empty."""
+    n_rows = -(-n_panels // N_COLUMNS)
+    return n_rows, -(-n_panels // n_rows)
 
 
 def place_of(given: np.ndarray, n_panels: int) -> SubplotSpec:
@@ -158,7 +159,9 @@ def new_figure(size: tuple[float, float]) -> Figure:
     """Make a figure that finds room for what stands around its panels."""
     import matplotlib.pyplot as plt
 
-    return plt.figure(figsize=size, layout="constrained")
+    figure = plt.figure(figsize=size, layout="constrained")
+    figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.06)
+    return figure
 
 
 def row_height() -> float:
@@ -257,7 +260,7 @@ def name_rows(ax: Axes, names: Sequence[str]) -> float:
     ax.grid(axis="x", alpha=0.3)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    height = ax.get_position().height * ax.figure.get_figheight()
+    height = ax.get_window_extent().height / ax.figure.dpi
     size = float(min(_name_size(), NAME_SHARE * 72 * height / len(names)))
     ax.tick_params(axis="y", length=0, labelsize=size)
     return size

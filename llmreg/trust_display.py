@@ -35,6 +35,7 @@ from llmreg.verdict import SURE, Trust
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
+    from matplotlib.gridspec import GridSpecBase
     from matplotlib.lines import Line2D
 
 # The ways to take the scores: at least this gamma, and what it is called.
@@ -221,20 +222,22 @@ class TrustDisplay:
             *[1.1 + row_height() * (len(STRENGTHS) + 2)] * n_above,
             *[1.7 + row_height() * n_bars] * n_rows,
         ]
-        shape = {"nrows": len(heights), "ncols": n_columns, "height_ratios": heights}
         if ax is None:
             figure = new_figure((3.2 + 4.0 * n_columns, sum(heights)))
-            grid = figure.add_gridspec(**shape)
+            grid: GridSpecBase = figure.add_gridspec(
+                len(heights), n_columns, height_ratios=heights
+            )
         else:
             given = np.asarray(ax, dtype=object).ravel()
             if len(given) == n_upper + n_lower:
                 return given
             figure = given[0].figure
-            grid = place_of(given, n_upper + n_lower).subgridspec(**shape, hspace=0.5)
+            grid = place_of(given, n_upper + n_lower).subgridspec(
+                len(heights), n_columns, height_ratios=heights, hspace=0.5
+            )
         upper = [grid[i] for i in range(n_upper)] if n_upper > 1 else [grid[0, :]]
         lower = [grid[n_above * n_columns + i] for i in range(n_lower)]
         return add_panels(figure, [*upper, *lower])
-
 
     def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""
@@ -242,7 +245,7 @@ class TrustDisplay:
             short(self.features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown
         ]
         size = name_rows(ax, names)
-        title = short(self.outputs[i], OUTPUT_WIDTH)
+        title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
         n_left = len(self.features) - len(shown)
         if n_left:
             title += f"\n{n_left} of {len(self.features)} features left out"
@@ -303,7 +306,7 @@ def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
     ways = _ways(trust)
     colours = [*[BLUE] * len(STRENGTHS), VERMILION, faint(ax)]
     bars = ax.barh(range(len(ways)), list(ways.values()), color=colours)
-    size = name_rows(ax, [f"{way}" for way in ways])
+    size = name_rows(ax, list(ways))
     for row, share in enumerate(ways.values()):
         ax.text(
             share + 0.02, row, f"{share:.0%}", va="center", size=size, color=ink(ax)
@@ -340,4 +343,7 @@ def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
 
 def _numbers(values: np.ndarray, spec: str) -> list[str]:
     """Write numbers, or a dash where there is none."""
-    return ["–" if np.isnan(value) else format(value + 0.0, spec) for value in values]
+    return [
+        "-" if np.isnan(value) else format(value, spec if value else spec[1:])
+        for value in values + 0.0
+    ]

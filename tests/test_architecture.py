@@ -107,8 +107,24 @@ ALLOWED = {
         *("criterion", "members", "objective", "reproducibility", "torch"),
     },
     "targets": {"exceptions", "numpy", "pandas", "sklearn"},
-    "panels": {"exceptions", "prior", "numpy", "sklearn"},
-    "display": {"base", "exceptions", "panels", "prior", "numpy", "sklearn"},
+    "panels": {"base", "exceptions", "prior", "numpy", "sklearn"},
+    "display": {
+        *("base", "curve_display", "exceptions", "panels", "prior", "trust_display"),
+        *("numpy", "sklearn"),
+    },
+    "trust_display": {"base", "exceptions", "panels", "verdict", "numpy"},
+    "curve_display": {
+        *("comparison", "exceptions", "panels", "prior"),
+        *("joblib", "numpy", "sklearn"),
+    },
+    "comparison": {
+        *("base", "exceptions", "prior", "resolve", "trusted", "numpy", "sklearn"),
+    },
+    "report": {
+        *("asking", "base", "comparison", "display", "exceptions", "panels", "prior"),
+        *("providers", "report", "resolve", "task", "trusted"),
+        *("numpy", "pandas", "sklearn", "torch"),
+    },
     "automl": {
         *("automl", "base", "classifier", "exceptions", "prior", "regressor"),
         *("resolve", "numpy", "pandas"),
