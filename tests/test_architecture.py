@@ -122,7 +122,7 @@ ALLOWED = {
     },
     "report": {
         *("asking", "base", "comparison", "display", "exceptions", "panels", "prior"),
-        *("providers", "report", "resolve", "task", "trusted"),
+        *("__version__", "providers", "report", "resolve", "task", "trusted"),
         *("numpy", "pandas", "sklearn", "torch"),
     },
     "automl": {

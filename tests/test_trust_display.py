@@ -142,7 +142,7 @@ def test_what_has_no_trust_is_refused(rows, model):
         TrustDisplay.from_estimator(LLMAttributionRegressor().fit(rows, rows["a"]))
     with pytest.raises(NotFittedError):
         TrustDisplay.from_estimator(LLMAttributionRegressor({"a": 1}))
-    with pytest.raises(TypeError, match="TrustDisplay needs .* got Pipeline"):
+    with pytest.raises(TypeError, match=r"TrustDisplay needs .* got Pipeline"):
         TrustDisplay.from_estimator(make_pipeline(model))
 
 

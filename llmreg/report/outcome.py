@@ -10,7 +10,7 @@ import sklearn
 import torch
 from sklearn.pipeline import Pipeline
 
-import llmreg
+from llmreg import __version__
 from llmreg.base import BaseAttributionEstimator
 from llmreg.display import PriorCurveDisplay
 from llmreg.exceptions import DataError
@@ -126,7 +126,7 @@ def model_section(estimator: Any, model: BaseAttributionEstimator) -> Markup:
         ("Form", kind),
         ("Weight of the prior (gamma)", f"{model.gamma_:.3g}"),
         ("Passes", str(model.n_iter_)),
-        ("llmreg", llmreg.__version__),
+        ("llmreg", __version__),
         ("scikit-learn, torch", f"{sklearn.__version__}, {torch.__version__}"),
         ("Python", platform.python_version()),
     ]

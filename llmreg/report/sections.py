@@ -240,5 +240,5 @@ def _why_no_trust(model: BaseAttributionEstimator) -> str:
     return (
         f"The weight of the prior was fixed beforehand (gamma={model.gamma!r}), and "
         "the rows had no say in it: this report cannot tell whether they bear the "
-        'prior out. Fitted with gamma="auto", a model weighs its prior against the rows.'
+        'prior out. Fitted with gamma="auto", a model weighs its prior.'
     )
