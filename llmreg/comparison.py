@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -127,8 +126,3 @@ def without_mismatch_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PriorMismatchWarning)
         yield
-
-
-def count_rows(y: Any) -> int:
-    """Return how many rows there are."""
-    return int(np.shape(y)[0])

@@ -118,7 +118,7 @@ ALLOWED = {
         *("joblib", "numpy", "sklearn"),
     },
     "comparison": {
-        *("base", "exceptions", "prior", "resolve", "trusted", "numpy", "sklearn"),
+        *("base", "exceptions", "prior", "resolve", "trusted", "sklearn"),
     },
     "report": {
         *("asking", "base", "comparison", "display", "exceptions", "panels", "prior"),

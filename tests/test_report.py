@@ -1,4 +1,4 @@
-"""The page for those who must sign a model off: what it tells and what it never does."""
+"""The page for those who must sign a model off: what it tells, what it never does."""
 
 from base64 import b64decode
 from html.parser import HTMLParser
@@ -16,6 +16,7 @@ from llmreg import (
     FeaturePrior,
     LLMAttributionClassifier,
     LLMAttributionRegressor,
+    curve_display,
     report,
 )
 from llmreg.display import PriorDisplay
@@ -30,7 +31,7 @@ mpl.use("Agg")
 
 HOSTILE = '<script>alert("x")</script>'
 KEY = "sk-secret-0123456789"
-VOID = {"img", "meta", "source"}
+VOID = {"img", "meta"}
 
 
 class Page(HTMLParser):
@@ -161,7 +162,8 @@ def test_the_page_is_whole_and_fetches_nothing(model, tmp_path):
         assert head == "data:image/svg+xml;base64"
         assert b"<svg" in b64decode(data)
     assert {"script", "link", "iframe"}.isdisjoint(dict(page.elements))
-    assert all(image["alt"] for image in page.all("img"))
+    kinds = [image["class"] for image in page.all("img") if image["alt"]]
+    assert kinds == ["light", "dark"] * 3
     policy = next(m["content"] for m in page.all("meta") if "http-equiv" in m)
     assert policy.startswith("default-src 'none'")
     assert len(text) < 2_000_000
@@ -197,10 +199,11 @@ def test_a_page_says_the_same_again(model, no_pictures):
 
 
 def test_light_dark_and_paper():
-    for wanted in ("prefers-color-scheme: dark", "@media print", "color-scheme"):
-        assert wanted in STYLE
+    """Dark is for screens alone: white ink is not seen on paper."""
+    assert STYLE.count("prefers-color-scheme: dark") == 2
+    assert STYLE.count("@media screen and (prefers-color-scheme: dark)") == 2
+    assert "@media print" in STYLE
     assert "url(" not in STYLE
-    assert pictures.DARK.startswith("screen and")
 
 
 def test_scores_reasons_and_contradictions_are_told(model, no_pictures):
@@ -244,7 +247,8 @@ def test_a_provider_that_failed_is_told(rows, labels, few_folds):
     assert "Without a prior there is none." in text
 
 
-def test_performance_with_and_without(model, rows, labels, no_pictures):
+def test_performance_with_and_without(model, rows, labels, no_pictures, monkeypatch):
+    monkeypatch.setattr(curve_display, "TRAIN_SIZES", (4,))
     X = rows.rename(columns={"c": HOSTILE})
     text = Page(format_report(model, X, labels)).text
     assert "60 rows: 5 folds, dealt 2 times" in text

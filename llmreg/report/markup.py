@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 # Elements that have no end tag.
-VOID = {"img", "meta", "source"}
+VOID = {"img", "meta"}
 
 
 class Markup(str):

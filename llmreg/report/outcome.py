@@ -165,7 +165,9 @@ def limits_section() -> Markup:
             section("What this report cannot tell", paragraphs(*LIMITS)),
             section(
                 "Sign-off",
-                element("div", table(header, rows, caption=""), class_="sign"),
+                element(
+                    "div", table(header, rows, caption="To be filled in"), class_="sign"
+                ),
             ),
         ]
     )

@@ -10,7 +10,6 @@ from typing import Any
 from llmreg.panels import require_matplotlib
 from llmreg.report.markup import Markup, element
 
-DARK = "screen and (prefers-color-scheme: dark)"
 # The same picture is the same text: ids are hashed, and nothing tells the time.
 SETTINGS = {"svg.hashsalt": "llmreg", "svg.fonttype": "path", "font.size": 10}
 
@@ -41,14 +40,12 @@ def picture(draw: Callable[[], Any], *, says: str, caption: str) -> Markup:
         If matplotlib is not installed.
     """
     require_matplotlib()
-    light, width = _draw(draw, "default")
-    dark, _ = _draw(draw, "dark_background")
-    image = element("img", src=light, alt=says, width=width)
-    return element(
-        "figure",
-        element("picture", element("source", media=DARK, srcset=dark), image),
-        element("figcaption", caption),
-    )
+    # Not <picture>: a browser that shows the dark source prints it, too, on white.
+    images = []
+    for kind, style in (("light", "default"), ("dark", "dark_background")):
+        address, width = _draw(draw, style)
+        images.append(element("img", class_=kind, src=address, alt=says, width=width))
+    return element("figure", *images, element("figcaption", caption))
 
 
 def _draw(draw: Callable[[], Any], style: str) -> tuple[str, str]:

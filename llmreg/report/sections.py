@@ -15,8 +15,8 @@ from llmreg.task import Task
 from llmreg.trusted import has_opinion
 
 DASH = "-"
-# In a picture; the tables name all features.
-N_FEATURES = 30
+# Features in a picture of one or two outputs, and of more; the tables name all.
+N_FEATURES, N_FEATURES_EACH = 30, 15
 
 
 def section(title: str, *children: object) -> Markup:
@@ -85,12 +85,18 @@ def prior_section(prior: FeaturePrior | None, task: Task) -> Markup:
         and f"Scored, but not in the table and so not used: {listed(prior.unknown)}.",
     )
     image = picture(
-        lambda: PriorDisplay.from_prior(prior, n_features=N_FEATURES),
+        lambda: PriorDisplay.from_prior(prior, n_features=_n_shown(prior)),
         says="The scores of the strongest features as bars; the table has them all.",
         caption="The strongest features. "
         + ("Lines: standard deviation of the estimates." * (prior.spread is not None)),
     )
     return section("Prior", texts, image, _score_table(prior, task), _origin(prior))
+
+
+def _n_shown(prior: FeaturePrior | None) -> int:
+    """Return how many features a picture of every output has room for."""
+    few = prior is None or len(prior.outputs) <= 2
+    return N_FEATURES if few else N_FEATURES_EACH
 
 
 def _more(task: Task) -> str:
@@ -105,18 +111,20 @@ def _more(task: Task) -> str:
 def _score_table(prior: FeaturePrior, task: Task) -> Markup:
     told = {f.key: "; ".join(_told(f)) for f in task.features}
     several = len(prior.outputs) > 1
-    header = ["Feature", "Meaning"]
+    meanings = [told.get(k) or prior.descriptions.get(k, "") for k in prior.features]
+    header = ["Feature", *(["Meaning"] if any(meanings) else [])]
+    n_texts = len(header)
     header += prior.outputs if several else ["Score"]
     if prior.spread is not None:
         header.append("Largest spread" if several else "Spread")
-    numeric = range(2, len(header))
+    numeric = range(n_texts, len(header))
     if prior.rationale:
         header.append("Reason")
     rows = []
     strength = np.nan_to_num(np.abs(prior.scores), nan=-1.0).max(axis=0)
     for j in np.argsort(-strength, kind="stable"):
         key = prior.features[j]
-        row = [key, told.get(key) or prior.descriptions.get(key, "")]
+        row = [key, meanings[j]][:n_texts]
         row += [number(score, "+.1f") for score in prior.scores[:, j]]
         if prior.spread is not None:
             row.append(number(np.nan_to_num(prior.spread[:, j]).max(), ".1f"))
@@ -147,7 +155,7 @@ def _origin(prior: FeaturePrior) -> Markup:
         )
         return join([title, paragraphs(text)])
     caption = "As recorded in the prior; not checked by this report"
-    return join([title, table(["", "Recorded"], known, caption=caption)])
+    return join([title, table(["Entry", "Recorded"], known, caption=caption)])
 
 
 def alignment_section(model: BaseAttributionEstimator) -> Markup:
@@ -160,7 +168,7 @@ def alignment_section(model: BaseAttributionEstimator) -> Markup:
         for output, cosine in zip(prior.outputs, model.alignment_, strict=True)
     ]
     image = picture(
-        lambda: AlignmentDisplay.from_estimator(model, n_features=N_FEATURES),
+        lambda: AlignmentDisplay.from_estimator(model, n_features=_n_shown(prior)),
         says="Prior and model side by side, for the strongest features.",
         caption="Bars: the prior. Points: the model; a cross where its sign is "
         "against the prior. Each scaled to unit length over all features.",
@@ -197,7 +205,7 @@ def trust_section(model: BaseAttributionEstimator) -> Markup:
         for name, one in zip(names, trusts, strict=True)
     ]
     image = picture(
-        lambda: TrustDisplay.from_estimator(model, n_features=N_FEATURES),
+        lambda: TrustDisplay.from_estimator(model, n_features=_n_shown(model.prior_)),
         says="How likely each way to take the scores is, and each sign of a weight.",
         caption="Above: how to take the scores, after the rows were seen. Below: is "
         "the sign of each weight that of its score? Prior and rows count together.",
@@ -220,7 +228,9 @@ def trust_section(model: BaseAttributionEstimator) -> Markup:
         "Trust",
         paragraphs(
             "How far the training rows bear the prior out. With few rows they can "
-            "say little, and the model is close to its prior whatever it is."
+            "say little, and the model is close to its prior whatever it is. The "
+            "cosine is the mean over several transforms of the scores, where that of "
+            "the alignment takes the likeliest one."
         ),
         *verdicts,
         against,

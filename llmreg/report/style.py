@@ -15,6 +15,11 @@ STYLE = """
     --ink: #e6e9ed; --soft: #a3adb8; --accent: #58b4e8; --warn: #f59a52;
   }
 }
+img.dark { display: none; }
+@media screen and (prefers-color-scheme: dark) {
+  img.light { display: none; }
+  img.dark { display: inline; }
+}
 * { box-sizing: border-box; }
 body {
   margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 60rem;
@@ -37,7 +42,7 @@ p { margin: .6rem 0; max-width: 46rem; }
 .warn { border-left-color: var(--warn); }
 dl { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
 dl > div {
-  flex: 1 1 12rem; background: var(--box); border-radius: 6px; padding: .7rem .9rem;
+  flex: 1 1 15rem; background: var(--box); border-radius: 6px; padding: .7rem .9rem;
 }
 dt { color: var(--soft); font-size: .82rem; }
 dd { margin: .15rem 0 0; }

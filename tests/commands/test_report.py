@@ -5,12 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmreg import LLMAttributionClassifier, LLMAttributionRegressor, cli
-from llmreg.report import pictures
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor, cli, report
+from llmreg.report import performance, pictures
+from llmreg.report.markup import Markup
 
 
 @pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
+def quick(monkeypatch):
+    """Drawing, and many folds, take far longer than all the rest."""
+    monkeypatch.setattr(performance, "N_FOLDS", 2)
+    monkeypatch.setattr(performance, "N_REPEATS", 1)
+    monkeypatch.setattr(report, "curve_picture", lambda *_: Markup())
     monkeypatch.setattr(pictures, "_draw", lambda draw, style: ("data:,", "1"))
 
 
