@@ -77,11 +77,15 @@ def run(path: Path, *, write: bool = False) -> str:
             timeout=TIMEOUT,
             kernel_name="python3",
             record_timing=False,
+            # It warns that it listens, unencrypted, on the loopback interface.
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
             resources={"metadata": {"path": str(HERE)}},
         )
         try:
             client.execute(env=_environment(Path(folder)))
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        except CellExecutionError as error:
+            return f"{error.ename}: {error.evalue}"
+        except (CellTimeoutError, DeadKernelError) as error:
             return str(error)
     if trouble := _stderr(notebook):
         return f"wrote to stderr:\n{trouble}"
