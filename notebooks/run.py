@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = 0
     for path in _chosen(options.names):
         start = time.perf_counter()
-        trouble = run(path, write=options.write)
+        trouble = run(path, write=options.write, timeout=options.timeout)
         seconds = time.perf_counter() - start
         sys.stdout.write(f"{path.stem:28} {seconds:5.1f} s  {trouble or 'ok'}\n")
         sys.stdout.flush()
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(failed > 0)
 
 
-def run(path: Path, *, write: bool = False) -> str:
+def run(path: Path, *, write: bool = False, timeout: int = TIMEOUT) -> str:
     """Execute a notebook.
 
     Parameters
@@ -64,6 +64,8 @@ def run(path: Path, *, write: bool = False) -> str:
         The notebook.
     write : bool, default=False
         Whether to keep its outputs, if nothing went wrong.
+    timeout : int, default=60
+        Seconds that a cell may take.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def run(path: Path, *, write: bool = False) -> str:
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
-            timeout=TIMEOUT,
+            timeout=timeout,
             kernel_name="python3",
             record_timing=False,
             # It warns that it listens, unencrypted, on the loopback interface.
@@ -160,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", help="beginnings of names; all by default")
     parser.add_argument("--write", action="store_true", help="keep the new outputs")
+    parser.add_argument(
+        "--timeout", type=int, default=TIMEOUT, help="seconds for a cell (%(default)s)"
+    )
     return parser
 
 
