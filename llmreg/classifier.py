@@ -17,7 +17,7 @@ from llmreg.targets import check_labels, choose_classes
 
 
 class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
-    r"""Classifier whose feature attributions are pulled towards a prior.
+    """Classifier whose feature attributions are pulled towards a prior.
 
     The prior is one score per feature (and class), from -10 to 10, that a large
     language model or a domain expert gives. A small model is trained on cross
@@ -138,7 +138,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         Class labels.
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns seen in `fit`, where all of them are strings.
     prior_ : FeaturePrior or None
         The scores of the encoded columns; all NaN, and ``provenance["error"]`` says

@@ -60,11 +60,11 @@ SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class AttributionAlignedLoss(nn.Module):
-    r"""Task loss plus `gamma` times the misalignment of attributions and prior.
+    """Task loss plus `gamma` times the misalignment of attributions and prior.
 
     With a the attribution of an output and s its transformed scores, the penalty
-    is the mean over the features of (a/|a| - s/|s|)^2, which is
-    2 (1 - cos(a, s)) / n_features [1]_. Features without a score (NaN) are left out
+    is the mean over the features of ``(a/|a| - s/|s|)^2``, which is
+    ``2 (1 - cos(a, s)) / n_features`` [1]_. Features without a score (NaN) are left out
     of both vectors: no opinion is not "no effect". Outputs whose scores are all
     zero or absent have no direction and carry no penalty.
 

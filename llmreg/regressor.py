@@ -13,7 +13,7 @@ from llmreg.targets import check_numbers
 
 
 class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
-    r"""Regressor whose feature attributions are pulled towards a prior.
+    """Regressor whose feature attributions are pulled towards a prior.
 
     The prior is one score per feature (and target), from -10 to 10, that a large
     language model or a domain expert gives. A small model is trained on the squared
@@ -131,7 +131,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     ----------
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns seen in `fit`, where all of them are strings.
     prior_ : FeaturePrior or None
         The scores of the encoded columns; all NaN, and ``provenance["error"]`` says

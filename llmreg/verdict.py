@@ -31,6 +31,13 @@ class Contradiction:
         What the model learnt.
     probability : float
         How sure the rows make it that the sign differs.
+
+    Examples
+    --------
+    >>> from llmreg.verdict import Contradiction
+    >>> found = Contradiction("shoe_size", "ill", score=4, weight=-1.5, probability=1)
+    >>> f"{found.feature}: the prior says {found.score:+}, the rows {found.weight:+}"
+    'shoe_size: the prior says +4, the rows -1.5'
     """
 
     feature: str

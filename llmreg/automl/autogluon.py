@@ -85,8 +85,17 @@ def autogluon_options(
 
     Notes
     -----
-    ``predictor.fit(train, **autogluon_options(prior, train.drop(columns="ill"),
-    train["ill"]), time_limit=60)``.
+    A `fit` without them trains AutoGluon's other models alone.
+
+    Examples
+    --------
+    Not run with the other examples: AutoGluon has an environment of its own.
+
+    >>> from autogluon.tabular import TabularPredictor  # doctest: +SKIP
+    >>> from llmreg.automl import autogluon_options
+    >>> options = autogluon_options({"age": 8}, X, y)  # doctest: +SKIP
+    >>> predictor = TabularPredictor("ill")  # doctest: +SKIP
+    >>> predictor.fit(X.assign(ill=y), **options, time_limit=60)  # doctest: +SKIP
     """
     settled = settle_prior(
         prior,
@@ -145,6 +154,13 @@ def named_levels() -> Any:
     References
     ----------
     .. [1] AutoGluon 1.6, docstring of ``CategoryFeatureGenerator``, `minimize_memory`.
+
+    Examples
+    --------
+    Not run with the other examples: AutoGluon has an environment of its own.
+
+    >>> from llmreg.automl import named_levels
+    >>> predictor.fit(train, feature_generator=named_levels())  # doctest: +SKIP
     """
     _remember("NamedLevels", _make_generator)
     return globals()["NamedLevels"]()

@@ -43,6 +43,13 @@ class FlamlLearner:
     ----------
     .. [1] FLAML's documentation, "Task Oriented AutoML", section "Estimator and search
        space": the methods that a learner has to have.
+
+    Examples
+    --------
+    >>> from llmreg.automl import FlamlLearner
+    >>> learner = FlamlLearner(None, "classification", ["no", "yes"], {"alpha": 1.0})
+    >>> learner.cost_relative2lgbm()
+    2.0
     """
 
     def __init__(

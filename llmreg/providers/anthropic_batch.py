@@ -36,6 +36,12 @@ class BatchReport:
     failed : mapping of str to str, default={}
         Why others are not, by target and number of the estimate, and of the question
         where there are several. `elicit`, or another batch, asks for them again.
+
+    Examples
+    --------
+    >>> from llmreg.providers.anthropic_batch import BatchReport
+    >>> BatchReport(kept=4, failed={"ill, estimate 5": "the request expired"}).kept
+    4
     """
 
     kept: int
@@ -73,6 +79,17 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     int
         Answers that the cache lacks; those of the next round with
         ``n_estimates="auto"``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from llmreg.providers import AnthropicProvider
+    >>> from llmreg.providers.anthropic_batch import count_lacking
+    >>> from llmreg.task import Feature, Task
+    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     count_lacking(AnthropicProvider(n_estimates=3, cache=folder), [task])
+    3
     """
     return len(_jobs(provider, tasks))
 
@@ -96,6 +113,15 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     ------
     ProviderError
         As `elicit` does.
+
+    Examples
+    --------
+    Where the cache has everything, here because nothing is asked, nothing is sent.
+
+    >>> from llmreg.providers import AnthropicProvider
+    >>> from llmreg.providers.anthropic_batch import submit_batch
+    >>> submit_batch(AnthropicProvider(), tasks=[]) is None
+    True
     """
     jobs = _jobs(provider, tasks)
     if not jobs:
@@ -151,6 +177,15 @@ def collect_batch(
         If the batch has not ended in time.
     ProviderError
         As `elicit` does.
+
+    Examples
+    --------
+    What is in the cache already is not waited for.
+
+    >>> from llmreg.providers import AnthropicProvider
+    >>> from llmreg.providers.anthropic_batch import collect_batch
+    >>> collect_batch(AnthropicProvider(), tasks=[], batch="msgbatch_1")
+    BatchReport(kept=0, failed={})
     """
     jobs = _jobs(provider, tasks)
     if not jobs:

@@ -32,6 +32,17 @@ class HostedProvider(LLMProvider):
         A function that returns the key.
     base_url : str or None
         The address of the server.
+
+    Examples
+    --------
+    >>> from llmreg.providers import OpenAIProvider
+    >>> from llmreg.providers.hosted import HostedProvider
+    >>> issubclass(OpenAIProvider, HostedProvider)
+    True
+    >>> OpenAIProvider(base_url="http://me:secret@localhost/v1")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    llmreg.exceptions.ProviderError: ...
     """
 
     # The names of the SDK, of the extra that installs it, and of the environment

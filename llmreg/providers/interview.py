@@ -49,6 +49,17 @@ class Request:
         The most tokens of the reply, thinking included.
     timeout : float
         Seconds left for it.
+
+    Examples
+    --------
+    >>> from llmreg.asking import plan
+    >>> from llmreg.providers.interview import Request
+    >>> from llmreg.task import Feature, Task
+    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
+    >>> question, *_ = plan(task)
+    >>> request = Request(question.questionnaire, max_tokens=8192, timeout=600.0)
+    >>> '"age"' in request.questionnaire.user
+    True
     """
 
     questionnaire: Questionnaire
@@ -70,6 +81,12 @@ class Completion:
         The model that answered.
     usage : mapping of str to int, default={}
         Tokens, such as ``input_tokens`` and ``output_tokens``.
+
+    Examples
+    --------
+    >>> from llmreg.providers.interview import Completion
+    >>> Completion('{"features": []}', stop="end", model="mine").usage
+    {}
     """
 
     text: str

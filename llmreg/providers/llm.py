@@ -66,6 +66,33 @@ class LLMProvider(ForecastMixin, PriorProvider):
         names are kept back get no score: NaN, no opinion.
     network : {"allow", "never"}
         Whether what is not in the cache may be asked for, which is the default.
+
+    Examples
+    --------
+    A model that has one opinion of everything.
+
+    >>> import json, tempfile
+    >>> from llmreg.providers import LLMProvider
+    >>> from llmreg.providers.interview import Completion
+    >>> from llmreg.task import Feature, Task
+    >>> class Indifferent(LLMProvider):
+    ...     n_estimates, max_parallel, max_attempts = 1, 1, 1
+    ...     max_tokens, timeout = None, 60.0
+    ...     def __init__(self, model="indifferent", cache=None):
+    ...         self.model, self.cache = model, cache
+    ...     def _complete(self, client, request):
+    ...         asked = json.loads(request.questionnaire.user)["features"]
+    ...         reply = [
+    ...             {"id": each["id"], "reason": "why not", "scores": {"o1": 1}}
+    ...             for each in asked
+    ...         ]
+    ...         return Completion(json.dumps({"features": reply}), "end", self.model)
+    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Indifferent(cache=folder).elicit(task)
+    FeaturePrior: 1 feature, output 'yes', 1 estimate
+    feature  score  spread  reason
+    age       +1.0     0.0  why not
     """
 
     model: str

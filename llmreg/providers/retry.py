@@ -26,6 +26,12 @@ class TransientError(Exception):
         What happened, without secrets.
     retry_after : float or None, default=None
         Seconds that the server asked to wait.
+
+    Examples
+    --------
+    >>> from llmreg.providers.retry import TransientError
+    >>> TransientError("the server is busy (429)", retry_after=20).retry_after
+    20
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:

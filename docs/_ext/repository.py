@@ -1,0 +1,59 @@
+"""Links between files of the repository, turned into links between pages of the site.
+
+`benchmarks/README.md` and others are read in two places: in the repository, where their
+links must lead to files, and here, where they are pages of other names.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+from posixpath import normpath, relpath
+
+from sphinx.application import Sphinx
+
+#: The page of every file of the repository that has one elsewhere than at its path.
+PAGES = {
+    "README.md": "docs/index.md",
+    "CONTRIBUTING.md": "docs/contributing.md",
+    "CHANGELOG.md": "docs/changelog.md",
+    "benchmarks/README.md": "docs/benchmarks.md",
+}
+_LINK = re.compile(r"(\]\()([^)#\s:]+\.(?:md|ipynb))((?:#[^)\s]*)?\))")
+_NOTEBOOKS = "notebooks/"
+
+
+def rewrite(text: str, file: str, page: str) -> str:
+    """Turn the links of a file into links of the page that shows it.
+
+    `file` and `page` are paths from the root of the repository.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        target = normpath(str(PurePosixPath(file).parent / match[2]))
+        target = PAGES.get(target, target)
+        if target.startswith(_NOTEBOOKS):
+            target = f"docs/{target}"
+        place = relpath(target, str(PurePosixPath(page).parent))
+        return match[1] + place + match[3]
+
+    return _LINK.sub(replace, text)
+
+
+def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
+    page = app.env.doc2path(docname, base=False)
+    # docs/notebooks is a link to notebooks/, whose files link from there.
+    is_notebook = str(page).startswith(_NOTEBOOKS)
+    file = str(page) if is_notebook else f"docs/{page}"
+    source[0] = rewrite(source[0], file, f"docs/{page}")
+
+
+def _on_include(app: Sphinx, path: Path, docname: str, source: list[str]) -> None:
+    # MyST tells the path from docs/, and the name of a page without its folder: pages
+    # that include others are at the top.
+    source[0] = rewrite(source[0], normpath(f"docs/{path}"), f"docs/{docname}.md")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the rewriting."""
+    app.connect("source-read", _on_read)
+    app.connect("include-read", _on_include)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
