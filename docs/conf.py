@@ -1,6 +1,6 @@
-"""How Sphinx builds the site: ``make docs``, or
+"""How Sphinx builds the site.
 
-    python -m sphinx -W --keep-going -b html docs docs/_build/html
+``make docs``, or ``python -m sphinx -W --keep-going -b html docs docs/_build/html``.
 
 Neither the build nor the pages fetch anything: there is no inventory of other
 projects (`_ext/outside.py` makes plain links), no script from elsewhere, and equations
@@ -40,8 +40,6 @@ extensions = [
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 nitpicky = True
-# Pages and notebooks that may or may not be there are taken in by patterns.
-suppress_warnings = ["toc.empty_glob"]
 
 # Markdown
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
@@ -59,9 +57,8 @@ nb_ipywidgets_js = {}
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
-# "References" of one page are numbered from 1 again on the next.
-numpydoc_attributes_as_param_list = True
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -76,6 +73,7 @@ html_theme_options = {
     "logo": {"text": "llmreg"},
     "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_toc_level": 2,
@@ -85,7 +83,9 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "start": [], "reading": []}
+# Tables of figures need the room, and pages without neighbours have nothing to list.
+html_sidebars = {name: [] for name in ("index", "start", "notebooks", "benchmarks")}
+
 
 def skip_foreign(app, what, name, obj, skip, options):
     """Leave out what classes inherit from other packages, but for `score`."""

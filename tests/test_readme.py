@@ -61,7 +61,7 @@ def has_python(page):
     return any(kind == "python" for kind, _ in blocks(page))
 
 
-@pytest.mark.parametrize("page", filter(has_python, PAGES))
+@pytest.mark.parametrize("page", list(filter(has_python, PAGES)))
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")

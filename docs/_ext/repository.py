@@ -1,7 +1,8 @@
-"""Links between files of the repository, turned into links between pages of the site.
+"""Pages that are files of the repository elsewhere, and pages that may be missing.
 
 `benchmarks/README.md` and others are read in two places: in the repository, where their
-links must lead to files, and here, where they are pages of other names.
+links must lead to files, and here, where they are pages of other names. Notebooks are
+not part of every copy of the sources; the site is built without them, too.
 """
 
 import re
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
 from sphinx.application import Sphinx
+from sphinx.util.matching import patfilter
 
 #: The page of every file of the repository that has one elsewhere than at its path.
 PAGES = {
@@ -19,6 +21,8 @@ PAGES = {
 }
 _LINK = re.compile(r"(\]\()([^)#\s:]+\.(?:md|ipynb))((?:#[^)\s]*)?\))")
 _NOTEBOOKS = "notebooks/"
+_TOCTREE = re.compile(r"^```\{toctree\}\n.*?^```", re.MULTILINE | re.DOTALL)
+_PATTERN = re.compile(r"^\S*[*\[]\S*\n", re.MULTILINE)
 
 
 def rewrite(text: str, file: str, page: str) -> str:
@@ -38,12 +42,23 @@ def rewrite(text: str, file: str, page: str) -> str:
     return _LINK.sub(replace, text)
 
 
+def drop_unmatched(text: str, docname: str, found: set[str]) -> str:
+    """Leave out patterns of toctrees that no page matches; Sphinx warns of them."""
+
+    def keep(match: re.Match[str]) -> str:
+        pattern = normpath(str(PurePosixPath(docname).parent / match[0].strip()))
+        return match[0] if patfilter(found, pattern) else ""
+
+    return _TOCTREE.sub(lambda tree: _PATTERN.sub(keep, tree[0]), text)
+
+
 def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
     page = app.env.doc2path(docname, base=False)
     # docs/notebooks is a link to notebooks/, whose files link from there.
     is_notebook = str(page).startswith(_NOTEBOOKS)
     file = str(page) if is_notebook else f"docs/{page}"
-    source[0] = rewrite(source[0], file, f"docs/{page}")
+    text = rewrite(source[0], file, f"docs/{page}")
+    source[0] = drop_unmatched(text, docname, app.env.found_docs)
 
 
 def _on_include(app: Sphinx, path: Path, docname: str, source: list[str]) -> None:

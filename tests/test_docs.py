@@ -1,0 +1,108 @@
+"""Every public name is on the site, with an example that runs; so is every command."""
+
+import argparse
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import llmreg
+from llmreg import exceptions
+from llmreg.cli import _parser
+
+DOCS = Path(__file__).parents[1] / "docs"
+API = DOCS / "api"
+
+# AutoGluon has an environment of its own (`make test-automl`), so examples of what
+# needs it are shown and not run.
+NOT_RUN = {"llmreg.automl.autogluon_options", "llmreg.automl.named_levels"}
+# Classes of errors have nothing to show one by one: docs/api/exceptions.md has an
+# example of how they are caught, docs/howto/errors.md says what to do about each.
+NO_EXAMPLE = "llmreg.exceptions"
+
+
+def modules():
+    for found in pkgutil.walk_packages(llmreg.__path__, "llmreg."):
+        yield importlib.import_module(found.name)
+
+
+def public_names():
+    """List what the package calls public: what some `__all__` names."""
+    for module in [llmreg, *modules()]:
+        for name in getattr(module, "__all__", ()):
+            value = getattr(module, name)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield f"{module.__name__}.{name}", value
+
+
+def listed_names():
+    """List what the pages of the reference show."""
+    for page in sorted(API.glob("*.md")):
+        module = ""
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"\.\. (?:currentmodule|automodule):: (\S+)", line):
+                module = match[1]
+            elif match := re.fullmatch(
+                r"(?: {3}|\.\. auto\w+:: )([A-Za-z_][\w.]*)", line
+            ):
+                yield f"{module}.{match[1]}"
+
+
+def find(name):
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+LISTED = {name: find(name) for name in listed_names()}
+
+
+def test_reference_lists_every_public_name():
+    shown = list(LISTED.values())
+    missing = [name for name, value in public_names() if value not in shown]
+    assert not missing, f"list these on a page of docs/api: {missing}"
+
+
+@pytest.mark.parametrize("name", list(LISTED))
+def test_every_listed_name_has_an_example(name):
+    if name.startswith(NO_EXAMPLE):
+        assert inspect.getdoc(LISTED[name])
+        return
+    value = LISTED[name]
+    examples = doctest.DocTestFinder(recurse=False).find(value, name)[0].examples
+    assert re.search(r"^Examples\n-{8}$", inspect.getdoc(value), re.MULTILINE)
+    run = [e for e in examples if not e.options.get(doctest.SKIP)]
+    calls = [e for e in run if not re.match(r"import |from ", e.source)]
+    assert calls or name in NOT_RUN
+
+
+def test_every_error_is_listed_and_told_what_to_do_about():
+    defined = {
+        name
+        for name, value in vars(exceptions).items()
+        if inspect.isclass(value) and value.__module__ == exceptions.__name__
+    }
+    listed = {n.rpartition(".")[2] for n in LISTED if n.startswith(NO_EXAMPLE)}
+    advice = (DOCS / "howto" / "errors.md").read_text(encoding="utf-8")
+    assert defined == listed
+    assert all(name in advice for name in defined)
+
+
+def leaves(parser, words=()):
+    """List the commands that have no commands of their own."""
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not inner:
+        yield " ".join(words)
+    for action in inner:
+        for word, command in action.choices.items():
+            yield from leaves(command, (*words, word))
+
+
+@pytest.mark.parametrize("command", list(leaves(_parser())))
+def test_every_command_is_shown(command):
+    page = (API / "cli.md").read_text(encoding="utf-8")
+    assert f"```{{cli-help}} {command}\n" in page
+    assert re.search(rf"^llmreg {command}\b", page, re.MULTILINE)
