@@ -106,3 +106,19 @@ def test_every_command_is_shown(command):
     page = (API / "cli.md").read_text(encoding="utf-8")
     assert f"```{{cli-help}} {command}\n" in page
     assert re.search(rf"^llmreg {command}\b", page, re.MULTILINE)
+
+
+def test_links_between_files_become_links_between_pages(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    repository = importlib.import_module("repository")
+    rewrite, drop = repository.rewrite, repository.drop_unmatched
+    link = "[so](../docs/reading.md#where-it-helps)"
+    assert rewrite(link, "benchmarks/README.md") == "[so](/reading.md#where-it-helps)"
+    assert rewrite("[b](../benchmarks/README.md)", "docs/a.md") == "[b](/benchmarks.md)"
+    assert (
+        rewrite("[n](2-b.ipynb)", "notebooks/1-a.ipynb") == "{doc}`n </notebooks/2-b>`"
+    )
+    assert rewrite("[r](results/a.md)", "benchmarks/README.md") == "[r](results/a.md)"
+    tree = "```{toctree}\n:glob:\n\nstart\n[s]aving*\n```"
+    assert drop(tree, "index", {"start"}) == tree.replace("[s]aving*\n", "")
+    assert drop(tree, "index", {"start", "saving"}) == tree

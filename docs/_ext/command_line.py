@@ -27,11 +27,11 @@ class CommandHelp(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make a block of text."""
         # As wide as the pages, whatever the terminal; without the colors of one.
-        os.environ["COLUMNS"] = "80"
+        os.environ["COLUMNS"] = "72"
         os.environ["NO_COLOR"] = "1"
         text = find(self.arguments[0].split()).format_help()
         block = nodes.literal_block(text, text)
-        block["language"] = "text"
+        block["language"] = "none"
         return [block]
 
 

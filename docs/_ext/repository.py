@@ -7,7 +7,7 @@ not part of every copy of the sources; the site is built without them, too.
 
 import re
 from pathlib import Path, PurePosixPath
-from posixpath import normpath, relpath
+from posixpath import normpath
 
 from sphinx.application import Sphinx
 from sphinx.util.matching import patfilter
@@ -19,25 +19,26 @@ PAGES = {
     "CHANGELOG.md": "docs/changelog.md",
     "benchmarks/README.md": "docs/benchmarks.md",
 }
-_LINK = re.compile(r"(\]\()([^)#\s:]+\.(?:md|ipynb))((?:#[^)\s]*)?\))")
+_LINK = re.compile(r"\[([^\[\]]+)\]\(([^)#\s:]+\.(?:md|ipynb))((?:#[^)\s]*)?)\)")
 _NOTEBOOKS = "notebooks/"
 _TOCTREE = re.compile(r"^```\{toctree\}\n.*?^```", re.MULTILINE | re.DOTALL)
 _PATTERN = re.compile(r"^\S*[*\[]\S*\n", re.MULTILINE)
 
 
-def rewrite(text: str, file: str, page: str) -> str:
-    """Turn the links of a file into links of the page that shows it.
-
-    `file` and `page` are paths from the root of the repository.
-    """
+def rewrite(text: str, file: str) -> str:
+    """Turn the links of a file of the repository into links between pages."""
 
     def replace(match: re.Match[str]) -> str:
-        target = normpath(str(PurePosixPath(file).parent / match[2]))
+        words, place, anchor = match.groups()
+        target = normpath(str(PurePosixPath(file).parent / place))
         target = PAGES.get(target, target)
         if target.startswith(_NOTEBOOKS):
-            target = f"docs/{target}"
-        place = relpath(target, str(PurePosixPath(page).parent))
-        return match[1] + place + match[3]
+            # By the name of the page, since docs/notebooks leads out of docs/ on disk.
+            page = PurePosixPath(target).with_suffix("")
+            return f"{{doc}}`{words.replace('`', '')} </{page}>`"
+        if target.startswith("docs/"):
+            return f"[{words}](/{target.removeprefix('docs/')}{anchor})"
+        return match[0]
 
     return _LINK.sub(replace, text)
 
@@ -53,18 +54,15 @@ def drop_unmatched(text: str, docname: str, found: set[str]) -> str:
 
 
 def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
-    page = app.env.doc2path(docname, base=False)
+    page = str(app.env.doc2path(docname, base=False))
     # docs/notebooks is a link to notebooks/, whose files link from there.
-    is_notebook = str(page).startswith(_NOTEBOOKS)
-    file = str(page) if is_notebook else f"docs/{page}"
-    text = rewrite(source[0], file, f"docs/{page}")
+    file = page if page.startswith(_NOTEBOOKS) else f"docs/{page}"
+    text = rewrite(source[0], file)
     source[0] = drop_unmatched(text, docname, app.env.found_docs)
 
 
 def _on_include(app: Sphinx, path: Path, docname: str, source: list[str]) -> None:
-    # MyST tells the path from docs/, and the name of a page without its folder: pages
-    # that include others are at the top.
-    source[0] = rewrite(source[0], normpath(f"docs/{path}"), f"docs/{docname}.md")
+    source[0] = rewrite(source[0], normpath(f"docs/{path}"))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
