@@ -11,7 +11,8 @@ AUTOML := .venv-automl/bin
 # The oldest versions that are supported.
 MINIMUM := .venv-minimum/bin
 
-.PHONY: demo test test-automl test-minimum test-release automl lint bench-smoke check clean
+.PHONY: demo test test-automl test-minimum test-release automl docs notebooks lint
+.PHONY: bench-smoke check clean
 
 demo: .venv/demo
 	$(BIN)/llmreg demo
@@ -43,6 +44,14 @@ test-automl: .venv-automl/ready
 automl: .venv-automl/ready
 	OMP_NUM_THREADS=1 $(AUTOML)/python -m benchmarks.automl
 
+# The site, with every notebook run from top to bottom; a warning is an error.
+docs: .venv/dev
+	LLMREG_RUN_NOTEBOOKS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+# The notebooks again, with what they show kept in them.
+notebooks: .venv/dev
+	$(BIN)/python notebooks/run.py --write
+
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,7 +65,7 @@ bench-smoke: .venv/dev
 check: lint test
 
 clean:
-	rm -rf .venv .venv-automl .venv-minimum .venv-release dist
+	rm -rf .venv .venv-automl .venv-minimum .venv-release dist docs/_build docs/api/generated
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
