@@ -18,6 +18,7 @@ from llmreg.describe import column_names, describe, number_twins
 from llmreg.encoding import TableEncoder
 from llmreg.exceptions import FeatureNamesError
 from llmreg.folding import raw_outputs
+from llmreg.frames import is_foreign, to_pandas
 from llmreg.net import AlignedNet
 from llmreg.parameters import AttributionParameters
 from llmreg.prior import FeaturePrior
@@ -92,6 +93,7 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
     ) -> tuple[Any, Any, np.ndarray]:
         """Validate the rows, and leave out those of weight zero."""
         X = check_table(self, X, y, reset=reset)
+        y = to_pandas(y) if is_foreign(y) else y
         return weigh_rows(X, self._check_target(y), sample_weight)
 
     def _fit_encoder(self, X: Any, source: PriorSource | None) -> None:

@@ -19,6 +19,7 @@ from llmreg.exceptions import (
     FeatureNamesError,
     UnsupportedColumnError,
 )
+from llmreg.frames import is_foreign, to_pandas
 from llmreg.values import is_real, to_floats
 
 Kind = Literal["numbers", "levels", "dates", "text", "objects", "complex"]
@@ -68,7 +69,7 @@ def as_table(X: Any) -> pd.DataFrame | np.ndarray:
     DataError
         If there are no rows.
     EncodingError
-        If there are no columns, or the numbers are complex.
+        If there are no columns, the numbers are complex, or the table is lazy.
     ValueError
         If the input does not have two dimensions.
     TypeError
@@ -254,14 +255,8 @@ def _convert(X: Any) -> Any:
             "Sparse data was passed, but dense data is required. Use X.toarray() to "
             "convert it to a dense array."
         )
-    if hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__"):
-        # Imported here: only these tables need it, and older versions of
-        # scikit-learn do not bring it.
-        import narwhals
-
-        frame = narwhals.from_native(X, eager_only=True, pass_through=True)
-        if isinstance(frame, narwhals.DataFrame):
-            return frame.to_pandas()
+    if is_foreign(X) and isinstance(frame := to_pandas(X), (pd.DataFrame, pd.Series)):
+        return frame
     array = np.asarray(X)
     # NumPy turns the numbers and the None of a list that holds a string into text.
     return np.asarray(X, dtype=object) if array.dtype.kind in "SU" else array

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from llmreg.columns import as_table
 from llmreg.exceptions import DataError
+from llmreg.frames import is_foreign
 
 
 def check_table(
@@ -38,7 +39,7 @@ def check_table(
     if y is None:
         validate_data(estimator, X, y, skip_check_array=True, reset=False)
     # The tables of other libraries too: their columns have types, arrays none.
-    if hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__"):
+    if is_foreign(X):
         X = as_table(X)
     if not isinstance(X, pd.DataFrame):
         return validate_data(

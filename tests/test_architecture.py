@@ -48,7 +48,8 @@ ALLOWED = {
     "describe": {"exceptions", "matching", "task", "pandas"},
     "privacy": {"exceptions", "numpy", "pandas"},
     "values": {"exceptions", "numpy", "pandas"},
-    "columns": {"exceptions", "values", "narwhals", "numpy", "pandas", "scipy"},
+    "frames": {"exceptions", "numpy", "pandas"},
+    "columns": {"exceptions", "frames", "values", "numpy", "pandas", "scipy"},
     "scaling": {"columns", "exceptions", "ranges", "numpy", "scipy", "sklearn"},
     "encoding": {
         *("columns", "exceptions", "folding", "levels", "ranges", "scaling", "task"),
@@ -57,7 +58,7 @@ ALLOWED = {
     },
     "folding": {"ranges", "numpy"},
     "levels": {"exceptions", "values", "numpy", "pandas", "sklearn"},
-    "rows": {"columns", "exceptions", "numpy", "pandas", "sklearn"},
+    "rows": {"columns", "exceptions", "frames", "numpy", "pandas", "sklearn"},
     "reproducibility": {"threadpoolctl", "torch"},
     "attribution": {"torch"},
     "criterion": {"attribution", "numpy", "torch"},
