@@ -24,6 +24,7 @@
     │   ├── UnsupportedColumnError           dates, free text, lists
     │   └── FeatureNamesError                names that are absent or ambiguous
     ├── ModuleOutputError (ValueError)       a user's module that does not fit
+    ├── ExportError (ValueError)             a model that another format cannot hold
     └── DeviceError (RuntimeError)           a device that is not there
 
     LLMRegWarning (UserWarning)
@@ -125,6 +126,10 @@ class FeatureNamesError(EncodingError):
 
 class ModuleOutputError(LLMRegError, ValueError):
     """The output of a user's module does not fit the task."""
+
+
+class ExportError(LLMRegError, ValueError):
+    """A fitted model has no counterpart in the format that it is to be turned into."""
 
 
 class DeviceError(LLMRegError, RuntimeError):

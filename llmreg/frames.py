@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,8 @@ def _whole(data: Any) -> Any:
     """Give a piece of pyarrow's, which narwhals does not read, as what it reads."""
     if type(data).__module__.partition(".")[0] != "pyarrow":
         return data
-    import pyarrow
-
+    # Whoever made the piece has imported it.
+    pyarrow = sys.modules["pyarrow"]
     if isinstance(data, pyarrow.RecordBatch):
         return pyarrow.Table.from_batches([data])
     return pyarrow.chunked_array([data]) if isinstance(data, pyarrow.Array) else data

@@ -130,6 +130,10 @@ ALLOWED = {
         *("automl", "base", "classifier", "exceptions", "prior", "regressor"),
         *("resolve", "numpy", "pandas"),
     },
+    "export": {
+        *("base", "corrected", "exceptions", "export", "ranges", "values"),
+        *("numpy", "pandas", "sklearn", "torch"),
+    },
     "parameters": {"attribution", "building", "criterion", "net", "sklearn"},
 }
 SDKS = {"anthropic", "openai", "xllamacpp"}

@@ -1,0 +1,11 @@
+"""A fitted model as something that runs without llmreg.
+
+`to_onnx` makes one ONNX graph of a model and its encoding, `to_sklearn` a pipeline of
+scikit-learn's own parts of a linear one. ``pip install "llmreg[onnx]"`` brings what the
+first needs.
+"""
+
+from llmreg.export.onnx_model import to_onnx
+from llmreg.export.pipeline import to_sklearn
+
+__all__ = ["to_onnx", "to_sklearn"]

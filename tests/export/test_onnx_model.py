@@ -1,0 +1,250 @@
+"""What the runtime says is what the model says."""
+
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import RobustScaler
+
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.exceptions import ExportError, MissingDependencyError
+from llmreg.export import to_onnx
+from llmreg.ranges import BoundedScaler
+from tests.fakes import DropoutNet, small_module
+
+pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+
+def start(model):
+    return runtime.InferenceSession(
+        to_onnx(model).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+
+
+def feed(session, X):
+    """Hand over rows without any help of llmreg."""
+    if not isinstance(X, pd.DataFrame):
+        return {"X": np.asarray(X, dtype=np.float64)}
+    values = {}
+    for column in session.get_inputs():
+        if column.type == "tensor(string)":
+            text = X[column.name].astype(object)
+            text = text.where(text.notna(), "").astype(str).to_numpy()
+            values[column.name] = text.reshape(-1, 1)
+        else:
+            numbers = X[column.name].to_numpy(dtype=float, na_value=np.nan)
+            values[column.name] = numbers.reshape(-1, 1)
+    return values
+
+
+def check(model, *tables):
+    session = start(model)
+    for X in tables:
+        found = session.run(None, feed(session, X))
+        expected = model.predict(X)
+        if is_classifier(model):
+            labels, probabilities = found
+            np.testing.assert_array_equal(labels, expected)
+            expected = model.predict_proba(X)
+        else:
+            (probabilities,) = found
+            expected = expected.reshape(len(X), -1)
+        np.testing.assert_allclose(probabilities, expected, rtol=1e-5, atol=1e-5)
+    return session
+
+
+def train(X, y, prior, kind=LLMAttributionClassifier, **options):
+    return kind(prior, random_state=0, device="cpu", **options).fit(X, y)
+
+
+MODELS = {
+    "auto": {},
+    "fixed": {"gamma": 1.0},
+    "no prior": {"prior": None},
+    "minmax": {"scaler": "minmax"},
+    "standard, mean": {"scaler": "standard", "imputer": "mean"},
+    "not scaled, frequent": {"scaler": None, "imputer": "most_frequent"},
+    "a scaler of ours": {"scaler": BoundedScaler()},
+    "mlp, auto": {"hidden_layer_sizes": (8,), "max_iter": 30},
+    "mlp": {"hidden_layer_sizes": (8, 4), "gamma": 1.0, "max_iter": 10},
+    "module": {"module": small_module, "gamma": 1.0, "max_iter": 10},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_classifier(name, table, strange, illness, prior):
+    model = train(table, illness, **{"prior": prior} | MODELS[name])
+    session = check(model, table, strange, strange[:1])
+    assert [value.name for value in session.get_inputs()] == list(table.columns)
+    assert [value.name for value in session.get_outputs()] == ["label", "probabilities"]
+
+
+@pytest.mark.parametrize("activation", ["tanh", "silu", "gelu"])
+def test_activations(activation, table, strange, illness, prior):
+    model = train(
+        table, illness, prior, hidden_layer_sizes=(6,), gamma=1.0,
+        activation=activation, max_iter=5,
+    )  # fmt: skip
+    check(model, table, strange)
+
+
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (5,)])
+def test_many_classes(hidden_layer_sizes, table, strange, stage, prior):
+    model = train(
+        table,
+        stage,
+        dict.fromkeys(("early", "late", "middle"), prior),
+        hidden_layer_sizes=hidden_layer_sizes,
+        max_iter=10,
+    )
+    check(model, table, strange)
+
+
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (5,)])
+def test_regression(hidden_layer_sizes, table, strange, risk, prior):
+    model = train(
+        table,
+        risk * 1e6,
+        prior,
+        LLMAttributionRegressor,
+        hidden_layer_sizes=hidden_layer_sizes,
+        max_iter=10,
+    )
+    session = check(model, table, strange)
+    (output,) = session.get_outputs()
+    assert (output.name, output.shape) == ("variable", ["n_samples", 1])
+
+
+def test_several_targets(table, strange, risk, prior):
+    y = pd.DataFrame({"a": risk, "b": -1e3 * risk})
+    model = train(table, y, {"a": prior, "b": prior}, LLMAttributionRegressor)
+    check(model, table, strange)
+
+
+@pytest.mark.parametrize("kind", [int, float, bool])
+def test_labels_keep_their_type(kind, table, illness, prior):
+    model = train(table, (illness == "ill").astype(kind), prior)
+    session = check(model, table)
+    labels = session.run(["label"], feed(session, table))[0]
+    assert labels.dtype.kind == np.dtype(kind).kind
+
+
+def test_labels_that_no_graph_can_hold(table, illness):
+    y = illness.map({"ill": (1, 2), "healthy": "b"})
+    model = train(table, illness, None)
+    model.classes_ = y.to_numpy()[:2]
+    with pytest.raises(ExportError, match="Class labels must be text"):
+        to_onnx(model)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"encoder": None}, {"scaler": None, "imputer": None}]
+)
+def test_arrays_are_one_input(options, rng):
+    X = rng.normal(size=(30, 3))
+    model = train(X, X[:, 0] > 0, None, **options)
+    session = check(model, X, 3 * X)
+    assert [(value.name, value.shape) for value in session.get_inputs()] == [
+        ("X", ["n_samples", 3])
+    ]
+
+
+def test_arrays_of_objects_are_columns():
+    X = np.array([["a", 1], ["b", None], ["a", 3], ["b", 2]], dtype=object)
+    model = train(X, [0, 1, 0, 1], None)
+    session = start(model)
+    assert [value.name for value in session.get_inputs()] == ["x0", "x1"]
+
+
+def test_a_gap_of_text_is_the_empty_text(table, illness, prior):
+    session = check(train(table, illness, prior), table)
+    one = feed(session, table[:1])
+    given = [
+        session.run(None, one | {"sex": np.array([[text]], dtype=object)})[1]
+        for text in ("", "missing", "unheard of")
+    ]
+    np.testing.assert_array_equal(given[0], given[1])
+    assert (given[0] != given[2]).all()
+
+
+def test_an_empty_text_may_be_a_level(illness):
+    X = pd.DataFrame({"sex": ["", "male", None] * 20})
+    model = train(X, illness, None)
+    session = start(model)
+    texts = X["sex"].fillna("missing").to_numpy(dtype=object).reshape(-1, 1)
+    found = session.run(["probabilities"], {"sex": texts})[0]
+    np.testing.assert_allclose(found, model.predict_proba(X))
+
+
+def test_no_rows_no_predictions(table, illness, prior):
+    session = start(train(table, illness, prior))
+    labels, probabilities = session.run(None, feed(session, table[:0]))
+    assert (labels.shape, probabilities.shape) == ((0,), (0, 2))
+
+
+def test_writing(table, illness, prior, tmp_path):
+    import onnx
+
+    made = to_onnx(train(table, illness, prior), tmp_path / "model.onnx")
+    read = onnx.load(tmp_path / "model.onnx")
+    assert read == made
+    assert read.producer_name == "llmreg"
+    assert "NaN where they are missing" in read.doc_string
+
+
+def test_numbers_far_from_zero_keep_their_digits(illness):
+    """Seconds of one day, as computers count them."""
+    X = pd.DataFrame({"time": 1_750_000_000.0 + 1000 * np.arange(len(illness))})
+    check(train(X, illness, None), X)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scaler": RobustScaler()}, "scaler RobustScaler has no counterpart"),
+        ({"imputer": BoundedScaler()}, "imputer BoundedScaler has no counterpart"),
+        (
+            {"module": DropoutNet, "max_iter": 2},
+            r"DropoutNet has no counterpart.*torch\.onnx",
+        ),
+    ],
+)
+def test_what_has_no_counterpart(options, message, risk, illness):
+    model = train(risk.to_frame(), illness, None, **options)
+    with pytest.raises(ExportError, match=message):
+        to_onnx(model)
+
+
+@pytest.mark.parametrize("name", ["label", "", "twice"])
+def test_names_that_cannot_be_inputs(name, risk, illness):
+    X = pd.DataFrame({name: risk, "other": risk})
+    if name == "twice":
+        X.columns = ["twice", "twice"]
+    model = train(X, illness, None)
+    with pytest.raises(ExportError, match=re.escape(repr([name]))):
+        to_onnx(model)
+
+
+def test_only_models_of_ours(table, illness, prior):
+    model = LLMAttributionClassifier(prior, device="cpu")
+    with pytest.raises(NotFittedError):
+        to_onnx(model)
+    search = GridSearchCV(model, {"gamma": [1.0]}, cv=2).fit(table, illness)
+    with pytest.raises(ExportError, match=r"got GridSearchCV.*best_estimator_"):
+        to_onnx(search)
+    with pytest.raises(ExportError, match=r"got Pipeline.*last step"):
+        to_onnx(make_pipeline(model))
+
+
+def test_without_onnx(table, illness, prior, monkeypatch):
+    model = train(table, illness, prior)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingDependencyError, match=r"llmreg\[onnx\]"):
+        to_onnx(model)

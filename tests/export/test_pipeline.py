@@ -1,0 +1,137 @@
+"""The pipeline of scikit-learn's own parts says what the linear model says."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import is_classifier
+from sklearn.impute import KNNImputer
+from sklearn.preprocessing import RobustScaler
+
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.exceptions import ExportError
+from llmreg.export import to_sklearn
+from tests.export.test_onnx_model import train
+
+
+def check(model, *tables):
+    pipeline = pickle.loads(pickle.dumps(to_sklearn(model)))
+    for X in tables:
+        if is_classifier(model):
+            np.testing.assert_array_equal(pipeline.predict(X), model.predict(X))
+            found, expected = pipeline.predict_proba(X), model.predict_proba(X)
+        else:
+            found, expected = pipeline.predict(X), model.predict(X)
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+    return pipeline
+
+
+MODELS = {
+    "auto": {},
+    "fixed": {"gamma": 1.0},
+    "minmax": {"scaler": "minmax"},
+    "standard, mean": {"scaler": "standard", "imputer": "mean"},
+    "not scaled, frequent": {"scaler": None, "imputer": "most_frequent"},
+    "own": {"scaler": RobustScaler(), "imputer": KNNImputer()},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_classifier(name, table, strange, illness, prior):
+    model = train(table, illness, prior, **MODELS[name])
+    pipeline = check(model, table, strange, strange[:1])
+    assert list(pipeline.feature_names_in_) == list(table.columns)
+    assert list(pipeline.classes_) == ["healthy", "ill"]
+
+
+def test_many_classes(table, strange, stage, prior):
+    scores = dict.fromkeys(("early", "late", "middle"), prior)
+    check(train(table, stage, scores), table, strange)
+
+
+def test_regression(table, strange, risk, prior):
+    model = train(table, 1e3 * risk, prior, LLMAttributionRegressor)
+    check(model, table, strange)
+
+
+def test_several_targets(table, strange, risk, prior):
+    y = pd.DataFrame({"a": risk, "b": -risk})
+    model = train(table, y, {"a": prior, "b": prior}, LLMAttributionRegressor)
+    check(model, table, strange)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"encoder": None}, {"scaler": None, "imputer": None}]
+)
+def test_arrays(options, rng):
+    X = rng.normal(size=(30, 3))
+    check(train(X, X[:, 0] > 0, None, **options), X, 3 * X)
+
+
+def test_arrays_of_objects():
+    X = np.array([["a", 1], ["b", None], ["a", 3], ["b", 2]], dtype=object)
+    check(train(X, [0, 1, 0, 1], None), X)
+
+
+@pytest.mark.parametrize("columns", [["age", "bmi", "smoker"], ["sex", "region"]])
+def test_columns_of_one_kind(columns, table, strange, illness):
+    model = train(table[columns], illness, None)
+    check(model, table[columns], strange[columns])
+
+
+def test_numbers_far_from_zero(illness):
+    X = pd.DataFrame({"time": 1_750_000_000.0 + 1000 * np.arange(len(illness))})
+    check(train(X, illness, None), X, X - 30_000, X + 30_000)
+
+
+def test_columns_may_come_in_any_order(table, strange, illness, prior):
+    """A ColumnTransformer finds its columns by name."""
+    model = train(table, illness, prior)
+    found = to_sklearn(model).predict_proba(strange[strange.columns[::-1]])
+    np.testing.assert_allclose(found, model.predict_proba(strange))
+
+
+def test_the_parts_have_names(table, illness, prior):
+    pipeline = to_sklearn(train(table, illness, prior, scaler="minmax"))
+    names = list(pipeline["table"].get_feature_names_out())
+    assert names[:2] == ["numbers__age", "numbers__bmi"]
+    assert "levels__sex_female" in names
+    assert pipeline["model"].coef_.shape == (1, len(names))
+
+
+def test_an_mlp_is_no_pipeline(table, illness, prior):
+    model = train(table, illness, prior, hidden_layer_sizes=(3,), max_iter=2)
+    with pytest.raises(ExportError, match=r"holds a CorrectedModel\. .*to_onnx"):
+        to_sklearn(model)
+    with pytest.raises(ExportError, match="got str"):
+        to_sklearn("model")
+
+
+PREDICT = """
+import pickle, sys
+
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("llmreg", "skorch", "torch"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Absent())
+model, X = pickle.load(sys.stdin.buffer)
+sys.stdout.buffer.write(pickle.dumps(model.predict(X)))
+"""
+
+
+@pytest.mark.parametrize("kind", [LLMAttributionClassifier, LLMAttributionRegressor])
+def test_neither_torch_nor_llmreg_is_needed(kind, table, strange, risk, prior):
+    y = risk > risk.median() if kind is LLMAttributionClassifier else risk
+    model = train(table, y, prior, kind)
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT],
+        input=pickle.dumps((to_sklearn(model), strange)),
+        capture_output=True,
+        check=True,
+    )
+    np.testing.assert_allclose(pickle.loads(done.stdout), model.predict(strange))
