@@ -61,6 +61,8 @@ def has_python(page):
     return any(kind == "python" for kind, _ in blocks(page))
 
 
+# What the libraries of a page say of one another is not ours.
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @pytest.mark.parametrize("page", list(filter(has_python, PAGES)))
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -65,8 +65,8 @@ def to_sklearn(model: Any) -> Pipeline:
     With ``scaler="bounded"`` a numeric column becomes three: the scaled value kept
     within 0 and 1, and one for what lies beyond either end.
 
-    Gaps are those that pandas knows. In a numeric column of Python objects only None
-    and NaN are.
+    Gaps are those that pandas knows; in a numeric column of Python objects, None and
+    NaN.
 
     See Also
     --------
@@ -91,13 +91,9 @@ def to_sklearn(model: Any) -> Pipeline:
         )
     plan = plan_of(model)
     names = getattr(model, "feature_names_in_", np.arange(len(plan.names)))
-    parts = [_numbers(model.encoder_, plan, names), _levels(plan)]
-    parts = [part for part in parts if part.places]
+    parts = [*_numbers(model.encoder_, plan, names), *_levels(plan, names)]
     table = ColumnTransformer(
-        [
-            (part.name, FrozenEstimator(part.steps), list(names[list(part.places)]))
-            for part in parts
-        ]
+        [(part.name, FrozenEstimator(part.steps), part.columns) for part in parts]
     ).fit(_one_row(plan, names))
     coef = np.atleast_2d(model.coef_)
     weights = np.hstack([coef[:, part.source] * part.signs for part in parts])
@@ -105,10 +101,10 @@ def to_sklearn(model: Any) -> Pipeline:
 
 
 class _Part(NamedTuple):
-    """The columns of one kind: what encodes them, and which weights are theirs."""
+    """Columns of one kind: what encodes them, and which weights are theirs."""
 
     name: str
-    places: tuple[int, ...]
+    columns: Any
     steps: Pipeline
     # For each column that the steps make: the encoded column whose weight it has, and
     # with which sign.
@@ -116,13 +112,14 @@ class _Part(NamedTuple):
     signs: np.ndarray
 
 
-def _numbers(encoder: Any, plan: Plan, names: np.ndarray) -> _Part:
-    places = plan.numeric
-    source = np.argsort(plan.order)[: len(places)]
-    signs = np.ones(len(places))
-    if not places:
-        return _Part("numbers", (), Pipeline([]), source, signs)
-    steps = _filling(encoder, _frame(np.zeros((1, len(places))), names[list(places)]))
+def _numbers(encoder: Any, plan: Plan, names: np.ndarray) -> list[_Part]:
+    """Make one part for all numeric columns, if there are any."""
+    if not plan.numeric:
+        return []
+    columns = names[list(plan.numeric)]
+    source = np.argsort(plan.order)[: len(columns)]
+    signs = np.ones(len(columns))
+    steps = _filling(encoder, _frame(np.zeros((1, len(columns))), columns))
     scaler = encoder.scaler_
     if isinstance(scaler, BoundedScaler):
         steps.append(("scale", _bounded(scaling_of(encoder))))
@@ -130,7 +127,7 @@ def _numbers(encoder: Any, plan: Plan, names: np.ndarray) -> _Part:
         signs = np.concatenate([signs, -signs, signs])
     elif scaler is not None:
         steps.append(("scale", copy.deepcopy(scaler)))
-    return _Part("numbers", places, Pipeline(steps), source, signs)
+    return [_Part("numbers", list(columns), Pipeline(steps), source, signs)]
 
 
 def _filling(encoder: Any, row: Any) -> list[tuple[str, Any]]:
@@ -156,66 +153,56 @@ def _bounded(scaling: Scaling | None) -> FeatureUnion:
     upwards = MinMaxScaler().fit(np.stack([low, high]))
     downwards = MinMaxScaler().fit(np.stack([-high, -low]))
     within = MinMaxScaler(clip=True).fit(np.stack([low, high]))
-    return FeatureUnion(
-        [
-            ("within", within),
-            ("above", Pipeline([("scale", upwards), *_reciprocal(len(low))])),
-            (
-                "below",
-                Pipeline(
-                    [
-                        ("turn", _function(np.negative, len(low))),
-                        ("scale", downwards),
-                        *_reciprocal(len(low)),
-                    ]
-                ),
-            ),
-        ]
-    )
-
-
-def _reciprocal(width: int) -> list[tuple[str, FunctionTransformer]]:
-    return [
-        ("at_least_1", _function(np.clip, width, a_min=1.0, a_max=None)),
-        ("reciprocal", _function(np.reciprocal, width)),
+    reciprocal = [
+        ("at_least_1", _function(np.clip, a_min=1.0, a_max=None)),
+        ("reciprocal", _function(np.reciprocal)),
     ]
+    above = Pipeline([("scale", upwards), *reciprocal])
+    turn = ("turn", _function(np.negative))
+    below = Pipeline([turn, ("scale", downwards), *reciprocal])
+    return FeatureUnion([("within", within), ("above", above), ("below", below)])
 
 
-def _levels(plan: Plan) -> _Part:
-    places = plan.categorical
-    categories: list[list[str]] = []
-    source: list[int] = []
+def _levels(plan: Plan, names: np.ndarray) -> list[_Part]:
+    """Make a part for every categorical column."""
+    parts = []
     start = len(plan.numeric)
-    for levels in plan.levels:
+    for place, levels in zip(plan.categorical, plan.levels, strict=True):
         further = spellings(levels)
-        categories.append([*levels, *further])
-        source += [start + i for i in (*range(len(levels)), *further.values())]
+        own = [start + i for i in (*range(len(levels)), *further.values())]
+        source = np.argsort(plan.order)[own]
+        steps = _onehot([*levels, *further])
+        signs = np.ones(len(source))
+        # A single column, and not a list of one, arrives as pandas has it.
+        parts.append(_Part(f"levels{place}", names[place], steps, source, signs))
         start += len(levels)
-    gaps = SimpleImputer(missing_values=pd.NA, strategy="constant", fill_value=MISSING)
-    steps = Pipeline(
+    return parts
+
+
+def _onehot(spelled: list[str]) -> Pipeline:
+    # pandas knows what is missing, in columns of any type; objects that are spelled
+    # would turn a gap into a level called None.
+    imputer = SimpleImputer(strategy="constant", fill_value=MISSING)
+    onehot = OneHotEncoder(
+        categories=[spelled], handle_unknown="ignore", sparse_output=False
+    )
+    row = np.array([[spelled[0]]], dtype=object)
+    return Pipeline(
         [
-            ("objects", _function(np.array, len(places), dtype=object)),
-            ("gaps", gaps),
-            ("spelling", _function(np.array, len(places), dtype=str)),
-            (
-                "onehot",
-                OneHotEncoder(
-                    categories=categories, handle_unknown="ignore", sparse_output=False
-                ),
-            ),
+            ("category", _function(pd.Categorical)),
+            ("objects", _function(np.array, dtype="O")),
+            ("column", _function(np.expand_dims, axis=1)),
+            ("gaps", imputer.fit(row)),
+            ("spelling", _function(np.array, dtype="U")),
+            ("onehot", onehot.fit(row)),
         ]
     )
-    if places:
-        steps.fit(np.array([[names[0] for names in categories]], dtype=object))
-    columns = np.argsort(plan.order)[source]
-    return _Part("levels", places, steps, columns, np.ones(len(columns)))
 
 
-def _function(function: Any, width: int, **options: Any) -> FunctionTransformer:
-    transformer = FunctionTransformer(
+def _function(function: Any, **options: Any) -> FunctionTransformer:
+    return FunctionTransformer(
         function, kw_args=options or None, feature_names_out="one-to-one"
     )
-    return transformer.fit(np.zeros((1, width)))
 
 
 def _one_row(plan: Plan, names: np.ndarray) -> Any:

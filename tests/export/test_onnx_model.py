@@ -102,7 +102,8 @@ def test_many_classes(hidden_layer_sizes, table, strange, stage, prior):
         stage,
         dict.fromkeys(("early", "late", "middle"), prior),
         hidden_layer_sizes=hidden_layer_sizes,
-        max_iter=10,
+        gamma=1.0,
+        max_iter=50,
     )
     check(model, table, strange)
 
