@@ -39,7 +39,7 @@ def check_table(
     if y is None:
         validate_data(estimator, X, y, skip_check_array=True, reset=False)
     # The tables of other libraries too: their columns have types, arrays none.
-    if is_foreign(X):
+    if is_foreign(X) or isinstance(X, pd.DataFrame):
         X = as_table(X)
     if not isinstance(X, pd.DataFrame):
         return validate_data(

@@ -102,7 +102,7 @@ def test_many_classes(hidden_layer_sizes, table, strange, stage, prior):
         stage,
         dict.fromkeys(("early", "late", "middle"), prior),
         hidden_layer_sizes=hidden_layer_sizes,
-        gamma=1.0,
+        gamma=1.0 if hidden_layer_sizes else "auto",
         max_iter=50,
     )
     check(model, table, strange)
