@@ -94,8 +94,7 @@ def _narwhals() -> Any:
     except ImportError as e:
         raise MissingDependencyError(
             "Tables of libraries other than pandas are read by narwhals, which is not "
-            "installed. Install it with: pip install narwhals; or hand over a pandas "
-            "DataFrame."
+            "installed: pip install 'llmreg[frames]', or hand over a pandas DataFrame."
         ) from e
     return narwhals
 
