@@ -264,7 +264,7 @@ def test_what_is_not_a_table():
 
 def test_without_narwhals(monkeypatch, table, illness, classifier):
     monkeypatch.setitem(sys.modules, "narwhals.stable.v2", None)
-    with pytest.raises(MissingDependencyError, match="pip install narwhals"):
+    with pytest.raises(MissingDependencyError, match=r"llmreg\[frames\]"):
         classifier.fit(polars_frame(table), illness)
 
 
