@@ -8,35 +8,20 @@ from typing import Any, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg.automatic import train_automatically
 from llmreg.building import make_net, resolve_device, user_settings
-from llmreg.describe import column_names, describe, number_twins
-from llmreg.encoding import TableEncoder
-from llmreg.exceptions import FeatureNamesError
+from llmreg.eliciting import ElicitingEstimator
 from llmreg.folding import raw_outputs
 from llmreg.frames import is_foreign, to_pandas
+from llmreg.log import get_logger, showing
 from llmreg.net import AlignedNet
-from llmreg.parameters import AttributionParameters
-from llmreg.prior import FeaturePrior
-from llmreg.privacy import check_levels
-from llmreg.providers.preview import preview_of
 from llmreg.reproducibility import limit_blas, limit_threads, torch_seed
-from llmreg.resolve import (
-    WAYS_TO_NAMES,
-    PriorSource,
-    Provider,
-    known_levels,
-    needs_names,
-    prior_source,
-    resolve,
-    resolve_or_warn,
-)
+from llmreg.resolve import prior_source
 from llmreg.rows import check_table, weigh_rows
-from llmreg.task import Task
+from llmreg.stages import CallbackSupportMixin, follow, stage
 from llmreg.training import (
     linear_weights,
     load_weights,
@@ -48,8 +33,10 @@ from llmreg.training import (
 from llmreg.trusted import has_opinion
 from llmreg.verdict import Trust
 
+logger = get_logger(__name__)
 
-class BaseAttributionEstimator(AttributionParameters, ABC):
+
+class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
     """Base of the estimators; not to be used on its own.
 
     A subclass says what it predicts: how targets are checked and encoded, what the
@@ -66,27 +53,52 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         one_pass: bool = False,
         **target_options: Any,
     ) -> Self:
+        n_stages = 2 if goes_on else 3
+        with (
+            showing(type(self).__name__, int(self.verbose)),
+            follow(self, X, y, sample_weight, n_stages),
+        ):
+            self._go_through_stages(
+                X, y, sample_weight, goes_on, one_pass, target_options
+            )
+        return self
+
+    def _go_through_stages(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        goes_on: bool,
+        one_pass: bool,
+        target_options: dict[str, Any],
+    ) -> None:
         # What can fail without the data fails before they are touched, and before
         # anybody is asked for a prior.
         self._device = resolve_device(self.device)
         user_settings(self)
         source = None if goes_on else prior_source(self.prior)
-        X, y, sample_weight = self._check_rows(X, y, sample_weight, reset=not goes_on)
-        before = self._warm_state()
-        if not goes_on and not self.warm_start:
-            # A fit that fails from here on leaves no model, rather than the old net
-            # behind a new encoding.
-            self.__dict__.pop("net_", None)
-        y, sample_weight = self._encode_target(
-            y, sample_weight, reset=not goes_on, **target_options
-        )
+        with stage("encode"):
+            X, y, sample_weight = self._check_rows(
+                X, y, sample_weight, reset=not goes_on
+            )
+            before = self._warm_state()
+            if not goes_on and not self.warm_start:
+                # A fit that fails from here on leaves no model, rather than the old
+                # net behind a new encoding.
+                self.__dict__.pop("net_", None)
+            y, sample_weight = self._encode_target(
+                y, sample_weight, reset=not goes_on, **target_options
+            )
+            if not goes_on:
+                self._fit_encoder(X, source)
         if not goes_on:
-            self._fit_encoder(X, source)
-            self.prior_ = self._elicit(source)
-        X = self.encoder_.encode(X)
-        self._train(X, y, sample_weight, before, goes_on=goes_on, one_pass=one_pass)
-        self._describe_model(X, sample_weight)
-        return self
+            with stage("ask"):
+                self.prior_ = self._elicit(source)
+        with stage("train", None):
+            X = self.encoder_.encode(X)
+            self._train(X, y, sample_weight, before, goes_on=goes_on, one_pass=one_pass)
+            self._describe_model(X, sample_weight)
+        self._tell_result()
 
     def _check_rows(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
@@ -95,90 +107,6 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
         X = check_table(self, X, y, reset=reset)
         y = to_pandas(y) if is_foreign(y) else y
         return weigh_rows(X, self._check_target(y), sample_weight)
-
-    def _fit_encoder(self, X: Any, source: PriorSource | None) -> None:
-        names, self._has_names = column_names(X, self.feature_names)
-        if self._is_asked(source):
-            if needs_names(source) and not self._has_names:
-                raise FeatureNamesError(
-                    "The provider judges features by their names, but the columns of "
-                    f"X have none. {WAYS_TO_NAMES}"
-                )
-            check_levels(X, names)
-        self.encoder_ = TableEncoder(
-            scaler=self.scaler,
-            imputer=self.imputer,
-            encoder=self.encoder,
-            levels=known_levels(source, names),
-        ).fit(X, feature_names=names)
-
-    def _fit_names(self, X: Any, y: Any, source: PriorSource | None) -> None:
-        """Learn what the task is described by, as `fit` does before it asks."""
-        X, y, sample_weight = self._check_rows(X, y, None, reset=True)
-        self._encode_target(y, sample_weight, reset=True)
-        self._fit_encoder(X, source)
-
-    def _elicit(self, source: PriorSource | None) -> FeaturePrior | None:
-        """Score the encoded columns; a provider is asked only if it will be heard."""
-        if source is None:
-            return None
-        if isinstance(source, Provider):
-            if not self._is_asked(source):
-                return None
-            # What the module or the settings have against training comes to light
-            # before anything is paid for.
-            self._make_net(scores=None, total_weight=1.0, seed=0)
-        return self._resolve(source)
-
-    def _resolve(self, source: PriorSource) -> FeaturePrior:
-        """Score the encoded columns; a provider is asked."""
-        task = self._describe_task(number=isinstance(source, np.ndarray))
-        if self.on_error == "no_prior" and isinstance(source, Provider):
-            return resolve_or_warn(source, task)
-        return resolve(source, task, named=self._has_names)
-
-    def _describe_task(self, *, number: bool = False) -> Task:
-        """Put the task into words, after the encoder has been fitted."""
-        target, outputs, classes = self._task_names()
-        columns = self.encoder_.columns_
-        if number:
-            columns = number_twins(columns)
-        return Task(
-            features=describe(columns, self.feature_descriptions),
-            target=target,
-            outputs=outputs,
-            kind="classification" if classes else "regression",
-            classes=classes,
-            description=self.task or "",
-        )
-
-    def preview_prompt(self, X: Any, y: Any) -> list[dict[str, Any]]:
-        """Show what `fit` would send to the provider; nothing is sent or trained.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            The labels, of which the names of the classes are told, or the targets.
-
-        Returns
-        -------
-        list of dict
-            The requests, as the provider's ``preview`` gives them; none where no
-            provider would be asked, or everything is in the cache.
-
-        Raises
-        ------
-        ProviderError
-            If the provider cannot show what it sends.
-        """
-        source = prior_source(self.prior)
-        if not self._is_asked(source):
-            return []
-        copy = clone(self)
-        copy._fit_names(X, y, source)
-        return preview_of(source, copy._describe_task())
 
     def _train(
         self,
@@ -290,10 +218,6 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
                 seed=seed,
             )
 
-    def _is_asked(self, source: PriorSource | None) -> bool:
-        """Tell whether somebody is asked for scores: with gamma 0 nobody is."""
-        return isinstance(source, Provider) and self.gamma != 0
-
     def _is_automatic(self) -> bool:
         """Tell whether there is a prior whose weight the rows are to decide."""
         return self.gamma == "auto" and has_opinion(self.prior_)
@@ -325,6 +249,21 @@ class BaseAttributionEstimator(AttributionParameters, ABC):
             self.__dict__.pop(name, None)
         if weights := linear_weights(self.net_):
             self._set_coef(*(values.copy() for values in weights))
+
+    def _tell_result(self) -> None:
+        """Log what has come of the fit."""
+        trust = self.trust_ if isinstance(self.trust_, tuple) else (self.trust_,)
+        for one in trust:
+            if one is not None:
+                logger.info("%s", one.verdict)
+        if self.prior_ is None:
+            logger.info("trained in %d steps", self.n_iter_)
+            return
+        logger.info(
+            "trained in %d steps; gamma %.3g, alignment with the prior %s",
+            *(self.n_iter_, self.gamma_),
+            ", ".join(f"{cosine:.3f}" for cosine in self.alignment_),
+        )
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""

@@ -22,6 +22,7 @@ from llmreg.criterion import AttributionAlignedLoss
 from llmreg.members import Members, trainable
 from llmreg.objective import Batch, Batches, Objective
 from llmreg.reproducibility import torch_seed
+from llmreg.stages import steps
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
@@ -193,7 +194,8 @@ def _train_batched(
     parts = list(_parts(program, views[0], views[1], batches.batch_size))
     history = []
     with torch.no_grad():
-        for epoch in batches.epochs(max_iter):
+        epochs = batches.epochs(max_iter)
+        for epoch in steps(epochs, "passes", "pass", max_iter, may_stop=True):
             losses, counts = [], []
             for batch in epoch:
                 found = [part.gradients(batch) for part in parts]
@@ -309,8 +311,8 @@ def _train_each(
     seed: int,
 ) -> Members:
     """Train the members one after the other, as the net trains a module."""
-    states, history = [], []
-    for k, start in enumerate(modules):
+    states, history, K = [], [], len(modules)
+    for k, start in enumerate(steps(modules, "copies", "copy", K)):
         mine = objective.of_members(slice(k, k + 1))
         module = copy.deepcopy(start)
         optimizer = torch.optim.Adam(module.parameters(), learning_rate)

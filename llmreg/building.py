@@ -15,6 +15,7 @@ from llmreg.corrected import CorrectedModel
 from llmreg.criterion import AttributionAlignedLoss
 from llmreg.exceptions import DeviceError
 from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel
+from llmreg.passes import PassReport, say
 
 SOLVERS = {
     "adam": torch.optim.Adam,
@@ -145,7 +146,7 @@ def make_net(
         "iterator_train__seed": seed,
         "iterator_valid": BatchIterator,
         "train_split": None,
-        "verbose": params.verbose,
+        "verbose": 0,
     }
     if is_lbfgs:
         settings |= {
@@ -155,7 +156,7 @@ def make_net(
             "optimizer__tolerance_change": _LBFGS_CHANGE,
         }
     settings |= user_settings(params)
-    settings |= _callbacks(params, settings.get("callbacks"))
+    settings |= _callbacks(params, settings)
     factory = module_factory(params, n_features, n_outputs)
     if n_corrections is not None:
         factory = functools.partial(
@@ -190,7 +191,7 @@ def is_linear(params: Any) -> bool:
 def asks_for_loop(params: Any) -> bool:
     """Tell whether something of skorch's own training loop was asked for."""
     own = [n for n in user_settings(params) if not n.startswith("criterion__")]
-    return bool(own or params.verbose)
+    return bool(own)
 
 
 def is_solved(params: Any) -> bool:
@@ -283,11 +284,12 @@ def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
     )
 
 
-def _callbacks(params: Any, users: Any) -> dict[str, Any]:
-    """Return the settings of early stopping and of what a quiet net prints."""
+def _callbacks(params: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of early stopping and of what is told of every pass."""
+    users = settings.get("callbacks")
     if users == "disable":
         return {}
-    settings: dict[str, Any] = {} if params.verbose else {"callbacks__print_log": None}
+    callbacks: list[Any] = list(users or [])
     if params.early_stopping and choose_solver(params) != "lbfgs":
         stop = EarlyStopping(
             monitor="valid_loss",
@@ -295,6 +297,11 @@ def _callbacks(params: Any, users: Any) -> dict[str, Any]:
             threshold=params.tol,
             threshold_mode="abs",
             load_best=True,
+            sink=say,
         )
-        settings["callbacks"] = [("early_stopping", stop), *(users or [])]
-    return settings
+        callbacks.insert(0, ("early_stopping", stop))
+    found: dict[str, Any] = {"callbacks": [*callbacks, ("passes", PassReport())]}
+    if not settings["verbose"] and "callbacks__print_log" not in settings:
+        # skorch's own table, which it would print on stdout and nowhere else.
+        found["callbacks__print_log"] = None
+    return found

@@ -23,8 +23,12 @@ from llmreg.batched import train_members
 from llmreg.criterion import AttributionAlignedLoss
 from llmreg.folding import linear_outputs
 from llmreg.folds import Split, split_rows
+from llmreg.log import get_logger
 from llmreg.members import Members
 from llmreg.net import MLP
+from llmreg.stages import steps
+
+logger = get_logger(__name__)
 
 #: Fits weights and constants of the linear model to some of the rows.
 LinearFit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -115,8 +119,12 @@ def learn_correction(
     """
     split = split_rows(X, y, task, seed)
     if split is None:
+        logger.info("too few rows to learn more than the linear model")
         return Correction([], np.zeros(0), 1)
-    offsets = [linear_outputs(X, *fit_linear(~judges)) for judges in split.judges]
+    offsets = [
+        linear_outputs(X, *fit_linear(~judges))
+        for judges in steps(split.judges, "folds", "fold", len(split.judges))
+    ]
     learns = ~split.judges
     if split.is_whole:
         offsets.append(linear_outputs(X, *linear))
@@ -139,7 +147,11 @@ def learn_correction(
     first = len(members) - len(_STRENGTHS)
     kept = np.flatnonzero(shares > _NEGLIGIBLE)
     states = [members.state_dict(first + int(k)) for k in kept]
-    return Correction(states, shares[kept], n_epochs)
+    logger.info(
+        "%d passes of %d networks; unseen rows say to follow them by %.2f",
+        *(len(members.history), len(members), shares[kept].sum()),
+    )
+    return Correction(states, shares[kept], len(members.history))
 
 
 def _silent(module: nn.Module) -> nn.Module:

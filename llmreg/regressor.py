@@ -36,10 +36,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         from "the scores are everything" to "they are no guide", are weighed by how
         well they explain the rows, and averaged (see `trust_`). Hidden layers and
         modules of one's own learn what the linear model leaves over. Where a training
-        loop is asked for, by `solver`, `attribution`, `early_stopping`, `verbose` or
-        ``net__*``, "auto" chooses the number that it trains with. A number, at least
-        0, is the weight of the paper's penalty; its authors take 100, at which the
-        model is its prior. With 0 a provider is not asked.
+        loop is asked for, by `solver`, `attribution`, `early_stopping` or ``net__*``,
+        "auto" chooses the number that it trains with. A number, at least 0, is the
+        weight of the paper's penalty; its authors take 100, at which the model is its
+        prior. With 0 a provider is not asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
             default="gradient"
         How attributions are computed.
@@ -121,11 +121,13 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         Threads of torch; None is 1, -1 all. The number of threads may change the
         last bits.
     verbose : int, default=0
-        Print the losses of every pass.
+        What a fit tells on stderr, beside the loggers under ``llmreg``. 1: what was
+        asked, what the cache had, the verdict on the prior; 2: also losses of passes.
     **net__params : dict
         Parameters that start with ``net__`` are passed on to
         :class:`skorch.NeuralNet`: ``net__callbacks``, ``net__optimizer``,
-        ``net__module__*``, ``net__criterion__n_steps``.
+        ``net__module__*``, ``net__criterion__n_steps``. With any of them but those of
+        the criterion the model is trained in skorch's loop.
 
     Attributes
     ----------

@@ -21,12 +21,15 @@ from llmreg.exceptions import (
     ProviderError,
     ProviderResponseError,
 )
+from llmreg.log import get_logger
 from llmreg.matching import without_prefix
 from llmreg.prior import FeaturePrior
 from llmreg.providers.outages import OUTAGES
 from llmreg.providers.registry import known_names, make_provider, provider_names
 from llmreg.providers.static import PriorCard, StaticPrior
 from llmreg.task import Task
+
+logger = get_logger(__name__)
 
 
 @runtime_checkable
@@ -196,6 +199,11 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
         prior = _from_scores(source, task, named)
     else:
         prior = _from_provider(source, task)
+    logger.info(
+        "the prior scores %d of %d columns%s",
+        int((~np.isnan(prior.scores).all(axis=0)).sum()),
+        *(len(task.features), _cost(prior.usage)),
+    )
     _warn_if_without_direction(prior)
     return prior
 
@@ -240,6 +248,7 @@ def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
     # table that does not fit, and no prior would only hide it.
     except (ProviderError, PriorError) as error:
         reason = f"{type(error).__name__}: {error}"
+        logger.warning("%s gave no prior: %s", type(provider).__name__, reason)
         warnings.warn(
             f"{type(provider).__name__} gave no prior, and the model is trained "
             f"without one, as with gamma=0, because on_error='no_prior'. {reason}",
@@ -304,6 +313,9 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
     # Only now, with the task known: a prior in the cache needs no key.
     if hasattr(provider, "check_ready"):
         provider.check_ready(task)
+    logger.info(
+        "asking %s about %d features", type(provider).__name__, len(task.features)
+    )
     reply: Any = provider.elicit(task)
     if isinstance(reply, Mapping):
         reply = from_mapping(reply)
@@ -366,6 +378,16 @@ def _mismatch(prior: FeaturePrior) -> str:
     if prior.unknown:
         parts.append(f"scores {_listed(prior.unknown)}, which the table does not have")
     return f"The prior {' and '.join(parts)}."
+
+
+def _cost(usage: Mapping[str, int]) -> str:
+    """Say what was paid for a prior, and what came from the cache."""
+    if not usage:
+        return ""
+    requests, kept = usage.get("requests", 0), usage.get("served_from_cache", 0)
+    tokens = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
+    paid = f"{requests} requests, {tokens[0]} tokens in, {tokens[1]} out"
+    return f"; {paid if requests else 'no request'}, {kept} answers from the cache"
 
 
 def _listed(names: Sequence[str], limit: int = 12) -> str:

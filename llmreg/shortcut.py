@@ -17,6 +17,7 @@ from llmreg.batched import train_members
 from llmreg.building import asks_for_loop, choose_solver
 from llmreg.members import Members
 from llmreg.net import MLP, AlignedNet, LinearModel, TableDataset
+from llmreg.passes import tell_losses
 
 
 def trains_at_once(net: AlignedNet, params: Any) -> bool:
@@ -116,6 +117,7 @@ def _record(net: AlignedNet, losses: list[float], seconds: float) -> None:
             }
         )
         best = min(best, loss)
+        tell_losses(net.history[-1])
     # The callback remembers it, to judge the epochs of a later `partial_fit`.
     for name, callback in net.callbacks_:
         if name == "train_loss":

@@ -19,6 +19,7 @@ from llmreg.coordinates import Coordinates
 from llmreg.evidence import Fits, GaussianPriors, fit_classifier, fit_regressor
 from llmreg.hypotheses import Hypotheses, directions, make_hypotheses
 from llmreg.sketch import sketch, sketched_evidence
+from llmreg.stages import steps
 
 # Hypotheses this much less likely than the best one are dropped early.
 _NEGLIGIBLE = 1e-4
@@ -208,7 +209,8 @@ class _Problem:
 
     def _groups(self, table: Hypotheses) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go over the transforms of the scores and the hypotheses that share each."""
-        for number in np.unique(table.transform):
+        numbers = np.unique(table.transform)
+        for number in steps(numbers, "hypotheses", "transform", len(numbers)):
             yield self.units[number], np.flatnonzero(table.transform == number)
 
     def _fit(

@@ -31,6 +31,9 @@ QUESTIONS = {"cleaning", "prompting", "ranking", "drafting", "asking"}
 # standard library is open to all.
 ALLOWED = {
     "exceptions": set(),
+    "log": set(),
+    "stages": {"sklearn"},
+    "passes": {"log", "stages", "skorch"},
     "task": {"exceptions"},
     "matching": {"exceptions", "task"},
     "scores": {"exceptions", "numpy"},
@@ -43,8 +46,10 @@ ALLOWED = {
     "ranking": {"cleaning", "exceptions", "prompting", "scores", "task"},
     "drafting": {"cleaning", "exceptions", "prompting", "task"},
     "asking": QUESTIONS | {"task"},
-    "providers": ASK | {"providers", "numpy", "sklearn", "filelock", "platformdirs"},
-    "resolve": ASK | {"providers", "numpy"},
+    "providers": {
+        *(*ASK, "log", "providers", "numpy", "sklearn", "filelock", "platformdirs"),
+    },
+    "resolve": ASK | {"log", "providers", "numpy"},
     "describe": {"exceptions", "matching", "task", "pandas"},
     "privacy": {"exceptions", "numpy", "pandas"},
     "values": {"exceptions", "numpy", "pandas"},
@@ -70,18 +75,20 @@ ALLOWED = {
     "hypotheses": {"numpy"},
     "coordinates": {"evidence", "hypotheses", "numpy", "sklearn"},
     "trust": {
-        *("coordinates", "evidence", "hypotheses", "sketch", "numpy", "scipy"),
+        *("coordinates", "evidence", "hypotheses", "sketch", "stages"),
+        *("numpy", "scipy"),
     },
     "verdict": {"trust", "numpy"},
     "net": {"criterion", "exceptions", "torch", "skorch"},
     "corrected": {"net", "torch"},
     "building": {
-        *("corrected", "criterion", "exceptions", "net"),
+        *("corrected", "criterion", "exceptions", "net", "passes"),
         *("numpy", "skorch", "torch"),
     },
     "folds": {"numpy", "sklearn"},
     "correction": {
-        *("batched", "criterion", "folds", "members", "net", "folding"),
+        *("batched", "criterion", "folds", "log", "members", "net", "folding"),
+        "stages",
         *("numpy", "scipy", "torch"),
     },
     "trusted": {
@@ -92,7 +99,7 @@ ALLOWED = {
         *("training", "trusted", "numpy", "torch"),
     },
     "streaming": {"net", "numpy", "torch"},
-    "shortcut": {"batched", "building", "members", "net", "torch"},
+    "shortcut": {"batched", "building", "members", "net", "passes", "torch"},
     "training": {
         *("attribution", "building", "exceptions", "linear", "net", "newton"),
         *("shortcut", "streaming"),
@@ -105,7 +112,7 @@ ALLOWED = {
     "members": {"batched_mlp", "torch"},
     "batched": {
         *("batched_mlp", "batched_module", "batched_relu"),
-        *("criterion", "members", "objective", "reproducibility", "torch"),
+        *("criterion", "members", "objective", "reproducibility", "stages", "torch"),
     },
     "targets": {"exceptions", "numpy", "pandas", "sklearn"},
     "panels": {"base", "exceptions", "prior", "numpy", "sklearn"},
@@ -133,6 +140,10 @@ ALLOWED = {
     "export": {
         *("base", "corrected", "exceptions", "export", "ranges", "values"),
         *("numpy", "pandas", "sklearn", "torch"),
+    },
+    "eliciting": {
+        *("describe", "encoding", "exceptions", "log", "parameters", "prior"),
+        *("privacy", "providers", "resolve", "task", "numpy", "sklearn"),
     },
     "parameters": {"attribution", "building", "criterion", "net", "sklearn"},
 }

@@ -255,13 +255,6 @@ def test_partial_fit_asks_once(table, illness):
     assert FakeProvider.n_calls == before + 1
 
 
-def test_verbose_prints_the_losses(table, illness, capsys):
-    make(solver="adam", max_iter=2, verbose=1).fit(table, illness)
-    assert "train_loss" in capsys.readouterr().out
-    make(solver="adam", max_iter=2).fit(table, illness)
-    assert not capsys.readouterr().out
-
-
 def test_the_parameters_are_not_touched(table, illness, prior):
     given = dict(prior)
     model = make(prior)

@@ -73,8 +73,7 @@ def settle_prior(
     if source is None:
         return None
     model: BaseAttributionEstimator = ESTIMATORS[kind](source, **words)
-    model._fit_names(X, y, source)
-    return model._resolve(source)
+    return model.elicit_prior(X, y)
 
 
 @cache

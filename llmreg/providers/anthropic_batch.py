@@ -6,7 +6,6 @@ cache, where every later elicitation finds its estimates.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from llmreg.asking import Question
 from llmreg.exceptions import ProviderError, ProviderUnavailableError
+from llmreg.log import get_logger
 from llmreg.providers.answers import AnswerStore
 from llmreg.providers.anthropic import AnthropicProvider, read_message
 from llmreg.providers.hosted import secrets_of
@@ -22,7 +22,7 @@ from llmreg.task import Task
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)

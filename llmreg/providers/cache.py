@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from llmreg.exceptions import PriorCacheError, ProviderError
+from llmreg.log import get_logger
 from llmreg.providers.cache_entries import (
     CACHE_VERSION,
     CacheEntry,
@@ -37,7 +37,7 @@ CACHE_VARIABLE = "LLMREG_CACHE_DIR"
 # A temporary file this old belongs to a process that was killed while writing.
 STALE_SECONDS = 3600.0
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class PriorCache:

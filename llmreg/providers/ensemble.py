@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Any
 
 from llmreg.exceptions import (
@@ -235,7 +236,7 @@ def _ask(members: Sequence[Any], task: Task) -> list[tuple[str, Any]]:
     with ThreadPoolExecutor(len(members), "llmreg-ensemble") as pool:
         try:
             futures = [
-                pool.submit(_answer, member, task, name)
+                pool.submit(copy_context().run, _answer, member, task, name)
                 for member, name in zip(members, names, strict=True)
             ]
             wait(futures)

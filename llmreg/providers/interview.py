@@ -8,12 +8,13 @@ for a reply that cannot be used.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from llmreg.asking import Question
@@ -25,12 +26,13 @@ from llmreg.exceptions import (
     RequestTooLargeError,
     TruncatedReplyError,
 )
+from llmreg.log import get_logger
 from llmreg.prompting import Answer, Questionnaire
 from llmreg.providers.answers import AnswerStore, Estimate, merge, now
 from llmreg.providers.retry import RetryPolicy
 from llmreg.task import Task
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 FATAL = (MissingKeyError, ProviderAuthenticationError)
 
@@ -154,7 +156,13 @@ class Interview:
         deadline = self.policy.deadline()
         with ThreadPoolExecutor(min(limit, len(jobs)), "llmreg") as pool:
             try:
-                futures = {job: pool.submit(self._one, *job, deadline) for job in jobs}
+                # In this fit's context, so that what threads log is shown with it.
+                futures = {
+                    job: pool.submit(
+                        copy_context().run, partial(self._one, *job, deadline)
+                    )
+                    for job in jobs
+                }
                 wait(futures.values())
             except BaseException:
                 # An interrupt must not wait for requests that nobody has sent yet.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg.asking import MAX_FEATURES, WAYS, Question, plan, plan_drafts
 from llmreg.exceptions import MissingPriorError
+from llmreg.log import get_logger
 from llmreg.prior import FeaturePrior
 from llmreg.prompting import PROMPT_VERSION
 from llmreg.providers.answers import AnswerStore, Estimate, combine
@@ -26,7 +26,7 @@ from llmreg.providers.retry import RetryPolicy
 from llmreg.providers.survey import Survey
 from llmreg.task import Task
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 MIN_TOKENS = 8192
 

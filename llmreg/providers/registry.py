@@ -12,12 +12,12 @@ can be called without arguments. Nothing is imported before it is asked for by n
 from __future__ import annotations
 
 import importlib
-import logging
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from llmreg.exceptions import PriorError, ProviderError
+from llmreg.log import get_logger
 
 GROUP = "llmreg.providers"
 
@@ -29,7 +29,7 @@ _OWN = {
     "openai": ("llmreg.providers.openai", "OpenAIProvider"),
 }
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def provider_names() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -11,10 +10,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from llmreg.exceptions import ProviderUnavailableError
+from llmreg.log import get_logger
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class TransientError(Exception):

@@ -1,0 +1,119 @@
+"""skorch's callbacks, handed on by `net__callbacks`, and what llmreg adds to them."""
+
+import pickle
+
+import numpy as np
+import pytest
+from skorch.callbacks import Callback, EpochScoring
+
+from llmreg import LLMAttributionClassifier
+from llmreg.corrected import CorrectedModel
+from llmreg.net import MLP, LinearModel
+from tests.fakes import small_module
+
+
+class Counter(Callback):
+    """Counts passes, and remembers whether the module was there."""
+
+    def __init__(self):
+        self.n_passes = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_passes += 1
+
+
+def accuracy(net, dataset, y=None):
+    """Score the net on its training rows."""
+    outputs = net.module_(dataset.X).detach().numpy()[:, 0]
+    return float(((outputs > 0) == dataset.y.numpy()).mean())
+
+
+def fit(prior, X, y, **settings):
+    model = LLMAttributionClassifier(prior, random_state=0, device="cpu", **settings)
+    return model.fit(X, y)
+
+
+MODELS = {
+    "mlp": ({"hidden_layer_sizes": (4,)}, MLP),
+    "module": ({"module": small_module}, None),
+    "adam": ({"solver": "adam"}, LinearModel),
+}
+
+
+@pytest.mark.parametrize("gamma", [1.0, "auto"])
+@pytest.mark.parametrize("name", MODELS)
+def test_callbacks_see_every_pass(table, illness, prior, name, gamma):
+    """They ask for skorch's loop, for which "auto" chooses the gamma."""
+    settings, kind = MODELS[name]
+    counter = Counter()
+    scoring = EpochScoring(accuracy, name="hits", on_train=True, lower_is_better=False)
+    model = fit(
+        prior,
+        table,
+        illness,
+        gamma=gamma,
+        max_iter=4,
+        net__callbacks=[("counter", counter), ("hits", scoring)],
+        **settings,
+    )
+    assert counter.n_passes == 4 == model.n_iter_
+    hits = model.net_.history[:, "hits"]
+    assert all(0 <= share <= 1 for share in hits)
+    np.testing.assert_allclose(hits[-1], model.score(table, illness))
+    assert not isinstance(model.net_.module_, CorrectedModel)
+    if kind is not None:
+        assert type(model.net_.module_) is kind
+    if gamma == "auto":
+        assert model.net_.criterion_.gamma == model.gamma_ == model.trust_.gamma
+
+
+def test_with_lbfgs_the_loop_has_one_pass(table, illness, prior):
+    counter = Counter()
+    fit(prior, table, illness, gamma=1.0, net__callbacks=[counter])
+    assert counter.n_passes == 1
+
+
+def test_beside_early_stopping(table, illness, prior):
+    counter = Counter()
+    model = fit(
+        prior,
+        table,
+        illness,
+        gamma=1.0,
+        solver="adam",
+        early_stopping=True,
+        net__callbacks=[counter],
+    )
+    assert [name for name, _ in model.net_.callbacks_][-2:] == ["Counter", "passes"]
+    assert counter.n_passes > 0
+
+
+def test_no_callbacks_at_all(table, illness, prior):
+    model = fit(
+        prior,
+        table,
+        illness,
+        gamma=1.0,
+        max_iter=2,
+        net__callbacks="disable",
+        hidden_layer_sizes=(4,),
+    )
+    assert model.net_.callbacks_ == []
+
+
+def test_the_table_of_skorch_stays_out_unless_it_is_asked_for(
+    capsys, table, illness, prior
+):
+    settings = {"gamma": 1.0, "solver": "adam", "max_iter": 2, "net__lr": 0.1}
+    fit(prior, table, illness, **settings)
+    assert not capsys.readouterr().out
+    fit(prior, table, illness, net__verbose=1, **settings)
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_nothing_of_a_training_is_saved(table, illness, prior):
+    model = fit(prior, table, illness, module=small_module, gamma=1.0, max_iter=2)
+    (report,) = [cb for name, cb in model.net_.callbacks_ if name == "passes"]
+    assert vars(report) == {}
+    report.loop = object()
+    assert vars(pickle.loads(pickle.dumps(report))) == {}
