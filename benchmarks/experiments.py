@@ -239,6 +239,16 @@ EXPERIMENTS = (
         writes=".csv .json .md",
     ),
     Experiment(
+        name="scale",
+        about="a search of 500 fits on one worker and on two, asked for once",
+        program="scale",
+        command="--out {results}/scale.csv",
+        full="",
+        smoke="--kinds linear --backends none loky --candidates 4",
+        takes=("15 s", "10 min"),
+        writes=".csv .json .md",
+    ),
+    Experiment(
         name="import-time",
         about="what importing llmreg costs over importing skorch",
         program="import_time",

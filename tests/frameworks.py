@@ -5,8 +5,8 @@ import os
 import pytest
 
 
-def framework(name):
-    """Import it; under ``make test-automl`` its absence is a failure, not a skip."""
-    if os.environ.get("LLMREG_TEST_AUTOML"):
+def framework(name, demanded_by="LLMREG_TEST_AUTOML"):
+    """Import it; where the variable is set its absence is a failure, not a skip."""
+    if os.environ.get(demanded_by):
         return __import__(name, fromlist=["_"])
     return pytest.importorskip(name)
