@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from typing import Any
 
@@ -95,6 +96,8 @@ def tell_losses(epoch: Any) -> None:
     epoch : mapping
         Its entry in the history of a net.
     """
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
     losses = [
         f"{name.removesuffix('_loss')} {epoch[name]:.6g}"
         for name in ("train_loss", "valid_loss")

@@ -139,16 +139,18 @@ def spark_session(folder):
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.pyspark.python": sys.executable,
         "spark.local.dir": str(folder),
     }.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers run whatever "python3" is, unless they are told otherwise.
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        session = builder.getOrCreate()
+        session.sparkContext.setLogLevel("ERROR")
+        try:
+            yield session
+        finally:
+            session.stop()
 
 
 @contextmanager
@@ -180,14 +182,14 @@ FOREIGN = (
     "ignore::FutureWarning:(distributed|dask|ray|pyspark|joblibspark)",
     "ignore::UserWarning:(distributed|dask|ray|pyspark|joblibspark)",
 )
-foreign_warnings = [pytest.mark.filterwarnings(words) for words in FOREIGN]
+foreign_warnings = pytest.mark.filterwarnings(*FOREIGN)
+OWN = ("loky", "threading")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=foreign_warnings if name in DISTRIBUTED else [])
-        for DISTRIBUTED in [("dask", "ray", "spark")]
+        pytest.param(name, marks=() if name in OWN else foreign_warnings)
         for name in BACKENDS
     ],
 )
@@ -215,6 +217,27 @@ def test_the_same_search(name, rows, prior, expected, server, tmp_path, monkeypa
     # All that was ever asked was asked for by the parent.
     assert len(server.requests) == N_ESTIMATES
     assert not (tmp_path / "nothing-in-here").exists()
+
+
+@foreign_warnings
+def test_spark_scores_a_table_in_parts(rows, prior, tmp_path):
+    X, y = rows
+    fitted = LLMAttributionClassifier(prior, device="cpu").fit(X, y)
+    few = 7
+
+    def score_all(tables):
+        for part in tables:
+            assert len(part) <= few
+            yield pd.DataFrame({"chance": fitted.predict_proba(part)[:, 1]})
+
+    with spark_session(tmp_path) as spark:
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(few))
+        table = spark.createDataFrame(X.astype({"port": str})).coalesce(1)
+        scored = table.mapInPandas(score_all, "chance double").toPandas()
+    # The files of a table come in any order.
+    np.testing.assert_allclose(
+        np.sort(scored["chance"]), np.sort(fitted.predict_proba(X)[:, 1])
+    )
 
 
 def test_what_is_shipped_holds_no_key_no_provider_and_no_cache(prior, cache, server):
