@@ -31,6 +31,8 @@ class _Shown:
 
     def write(self, text: str) -> None:
         seconds = time.perf_counter() - self.start
+        # Names of columns may hold anything, commands to a terminal too.
+        text = "".join(c if c.isprintable() else " " for c in text)
         # One call, so that lines of several threads do not get mixed up.
         sys.stderr.write(f"[{self.name} {seconds:6.2f} s] {text}\n")
 

@@ -60,6 +60,11 @@ class TestShowing:
         assert err.startswith("[Model ") and err.endswith(" s] 100%\n")
         assert err.count("\n") == 1
 
+    def test_no_command_reaches_the_terminal(self, capsys):
+        with showing("Model", 1):
+            logger.info("column %s", "\x1b[2J\nage")
+        assert capsys.readouterr().err.endswith(" s] column  [2J age\n")
+
     def test_debug_is_the_second_level(self, capsys):
         with showing("Model", 2):
             assert logger.isEnabledFor(logging.DEBUG)
