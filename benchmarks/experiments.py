@@ -244,8 +244,8 @@ EXPERIMENTS = (
         program="scale",
         command="--out {results}/scale.csv",
         full="",
-        smoke="--kinds linear --backends none loky --candidates 4",
-        takes=("15 s", "10 min"),
+        smoke="--kinds linear --backends none loky --candidates 4 --rounds 1",
+        takes=("15 s", "20 min"),
         writes=".csv .json .md",
     ),
     Experiment(
