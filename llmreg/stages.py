@@ -14,14 +14,12 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 try:
-    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands where scikit-learn has no callbacks: there is no `set_callbacks`."""
 
-
-__all__ = ["CallbackSupportMixin", "Follower", "follow", "following", "stage", "steps"]
 
 T = TypeVar("T")
 
