@@ -11,7 +11,7 @@ AUTOML := .venv-automl/bin
 # The oldest versions that are supported.
 MINIMUM := .venv-minimum/bin
 
-.PHONY: demo test test-automl test-minimum test-release automl docs notebooks lint
+.PHONY: demo test test-automl test-clusters test-minimum test-release automl docs notebooks lint
 .PHONY: bench-smoke check clean
 
 demo: .venv/demo
@@ -27,6 +27,11 @@ test-minimum: .venv-minimum/ready
 		tests/test_encoding.py tests/test_prior.py tests/test_prior_card.py \
 		tests/test_net.py tests/test_batched.py tests/test_ecosystem.py \
 		tests/test_display.py tests/providers/test_anthropic.py
+
+# Ray and Spark, which needs Java: not part of what every change has to pass.
+test-clusters: .venv-clusters/ready
+	LLMREG_TEST_CLUSTERS=1 .venv-clusters/bin/python -m pytest tests/test_clusters.py \
+		tests/test_streaming_scores.py
 
 # The wheel is built from the sdist, installed where nothing else is, and shown at work.
 test-release: .venv/dev
@@ -65,7 +70,7 @@ bench-smoke: .venv/dev
 check: lint test
 
 clean:
-	rm -rf .venv .venv-automl .venv-minimum .venv-release dist docs/_build docs/api/generated
+	rm -rf .venv .venv-automl .venv-clusters .venv-minimum .venv-release dist docs/_build docs/api/generated
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -87,4 +92,11 @@ clean:
 	$(PYTHON) -m venv .venv-minimum
 	$(MINIMUM)/python -m pip install --quiet --constraint constraints-minimum.txt \
 		--editable '.[plot]' hypothesis pytest pytest-socket pytest-xdist
+	touch $@
+
+.venv-clusters/ready: pyproject.toml constraints.txt constraints-clusters.txt
+	$(PYTHON) -m venv .venv-clusters
+	.venv-clusters/bin/python -m pip install --quiet --constraint constraints.txt \
+		--constraint constraints-clusters.txt --editable '.[bench,clusters]' \
+		'dask[dataframe]' pyarrow pytest pytest-socket
 	touch $@
