@@ -157,13 +157,13 @@ def rows():
 
 
 class TestFitsShareOneElicitation:
-    def test_a_grid_search_over_four_processes(self, server, rows, tmp_path):
+    def test_a_grid_search_over_processes(self, server, rows, tmp_path):
         provider = make_provider(server.url, cache=tmp_path)
         search = GridSearchCV(
             LLMAttributionClassifier(provider, random_state=0),
             {"gamma": [0.1, 1.0, 10.0]},
             cv=4,
-            n_jobs=4,
+            n_jobs=2,
         )
         search.fit(*rows)
         assert len(server.requests) == N_ESTIMATES

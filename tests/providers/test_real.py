@@ -122,15 +122,15 @@ class TestInProcess:
             LocalProvider(n_estimates=1, n_threads=1, n_ctx=256).elicit(task)
 
     def test_a_question_that_does_not_fit_is_halved(self):
-        text = "a word or two about what this column of the table measures " * 10
-        names = ("age", "glucose")
+        text = "a word or two about what this column of the table measures " * 9
+        names = ("age", "glucose", "pressure")
         task = Task(
             tuple(Feature(name, text) for name in names), "ill", ("ill",), "regression"
         )
-        provider = LocalProvider(n_estimates=1, n_threads=1, n_ctx=704)
+        provider = LocalProvider(n_estimates=1, n_threads=1, n_ctx=768)
         prior = provider.elicit(task)
         check(prior, task, 1)
-        assert prior.usage["requests"] == 2
+        assert prior.usage["requests"] > 1
 
     def test_a_fit(self):
         X = pd.DataFrame({"age": [20.0, 60, 30, 70], "glucose": [80.0, 180, 90, 160]})
