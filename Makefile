@@ -8,17 +8,25 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # AutoGluon takes no pandas above 2.3: it has an environment, and versions, of its own.
 AUTOML := .venv-automl/bin
 
+# What the pages show, run and compared: a part of building them.
+PAGES := tests/test_docs.py tests/test_readme.py
+
 # The oldest versions that are supported.
 MINIMUM := .venv-minimum/bin
 
-.PHONY: demo test test-automl test-clusters test-minimum test-release automl docs notebooks lint
+.PHONY: demo test test-model test-automl test-clusters test-minimum test-release automl docs notebooks lint
 .PHONY: bench-smoke check clean
 
 demo: .venv/demo
 	$(BIN)/llmreg demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
+		--ignore tests/providers/test_real.py $(PAGES:%=--ignore %)
+
+# A real language model, small and slow, in this process and behind a server.
+test-model: .venv/dev
+	$(BIN)/python -m pytest --numprocesses 2 tests/providers/test_real.py
 
 # The estimators, the priors and scikit-learn's checks; what needs an extra skips.
 test-minimum: .venv-minimum/ready
@@ -51,6 +59,7 @@ automl: .venv-automl/ready
 
 # The site, with every notebook run from top to bottom; a warning is an error.
 docs: .venv/dev
+	$(BIN)/python -m pytest $(PAGES)
 	LLMREG_RUN_NOTEBOOKS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 # The notebooks again, with what they show kept in them.

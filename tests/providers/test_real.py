@@ -27,9 +27,11 @@ for module in ("xllamacpp", MODEL_PACKAGE):
     if importlib.util.find_spec(module) is None and not os.environ.get("CI"):
         pytest.skip("llmreg[local] is not installed", allow_module_level=True)
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::llmreg.exceptions.PriorDisagreementWarning"
-)
+# It draws its words at random: it may contradict itself, or find that nothing matters.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorDisagreementWarning"),
+    pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorDisabledWarning"),
+]
 
 SERVER_KEY = "sk-of-the-real-server"
 # The server of llama.cpp, until its input ends.
