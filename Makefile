@@ -33,8 +33,7 @@ test-minimum: .venv-minimum/ready
 	$(MINIMUM)/python -m pytest --numprocesses 2 --dist worksteal \
 		tests/test_sklearn_checks.py tests/test_classifier.py tests/test_regressor.py \
 		tests/test_encoding.py tests/test_prior.py tests/test_prior_card.py \
-		tests/test_net.py tests/test_batched.py tests/test_ecosystem.py \
-		tests/test_display.py tests/providers/test_anthropic.py
+		tests/test_net.py tests/providers/test_anthropic.py
 
 # Ray and Spark, which needs Java: not part of what every change has to pass.
 test-clusters: .venv-clusters/ready
@@ -100,7 +99,7 @@ clean:
 .venv-minimum/ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv .venv-minimum
 	$(MINIMUM)/python -m pip install --quiet --constraint constraints-minimum.txt \
-		--editable '.[plot]' hypothesis pytest pytest-socket pytest-xdist
+		--editable . hypothesis pytest pytest-socket pytest-xdist
 	touch $@
 
 .venv-clusters/ready: pyproject.toml constraints.txt constraints-clusters.txt
