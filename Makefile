@@ -58,6 +58,7 @@ automl: .venv-automl/ready
 
 # The site, with every notebook run from top to bottom; a warning is an error.
 docs: .venv/dev
+	rm -rf docs/_build docs/api/generated
 	$(BIN)/python -m pytest $(PAGES)
 	LLMREG_RUN_NOTEBOOKS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
