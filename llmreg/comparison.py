@@ -80,9 +80,8 @@ def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
     ProviderError
         If a provider gives none.
     """
-    model = clone(last_step(estimator))
-    source = prior_source(model.prior)
-    if source is None or model.gamma == 0:
+    model = last_step(estimator)
+    if prior_source(model.prior) is None or model.gamma == 0:
         raise PriorError(
             f"There is nothing to compare: this {type(model).__name__} has prior=None, "
             "or gamma=0, with which a prior is not heard. Give it a prior."
@@ -92,8 +91,7 @@ def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
     while isinstance(inner, Pipeline):
         X = inner[:-1].fit_transform(X, y) if len(inner) > 1 else X
         inner = inner[-1]
-    model._fit_names(X, y, source)
-    prior = model._resolve(source)
+    prior = inner.elicit_prior(X, y)
     if not has_opinion(prior):
         reason = prior.provenance.get("error", "every score is 0 or absent")
         raise PriorError(f"There is no prior, so nothing to compare: {reason}.")
