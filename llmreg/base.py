@@ -31,7 +31,7 @@ from llmreg.training import (
     train,
 )
 from llmreg.trusted import has_opinion
-from llmreg.verdict import Trust
+from llmreg.verdict import Trust, each_trust
 
 logger = get_logger(__name__)
 
@@ -252,10 +252,8 @@ class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
 
     def _tell_result(self) -> None:
         """Log what has come of the fit."""
-        trust = self.trust_ if isinstance(self.trust_, tuple) else (self.trust_,)
-        for one in trust:
-            if one is not None:
-                logger.info("%s", one.verdict)
+        for trust in each_trust(self.trust_):
+            logger.info("%s", trust.verdict)
         if self.prior_ is None:
             logger.info("trained in %d steps", self.n_iter_)
             return

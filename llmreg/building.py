@@ -14,7 +14,13 @@ from torch import nn
 from llmreg.corrected import CorrectedModel
 from llmreg.criterion import AttributionAlignedLoss
 from llmreg.exceptions import DeviceError
-from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel
+from llmreg.net import (
+    MLP,
+    AlignedClassifierNet,
+    AlignedNet,
+    BatchIterator,
+    LinearModel,
+)
 from llmreg.passes import PassReport, say
 
 SOLVERS = {
@@ -162,7 +168,8 @@ def make_net(
         factory = functools.partial(
             CorrectedModel, factory, n_features, n_outputs, n_corrections
         )
-    return AlignedNet(
+    kind = AlignedNet if task == "regression" else AlignedClassifierNet
+    return kind(
         factory,
         AttributionAlignedLoss,
         n_features=n_features,

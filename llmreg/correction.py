@@ -219,17 +219,17 @@ def _shares(
     device: str,
 ) -> np.ndarray:
     """Weigh the copies by how likely they make the rows that judge them."""
-    rows = torch.as_tensor(X, dtype=_precision(len(X), device), device=device)
+    judged = split.judges.any(axis=0)
+    dtype = _precision(len(X), device)
+    rows = torch.as_tensor(X[judged], dtype=dtype, device=device)
     found = members.outputs(rows).cpu().numpy().astype(np.float64)
     found = found.reshape(-1, len(_STRENGTHS), *found.shape[1:])
-    candidates = np.zeros((1 + len(_STRENGTHS), *offsets[0].shape))
+    candidates = np.zeros((1 + len(_STRENGTHS), *found.shape[2:]))
     for fold, judges in enumerate(split.judges):
-        candidates[0, judges] = offsets[fold][judges]
-        candidates[1:, judges] = offsets[fold][judges] + found[fold][:, judges]
-    judged = split.judges.any(axis=0)
-    fit = _log_likelihoods(
-        candidates[:, judged], y[judged], sample_weight[judged], task
-    )
+        own = judges[judged]
+        candidates[0, own] = offsets[fold][judges]
+        candidates[1:, own] = offsets[fold][judges] + found[fold][:, own]
+    fit = _log_likelihoods(candidates, y[judged], sample_weight[judged], task)
     prior = np.full(len(fit), (1 - _NONE) / len(_STRENGTHS))
     prior[0] = _NONE
     # A part of the rows that judges speaks for all of them.

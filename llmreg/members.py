@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -100,21 +101,61 @@ class Members:
             Logits, or predictions in regression.
         """
         layers = layers_of(self.module)
-        if layers is not None:
-            parameters = [self.stacked[name] for name, _ in trainable(self.module)]
-            run = LayerProgram(layers, None).outputs
-            # All members at once: blocks keep the hidden layers of all in the cache.
-            rows = max(1, _OUTPUT_ROWS // len(self))
-            with torch.no_grad():
-                return torch.cat(
-                    [run(parameters, block) for block in torch.split(X, rows)], dim=1
-                )
-        module = copy.deepcopy(self.module).eval()
-        parts = []
         with torch.no_grad():
+            if layers is not None:
+                parameters = [self.stacked[name] for name, _ in trainable(self.module)]
+                run = LayerProgram(layers, None).outputs
+                # All members at once: the hidden layers of a block stay in the cache.
+                n_rows = max(1, _OUTPUT_ROWS // len(self))
+                return in_blocks(lambda block: run(parameters, block), X, n_rows, dim=1)
+            module = copy.deepcopy(self.module).eval()
+            parts = []
             for k in range(len(self)):
                 module.load_state_dict(self.state_dict(k))
-                parts.append(
-                    torch.cat([module(block) for block in torch.split(X, _OUTPUT_ROWS)])
-                )
-        return torch.stack(parts)
+                parts.append(in_blocks(module, X, _OUTPUT_ROWS))
+            return torch.stack(parts)
+
+
+def in_blocks(
+    run: Callable[[Tensor], Tensor], X: Tensor, n_rows: int, dim: int = 0
+) -> Tensor:
+    """Compute outputs for blocks of rows, one after the other.
+
+    They are written into one tensor. Collected in a list they would lie between what
+    each block needs for a moment, and the allocator could not use that again: a million
+    rows took 700 MB more, now and then.
+
+    Parameters
+    ----------
+    run : callable
+        Computes the outputs of a block.
+    X : Tensor of shape (n_samples, n_features)
+        The rows.
+    n_rows : int
+        Rows of a block.
+    dim : int, default=0
+        The axis of the outputs along which the rows lie.
+
+    Returns
+    -------
+    Tensor
+        The outputs of all rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.members import in_blocks
+    >>> in_blocks(lambda block: block.sum(dim=1), torch.ones(5, 2), n_rows=2)
+    tensor([2., 2., 2., 2., 2.])
+    """
+    first = run(X[:n_rows])
+    if len(X) <= n_rows:
+        return first
+    shape = list(first.shape)
+    shape[dim] = len(X)
+    found = first.new_empty(shape)
+    found.narrow(dim, 0, n_rows).copy_(first)
+    for start in range(n_rows, len(X), n_rows):
+        block = run(X[start : start + n_rows])
+        found.narrow(dim, start, block.shape[dim]).copy_(block)
+    return found

@@ -15,6 +15,7 @@ from llmreg.attribution import attribute
 from llmreg.building import choose_solver, is_solved
 from llmreg.exceptions import DataError
 from llmreg.linear import LinearObjective
+from llmreg.members import in_blocks
 from llmreg.net import AlignedNet, LinearModel, TableDataset
 from llmreg.newton import minimize_aligned
 from llmreg.shortcut import train_at_once, trains_at_once
@@ -165,12 +166,12 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
     """Return the outputs for encoded rows, of shape (n_samples, n_outputs)."""
     module = net.module_
     module.eval()
+
+    def run(block: torch.Tensor) -> torch.Tensor:
+        return cast(torch.Tensor, module(block.to(net.device, net.dtype)).cpu())
+
     with torch.no_grad():
-        parts = [
-            module(batch.to(net.dtype).to(net.device)).cpu()
-            for batch in torch.split(torch.as_tensor(X), _PREDICT_ROWS)
-        ]
-    outputs: np.ndarray = torch.cat(parts).numpy()
+        outputs: np.ndarray = in_blocks(run, torch.as_tensor(X), _PREDICT_ROWS).numpy()
     return outputs
 
 

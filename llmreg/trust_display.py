@@ -30,7 +30,7 @@ from llmreg.panels import (
     short,
     strongest,
 )
-from llmreg.verdict import SURE, Trust
+from llmreg.verdict import SURE, Trust, each_trust
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,8 +163,7 @@ class TrustDisplay:
         prior = fitted_prior(estimator, "TrustDisplay")
         if estimator.trust_ is None:
             raise PriorError(_why_no_trust(estimator))
-        trusts = estimator.trust_
-        trusts = trusts if isinstance(trusts, tuple) else (trusts,)
+        trusts = each_trust(estimator.trust_)
         target, outputs, _ = estimator._task_names()
         return cls(
             features=prior.features,

@@ -159,6 +159,31 @@ class Trust:
         return self.verdict
 
 
+def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:
+    """Give all of what an estimator's `trust_` holds.
+
+    Parameters
+    ----------
+    trust : Trust, tuple of Trust or None
+        One for a classification or a single target, one per target for several, None
+        where the rows had no say.
+
+    Returns
+    -------
+    tuple of Trust
+        As many as there are.
+
+    Examples
+    --------
+    >>> from llmreg.verdict import each_trust
+    >>> each_trust(None)
+    ()
+    """
+    if trust is None:
+        return ()
+    return trust if isinstance(trust, tuple) else (trust,)
+
+
 def judge(
     trusted: TrustedWeights,
     scores: np.ndarray,

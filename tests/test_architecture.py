@@ -79,7 +79,7 @@ ALLOWED = {
         *("numpy", "scipy"),
     },
     "verdict": {"trust", "numpy"},
-    "net": {"criterion", "exceptions", "torch", "skorch"},
+    "net": {"criterion", "exceptions", "numpy", "sklearn", "torch", "skorch"},
     "corrected": {"net", "torch"},
     "building": {
         *("corrected", "criterion", "exceptions", "net", "passes"),
@@ -101,8 +101,8 @@ ALLOWED = {
     "streaming": {"net", "numpy", "torch"},
     "shortcut": {"batched", "building", "members", "net", "passes", "torch"},
     "training": {
-        *("attribution", "building", "exceptions", "linear", "net", "newton"),
-        *("shortcut", "streaming"),
+        *("attribution", "building", "exceptions", "linear", "members", "net"),
+        *("newton", "shortcut", "streaming"),
         *("numpy", "sklearn", "skorch", "torch"),
     },
     "objective": {"criterion", "torch"},
@@ -131,7 +131,7 @@ ALLOWED = {
     "report": {
         *("asking", "base", "comparison", "display", "exceptions", "panels", "prior"),
         *("__version__", "providers", "report", "resolve", "task", "trusted"),
-        *("numpy", "pandas", "sklearn", "torch"),
+        *("verdict", "numpy", "pandas", "sklearn", "torch"),
     },
     "automl": {
         *("automl", "base", "classifier", "exceptions", "prior", "regressor"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skorch.callbacks import Callback, EpochScoring
 
-from llmreg import LLMAttributionClassifier
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.corrected import CorrectedModel
 from llmreg.net import MLP, LinearModel
 from tests.fakes import small_module
@@ -117,3 +117,60 @@ def test_nothing_of_a_training_is_saved(table, illness, prior):
     assert vars(report) == {}
     report.loop = object()
     assert vars(pickle.loads(pickle.dumps(report))) == {}
+
+
+SCORERS = {
+    "illness": ("neg_log_loss", "roc_auc", "accuracy", "f1"),
+    "stage": ("neg_log_loss", "roc_auc_ovr", "accuracy", "f1_macro"),
+}
+
+
+@pytest.mark.parametrize("target", SCORERS)
+def test_scores_of_every_pass(request, table, prior, target):
+    """By the names of scikit-learn's scorers, on rows to train on and on others."""
+    y = request.getfixturevalue(target)
+    callbacks = [
+        (f"{name}_{on_train}", EpochScoring(name, on_train=on_train, name=key))
+        for name in SCORERS[target]
+        for on_train, key in ((True, f"{name} seen"), (False, f"{name} held out"))
+    ]
+    model = fit(
+        None,
+        table,
+        y,
+        solver="adam",
+        max_iter=3,
+        early_stopping=True,
+        net__callbacks=callbacks,
+    )
+    last = model.net_.history[-1]
+    for name in SCORERS[target]:
+        assert np.isfinite([last[f"{name} seen"], last[f"{name} held out"]]).all()
+    np.testing.assert_allclose(last["neg_log_loss held out"], -last["valid_loss"])
+
+
+def test_scores_of_every_pass_in_a_regression(table, risk):
+    model = LLMAttributionRegressor(
+        solver="adam",
+        max_iter=3,
+        early_stopping=True,
+        net__callbacks=[EpochScoring("r2"), EpochScoring("neg_mean_squared_error")],
+        random_state=0,
+    ).fit(table, risk)
+    last = model.net_.history[-1]
+    assert last["r2"] < 1
+    # Squared errors of standardised targets, as the loss has them.
+    np.testing.assert_allclose(last["neg_mean_squared_error"], -last["valid_loss"])
+
+
+@pytest.mark.parametrize("target", SCORERS)
+def test_the_net_predicts_classes_by_itself(request, table, target):
+    y = request.getfixturevalue(target)
+    model = fit(None, table, y, hidden_layer_sizes=(4,), max_iter=3)
+    rows = model.encoder_.encode(table)
+    np.testing.assert_allclose(
+        model.net_.predict_proba(rows), model.predict_proba(table)
+    )
+    places = model.net_.predict(rows)
+    np.testing.assert_array_equal(model.classes_[places], model.predict(table))
+    assert model.net_.score(rows, places) == 1

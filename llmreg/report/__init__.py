@@ -31,6 +31,7 @@ from llmreg.report.sent import sent_section
 from llmreg.report.style import STYLE
 from llmreg.task import Task
 from llmreg.trusted import has_opinion
+from llmreg.verdict import each_trust
 
 __all__ = ["format_report", "write_report"]
 
@@ -238,9 +239,9 @@ def _summary(
 
 def _trust_in_short(model: BaseAttributionEstimator) -> str:
     """Say in a few words how far the rows bear the prior out."""
-    if model.trust_ is None:
+    trusts = each_trust(model.trust_)
+    if not trusts:
         return f"not weighed (gamma={model.gamma!r})"
-    trusts = model.trust_ if isinstance(model.trust_, tuple) else (model.trust_,)
     against = sum(len(trust.contradictions) for trust in trusts)
     cosine = float(np.mean([trust.survival for trust in trusts]))
     scores = "score" if against == 1 else "scores"

@@ -13,6 +13,7 @@ from llmreg.report.markup import Markup, element, facts, join, paragraphs, table
 from llmreg.report.pictures import picture
 from llmreg.task import Task
 from llmreg.trusted import has_opinion
+from llmreg.verdict import Trust, each_trust
 
 DASH = "-"
 # Features in a picture of one or two outputs, and of more; the tables name all.
@@ -190,10 +191,9 @@ def alignment_section(model: BaseAttributionEstimator) -> Markup:
 
 def trust_section(model: BaseAttributionEstimator) -> Markup:
     """Show how far the training rows bear the prior out."""
-    trust = model.trust_
-    if trust is None:
+    trusts = each_trust(model.trust_)
+    if not trusts:
         return section("Trust", paragraphs(_why_no_trust(model)))
-    trusts = trust if isinstance(trust, tuple) else (trust,)
     names = model._task_names()[1] if len(trusts) > 1 else ("",)
     verdicts = [
         element(
@@ -238,7 +238,7 @@ def trust_section(model: BaseAttributionEstimator) -> Markup:
     )
 
 
-def _is_doubted(trust: Any) -> bool:
+def _is_doubted(trust: Trust) -> bool:
     """Tell whether there is something to look into."""
     return bool(trust.contradictions) or trust.believed < 0.5
 
