@@ -11,7 +11,13 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.utils import _safe_indexing, check_random_state, check_scalar, indexable
+from sklearn.utils import (
+    _safe_indexing,
+    check_random_state,
+    check_scalar,
+    column_or_1d,
+    indexable,
+)
 
 from llmreg.comparison import last_step, settle, with_prior, without_mismatch_warnings
 from llmreg.exceptions import DataError
@@ -152,7 +158,7 @@ class PriorCurveDisplay:
         require_matplotlib()
         check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
         X, y = indexable(X, y)
-        labels = np.asarray(y) if is_classifier(last_step(estimator)) else None
+        labels = column_or_1d(y) if is_classifier(last_step(estimator)) else None
         sizes = _sizes(train_sizes, len(y), labels)
         prior = settle(estimator, X, y)
         random_state = check_random_state(random_state)

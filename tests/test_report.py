@@ -1,5 +1,6 @@
 """The page for those who must sign a model off: what it tells, what it never does."""
 
+import re
 from base64 import b64decode
 from html.parser import HTMLParser
 
@@ -307,6 +308,13 @@ def test_every_kind_of_model_has_a_page(make, told, rows, few_folds):
     text = Page(format_report(model, rows, y)).text
     assert all(words in text for words in told)
     assert "Performance" in text
+
+
+def test_labels_may_be_a_table_of_one_column(rows, labels, few_folds):
+    model = LLMAttributionClassifier({"a": -5}).fit(rows, labels)
+    text = Page(format_report(model, rows, labels)).text
+    alike = Page(format_report(model, rows, labels.to_frame())).text
+    assert re.findall(r"\d\.\d{3} ±", alike) == re.findall(r"\d\.\d{3} ±", text) != []
 
 
 def test_too_few_rows_are_an_error(model, rows, labels):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg.base import BaseAttributionEstimator
@@ -153,6 +154,9 @@ def format_report(
     """
     if (X is None) != (y is None):
         raise ValueError("A table needs both X and y; one of them is None.")
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        # A table of one column, as X[["target"]] makes it, is that column.
+        y = y.squeeze(axis=1)
     estimator = getattr(model, "best_estimator_", model)
     inner = last_step(estimator)
     check_is_fitted(inner, "attributions_")
