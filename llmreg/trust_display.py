@@ -257,7 +257,7 @@ class TrustDisplay:
         # In points, so that the room for them does not grow with the panel.
         for place, head, column in (
             (3.6, "score", _numbers(self.scores[i, shown], "+.1f")),
-            (7.4, "learnt", _numbers(self.attributions[i, shown], "+.2f")),
+            (8.2, "learnt", _numbers(self.attributions[i, shown], "+.2f")),
         ):
             for row, text in enumerate([head, *column], start=-1):
                 ax.annotate(
