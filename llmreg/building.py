@@ -11,16 +11,11 @@ import torch
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
+from llmreg.classifier_net import AlignedClassifierNet
 from llmreg.corrected import CorrectedModel
 from llmreg.criterion import AttributionAlignedLoss
 from llmreg.exceptions import DeviceError
-from llmreg.net import (
-    MLP,
-    AlignedClassifierNet,
-    AlignedNet,
-    BatchIterator,
-    LinearModel,
-)
+from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel
 from llmreg.passes import PassReport, say
 
 SOLVERS = {

@@ -15,9 +15,9 @@ _FAR = 1e3
 # In ranges: the square of it, by which values would be bent, is nothing.
 _SLACK = 1e-9
 # Rows of a block, where single precision becomes double.
-_ROWS = 4_096
+_ROWS = 8_192
 # Rows that are looked at as one.
-_TOGETHER = 64
+_TOGETHER = 16
 
 
 @dataclass(frozen=True, eq=False)

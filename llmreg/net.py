@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
@@ -182,6 +180,8 @@ class AlignedNet(NeuralNet):
         self.n_steps = 0
         # How many rows, by weight, have had a say; `l2` is shared out among them.
         self.weight_seen = 0.0
+        # Whether the last training was ended by a callback, or by a person.
+        self.is_ended = self.is_interrupted = False
 
     def initialize_module(self) -> AlignedNet:
         """Make the module, in the net's dtype, and check its output width."""
@@ -232,72 +232,65 @@ class AlignedNet(NeuralNet):
             cb_kwargs["batch"] = X, target
         if isinstance(cb_kwargs.get("y"), tuple):
             cb_kwargs["y"], _ = cb_kwargs["y"]
-        super().notify(method_name, **cb_kwargs)
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            # That is how callbacks of skorch end a training.
+            self.is_ended = True
+            raise
 
-
-class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
-    """An :class:`AlignedNet` whose predictions are classes.
-
-    scikit-learn's scorers take it, and so do the callbacks of skorch that are made of
-    them. It knows classes by their places: 0 is ``classes_[0]`` of the estimator.
-
-    Parameters
-    ----------
-    *args : tuple
-        Passed to :class:`AlignedNet`.
-    **kwargs : dict
-        Passed to :class:`AlignedNet`.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("predict_nonlinearity", class_probabilities)
-        super().__init__(*args, **kwargs)
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """The places of the classes."""
-        return np.arange(max(2, self.n_outputs))
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the place of the likeliest class of each row.
+    def partial_fit(self, X: Any, y: Any = None, **fit_params: Any) -> AlignedNet:
+        """Train, until a callback or a person ends it.
 
         Parameters
         ----------
-        X : array, tensor or Dataset
-            Encoded rows.
+        X : Dataset
+            What is trained on.
+        y : None
+            In `X` already.
+        **fit_params : dict
+            What skorch passes on.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Places of classes.
+        AlignedNet
+            The net itself.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If a person interrupts it. skorch would keep quiet about that, and a search
+            would go on with what has been trained so far.
         """
-        places: np.ndarray = self.predict_proba(X).argmax(axis=1)
-        return places
+        self.is_ended = self.is_interrupted = False
+        super().partial_fit(X, y, **fit_params)
+        if self.is_interrupted:
+            raise KeyboardInterrupt
+        return self
 
+    def fit_loop(self, X: Any, y: Any = None, **fit_params: Any) -> AlignedNet:
+        """Go over the rows, and notice where a person interrupts it.
 
-def class_probabilities(logits: Tensor) -> Tensor:
-    """Turn logits into the probabilities of the classes.
+        Parameters
+        ----------
+        X : Dataset
+            What is trained on.
+        y : None
+            In `X` already.
+        **fit_params : dict
+            What skorch passes on.
 
-    Parameters
-    ----------
-    logits : Tensor of shape (n_samples, n_outputs)
-        One output is the logit of the second of two classes.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, n_classes)
-        Probabilities.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.net import class_probabilities
-    >>> class_probabilities(torch.tensor([[0.0]]))
-    tensor([[0.5000, 0.5000]])
-    """
-    if logits.shape[1] == 1:
-        return torch.cat([-logits, logits], dim=1).sigmoid()
-    return logits.softmax(dim=1)
+        Returns
+        -------
+        AlignedNet
+            The net itself.
+        """
+        try:
+            super().fit_loop(X, y, **fit_params)
+        except KeyboardInterrupt:
+            self.is_interrupted = not self.is_ended
+            raise
+        return self
 
 
 def check_module(

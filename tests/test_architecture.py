@@ -79,10 +79,11 @@ ALLOWED = {
         *("numpy", "scipy"),
     },
     "verdict": {"trust", "numpy"},
-    "net": {"criterion", "exceptions", "numpy", "sklearn", "torch", "skorch"},
+    "net": {"criterion", "exceptions", "torch", "skorch"},
+    "classifier_net": {"net", "numpy", "sklearn", "torch"},
     "corrected": {"net", "torch"},
     "building": {
-        *("corrected", "criterion", "exceptions", "net", "passes"),
+        *("classifier_net", "corrected", "criterion", "exceptions", "net", "passes"),
         *("numpy", "skorch", "torch"),
     },
     "folds": {"numpy", "sklearn"},

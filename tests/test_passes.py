@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from skorch.callbacks import Callback, EpochScoring
+from torch import nn
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.corrected import CorrectedModel
@@ -117,6 +118,36 @@ def test_nothing_of_a_training_is_saved(table, illness, prior):
     assert vars(report) == {}
     report.loop = object()
     assert vars(pickle.loads(pickle.dumps(report))) == {}
+
+
+class Slow(nn.Linear):
+    """A person loses patience in its third step."""
+
+    n_steps = 0
+
+    def forward(self, X):
+        type(self).n_steps += self.training
+        if self.training and self.n_steps == 3:
+            raise KeyboardInterrupt
+        return super().forward(X)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_an_interrupt_is_not_kept_quiet(monkeypatch, table, illness, prior, method):
+    """skorch takes it for the end of the training, and a search would go on."""
+    monkeypatch.setattr(Slow, "n_steps", 0)
+    model = LLMAttributionClassifier(
+        prior,
+        gamma=1.0,
+        module=Slow,
+        batch_size=10,
+        net__callbacks=[Counter()],
+        random_state=0,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, method)(table, illness)
+    # The next one is not taken for interrupted, too.
+    assert getattr(model, method)(table, illness).n_iter_ > 0
 
 
 SCORERS = {
