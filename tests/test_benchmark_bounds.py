@@ -33,6 +33,24 @@ def all_named(**changes):
     return dict.fromkeys(NAMED, 0.7) | changes
 
 
+def test_hindsight_takes_the_best_row_of_each_table():
+    """Nothing is asked of it: it shows what a choice could give at most."""
+
+    def on(card, good):
+        return lambda c, s, r: good if c == card else 0.5
+
+    rows = all_named(
+        **{TUNED: on("adult", 0.9), "prior alone": on("bank", 0.8)},
+        **{bounds.REFERENCES[LINEAR]: 0.6, "default MLP": 0.99},
+    )
+    checks = bounds.with_hindsight(results(rows), "roc_auc")
+    assert [check.size for check in checks] == ["5", "0.8"]
+    for check in checks:
+        assert check.value == pytest.approx(0.85)
+        assert check.gain == pytest.approx(0.25)
+        assert check.met is None
+
+
 class TestGrid:
     def test_every_name_is_a_method(self):
         wrong = [
