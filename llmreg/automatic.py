@@ -11,7 +11,8 @@ import torch
 from llmreg.building import is_averaged, is_linear, module_factory
 from llmreg.corrected import CorrectedModel
 from llmreg.correction import describe_state, learn_correction
-from llmreg.net import AlignedNet, check_module
+from llmreg.module_check import check_module, require_module
+from llmreg.net import AlignedNet
 from llmreg.prior import FeaturePrior
 from llmreg.reproducibility import torch_seed
 from llmreg.training import train
@@ -104,9 +105,9 @@ def train_automatically(
         return part.coef, part.intercept
 
     with torch_seed(seed, device):
-        module = module_factory(params, X.shape[1], len(model.coef))()
+        made = module_factory(params, X.shape[1], len(model.coef))()
         # What does not fit is told before it is trained; lazy layers become real.
-        module = module.to("cpu", torch.float32)
+        module = require_module(made).to("cpu", torch.float32)
         check_module(module, X.shape[1], len(model.coef), torch.float32)
         correction = learn_correction(
             module,

@@ -7,12 +7,18 @@ from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
+import torch
 from joblib import effective_n_jobs
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg.automatic import train_automatically
-from llmreg.building import make_net, resolve_device, user_settings
+from llmreg.building import (
+    asks_for_loop,
+    make_net,
+    resolve_device,
+    user_settings,
+)
 from llmreg.eliciting import ElicitingEstimator
 from llmreg.folding import raw_outputs
 from llmreg.frames import is_foreign, to_pandas
@@ -23,6 +29,7 @@ from llmreg.resolve import prior_source
 from llmreg.rows import check_table, weigh_rows
 from llmreg.stages import CallbackSupportMixin, follow, stage
 from llmreg.training import (
+    check_weights,
     linear_weights,
     load_weights,
     mean_attributions,
@@ -31,6 +38,7 @@ from llmreg.training import (
     train,
 )
 from llmreg.trusted import has_opinion
+from llmreg.undoing import undo_fit
 from llmreg.verdict import Trust, each_trust
 
 logger = get_logger(__name__)
@@ -54,13 +62,20 @@ class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
         **target_options: Any,
     ) -> Self:
         n_stages = 2 if goes_on else 3
-        with (
-            showing(type(self).__name__, int(self.verbose)),
-            follow(self, X, y, sample_weight, n_stages),
-        ):
-            self._go_through_stages(
-                X, y, sample_weight, goes_on, one_pass, target_options
-            )
+        before = dict(vars(self))
+        try:
+            with (
+                showing(type(self).__name__, int(self.verbose)),
+                follow(self, X, y, sample_weight, n_stages),
+                torch.enable_grad(),
+            ):
+                self._go_through_stages(
+                    X, y, sample_weight, goes_on, one_pass, target_options
+                )
+        except BaseException:
+            if not goes_on:
+                undo_fit(self, before)
+            raise
         return self
 
     def _go_through_stages(
@@ -74,6 +89,11 @@ class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
     ) -> None:
         # What can fail without the data fails before they are touched, and before
         # anybody is asked for a prior.
+        if one_pass and self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True: it goes over a "
+                "piece once, and holds back no rows of it. Set early_stopping=False."
+            )
         self._device = resolve_device(self.device)
         user_settings(self)
         source = None if goes_on else prior_source(self.prior)
@@ -89,6 +109,9 @@ class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
             y, sample_weight = self._encode_target(
                 y, sample_weight, reset=not goes_on, **target_options
             )
+            if not sample_weight.all():
+                # Classes of weight zero: their rows are not there, either.
+                X, y, sample_weight = weigh_rows(X, y, sample_weight)
             if not goes_on:
                 self._fit_encoder(X, source)
         if not goes_on:
@@ -97,6 +120,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
         with stage("train", None):
             X = self.encoder_.encode(X)
             self._train(X, y, sample_weight, before, goes_on=goes_on, one_pass=one_pass)
+            check_weights(self.net_)
             self._describe_model(X, sample_weight)
         self._tell_result()
 
@@ -137,10 +161,11 @@ class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
                 if before is not None:
                     load_weights(self.net_, before)
             # A user's module may draw random numbers while it trains, as dropout
-            # does; those of this package do not, and need not wait for one another.
+            # does, and so may a loader; those of this package do not, and need not
+            # wait for one another.
             with (
                 nullcontext()
-                if self.module is None
+                if self.module is None and not asks_for_loop(self)
                 else torch_seed(self._seed, self._device)
             ):
                 train(

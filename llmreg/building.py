@@ -29,7 +29,10 @@ SOLVERS = {
 _LBFGS_GRADIENT = 1e-9
 _LBFGS_CHANGE = 1e-14
 
-_RESERVED = ("criterion", "module", "device", "max_epochs", "batch_size")
+_RESERVED = (
+    *("criterion", "module", "device", "max_epochs", "batch_size"),
+    *("dtype", "l2", "n_features", "n_outputs"),
+)
 
 
 def resolve_device(device: str) -> str:
@@ -68,7 +71,8 @@ def resolve_device(device: str) -> str:
         raise DeviceError(
             f"device={device!r} is not available: {reason} Use device='cpu' or 'auto'."
         ) from error
-    return device
+    # "cpu:0" is no other one.
+    return "cpu" if kind.type == "cpu" else device
 
 
 def device_dtype(device: str) -> torch.dtype:
@@ -157,6 +161,9 @@ def make_net(
             "optimizer__tolerance_change": _LBFGS_CHANGE,
         }
     settings |= user_settings(params)
+    if settings["iterator_train"] is not BatchIterator:
+        # Loaders of the user's own take torch's generator, which is seeded.
+        del settings["iterator_train__seed"]
     settings |= _callbacks(params, settings)
     factory = module_factory(params, n_features, n_outputs)
     if n_corrections is not None:

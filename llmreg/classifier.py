@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 
 from llmreg.base import BaseAttributionEstimator
 from llmreg.parameters import AttributionParameters
-from llmreg.targets import check_labels, choose_classes
+from llmreg.targets import check_labels, choose_classes, weigh_classes
 
 
 class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
@@ -432,7 +431,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         known = getattr(self, "classes_", None) if goes_on else None
         self.classes_ = choose_classes(y, options.get("classes"), known)
         if self.class_weight is not None:
-            sample_weight = sample_weight * compute_sample_weight(self.class_weight, y)
+            sample_weight = sample_weight * weigh_classes(self.class_weight, y)
         return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

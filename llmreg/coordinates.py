@@ -10,6 +10,8 @@ from llmreg.hypotheses import Hypotheses
 
 # Precision of a length that is not free to move.
 _FIXED = 1e8
+# Of weights without a score, whatever `alpha` is.
+_LEAST_PRECISION = 0.1
 # Coordinates that are weighed against one another; the work grows with their cube.
 _MOST = 128
 
@@ -127,6 +129,9 @@ class Coordinates:
         mean = np.zeros((len(table), width + 1))
         mean[:, width] = table.pull
         precision = np.empty_like(mean)
+        # Not less than where the scores are no guide: there would be no end to how
+        # unlikely the rows are for weights that may be anything.
+        alpha = max(alpha, _LEAST_PRECISION)
         loose = np.where(
             table.transform >= 0, np.minimum(table.precision, alpha), table.precision
         )

@@ -24,6 +24,7 @@
     │   ├── UnsupportedColumnError           dates, free text, lists
     │   └── FeatureNamesError                names that are absent or ambiguous
     ├── ModuleOutputError (ValueError)       a user's module that does not fit
+    ├── DivergenceError (ValueError)         a training that ended in no numbers
     ├── ExportError (ValueError)             a model that another format cannot hold
     └── DeviceError (RuntimeError)           a device that is not there
 
@@ -126,6 +127,10 @@ class FeatureNamesError(EncodingError):
 
 class ModuleOutputError(LLMRegError, ValueError):
     """The output of a user's module does not fit the task."""
+
+
+class DivergenceError(LLMRegError, ValueError):
+    """The training ended in weights that are no numbers."""
 
 
 class ExportError(LLMRegError, ValueError):

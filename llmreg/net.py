@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from llmreg.criterion import AttributionAlignedLoss
-from llmreg.exceptions import ModuleOutputError
+from llmreg.module_check import check_module, require_module
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -186,7 +186,7 @@ class AlignedNet(NeuralNet):
     def initialize_module(self) -> AlignedNet:
         """Make the module, in the net's dtype, and check its output width."""
         super().initialize_module()
-        self.module_ = self.module_.to(self.dtype)
+        self.module_ = require_module(self.module_).to(self.dtype)
         # Before the optimizer is made: this is what materializes lazy layers.
         check_module(self.module_, self.n_features, self.n_outputs, self.dtype)
         return self
@@ -291,45 +291,3 @@ class AlignedNet(NeuralNet):
             self.is_interrupted = not self.is_ended
             raise
         return self
-
-
-def check_module(
-    module: Callable[[Tensor], Tensor],
-    n_features: int,
-    n_outputs: int,
-    dtype: torch.dtype,
-) -> None:
-    """Raise unless `module` maps `n_features` inputs to `n_outputs` outputs.
-
-    Raises
-    ------
-    ModuleOutputError
-        If it cannot be called, or gives another shape.
-    """
-    expected = (
-        f"a module must map inputs of shape (n_samples, {n_features}) to outputs of "
-        f"shape (n_samples, {n_outputs})"
-    )
-    hint = (
-        "A module class or factory receives both widths as module(n_features, "
-        "n_outputs); two classes take one output."
-    )
-    trial = torch.zeros(2, n_features, dtype=dtype)
-    is_training = isinstance(module, nn.Module) and module.training
-    try:
-        if isinstance(module, nn.Module):
-            module.eval()
-        with torch.no_grad():
-            outputs = module(trial)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        message = f"The module failed on a trial input: {error}. Here {expected}."
-        raise ModuleOutputError(f"{message} {hint}") from error
-    finally:
-        if isinstance(module, nn.Module):
-            module.train(is_training)
-    shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs)
-    if shape != (2, n_outputs):
-        raise ModuleOutputError(
-            f"The module gave {shape} for a trial input of shape {(2, n_features)}, "
-            f"but {expected}. {hint}"
-        )

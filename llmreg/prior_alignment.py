@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmreg.exceptions import PriorMismatchError
+from llmreg.exceptions import PriorMismatchError, PriorMismatchWarning
 from llmreg.matching import match
-from llmreg.scores import FloatArray, check_names
-from llmreg.task import Feature
+from llmreg.scores import DEFAULT_OUTPUT, FloatArray, check_names
+from llmreg.task import Feature, Task
 
 if TYPE_CHECKING:
     from llmreg.prior import FeaturePrior
@@ -68,19 +69,79 @@ def align(
     return changes
 
 
+def warn_of_outputs(prior: FeaturePrior, task: Task) -> None:
+    """Warn where a prior says of two classes something that is not heard, or unclear.
+
+    Parameters
+    ----------
+    prior : FeaturePrior
+        The prior, as it was given.
+    task : Task
+        What it is for; nothing is said but of two classes.
+    """
+    if len(task.classes) != 2 or len(task.outputs) != 1:
+        return
+    (positive,) = task.outputs
+    rows = [_find(name, prior.outputs) for name in task.classes]
+    named = [row for row in rows if row is not None]
+    if len(named) == 2:
+        one, other = prior.scores[named]
+        if not np.array_equal(one, -other, equal_nan=True):
+            warnings.warn(
+                f"The prior scores both classes, and not alike. Those for {positive!r} "
+                "are taken, the others are not heard: of two classes the scores of one "
+                "say it all.",
+                PriorMismatchWarning,
+                stacklevel=4,
+            )
+    unnamed = {DEFAULT_OUTPUT, prior.target, task.target}
+    if len(prior.outputs) == 1 and not named and not unnamed & set(prior.outputs):
+        warnings.warn(
+            f"The prior speaks for {prior.outputs[0]!r}, which is neither of the "
+            f"classes {list(task.classes)!r}: it is taken to speak for {positive!r}. "
+            "If it speaks for the other one, every score has the wrong sign. Name the "
+            "class as the labels do; where something in between has numbered them, as "
+            "VotingClassifier does, name the number.",
+            PriorMismatchWarning,
+            stacklevel=4,
+        )
+
+
 def _rows(
     given: tuple[str, ...], wanted: tuple[str, ...], negative: str | None
 ) -> tuple[list[int], float]:
     """Find the row of each output, and the sign to take it with."""
-    if all(output in given for output in wanted):
-        return [given.index(output) for output in wanted], 1.0
+    rows = [_find(output, given) for output in wanted]
+    found = [row for row in rows if row is not None]
+    if len(found) == len(wanted):
+        return found, 1.0
     if len(wanted) == len(given) == 1:
-        return [0], -1.0 if given[0] == negative else 1.0
+        is_other = negative is not None and _find(negative, given) is not None
+        return [0], -1.0 if is_other else 1.0
     raise PriorMismatchError(
         f"The model has the outputs {list(wanted)!r} and the prior scores "
         f"{list(given)!r}. Rename the outputs of the prior, or give one that scores "
         "each of them."
     )
+
+
+def _find(name: str, names: tuple[str, ...]) -> int | None:
+    """Find a name, or one that is the same number: "0", "0.0" and "False" are."""
+    if name in names:
+        return names.index(name)
+    number = _number(name)
+    if number is None:
+        return None
+    return next((i for i, other in enumerate(names) if _number(other) == number), None)
+
+
+def _number(name: str) -> float | None:
+    """Read a name as a number, if it is one."""
+    try:
+        number = float({"True": "1", "False": "0"}.get(name, name))
+    except ValueError:
+        return None
+    return None if np.isnan(number) else number
 
 
 def _take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:

@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.preprocessing import StandardScaler
 
 from llmreg.base import BaseAttributionEstimator
+from llmreg.exceptions import DataError
 from llmreg.targets import check_numbers
 
 
@@ -284,6 +285,16 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
                 columns, sample_weight=sample_weight
             )
         scaler = self.target_scaler_
+        if columns.shape[1] != self._n_outputs():
+            raise DataError(
+                f"y has {columns.shape[1]} targets, and the model that is trained "
+                f"further {self._n_outputs()}. Fit a new one, or give the same targets."
+            )
+        if not np.isfinite(scaler.scale_).all():
+            raise DataError(
+                "The targets are so large that their spread is no number. Divide them "
+                "by a constant, or fit their logarithms."
+            )
         return (columns - scaler.mean_) / scaler.scale_, sample_weight
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

@@ -24,6 +24,7 @@ from llmreg.exceptions import (
 from llmreg.log import get_logger
 from llmreg.matching import without_prefix
 from llmreg.prior import FeaturePrior
+from llmreg.prior_alignment import warn_of_outputs
 from llmreg.providers.outages import OUTAGES
 from llmreg.providers.registry import known_names, make_provider, provider_names
 from llmreg.providers.static import PriorCard, StaticPrior
@@ -288,6 +289,7 @@ def _from_scores(
 ) -> FeaturePrior:
     is_dict = isinstance(source, Mapping)
     prior = from_mapping(source) if isinstance(source, Mapping) else source
+    warn_of_outputs(prior, task)
     aligned = prior.align(task.features, task.outputs, negative_class(task))
     if np.isnan(aligned.scores).all():
         if not named:
@@ -324,6 +326,7 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
             f"{type(provider).__name__}.elicit must return a FeaturePrior or a dict "
             f"of scores by feature name; got {type(reply).__name__}."
         )
+    warn_of_outputs(reply, task)
     aligned = reply.align(task.features, task.outputs, negative_class(task))
     if aligned.missing:
         raise IncompleteReplyError(

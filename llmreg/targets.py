@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils import (
+    assert_all_finite,
+    check_array,
+    column_or_1d,
+    compute_sample_weight,
+)
 from sklearn.utils.multiclass import check_classification_targets
 
 from llmreg.exceptions import DataError
@@ -101,6 +106,42 @@ def choose_classes(
             f"{expected.tolist()[0]!r}."
         )
     return np.asarray(expected)
+
+
+def weigh_classes(class_weight: Any, y: np.ndarray) -> np.ndarray:
+    """Give every row the weight of its class.
+
+    Parameters
+    ----------
+    class_weight : dict or "balanced"
+        Weights by class, or all classes alike.
+    y : ndarray of shape (n_samples,)
+        Labels.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Weights, at least 0.
+
+    Raises
+    ------
+    DataError
+        If one is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg.targets import weigh_classes
+    >>> weigh_classes({"ill": 3}, np.array(["ill", "well"]))
+    array([3., 1.])
+    """
+    weight = compute_sample_weight(class_weight, y)
+    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise DataError(
+            "class_weight must hold finite numbers of at least 0; got "
+            f"{class_weight!r}."
+        )
+    return np.asarray(weight)
 
 
 def check_numbers(y: Any) -> np.ndarray:

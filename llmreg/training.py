@@ -13,7 +13,7 @@ from skorch.helper import predefined_split
 
 from llmreg.attribution import attribute
 from llmreg.building import choose_solver, is_solved
-from llmreg.exceptions import DataError
+from llmreg.exceptions import DataError, DivergenceError
 from llmreg.linear import LinearObjective
 from llmreg.members import in_blocks
 from llmreg.net import AlignedNet, LinearModel, TableDataset
@@ -64,7 +64,8 @@ def train(
         solve(net, X, y, sample_weight, params)
         return
     train_rows = np.arange(len(X))
-    if params.early_stopping and choose_solver(params) != "lbfgs":
+    has_own_split = net.train_split is not None
+    if params.early_stopping and choose_solver(params) != "lbfgs" and not has_own_split:
         train_rows, valid_rows = train_test_split(
             train_rows,
             test_size=params.validation_fraction,
@@ -81,11 +82,13 @@ def train(
         batch_size=batch_rows(params, len(data)),
         max_epochs=1 if choose_solver(params) == "lbfgs" else params.max_iter,
     )
-    net.partial_fit(data)
+    # A splitter of the user's own may need the targets.
+    net.partial_fit(data, data.y.numpy())
     if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:
         _warn_of_max_iter(params)
-    # The split holds the validation rows, which have no place in a saved model.
-    net.set_params(train_split=None)
+    if not has_own_split:
+        # It holds the validation rows, which have no place in a saved model.
+        net.set_params(train_split=None)
 
 
 def solve(
@@ -141,6 +144,24 @@ def _warn_of_max_iter(params: Any) -> None:
         ConvergenceWarning,
         stacklevel=4,
     )
+
+
+def check_weights(net: AlignedNet) -> None:
+    """Raise if a training ended in weights that are no numbers.
+
+    Raises
+    ------
+    DivergenceError
+        If one is infinite, or none.
+    """
+    for name, weight in net.module_.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise DivergenceError(
+                f"The training diverged: {name!r} of the module holds numbers that are "
+                "infinite, or none. Take a smaller learning_rate_init, scale the "
+                'columns (scaler="bounded"), or look for columns or targets of huge '
+                "numbers."
+            )
 
 
 def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:

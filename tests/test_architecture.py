@@ -79,7 +79,9 @@ ALLOWED = {
         *("numpy", "scipy"),
     },
     "verdict": {"trust", "numpy"},
-    "net": {"criterion", "exceptions", "torch", "skorch"},
+    "module_check": {"exceptions", "torch"},
+    "net": {"criterion", "module_check", "torch", "skorch"},
+    "undoing": set(),
     "classifier_net": {"net", "numpy", "sklearn", "torch"},
     "corrected": {"net", "torch"},
     "building": {
@@ -96,8 +98,8 @@ ALLOWED = {
         *("criterion", "hypotheses", "prior", "trust", "verdict", "numpy", "torch"),
     },
     "automatic": {
-        *("building", "corrected", "correction", "net", "prior", "reproducibility"),
-        *("training", "trusted", "numpy", "torch"),
+        *("building", "corrected", "correction", "module_check", "net", "prior"),
+        *("reproducibility", "training", "trusted", "numpy", "torch"),
     },
     "streaming": {"net", "numpy", "torch"},
     "shortcut": {"batched", "building", "members", "net", "passes", "torch"},

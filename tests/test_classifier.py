@@ -1,13 +1,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import MinMaxScaler
 from skorch.callbacks import Callback
+from skorch.dataset import ValidSplit
 from torch import nn
+from torch.utils.data import DataLoader
 
 from llmreg import FeaturePrior, LLMAttributionClassifier
+from llmreg.exceptions import DataError
 from llmreg.net import MLP
 from tests.fakes import DropoutNet, FakeProvider, lazy_module, sign_of
 
@@ -279,3 +283,72 @@ def test_numbers_as_labels_and_as_names_of_classes(rng):
     model = make(scores).fit(X, y)
     assert model.prior_.outputs == ("0", "1", "2")
     assert set(model.predict(X)) <= {0, 1, 2}
+
+
+def test_weights_of_classes_that_are_no_weights(table, illness):
+    for weight in (-1.0, np.nan):
+        model = LLMAttributionClassifier({"age": 3}, class_weight={illness[0]: weight})
+        with pytest.raises(DataError, match="class_weight must hold"):
+            model.fit(table, illness)
+
+
+def test_a_class_of_weight_zero_is_not_there(table, stage):
+    """Nor have its rows a say in the ranges."""
+    label = stage[0]
+    weight = {label: 0}
+    zero = LLMAttributionClassifier(None, class_weight=weight, random_state=0)
+    zero.fit(table, stage)
+    far = table.assign(age=table["age"].where(stage != label, 1e6))
+    far = LLMAttributionClassifier(None, class_weight=weight, random_state=0).fit(
+        far, stage
+    )
+    np.testing.assert_array_equal(far.predict_proba(table), zero.predict_proba(table))
+
+
+def test_partial_fit_stops_nothing_early(table, illness):
+    model = LLMAttributionClassifier({"age": 3}, early_stopping=True)
+    with pytest.raises(ValueError, match="does not support early_stopping"):
+        model.partial_fit(table, illness)
+
+
+def test_a_loader_and_a_split_of_ones_own(table, illness, prior):
+    def fit():
+        return LLMAttributionClassifier(
+            prior,
+            gamma=1.0,
+            solver="adam",
+            max_iter=3,
+            batch_size=8,
+            net__iterator_train=DataLoader,
+            net__iterator_train__shuffle=True,
+            net__train_split=ValidSplit(4, stratified=True),
+            random_state=0,
+        ).fit(table, illness)
+
+    model = fit()
+    assert np.isfinite(model.net_.history[:, "valid_loss"]).all()
+    np.testing.assert_array_equal(fit().coef_, model.coef_)
+
+
+def test_alpha_zero_is_no_verdict_on_the_prior(rng):
+    """A column without a score would count against the scores of all others."""
+    X = pd.DataFrame(rng.random((30, 3)), columns=[*"abc"])
+    y = 4 * X["a"] - 4 * X["b"] + rng.normal(size=30) > 0
+    trusts = [
+        LLMAttributionClassifier({"a": 5, "b": -5}, alpha=alpha).fit(X, y).trust_
+        for alpha in (1.0, 1e-12, 0.0)
+    ]
+    assert all(trust.believed > 0.9 for trust in trusts)
+
+
+def test_inside_no_grad(table, illness, prior):
+    with torch.no_grad():
+        model = LLMAttributionClassifier(
+            prior, gamma=1.0, hidden_layer_sizes=(4,), max_iter=3, random_state=0
+        ).fit(table, illness)
+    assert np.isfinite(model.attributions_).all()
+
+
+def test_every_name_of_the_cpu_is_the_cpu(table, illness):
+    model = LLMAttributionClassifier(None, device="cpu:0").fit(table, illness)
+    assert model.net_.module_.weight.dtype == torch.float64

@@ -6,14 +6,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from llmreg.criterion import AttributionAlignedLoss
-from llmreg.exceptions import ModuleOutputError
 from llmreg.net import (
     MLP,
     AlignedNet,
     BatchIterator,
-    LinearModel,
     TableDataset,
-    check_module,
 )
 from llmreg.reproducibility import torch_seed
 
@@ -112,27 +109,3 @@ def test_batches_cover_all_rows_in_a_seeded_order(dataset):
 def test_mlp_layers():
     sizes = [tuple(p.shape) for p in MLP(4, 2, (8, 3)).parameters() if p.ndim == 2]
     assert sizes == [(8, 4), (3, 8), (2, 3)]
-
-
-@pytest.mark.parametrize(
-    ("module", "message"),
-    [
-        (nn.Linear(3, 2), r"gave \(2, 2\) for a trial input of shape \(2, 3\)"),
-        (nn.Linear(4, 1), "failed on a trial input"),
-        (lambda X: X[:, 0], r"gave \(2,\)"),
-        (lambda X: [X], "gave <class 'list'>"),
-    ],
-)
-def test_modules_that_do_not_fit(module, message):
-    if isinstance(module, nn.Module):
-        module = module.double()
-    with pytest.raises(ModuleOutputError, match=message) as caught:
-        check_module(module, 3, 1, torch.float64)
-    assert "(n_samples, 3)" in str(caught.value)
-    assert "two classes take one output" in str(caught.value)
-
-
-def test_checking_leaves_the_training_mode():
-    module = LinearModel(3, 1).double()
-    check_module(module, 3, 1, torch.float64)
-    assert module.training

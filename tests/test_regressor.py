@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from llmreg import LLMAttributionRegressor
-from llmreg.exceptions import PriorMismatchError
+from llmreg.exceptions import DataError, PriorMismatchError
 from tests.fakes import FakeProvider
 
 
@@ -159,3 +159,17 @@ def test_constant_target_of_a_hidden_layer(table):
     model = make({"age": 1, "bmi": 2}, hidden_layer_sizes=(4,), max_iter=20)
     model.fit(table, np.full(len(table), 3.0))
     np.testing.assert_allclose(model.predict(table), 3.0, atol=1e-2)
+
+
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (3, 2)])
+def test_another_number_of_targets_is_an_error(table, risk, first, then):
+    targets = np.column_stack([risk] * 3)
+    model = LLMAttributionRegressor(5).partial_fit(table, targets[:, :first].squeeze())
+    with pytest.raises(DataError, match=f"{then} targets.* further {first}"):
+        model.partial_fit(table, targets[:, :then].squeeze())
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_targets_beyond_numbers(table, risk):
+    with pytest.raises(DataError, match="so large"):
+        LLMAttributionRegressor(5).fit(table, 1e200 * np.asarray(risk))

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from llmreg import Feature, FeaturePrior, Task
-from llmreg.exceptions import MissingKeyError, ProviderResponseError
+from llmreg.exceptions import (
+    MissingKeyError,
+    PriorMismatchWarning,
+    ProviderResponseError,
+)
 from llmreg.providers import PriorCard, StaticPrior
 from llmreg.resolve import known_levels, needs_names, prior_source, resolve
 from tests.fakes import FakeProvider
@@ -95,5 +99,34 @@ def test_readiness_comes_first():
 
 def test_scores_for_the_negative_class_are_negated():
     assert resolve({"no": {"age": 3}}, TASK).scores[0, 0] == -3
-    both = {"no": {"age": 3}, "yes": {"age": 2}}
+    both = {"no": {"age": -2}, "yes": {"age": 2}}
     assert resolve(both, TASK).scores[0, 0] == 2
+    with pytest.warns(PriorMismatchWarning, match="both classes, and not alike"):
+        both = resolve({"no": {"age": 3}, "yes": {"age": 2}}, TASK)
+    assert both.scores[0, 0] == 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [(("0", "1"), "False"), (("0.0", "1.0"), "0"), (("False", "True"), "0")],
+)
+def test_a_class_may_be_spelled_as_another_number(classes, name):
+    """Labels with gaps are floats, and what numbers labels makes them whole."""
+    task = Task(
+        features=(Feature("age"),),
+        target="health",
+        outputs=classes[1:],
+        kind="classification",
+        classes=classes,
+    )
+    assert resolve({name: {"age": 3}}, task).scores[0, 0] == -3
+
+
+def test_a_class_that_is_none_is_told():
+    """Taken for the wrong one of two it would turn every sign."""
+    with pytest.warns(PriorMismatchWarning, match="neither of the classes") as told:
+        prior = resolve({"nope": {"age": 3}}, TASK)
+    assert prior.scores[0, 0] == 3
+    assert "'yes'" in str(told[0].message)
+    for name in ("target", TASK.target):
+        assert resolve({name: {"age": 3}}, TASK).scores[0, 0] == 3
