@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from llmreg.prior import FeaturePrior
 
 
+_SAID = {"true": "1", "yes": "1", "false": "0", "no": "0"}
+
+
 def align(
     prior: FeaturePrior,
     features: Sequence[Feature],
@@ -126,7 +129,7 @@ def _rows(
 
 
 def _find(name: str, names: tuple[str, ...]) -> int | None:
-    """Find a name, or one that is the same number: "0", "0.0" and "False" are."""
+    """Find a name, or one that says the same: "0", "0.0", "False" and "no" do."""
     if name in names:
         return names.index(name)
     number = _number(name)
@@ -136,9 +139,9 @@ def _find(name: str, names: tuple[str, ...]) -> int | None:
 
 
 def _number(name: str) -> float | None:
-    """Read a name as a number, if it is one."""
+    """Read a name as a number, if it is one; yes and no are 1 and 0."""
     try:
-        number = float({"True": "1", "False": "0"}.get(name, name))
+        number = float(_SAID.get(name.lower(), name))
     except ValueError:
         return None
     return None if np.isnan(number) else number

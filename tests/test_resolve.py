@@ -108,7 +108,12 @@ def test_scores_for_the_negative_class_are_negated():
 
 @pytest.mark.parametrize(
     ("classes", "name"),
-    [(("0", "1"), "False"), (("0.0", "1.0"), "0"), (("False", "True"), "0")],
+    [
+        (("0", "1"), "False"),
+        (("0.0", "1.0"), "0"),
+        (("False", "True"), "0"),
+        (("False", "True"), "No"),
+    ],
 )
 def test_a_class_may_be_spelled_as_another_number(classes, name):
     """Labels with gaps are floats, and what numbers labels makes them whole."""
