@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from llmreg.commands.table import known_labels, read_table
 from llmreg.exceptions import DataError
 
 PAGE = "report.html"
@@ -144,12 +143,9 @@ def read_rows(path: Path, targets: list[str], model: Any) -> tuple[Any, Any]:
     Raises
     ------
     DataError
-        If the file cannot be read, or lacks columns.
+        If the file cannot be read, lacks columns, or has no usable target.
     """
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"The table {str(path)!r} cannot be read: {error}") from error
+    frame = read_table(path)
     known = getattr(model, "feature_names_in_", None)
     features = [c for c in frame if c not in targets] if known is None else list(known)
     if absent := [name for name in [*features, *targets] if name not in frame]:
@@ -157,6 +153,6 @@ def read_rows(path: Path, targets: list[str], model: Any) -> tuple[Any, Any]:
             f"{str(path)!r} has no column {absent[0]!r}; its columns are "
             f"{list(frame.columns)!r}."
         )
-    frame = frame.dropna(subset=targets)
+    frame = known_labels(frame, targets)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
     return frame[features], y

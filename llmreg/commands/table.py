@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from sklearn.utils.multiclass import type_of_target
@@ -19,6 +22,17 @@ from llmreg.task import Task
 
 # Whole numbers with more distinct values than this are amounts, not classes.
 MAX_NUMERIC_CLASSES = 20
+
+# The first column is one like the others, even where rows are longer than the header:
+# pandas would take it for names of the rows, and put every field one column further.
+_ROWS: dict[str, Any] = {"index_col": False}
+# The first line as it is: pandas renames columns that share a name.
+_HEADER: dict[str, Any] = {
+    "header": None,
+    "nrows": 1,
+    "dtype": str,
+    "keep_default_na": False,
+}
 
 
 def read_task(
@@ -62,18 +76,15 @@ def read_task(
     EncodingError
         If a column cannot be a feature, such as dates and free text.
     """
-    table = _read(path)
+    table = read_table(path)
     if absent := [name for name in (target, *drop) if name not in table.columns]:
         raise DataError(
             f"{str(path)!r} has no column {absent[0]!r}; its columns are "
             f"{list(table.columns)!r}."
         )
-    X, y = table.drop(columns=[target, *drop]), table[target].dropna()
-    if X.shape[1] == 0 or len(y) == 0:
-        raise DataError(
-            f"{str(path)!r} has {X.shape[1]} columns beside the target and {len(y)} "
-            "rows with a target; both must be there."
-        )
+    X, y = table.drop(columns=[target, *drop]), known_labels(table, [target])[target]
+    if X.shape[1] == 0:
+        raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
     encoder = TableEncoder().fit(X, feature_names=column_names(X).names)
     classes = _classes(y, kind)
     outputs = classes[1:] if len(classes) == 2 else classes or (target,)
@@ -121,12 +132,88 @@ def read_descriptions(path: Path | None) -> dict[str, str]:
     return found
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """Read a CSV file."""
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV file, and refuse one whose columns are in doubt.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with a header.
+
+    Returns
+    -------
+    DataFrame
+        The table.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, two columns have one name, or the rows have more fields
+        than the header.
+    """
     try:
-        return pd.read_csv(path)
+        # A pipe can be read only once.
+        raw = None if path.is_file() else path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table, header = (
+                pd.read_csv(path if raw is None else io.BytesIO(raw), **options)
+                for options in (_ROWS, _HEADER)
+            )
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"The rows of {str(path)!r} have more fields than its header. Give every "
+            "column a name, one of row names too, and leave out surplus delimiters."
+        ) from None
     except (OSError, ValueError) as e:
         raise DataError(f"The table {str(path)!r} cannot be read: {e}") from e
+    names = header.iloc[0].replace("", None).dropna()
+    if twice := names[names.duplicated()].tolist():
+        raise DataError(
+            f"The header of {str(path)!r} has {twice[0]!r} more than once. Give each "
+            "column a name of its own."
+        )
+    return table
+
+
+def known_labels(table: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
+    """Give the rows of a table that have all targets.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table.
+    targets : list of str
+        Columns of it.
+
+    Returns
+    -------
+    DataFrame
+        The rows, all columns; the targets as what they are without gaps.
+
+    Raises
+    ------
+    DataError
+        If there is no such row, or a target is infinite.
+    """
+    known = table.dropna(subset=targets)
+    if len(known) == 0:
+        raise DataError(
+            f"The table has {len(table)} rows, and none of them has a value in "
+            f"{', '.join(map(repr, targets))}; what is predicted must be there."
+        )
+    for name in targets:
+        y = known[name]
+        if is_numeric_dtype(y) and not np.isfinite(y.astype(np.float64)).all():
+            raise DataError(
+                f"The target {name!r} has values that are infinite, or too large for "
+                "a number. Correct these rows, or leave them out."
+            )
+    # With gaps, booleans are read as objects, which nothing takes for classes.
+    kinds = {name: known[name].infer_objects().dtype for name in targets}
+    return known.astype(
+        {n: kind for n, kind in kinds.items() if kind != known[n].dtype}
+    )
 
 
 def _classes(y: pd.Series, kind: str | None) -> tuple[str, ...]:
