@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command says.
     """
     arguments = _parser().parse_args(argv)
+    # A name that the encoding of the output lacks must not end what has been paid for.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code: int | None = arguments.run(arguments)
     except (LLMRegError, InvalidParameterError, OSError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 from llmreg.asking import WAYS
 from llmreg.commands.batch import NEW, check_batches, fill_cache
 from llmreg.commands.costs import Plan, add_plans, make_plan
-from llmreg.commands.show import draw
+from llmreg.commands.show import can_draw_blocks, draw
 from llmreg.commands.tables import Table, add_tables, read_tables
 from llmreg.commands.terminal import Progress, confirm
 from llmreg.commands.vendors import make_provider
@@ -164,7 +164,7 @@ def _ask(provider: Any, tables: Sequence[Table], plan: Plan) -> None:
         for table in tables:
             prior = provider.elicit(table.task)
             prior.write(table.card)
-            sys.stdout.write(draw(prior))
+            sys.stdout.write(draw(prior, blocks=can_draw_blocks()))
             used = ", ".join(
                 f"{n} {name.replace('_', ' ')}" for name, n in prior.usage.items()
             )

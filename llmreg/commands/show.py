@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
         What the command line says.
     """
     prior = FeaturePrior.read(arguments.card)
-    sys.stdout.write(draw(prior, top=arguments.top, blocks=_can_draw_blocks()))
+    sys.stdout.write(draw(prior, top=arguments.top, blocks=can_draw_blocks()))
 
 
 def draw(prior: FeaturePrior, *, top: int = 0, blocks: bool = True) -> str:
@@ -139,8 +139,14 @@ def _number(value: float, sign: str) -> str:
     return f"{'-':>5}" if np.isnan(value) else f"{value + 0.0:{sign}5.1f}"
 
 
-def _can_draw_blocks() -> bool:
-    """Tell whether the terminal's encoding has block characters."""
+def can_draw_blocks() -> bool:
+    """Tell whether the terminal's encoding has block characters.
+
+    Returns
+    -------
+    bool
+        Whether it has all that `draw` uses.
+    """
     try:
         "█│".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

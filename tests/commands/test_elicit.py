@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import os
 import subprocess
@@ -148,6 +149,25 @@ class TestElicit:
         assert server.requests[0].questionnaire["kind"] == kind
         card = FeaturePrior.read(passengers.with_name("prior.json"))
         assert card.outputs == outputs
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_what_the_output_cannot_show_ends_nothing(
+    server, passengers, monkeypatch, encoding
+):
+    """The answers are paid for: no card is lost to a terminal."""
+    text = passengers.read_text(encoding="utf-8").replace("fare", "운임")
+    passengers.write_text(text, encoding="utf-8")
+    card, other = (passengers.with_name(name) for name in ("prior.json", "other.json"))
+    FeaturePrior.from_dict({"운임": 9}, output="yes").write(other)
+    for line in (words(passengers, server), ["show", card], ["diff", card, other]):
+        out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+        monkeypatch.setattr(sys, "stdout", out)
+        assert cli.main([str(word) for word in line]) == 0
+        out.flush()
+        shown = out.buffer.getvalue().decode(encoding)
+        assert ("운임" if encoding == "utf-8" else r"\uc6b4\uc784") in shown
+        assert ("█" in shown) == (encoding == "utf-8" and line[0] != "diff")
 
 
 class TestConsent:
