@@ -299,7 +299,9 @@ class FeaturePrior:
         path : str or path-like
             The file; replaced if it is there.
         """
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        # Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
+        text = self.to_json()
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
 
     @classmethod
     def from_json(cls, text: str) -> FeaturePrior:

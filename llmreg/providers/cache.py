@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -91,8 +90,8 @@ class PriorCache:
         Returns
         -------
         dict or None
-            The entry. None if there is none, or if it cannot be read or is of
-            another version; such a file is set aside.
+            The entry. None if there is none, or none that may be read. None too for
+            a damaged file or one of another version, which is set aside.
         """
         path = self._path(key)
         try:
@@ -101,7 +100,11 @@ class PriorCache:
             content = entry["content"]
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError):
+        except OSError as e:
+            # It may be a good one: of another user, or there are too many open files.
+            logger.warning("a cache entry could not be read: %s", e)
+            return None
+        except (ValueError, TypeError, KeyError, RecursionError):
             valid, content = False, None
         if valid and isinstance(content, dict):
             return content
@@ -124,7 +127,7 @@ class PriorCache:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             self._write(self._path(key), _dump(CacheEntry(key, created, content)))
-        except OSError as e:
+        except (OSError, ValueError) as e:
             logger.warning("an answer could not be written to the cache: %s", e)
 
     def set_aside(self, key: str) -> None:
@@ -168,7 +171,7 @@ class PriorCache:
         ProviderUnavailableError
             If someone else holds it for longer.
         ProviderError
-            If the folder cannot be written.
+            If the folder cannot be written, or the lock not be taken.
         """
         self._make_folder()
         with hold(self.folder / f"{key}.lock", timeout):
@@ -237,7 +240,10 @@ class PriorCache:
             How many were written.
         """
         chosen = self.entries() if entries is None else list(entries)
-        Path(path).write_text(format_export(chosen), encoding="utf-8")
+        # Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
+        Path(path).write_text(
+            format_export(chosen), encoding="utf-8", errors="backslashreplace"
+        )
         return len(chosen)
 
     def load(self, path: str | os.PathLike[str]) -> int:
@@ -316,13 +322,13 @@ class PriorCache:
     def _write(self, path: Path, text: str) -> None:
         """Write to a temporary name, then rename: readers see all or nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        # Not by tempfile, whose files are closed to the other users of the folder.
+        draft = self.folder / f"{uuid.uuid4().hex}.tmp"
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(name, path)
+            draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+            os.replace(draft, path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
 
     def _make_folder(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from llmreg.exceptions import ProviderUnavailableError
+from llmreg.exceptions import ProviderError, ProviderUnavailableError
 from llmreg.log import get_logger
 
 logger = get_logger(__name__)
@@ -34,6 +34,8 @@ def hold(path: Path, timeout: float) -> Iterator[None]:
     ------
     ProviderUnavailableError
         If someone else holds it for longer.
+    ProviderError
+        If the file cannot be opened or locked.
     """
     lock = filelock.FileLock(path)
     try:
@@ -43,6 +45,12 @@ def hold(path: Path, timeout: float) -> Iterator[None]:
             f"Another process has been asking for this prior for {timeout:g} s "
             f"(it holds {str(path)!r}). Wait for it, or raise `timeout`."
         ) from None
+    except OSError as e:
+        raise ProviderError(
+            f"The lock {str(path)!r} of the cache cannot be taken: {e}. Let everybody "
+            "who shares the folder write the files in it, or pass cache= a folder of "
+            "your own."
+        ) from e
     try:
         yield
     finally:

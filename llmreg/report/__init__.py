@@ -102,7 +102,7 @@ def write_report(
     text = format_report(
         model, X, y, title=title, random_state=random_state, n_jobs=n_jobs
     )
-    Path(path).write_text(text, encoding="utf-8")
+    Path(path).write_text(text, encoding="utf-8", errors="replace")
 
 
 def format_report(

@@ -81,6 +81,7 @@ class TestEntries:
             json.dumps({"version": 0, "key": KEY, "content": {}}),
             json.dumps({"version": 1, "key": "1e" * 32, "content": {}}),
             json.dumps({"version": 1, "key": KEY, "content": []}),
+            "[" * 100_000,
         ],
     )
     def test_that_cannot_be_used_count_as_absent_and_are_set_aside(self, cache, text):
@@ -97,6 +98,45 @@ class TestEntries:
         cache.put(KEY, {})
         files(cache, "*.json")[0].write_bytes(b"\xff\xfe")
         assert cache.get(KEY) is None
+
+    def test_of_half_a_character_are_found_again(self, cache, tmp_path):
+        content = {"text": 'gr\u00f6\u00dfer "\ud83d', "target": "caf\udce9"}
+        cache.put(KEY, content)
+        assert cache.get(KEY) == content
+        assert "gr\u00f6\u00dfer" in files(cache, "*.json")[0].read_text("utf-8")
+        other = PriorCache(tmp_path / "there")
+        assert cache.export(tmp_path / "all.json") == 1
+        assert other.load(tmp_path / "all.json") == 1
+        assert other.get(KEY) == content
+
+    def test_that_cannot_be_written_are_told(self, cache, caplog):
+        content: dict[str, object] = {}
+        cache.put(KEY, content | {"n": [content]})
+        content["n"] = content
+        cache.put("1e" * 32, content)
+        assert "could not be written" in caplog.text
+        assert len(files(cache, "*")) == 1
+
+    def test_that_may_not_be_read_stay_where_they_are(self, cache, monkeypatch, caplog):
+        cache.put(KEY, {"n": 1})
+
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(cache.folder), "read_text", refuse)
+            assert cache.get(KEY) is None
+        assert "Permission denied" in caplog.text
+        assert cache.get(KEY) == {"n": 1}
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files.")
+    def test_are_open_to_those_who_share_the_folder(self, cache):
+        before = os.umask(0o002)
+        try:
+            cache.put(KEY, {})
+        finally:
+            os.umask(before)
+        assert files(cache, "*.json")[0].stat().st_mode & 0o777 == 0o664
 
     def test_setting_aside_what_is_gone_is_no_error(self, cache):
         cache.set_aside(KEY)
@@ -157,6 +197,14 @@ class TestLock:
             cache.lock(KEY, 0.01),
         ):
             pytest.fail("the lock must not be given twice")
+
+    def test_that_may_not_be_opened_is_an_error_of_the_provider(self, cache):
+        (cache.folder / f"{KEY}.lock").mkdir(parents=True)
+        with (
+            pytest.raises(ProviderError, match=r"0f\.lock.* cannot be taken"),
+            cache.lock(KEY, 1.0),
+        ):
+            pytest.fail("the lock must not be given")
 
     def test_is_given_back_after_an_error(self, cache):
         with pytest.raises(KeyError), cache.lock(KEY, 1.0):

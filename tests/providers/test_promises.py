@@ -14,6 +14,7 @@ import pickle
 import sys
 import threading
 import traceback
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -34,6 +35,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     TruncatedReplyError,
 )
+from llmreg.prior import FeaturePrior
 from llmreg.resolve import resolve
 from llmreg.task import Feature, Task
 from tests.loopback import MODEL, Reply, entries
@@ -104,6 +106,23 @@ class TestHappyPath:
         server.respond = respond
         provider.set_params(n_estimates=8, max_parallel=2).elicit(task)
         assert most <= 2
+
+    def test_half_a_character_costs_no_answer(
+        self, server, provider, task, vendor, tmp_path
+    ):
+        def respond(request):
+            found = entries(request)
+            found[0]["reason"] = "cut off \ud83d"
+            return vendor.message(json.dumps({"features": found}, ensure_ascii=False))
+
+        server.respond = respond
+        # As the command line gives what is no UTF-8.
+        task = replace(task, description="caf\udce9")
+        first, second = (provider.elicit(task) for _ in range(2))
+        assert len(server.requests) == 1
+        assert second.usage["served_from_cache"] == 1
+        first.write(tmp_path / "card.json")
+        assert FeaturePrior.read(tmp_path / "card.json").task == task.description
 
     def test_several_outputs(self, server, provider, vendor):
         task = Task(
