@@ -153,7 +153,7 @@ class AnthropicProvider(HostedProvider):
     def _connect(self) -> Iterator[anthropic.Anthropic]:
         """Open a client with credentials, for one elicitation."""
         sdk = self._import_sdk()
-        key = self._given_key()
+        key = self._key()
         failure = None
         try:
             client = self._client(key)
@@ -186,9 +186,9 @@ class AnthropicProvider(HostedProvider):
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.
-            failure = self._translator(secrets).translate(e)
+            failure = e
         if failure is not None:
-            raise failure
+            raise self._translator(secrets).translate(failure)
         return read_message(message, secrets)
 
     def _translator(self, secrets: tuple[str, ...]) -> Translator:
@@ -244,9 +244,9 @@ class AnthropicProvider(HostedProvider):
         try:
             counted = client.messages.count_tokens(**options)
         except Exception as e:
-            failure = self._translator(secrets).translate(e)
+            failure = e
         if failure is not None:
-            raise failure
+            raise self._translator(secrets).translate(failure)
         count = getattr(counted, "input_tokens", None)
         if not isinstance(count, int):
             raise ProviderResponseError(

@@ -135,13 +135,26 @@ class HostedProvider(LLMProvider):
             for r in caught
         ]
 
-    def _given_key(self) -> str | None:
-        """Call the function that was given for the key, if there is one."""
-        if self.api_key is None:
-            return None
-        key = self.api_key()
+    def _key(self) -> str | None:
+        """Get the key from the function that was given, or from the environment."""
+        if self.api_key is not None:
+            return self._usable(self.api_key(), "The function given as api_key")
+        key = os.environ.get(self._key_variable)
+        return self._usable(key, self._key_variable) if key else None
+
+    def _usable(self, key: object, place: str) -> str:
+        """Take a key as a header can hold it: without the line break of a file."""
+        if isinstance(key, str):
+            key = key.strip()
         if not key:
-            raise self._keyless("The function given as api_key has none.")
+            raise self._keyless(f"{place} has none.")
+        if not isinstance(key, str):
+            raise self._keyless(f"{place} gives {type(key).__name__}, and not text.")
+        if not (key.isascii() and key.isprintable()):
+            raise self._keyless(
+                f"{place} has one with something in it that no key has: a line break, "
+                "a curly quote, or a letter outside of ASCII."
+            )
         return key
 
     def _keyless(self, what: str) -> MissingKeyError:

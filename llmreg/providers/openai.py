@@ -173,7 +173,7 @@ default="json_schema"
         """Open a client, with a key or for a server that asks for none."""
         self._import_sdk()
         address = self._address()
-        key = self._given_key() or os.environ.get(self._key_variable)
+        key = self._key()
         if not key and address is None:
             raise self._keyless("No key for OpenAI found.")
         with self._client(key or _NO_KEY) as client:
@@ -199,16 +199,20 @@ default="json_schema"
         except Exception as e:
             # Whatever the SDK or its HTTP client raises may hold the request, and
             # with it the key, so nothing of it may travel on, not even as context.
-            failure = Translator(
-                self._import_sdk(),
-                "OpenAI" if self._address() is None else "The server",
-                self._key_variable,
-                self.model,
-                secrets,
-            ).translate(e)
+            failure = e
         if failure is not None:
-            raise failure
+            raise self._translator(secrets).translate(failure)
         return _read(reply, self.model, secrets)
+
+    def _translator(self, secrets: tuple[str, ...]) -> Translator:
+        """Give what turns the errors of the SDK into those of llmreg."""
+        return Translator(
+            self._import_sdk(),
+            "OpenAI" if self._address() is None else "The server",
+            self._key_variable,
+            self.model,
+            secrets,
+        )
 
     def _options(self, client: openai.OpenAI, request: Request) -> dict[str, Any]:
         """Put a request into the words of the chat completions."""

@@ -7,6 +7,7 @@ same names and the same shape, and one translation does for both.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +25,19 @@ from llmreg.prompting import clean_text
 from llmreg.providers.retry import TransientError
 
 MAX_DETAIL_LENGTH = 300
+# Nobody reads more of an error, whatever a server sends.
+_MOST_READ = 20_000
+# A shorter secret is not looked for in pieces, which ordinary words may hold.
+_SHORT = 8
+# A visible character, as it is or as JSON may write it. Whatever else is between two
+# of them may be taken out later, and so must not keep a secret from being seen.
+_VISIBLE = re.compile(
+    r"\\u00([2-7][0-9a-fA-F])|\\([\"\\/])|\\u[0-9a-fA-F]{4}|\\[bfnrt]|([!-~])"
+)
 
 _PASSING = {408, 409, 429}
+# What the HTTP client raises over a header that it cannot write.
+_UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
 # A smaller question may go through, so these are told apart from other faults of ours.
 _TOO_LARGE = (
     *("grammar is too large", "schema is too complex", "schema is too large"),
@@ -79,8 +91,14 @@ class Translator:
             return self._from_status(error)
         if isinstance(error, sdk.APITimeoutError):
             return TransientError("the request timed out")
+        cause = type(error.__cause__ or error).__name__
+        if cause in _UNSENDABLE:
+            return ProviderError(
+                f"The request cannot be put into HTTP ({cause}); nothing was sent. "
+                f"Look for line breaks and for letters outside of ASCII in {self.key}, "
+                "in other variables that the SDK makes headers of, and in base_url."
+            )
         if isinstance(error, sdk.APIConnectionError):
-            cause = type(error.__cause__ or error).__name__
             return TransientError(f"the connection failed ({cause})")
         if isinstance(error, getattr(sdk, "CredentialsError", ())):
             return ProviderAuthenticationError(
@@ -134,7 +152,7 @@ class Translator:
 
     def _detail(self, text: str) -> str:
         """Quote what the server said, cut, on one line and without secrets."""
-        text = hide(text, self.secrets)
+        text = hide(clean_text(text, _MOST_READ), self.secrets)
         return f": {clean_text(text, MAX_DETAIL_LENGTH)}" if text else ""
 
 
@@ -151,11 +169,33 @@ def hide(text: str, secrets: tuple[str, ...]) -> str:
     Returns
     -------
     str
-        The text with stars in their place.
+        The text with stars in their place; also in place of one that is written with
+        the escapes of JSON, or with spaces or invisible characters in it.
     """
     for secret in secrets:
         text = text.replace(secret, "***")
+        if len(secret) >= _SHORT:
+            text = _hide_pieces(text, secret)
     return text
+
+
+def _hide_pieces(text: str, secret: str) -> str:
+    """Take out a secret whose visible characters have something between them."""
+    found = [
+        (chr(int(code, 16)) if code else escaped or itself, m.span())
+        for m in _VISIBLE.finditer(text)
+        for code, escaped, itself in [m.groups()]
+    ]
+    found = [(c, span) for c, span in found if c and "!" <= c <= "~"]
+    seen = "".join(character for character, _ in found)
+    wanted = "".join(secret.split())
+    parts, done, at = [], 0, seen.find(wanted)
+    while at >= 0:
+        parts += [text[done : found[at][1][0]], "***"]
+        at += len(wanted)
+        done = found[at - 1][1][1]
+        at = seen.find(wanted, at)
+    return "".join([*parts, text[done:]])
 
 
 def _words(error: Any) -> str:
@@ -182,6 +222,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(given).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, TypeError, OverflowError, OSError):
             return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -47,6 +47,11 @@ pytestmark = [
 ]
 
 
+def escaped(text):
+    """Write a text as JSON may, every character by its number."""
+    return "".join(f"\\u{ord(c):04x}" for c in text)
+
+
 class TestHappyPath:
     def test_five_estimates_are_five_requests(self, server, provider, task, vendor):
         scores = iter([1, 2, 3, 4, 5])
@@ -258,6 +263,25 @@ class TestFaults:
     def test_a_date_to_wait_for_is_read(self, server, provider, task, sleeps, vendor):
         past = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
         server.enqueue(vendor.error(503, "down", past))
+        provider.elicit(task)
+        assert sleeps == [1]
+
+    @pytest.mark.parametrize(
+        "wait",
+        [
+            "Mon, 01 Jan 2026 00:00:00 +999999999999999999",
+            "Mon, 01 Jan 0001 00:00:00 +2300",
+            "Mon, 01 Jan 99999 00:00:00 GMT",
+            "nan",
+            "1e400",
+            "-5",
+            "9" * 5000,
+        ],
+    )
+    def test_a_wait_that_says_nothing_is_passed_over(
+        self, server, provider, task, sleeps, vendor, wait
+    ):
+        server.enqueue(vendor.error(429, "slow down", {"retry-after": wait}))
         provider.elicit(task)
         assert sleeps == [1]
 
@@ -502,6 +526,41 @@ class TestBeforeAnythingIsSent:
             provider.set_params(api_key=lambda: "").elicit(task)
         assert server.requests == []
 
+    @pytest.mark.parametrize("given", ["sk-from-a-file\n", "\t sk-from-a-file \r\n"])
+    def test_the_line_break_of_a_file_is_no_part_of_a_key(
+        self, server, provider, task, vendor, monkeypatch, given
+    ):
+        provider.set_params(api_key=lambda: given).elicit(task)
+        monkeypatch.setenv(vendor.key_variable, given)
+        provider.set_params(api_key=None, n_estimates=2).elicit(task)
+        assert [r.carried("sk-from-a-file") for r in server.requests] == [True, True]
+
+    @pytest.mark.parametrize(
+        "given", [" \n", "\u201csk-secret\u201d", "sk-\nsecret", b"sk-secret", 3]
+    )
+    def test_what_is_no_key_is_told_and_not_repeated(
+        self, server, provider, task, sleeps, vendor, monkeypatch, given
+    ):
+        with pytest.raises(MissingKeyError, match="function given as api_key") as one:
+            provider.set_params(api_key=lambda: given).elicit(task)
+        assert "secret" not in str(one.value)
+        if isinstance(given, str):
+            monkeypatch.setenv(vendor.key_variable, given)
+            with pytest.raises(MissingKeyError, match=vendor.key_variable) as two:
+                provider.set_params(api_key=None).elicit(task)
+            assert "secret" not in str(two.value)
+        assert (server.requests, sleeps) == ([], [])
+
+    def test_a_header_that_cannot_be_sent_is_no_outage(
+        self, server, provider, task, sleeps, monkeypatch
+    ):
+        monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-mine: a\rb")
+        monkeypatch.setenv("OPENAI_ORG_ID", "\u201ca\u201d")
+        with pytest.raises(ProviderError, match="nothing was sent") as caught:
+            provider.elicit(task)
+        assert type(caught.value) is ProviderError
+        assert (server.requests, sleeps) == ([], [])
+
     def test_an_absent_sdk_is_named(self, provider, task, vendor, monkeypatch):
         monkeypatch.setitem(sys.modules, vendor.kind._sdk, None)
         with pytest.raises(MissingDependencyError, match=r"pip install \S*") as caught:
@@ -577,6 +636,10 @@ class TestSecrets:
             lambda v, key: v.message(f"you sent {key}"),
             lambda v, key: v.message(f"you sent {key}", stop="refusal"),
             lambda v, key: v.message(f"you sent {key}", stop=key),
+            lambda v, key: v.error(400, f"bad key {key[:9]}\u200b{key[9:]}"),
+            lambda v, key: v.error(400, f"bad key {key[:9]}\x00{key[9:]}"),
+            lambda v, key: v.message(f"you sent {key[:9]}\u200b{key[9:]}"),
+            lambda v, key: Reply(f'{{"error": {{"message": "{escaped(key)}"}}}}', 400),
         ],
     )
     def test_in_no_exception_even_if_the_server_repeats_it(
@@ -608,14 +671,25 @@ class TestSecrets:
         assert "HTTP 401: bad key ***" in told
         assert key not in told
 
+    @pytest.mark.parametrize(
+        "repeat",
+        [
+            lambda key: key,
+            lambda key: f"{key[:9]}\u200b{key[9:]}",
+            lambda key: f"{key[:5]}\n{key[5:]}",
+            lambda key: escaped(key),
+            lambda key: f"{key[:5]}\\u200b\\n{escaped(key[5:])}",
+        ],
+    )
     def test_a_reply_that_repeats_it_is_kept_without_it(
-        self, key, server, provider, task, vendor, tmp_path
+        self, key, server, provider, task, vendor, tmp_path, repeat
     ):
         def respond(request):
             found = entries(request)
-            found[0]["reason"] = f"because {key}"
-            body = json.loads(vendor.message(json.dumps({"features": found})).body)
-            return Reply(json.dumps({**body, "model": f"model of {key}"}))
+            found[0]["reason"] = "because KEY"
+            text = json.dumps({"features": found}).replace("KEY", repeat(key))
+            body = json.loads(vendor.message(text).body)
+            return Reply(json.dumps({**body, "model": f"model of {repeat(key)}"}))
 
         server.respond = respond
         prior = provider.elicit(task)
