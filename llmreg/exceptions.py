@@ -15,6 +15,7 @@
     │   ├── ProviderAuthenticationError      refused: key, billing, permission
     │   ├── RequestTooLargeError             more than the model takes at once
     │   ├── ProviderUnavailableError         busy, broken or out of reach
+    │   │   └── PriorLockedError             another process asked for too long
     │   └── ProviderResponseError            a reply that cannot be used
     │       ├── IncompleteReplyError         it leaves features out
     │       ├── TruncatedReplyError          it ends too early
@@ -91,6 +92,10 @@ class RequestTooLargeError(ProviderError):
 
 class ProviderUnavailableError(ProviderError):
     """The provider stayed busy, failing or out of reach for the whole budget."""
+
+
+class PriorLockedError(ProviderUnavailableError):
+    """Another process asked for the same prior, and for longer than the budget."""
 
 
 class ProviderResponseError(ProviderError):

@@ -39,6 +39,7 @@ def test_belongs_to_the_tree_and_is_drawn_in_it(kind):
         (exceptions.ProviderError, RuntimeError),
         (exceptions.MissingDependencyError, ImportError),
         (exceptions.IncompleteReplyError, exceptions.ProviderResponseError),
+        (exceptions.PriorLockedError, exceptions.ProviderUnavailableError),
         (exceptions.DataError, ValueError),
         (exceptions.FeatureNamesError, exceptions.EncodingError),
         (exceptions.DeviceError, RuntimeError),

@@ -68,6 +68,24 @@ class PriorProvider(BaseEstimator):
         return {"provider": qualified_name(self), **self.get_params(deep=False)}
 
 
+def is_at_hand(provider: Any, task: Task) -> bool:
+    """Tell whether a provider has its prior without asking anybody.
+
+    Parameters
+    ----------
+    provider : object with an ``elicit`` method
+        The provider. Its method ``has_cached(task)`` tells, if it has one.
+    task : Task
+        What is predicted from what.
+
+    Returns
+    -------
+    bool
+        Whether all of it is in a cache; False where the provider cannot tell.
+    """
+    return hasattr(provider, "has_cached") and bool(provider.has_cached(task))
+
+
 def qualified_name(thing: object) -> str:
     """Name the class of an object, with its module.
 

@@ -168,7 +168,7 @@ class PriorCache:
 
         Raises
         ------
-        ProviderUnavailableError
+        PriorLockedError
             If someone else holds it for longer.
         ProviderError
             If the folder cannot be written, or the lock not be taken.

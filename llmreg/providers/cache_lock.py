@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from llmreg.exceptions import ProviderError, ProviderUnavailableError
+from llmreg.exceptions import PriorLockedError, ProviderError
 from llmreg.log import get_logger
 
 logger = get_logger(__name__)
@@ -32,7 +32,7 @@ def hold(path: Path, timeout: float) -> Iterator[None]:
 
     Raises
     ------
-    ProviderUnavailableError
+    PriorLockedError
         If someone else holds it for longer.
     ProviderError
         If the file cannot be opened or locked.
@@ -41,7 +41,7 @@ def hold(path: Path, timeout: float) -> Iterator[None]:
     try:
         _acquire(lock, timeout)
     except filelock.Timeout:
-        raise ProviderUnavailableError(
+        raise PriorLockedError(
             f"Another process has been asking for this prior for {timeout:g} s "
             f"(it holds {str(path)!r}). Wait for it, or raise `timeout`."
         ) from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from llmreg.exceptions import PriorError, ProviderError
 from llmreg.prior import FeaturePrior
-from llmreg.providers.base import PriorProvider, qualified_name
+from llmreg.providers.base import PriorProvider, is_at_hand, qualified_name
 from llmreg.providers.cache import PriorCache, hash_key
 from llmreg.providers.preview import preview_of
 from llmreg.task import Task
@@ -21,7 +21,8 @@ class CachedProvider(PriorProvider):
     """Ask another provider once per task, and remember its prior.
 
     A prior is found again under the same class and parameters of the provider and
-    the same task. A change in the code of the provider is not seen.
+    the same task. A change in the code of the provider is not seen. The average of
+    an `EnsembleProvider` that went on without some of its members is not kept.
 
     Parameters
     ----------
@@ -75,7 +76,9 @@ class CachedProvider(PriorProvider):
                 found = self._load(cache, key)
                 if found is None:
                     prior: FeaturePrior = self.provider.elicit(task)
-                    cache.put(key, self._content(task, prior))
+                    # Members of an ensemble that failed are to be asked again.
+                    if "failed" not in prior.provenance:
+                        cache.put(key, self._content(task, prior))
                     return prior
         return found
 
@@ -83,6 +86,22 @@ class CachedProvider(PriorProvider):
     def requires_feature_names(self) -> bool:
         """Whether the provider that is asked needs columns with names."""
         return bool(getattr(self.provider, "requires_feature_names", True))
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell whether the prior is in this cache, or in that of the provider.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        bool
+            Whether `elicit` would ask nobody.
+        """
+        found = self._load(PriorCache.of(self.cache), self._key(task))
+        return found is not None or is_at_hand(self.provider, task)
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the provider can be asked, unless it need not be.
@@ -92,10 +111,8 @@ class CachedProvider(PriorProvider):
         task : Task or None, default=None
             The task, if it is known: nothing is needed where its prior is cached.
         """
-        if task is not None:
-            cache = PriorCache.of(self.cache)
-            if self._load(cache, self._key(task)) is not None:
-                return
+        if task is not None and self.has_cached(task):
+            return
         if hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
 
@@ -117,7 +134,7 @@ class CachedProvider(PriorProvider):
         ProviderError
             If the provider cannot show what it sends.
         """
-        if self._load(PriorCache.of(self.cache), self._key(task)) is not None:
+        if self.has_cached(task):
             return []
         return preview_of(self.provider, task)
 

@@ -18,7 +18,7 @@ from llmreg.exceptions import (
 )
 from llmreg.prior import FeaturePrior
 from llmreg.providers.averaging import average, in_words
-from llmreg.providers.base import PriorProvider, qualified_name
+from llmreg.providers.base import PriorProvider, is_at_hand, qualified_name
 from llmreg.providers.costs import Cost, total
 from llmreg.providers.disputes import warn_of_dispute
 from llmreg.providers.preview import preview_of
@@ -115,6 +115,24 @@ class EnsembleProvider(PriorProvider):
         if disputes := json.loads(combined.provenance["disputed"]):
             warn_of_dispute(f"{len(priors)} members of the ensemble", disputes)
         return combined
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell whether every member has its prior at hand; nobody is asked.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        bool
+            Whether `elicit` would ask nobody.
+        """
+        return all(
+            isinstance(member, StaticPrior | PriorCard) or is_at_hand(member, task)
+            for member in self._members()
+        )
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that every member can be asked; nothing is sent.

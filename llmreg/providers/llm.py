@@ -165,6 +165,22 @@ class LLMProvider(ForecastMixin, PriorProvider):
         }
         return combine(task, estimates, provenance, usage)
 
+    def has_cached(self, task: Task) -> bool:
+        """Tell whether every estimate for a task is in the cache; nobody is asked.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        bool
+            Whether `elicit` would ask nobody.
+        """
+        self._validate_params()
+        return self._survey(task).cached() is not None
+
     def describe(self, task: Task) -> dict[str, str]:
         """Draft descriptions of the columns that have none, to be read and edited.
 
@@ -211,7 +227,7 @@ class LLMProvider(ForecastMixin, PriorProvider):
         """
         self._validate_params()
         if task is not None:
-            if self._survey(task).cached() is not None:
+            if self.has_cached(task):
                 return
             self._check_network(task)
         with self._connect():

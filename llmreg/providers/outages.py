@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from llmreg.exceptions import ProviderError, ProviderUnavailableError
+from llmreg.exceptions import (
+    PriorLockedError,
+    ProviderError,
+    ProviderUnavailableError,
+)
+from llmreg.providers.base import is_at_hand
 from llmreg.providers.cache import hash_key
 from llmreg.providers.cached import plain
 from llmreg.task import Task
@@ -26,7 +31,9 @@ class Outages:
     """What providers were out of reach for, in this process.
 
     Only `ProviderUnavailableError` is remembered: a key or a parameter that is wrong
-    is told at once, and may be right the next time. Nothing is written anywhere.
+    is told at once, and may be right the next time. So is whoever waited for another
+    process (`PriorLockedError`), which may have its answer now. A provider that may try
+    for longer or more often counts as another. Nothing is written anywhere.
 
     Parameters
     ----------
@@ -65,6 +72,8 @@ class Outages:
     def watch(self, provider: Any, task: Task) -> Iterator[None]:
         """Ask a provider inside of this; not if it was out of reach a moment ago.
 
+        Where it has the prior in its cache by now, it may be asked all the same.
+
         Parameters
         ----------
         provider : object with an ``elicit`` method
@@ -83,10 +92,12 @@ class Outages:
             If it is known to be out of reach.
         """
         key = _key(provider, task)
-        if told := self._recall(key):
+        if (told := self._recall(key)) and not is_at_hand(provider, task):
             raise ProviderUnavailableError(told)
         try:
             yield
+        except PriorLockedError:
+            raise
         except ProviderUnavailableError as error:
             self._note(key, str(error))
             raise
@@ -126,6 +137,17 @@ OUTAGES = Outages()
 def _key(provider: Any, task: Task) -> str | None:
     """Give a key to a provider and a task; None where one cannot be told by it."""
     try:
-        return hash_key({"task": task.to_dict(), "asked": plain(provider)})
+        asked = {"asked": plain(provider), "budgets": _budgets(provider)}
+        return hash_key({"task": task.to_dict(), **asked})
     except ProviderError:
         return None
+
+
+def _budgets(provider: Any) -> list[Any]:
+    """List how long and how often a provider tries, and those that it asks."""
+    asked = getattr(provider, "provider", None), getattr(provider, "providers", None)
+    inner = [asked[0], *(asked[1] if isinstance(asked[1], list | tuple) else ())]
+    return [
+        *(plain(getattr(provider, name, None)) for name in ("timeout", "max_attempts")),
+        *(_budgets(each) for each in inner if hasattr(each, "elicit")),
+    ]

@@ -8,7 +8,7 @@ import threading
 import pytest
 from sklearn.base import clone
 
-from llmreg.exceptions import ProviderError, ProviderUnavailableError
+from llmreg.exceptions import PriorLockedError, ProviderError
 from llmreg.providers import PriorCache
 from llmreg.providers.cache import hash_key
 
@@ -193,7 +193,7 @@ class TestLock:
     def test_that_is_held_elsewhere_is_named_after_the_time(self, cache):
         with (
             cache.lock(KEY, 1.0),
-            pytest.raises(ProviderUnavailableError, match=r"0\.01 s .*0f\.lock"),
+            pytest.raises(PriorLockedError, match=r"0\.01 s .*0f\.lock"),
             cache.lock(KEY, 0.01),
         ):
             pytest.fail("the lock must not be given twice")

@@ -4,6 +4,7 @@ import functools
 import pickle
 import re
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +12,20 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from llmreg.exceptions import MissingKeyError, ProviderError
+from llmreg.exceptions import (
+    MissingKeyError,
+    PriorDisagreementWarning,
+    PriorUnavailableWarning,
+    ProviderError,
+)
 from llmreg.prior import FeaturePrior
-from llmreg.providers import CachedProvider, PriorCache, PriorProvider, StaticPrior
+from llmreg.providers import (
+    CachedProvider,
+    EnsembleProvider,
+    PriorCache,
+    PriorProvider,
+    StaticPrior,
+)
 from llmreg.task import Task
 
 ASKED: list[str] = []
@@ -175,3 +187,24 @@ def test_survives_clone_and_pickle_and_reaches_inner_parameters(tmp_path):
     assert pickle.loads(pickle.dumps(copy)).provider.score == 5
     assert provider.requires_feature_names
     assert not CachedProvider(StaticPrior({})).requires_feature_names
+
+
+def test_an_average_without_some_members_is_not_kept(task, tmp_path):
+    class Weak(Counting):
+        up = False
+
+        def elicit(self, task):
+            if not self.up:
+                raise ProviderError("out of reach")
+            return super().elicit(task)
+
+    ensemble = EnsembleProvider([Counting(3), Weak(-1)], on_error="others")
+    provider = CachedProvider(ensemble, cache=tmp_path)
+    with pytest.warns(PriorUnavailableWarning, match="Weak"):
+        assert provider.elicit(task).scores[0, 0] == 3
+    Weak.up = True
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PriorDisagreementWarning)
+            assert provider.elicit(task).scores[0, 0] == 1
+    assert len(ASKED) == 3

@@ -6,9 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from llmreg.exceptions import MissingKeyError, ProviderUnavailableError
-from llmreg.providers import AnthropicProvider, PriorProvider
+from llmreg.exceptions import (
+    MissingKeyError,
+    PriorLockedError,
+    ProviderUnavailableError,
+)
+from llmreg.providers import (
+    AnthropicProvider,
+    CachedProvider,
+    EnsembleProvider,
+    PriorProvider,
+    StaticPrior,
+)
 from llmreg.providers.outages import MOST, Outages
+from tests.vendors import ANTHROPIC
 
 
 class Clock:
@@ -65,6 +76,38 @@ def test_others_are_asked(outages, task):
     assert fail(outages, AnthropicProvider(), task)
     assert fail(outages, AnthropicProvider("another"), task)
     assert fail(outages, AnthropicProvider(), replace(task, target="drowned"))
+
+
+@pytest.mark.parametrize("change", [{"timeout": 900.0}, {"max_attempts": 9}])
+@pytest.mark.parametrize(
+    "wrap", [lambda p: p, CachedProvider, lambda p: EnsembleProvider([p])]
+)
+def test_who_may_try_for_longer_is_asked(outages, task, wrap, change):
+    assert fail(outages, wrap(AnthropicProvider()), task)
+    assert not fail(outages, wrap(AnthropicProvider()), task)
+    assert fail(outages, wrap(AnthropicProvider(**change)), task)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda p: p,
+        CachedProvider,
+        lambda p: EnsembleProvider([p, StaticPrior({"age": 1})]),
+    ],
+)
+def test_what_has_come_into_the_cache_is_taken(outages, task, server, key, wrap):
+    provider = ANTHROPIC.provider(server)
+    assert fail(outages, wrap(provider), task)
+    assert not fail(outages, wrap(provider), task)
+    provider.elicit(task)
+    with outages.watch(wrap(provider), task):
+        pass
+
+
+def test_a_wait_for_another_process_is_not_remembered(outages, task):
+    for _ in range(2):
+        assert fail(outages, AnthropicProvider(), task, PriorLockedError)
 
 
 def test_what_works_leaves_nothing_behind(outages, task):
