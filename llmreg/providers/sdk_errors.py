@@ -29,11 +29,11 @@ MAX_DETAIL_LENGTH = 300
 _MOST_READ = 20_000
 # A shorter secret is not looked for in pieces, which ordinary words may hold.
 _SHORT = 8
-# A visible character, as it is or as JSON may write it. Whatever else is between two
-# of them may be taken out later, and so must not keep a secret from being seen.
-_VISIBLE = re.compile(
-    r"\\u00([2-7][0-9a-fA-F])|\\([\"\\/])|\\u[0-9a-fA-F]{4}|\\[bfnrt]|([!-~])"
-)
+# Characters that JSON escapes, and those that nobody sees. What is neither is a
+# visible character as it is.
+_ESCAPED = r"\\u([0-9a-fA-F]{4})|\\([\"\\/bfnrt])"
+_UNUSUAL = re.compile(_ESCAPED + r"|[^!-~]+")
+_CHARACTER = re.compile(_ESCAPED + r"|[!-~]")
 
 _PASSING = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.
@@ -172,30 +172,42 @@ def hide(text: str, secrets: tuple[str, ...]) -> str:
         The text with stars in their place; also in place of one that is written with
         the escapes of JSON, or with spaces or invisible characters in it.
     """
-    for secret in secrets:
+    for secret in filter(None, secrets):
         text = text.replace(secret, "***")
-        if len(secret) >= _SHORT:
-            text = _hide_pieces(text, secret)
+        visible = "".join(secret.split())
+        if len(visible) >= _SHORT:
+            text = _hide_pieces(text, visible)
     return text
 
 
 def _hide_pieces(text: str, secret: str) -> str:
     """Take out a secret whose visible characters have something between them."""
-    found = [
-        (chr(int(code, 16)) if code else escaped or itself, m.span())
-        for m in _VISIBLE.finditer(text)
-        for code, escaped, itself in [m.groups()]
-    ]
-    found = [(c, span) for c, span in found if c and "!" <= c <= "~"]
-    seen = "".join(character for character, _ in found)
-    wanted = "".join(secret.split())
-    parts, done, at = [], 0, seen.find(wanted)
+    seen = _UNUSUAL.sub(_visible, text)
+    at = seen.find(secret)
+    if at < 0:
+        return text
+    found = [(c, m.span()) for m in _CHARACTER.finditer(text) if (c := _visible(m))]
+    parts, done = [], 0
     while at >= 0:
         parts += [text[done : found[at][1][0]], "***"]
-        at += len(wanted)
+        at += len(secret)
         done = found[at - 1][1][1]
-        at = seen.find(wanted, at)
+        at = seen.find(secret, at)
     return "".join([*parts, text[done:]])
+
+
+def _visible(match: re.Match[str]) -> str:
+    """Give the visible character that was matched; none for what nobody sees.
+
+    What is invisible may be taken out later, and must not keep a secret from being
+    seen before that.
+    """
+    code, escaped = match.groups()
+    if code:
+        character = chr(int(code, 16))
+    else:
+        character = "" if escaped in set("bfnrt") else escaped or match[0]
+    return character if len(character) == 1 and "!" <= character <= "~" else ""
 
 
 def _words(error: Any) -> str:
