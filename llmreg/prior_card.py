@@ -122,7 +122,7 @@ def _load(text: str) -> dict[str, Any]:
     """Parse JSON, refusing what the parser would pass over in silence."""
     try:
         card = json.loads(text, object_pairs_hook=_unique)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise PriorCardError(f"The prior card is not valid JSON: {e}.") from e
     if not isinstance(card, dict):
         raise PriorCardError(
@@ -212,17 +212,35 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
                 'Each entry of "features" must be an object with "feature" and '
                 f'"score"; got {entry!r}.'
             )
-    scores = [[_of_output(e, "score", o, outputs) for e in entries] for o in outputs]
+    features = score_table.check_names([e["feature"] for e in entries], "feature")
+    score_table.check_names(outputs, "output")
+    # Cell by cell, since an array of lists would be one of more dimensions.
+    scores = np.full((len(outputs), len(entries)), None, dtype=object)
+    for k, output in enumerate(outputs):
+        for j, entry in enumerate(entries):
+            scores[k, j] = _of_output(entry, "score", output, outputs)
     return {
-        "features": [entry["feature"] for entry in entries],
-        "scores": np.array(scores, dtype=object).reshape(len(outputs), len(entries)),
+        "features": features,
+        "scores": scores,
         "outputs": outputs,
         "estimates": _parse_estimates(entries, outputs),
         "rationale": _texts(entries, "reason"),
         "descriptions": _texts(entries, "description"),
         **{name: _field(card, name, str, "") for name in ("task", "target")},
-        **{name: _field(card, name, dict, {}) for name in ("provenance", "usage")},
+        "provenance": _field(card, "provenance", dict, {}),
+        "usage": _counts(_field(card, "usage", dict, {})),
     }
+
+
+def _counts(usage: dict[str, Any]) -> dict[str, int]:
+    """Check that what an elicitation took is counted in whole numbers."""
+    for name, count in usage.items():
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise PriorCardError(
+                f'The "usage" of a prior card must be whole numbers; {name!r} is '
+                f"{count!r}. Correct it, or leave it out."
+            )
+    return usage
 
 
 def _field(card: Mapping[str, Any], name: str, kind: Any, default: Any = None) -> Any:
@@ -271,7 +289,8 @@ def _parse_estimates(entries: list[dict[str, Any]], outputs: list[str]) -> Any:
     table = np.full((count, len(outputs), len(entries)), None, dtype=object)
     for k, row in enumerate(answers):
         for j, cell in enumerate(row):
-            table[: len(cell), k, j] = cell
+            for i, score in enumerate(cell):
+                table[i, k, j] = score
     return table
 
 

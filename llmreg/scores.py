@@ -191,7 +191,10 @@ def _is_score(value: object) -> bool:
         return True
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         return False
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return False
     return np.isnan(number) or abs(number) <= SCORE_LIMIT
 
 

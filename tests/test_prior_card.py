@@ -5,9 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from llmreg.exceptions import PriorCardError, PriorScoreError
+from llmreg.exceptions import (
+    FeatureNamesError,
+    PriorCardError,
+    PriorMismatchError,
+    PriorScoreError,
+)
 from llmreg.prior import FeaturePrior
 
+# No float holds it; a name keeps the digits out of the names of tests.
+HUGE = pytest.param(10**400, id="huge")
 RECORDED = {
     "name": "fruit",
     "scale": [-10, 10],
@@ -102,9 +109,18 @@ def test_null_is_no_opinion(card):
     assert np.isnan(read(card).scores[0, 0])
 
 
-@pytest.mark.parametrize("score", [11, "high", True, float("inf")])
-def test_a_wrong_score_is_named(card, score):
-    card["features"][0]["score"] = score
+@pytest.mark.parametrize(
+    "score", [11, "high", True, float("inf"), HUGE, [1, 2], [3], {"target": 3}]
+)
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda score: {"score": {"target": score}},
+        lambda score: {"estimates": [score, 1]},
+    ],
+)
+def test_a_wrong_score_is_named(card, score, put):
+    card["features"][0].update(put(score))
     with pytest.raises(PriorScoreError, match="'age'"):
         read(card)
 
@@ -124,6 +140,8 @@ def test_a_wrong_score_is_named(card, score):
         (lambda c: c["features"][0].update(score={"no": 1}), r"outputs \['no'\]"),
         (lambda c: c["features"][0].update(estimates=3), "must be lists"),
         (lambda c: c["outputs"].append("b"), "must be an object by output"),
+        (lambda c: c.update(usage={"requests": "many"}), "'requests' is 'many'"),
+        (lambda c: c.update(usage={"requests": None}), "whole numbers"),
     ],
 )
 def test_a_card_with_a_fault_is_an_error(card, change, told):
@@ -132,7 +150,31 @@ def test_a_card_with_a_fault_is_an_error(card, change, told):
         read(card)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"card"', "<html>"])
+@pytest.mark.parametrize(
+    "change", [{"score": [1, 2]}, {"score": [3]}, {"estimates": [[1], [2]]}]
+)
+def test_a_list_is_no_score_of_an_only_feature(card, change):
+    card["features"] = [card["features"][0] | change]
+    with pytest.raises(PriorScoreError, match="'age' has "):
+        read(card)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda c: c["features"][0].update(feature=["age"]), FeatureNamesError),
+        (lambda c: c["features"][0].update(feature={"a": 1}), FeatureNamesError),
+        (lambda c: c.update(outputs=[["target"]]), PriorMismatchError),
+        (lambda c: c.update(outputs=["target", {}]), PriorMismatchError),
+    ],
+)
+def test_a_name_that_is_no_text_is_an_error(card, change, error):
+    change(card)
+    with pytest.raises(error, match="must be text"):
+        read(card)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"card"', "<html>", "[" * 100_000])
 def test_what_is_no_object_is_an_error(text):
     with pytest.raises(PriorCardError):
         FeaturePrior.from_json(text)

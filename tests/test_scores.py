@@ -45,7 +45,20 @@ def test_checked_scores_are_a_copy_that_cannot_be_written():
 
 
 @pytest.mark.parametrize(
-    "bad", [10.5, -11, np.inf, True, np.True_, "3", "NaN", 1j, [1], object()]
+    "bad",
+    [
+        10.5,
+        -11,
+        np.inf,
+        True,
+        np.True_,
+        "3",
+        "NaN",
+        1j,
+        [1],
+        object(),
+        pytest.param(10**400, id="huge"),
+    ],
 )
 def test_what_is_no_score_is_refused(bad):
     values = np.array([[0, None]], dtype=object)

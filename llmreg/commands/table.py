@@ -120,7 +120,7 @@ def read_descriptions(path: Path | None) -> dict[str, str]:
         return {}
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise DataError(f"The descriptions {str(path)!r} cannot be read: {e}.") from e
     if not isinstance(found, dict) or not all(
         isinstance(text, str) for text in found.values()

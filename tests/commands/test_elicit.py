@@ -247,7 +247,7 @@ class TestMistakes:
         assert "prior.json" in capsys.readouterr().err
         assert not server.requests
 
-    @pytest.mark.parametrize("text", ["", "[]", '{"age": 3}'])
+    @pytest.mark.parametrize("text", ["", "[]", '{"age": 3}', "[" * 100_000])
     def test_descriptions_that_are_none(self, server, passengers, capsys, text):
         path = passengers.with_name("d.json")
         path.write_text(text)
