@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     cut: bool = False  # announce more bytes than are sent, then hang up
+    padding: int = 0  # spaces that come first, twenty a second, to keep it alive
 
 
 def is_secret(header: str) -> bool:
@@ -151,9 +153,13 @@ class MessagesServer:
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
                 self.send_header("content-type", reply.content_type)
-                self.send_header("content-length", str(len(payload) + 9 * reply.cut))
+                length = len(payload) + 9 * reply.cut + reply.padding
+                self.send_header("content-length", str(length))
                 self.end_headers()
                 with contextlib.suppress(ConnectionError):  # the client gave up
+                    for _ in range(reply.padding):
+                        self.wfile.write(b" ")
+                        time.sleep(0.05)
                     self.wfile.write(payload)
                 self.close_connection = reply.cut
 

@@ -6,8 +6,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from llmreg.exceptions import (
@@ -23,6 +22,7 @@ from llmreg.providers.costs import Cost, total
 from llmreg.providers.disputes import warn_of_dispute
 from llmreg.providers.preview import preview_of
 from llmreg.providers.registry import make_provider
+from llmreg.providers.side_by_side import Stop, side_by_side
 from llmreg.providers.static import PriorCard, StaticPrior
 from llmreg.task import Task
 
@@ -251,16 +251,11 @@ class EnsembleProvider(PriorProvider):
 def _ask(members: Sequence[Any], task: Task) -> list[tuple[str, Any]]:
     """Ask all members at once; give, by name, what each answers or fails with."""
     names = _names(members)
-    with ThreadPoolExecutor(len(members), "llmreg-ensemble") as pool:
-        try:
-            futures = [
-                pool.submit(copy_context().run, _answer, member, task, name)
-                for member, name in zip(members, names, strict=True)
-            ]
-            wait(futures)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    calls = [
+        partial(_answer, member, task, name)
+        for member, name in zip(members, names, strict=True)
+    ]
+    futures = side_by_side(calls, len(calls), Stop())
     # What is neither an answer nor a failure of a provider is a bug, and raised.
     return [(n, future.result()) for n, future in zip(names, futures, strict=True)]
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -23,6 +22,7 @@ from llmreg.exceptions import (
     ProviderAuthenticationError,
     ProviderRefusalError,
     ProviderResponseError,
+    ProviderUnavailableError,
     RequestTooLargeError,
     TruncatedReplyError,
 )
@@ -30,11 +30,15 @@ from llmreg.log import get_logger
 from llmreg.prompting import Answer, Questionnaire
 from llmreg.providers.answers import AnswerStore, Estimate, merge, now
 from llmreg.providers.retry import RetryPolicy
+from llmreg.providers.side_by_side import Stop, side_by_side
 from llmreg.task import Task
 
 logger = get_logger(__name__)
 
 FATAL = (MissingKeyError, ProviderAuthenticationError)
+
+# Seconds for whoever asks to say itself why there is no answer in time.
+GRACE = 0.5
 
 Job = tuple[Question, int]
 
@@ -131,9 +135,11 @@ class Interview:
         self.store = store
         self.usage: Counter[str] = Counter()
         self._counting = threading.Lock()
-        self._stop = threading.Event()
+        self._stop = Stop()
 
-    def ask(self, jobs: Sequence[Job], limit: int) -> dict[Job, Estimate]:
+    def ask(
+        self, jobs: Sequence[Job], limit: int, deadline: float
+    ) -> dict[Job, Estimate]:
         """Ask some questions side by side.
 
         Parameters
@@ -142,6 +148,9 @@ class Interview:
             What to ask, and which of the independent answers it gives; at least one.
         limit : int
             The most requests at one time.
+        deadline : float
+            When to give up, from the `deadline` of the policy. A request that is
+            under way then is not waited for, and after an interrupt none is.
 
         Returns
         -------
@@ -153,22 +162,14 @@ class Interview:
         ProviderError
             If any of them failed; the others have been kept.
         """
-        deadline = self.policy.deadline()
-        with ThreadPoolExecutor(min(limit, len(jobs)), "llmreg") as pool:
-            try:
-                # In this fit's context, so that what threads log is shown with it.
-                futures = {
-                    job: pool.submit(
-                        copy_context().run, partial(self._one, *job, deadline)
-                    )
-                    for job in jobs
-                }
-                wait(futures.values())
-            except BaseException:
-                # An interrupt must not wait for requests that nobody has sent yet.
-                self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        calls = [partial(self._one, *job, deadline) for job in jobs]
+        left = deadline - self.policy.clock()
+        late = ProviderUnavailableError(
+            f"The provider gave no whole answer within {self.policy.budget:g} s; the "
+            "request was still under way. Try again later, or raise `timeout`."
+        )
+        found = side_by_side(calls, limit, self._stop, left + GRACE, late)
+        futures = dict(zip(jobs, found, strict=True))
         _raise_worst(futures)
         return {job: future.result() for job, future in futures.items()}
 

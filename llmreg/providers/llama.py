@@ -137,8 +137,9 @@ class Llama:
     def close(self) -> None:
         """Let go of the model; an answer that is under way ends at its next token."""
         self._closing.set()
-        # Whoever is answering holds on to it until then.
-        self._server = None
+        # An engine that still computes must not outlive the process.
+        with self._lock:
+            self._server = None
 
     def _load(self) -> Any:
         """Load the file, the first time."""

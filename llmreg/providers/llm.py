@@ -321,19 +321,28 @@ class LLMProvider(ForecastMixin, PriorProvider):
             self._check_network(survey.task)
             self.check_ready()
             # Whoever holds the lock may be asking for the same estimates.
+            policy = self._policy()
+            # One for all: the wait for the lock, every round, every attempt.
+            deadline = policy.deadline()
             with survey.store.cache.lock(survey.key, self.timeout):
-                estimates = survey.run(partial(self._ask, survey.store, usage))
+                ask = partial(self._ask, survey.store, usage, policy, deadline)
+                estimates = survey.run(ask)
         return estimates
 
     def _ask(
-        self, store: AnswerStore, usage: Counter[str], jobs: Sequence[Job]
+        self,
+        store: AnswerStore,
+        usage: Counter[str],
+        policy: RetryPolicy,
+        deadline: float,
+        jobs: Sequence[Job],
     ) -> dict[Job, Estimate]:
         """Ask for the answers that are not in the cache, and count what it took."""
         logger.info("asking %s for %d answers", self.model, len(jobs))
         with self._connect() as client:
             interview = Interview(
-                partial(self._complete, client), self._policy(), self._room, store
+                partial(self._complete, client), policy, self._room, store
             )
-            answers = interview.ask(jobs, self.max_parallel)
+            answers = interview.ask(jobs, self.max_parallel, deadline)
         usage.update(interview.usage)
         return answers
