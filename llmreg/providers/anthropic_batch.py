@@ -13,16 +13,32 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from llmreg.asking import Question
-from llmreg.exceptions import ProviderError, ProviderUnavailableError
+from llmreg.exceptions import (
+    ProviderError,
+    ProviderResponseError,
+    ProviderUnavailableError,
+)
 from llmreg.log import get_logger
 from llmreg.providers.answers import AnswerStore
 from llmreg.providers.anthropic import AnthropicProvider, read_message
 from llmreg.providers.hosted import secrets_of
+from llmreg.providers.retry import TransientError
 from llmreg.task import Task
 
 T = TypeVar("T")
 
 logger = get_logger(__name__)
+
+_STATES = {"in_progress", "canceling", "ended"}
+_FAILURES = {"errored", "canceled", "expired"}
+# Statuses, and errors of connections, after which a batch has not been accepted.
+_BUSY = {429, 529}
+_UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
+_IN_DOUBT = (
+    "The batch may have been accepted, and then it is paid for, so it is not sent "
+    "again. Look for it in the list of batches in the vendor's console: if it is "
+    "there, collect it by its id (collect_batch, or --batch ID); if not, send it again."
+)
 
 
 @dataclass(frozen=True)
@@ -111,6 +127,9 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
 
     Raises
     ------
+    ProviderUnavailableError
+        Also if nobody knows whether the batch was accepted, because the reply was
+        lost: it is not sent again, since it may be there and be paid for.
     ProviderError
         As `elicit` does.
 
@@ -132,10 +151,13 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     ]
     with provider._connect() as client:
         batch = _call(
-            provider, client, lambda: client.messages.batches.create(requests=requests)
+            provider, client, lambda batches: batches.create(requests=requests), True
         )
-    logger.info("batch %s: %d estimates of %d tasks", batch.id, len(jobs), len(tasks))
-    return str(batch.id)
+    name = getattr(batch, "id", None)
+    if not isinstance(name, str) or not name:
+        raise ProviderResponseError(f"The server gave no id of the batch. {_IN_DOUBT}")
+    logger.info("batch %s: %d estimates of %d tasks", name, len(jobs), len(tasks))
+    return name
 
 
 def collect_batch(
@@ -192,12 +214,8 @@ def collect_batch(
         return BatchReport(kept=0)
     provider._check_network(next(iter(jobs.values())).task)
     with provider._connect() as client:
-        batches = client.messages.batches
         waited = 0.0
-        while (
-            _call(provider, client, lambda: batches.retrieve(batch)).processing_status
-            != "ended"
-        ):
+        while not _has_ended(_call(provider, client, lambda b: b.retrieve(batch))):
             if waited >= timeout:
                 raise ProviderUnavailableError(
                     f"The batch {batch!r} has not ended after {timeout:g} s. Collect "
@@ -205,11 +223,12 @@ def collect_batch(
                 )
             sleep(pause)
             waited += pause
-        results = _call(provider, client, lambda: list(batches.results(batch)))
+        results = _call(provider, client, lambda b: list(b.results(batch)))
         failed: dict[str, str] = {}
         for result in results:
-            if (job := jobs.get(str(result.custom_id))) is not None:
-                reason = _keep(job, result.result, secrets_of(client.default_headers))
+            if job := jobs.get(str(getattr(result, "custom_id", None))):
+                told = getattr(result, "result", None)
+                reason = _keep(job, told, secrets_of(client.default_headers))
                 if reason:
                     failed[job.name] = reason
     kept = sum(
@@ -241,10 +260,11 @@ def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Jo
 
 def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
     """Put a result into the cache if it is usable; say why if it is not."""
-    if result.type != "succeeded":
-        return f"the request {result.type}"
+    kind = getattr(result, "type", None)
+    if kind != "succeeded":
+        return f"the request {kind if kind in _FAILURES else 'has no known result'}"
     try:
-        completion = read_message(result.message, secrets)
+        completion = read_message(getattr(result, "message", None), secrets)
         if completion.stop != "end":
             return f"the reply stopped for {completion.stop!r}"
         job.question.read(completion.text)
@@ -254,19 +274,60 @@ def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
     return ""
 
 
-def _call(provider: AnthropicProvider, client: Any, call: Callable[[], T]) -> T:
-    """Call the vendor as often as the policy of the provider allows."""
+def _has_ended(batch: Any) -> bool:
+    """Tell whether a batch has ended, if it is one."""
+    status = getattr(batch, "processing_status", None)
+    if status not in _STATES:
+        raise ProviderResponseError(
+            "The server did not answer as the batches of the Messages API do: it gave "
+            f"none of the states {sorted(_STATES)}. Is there a proxy in between, or a "
+            "wrong base_url?"
+        )
+    return bool(status == "ended")
+
+
+def _call(
+    provider: AnthropicProvider,
+    client: Any,
+    call: Callable[[Any], T],
+    is_paid: bool = False,
+) -> T:
+    """Call the vendor's batches as often as the policy of the provider allows."""
     policy = provider._policy()
 
     def send(seconds_left: float) -> T:
         failure: Exception | None = None
         try:
-            return call()
+            return call(client.with_options(timeout=seconds_left).messages.batches)
         except Exception as e:
             # As in `_complete`: what the SDK raises may hold the key.
             failure = provider._translator(
                 secrets_of(client.default_headers)
             ).translate(e)
+            if is_paid and not _is_refused(e):
+                failure = _doubt(failure)
         raise failure
 
     return policy.run(send, policy.deadline(), threading.Event())
+
+
+def _is_refused(error: Exception) -> bool:
+    """Tell whether the vendor has certainly not accepted what was sent."""
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return status in _BUSY or (300 <= status < 500 and status not in {408, 409})
+    return type(error.__cause__).__name__ in _UNSENT
+
+
+def _doubt(failure: Exception) -> Exception:
+    """Say that a paid request may have been accepted, where the failure leaves it open.
+
+    Other failures than a lost or strange reply come before anything is sent.
+    """
+    if isinstance(
+        failure, TransientError | ProviderUnavailableError | ProviderResponseError
+    ):
+        return ProviderUnavailableError(
+            f"The reply to a batch was lost ({str(failure).rstrip('.')}). {_IN_DOUBT}"
+        )
+    return failure

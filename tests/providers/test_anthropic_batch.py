@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,13 +11,14 @@ import pytest
 from llmreg.exceptions import (
     ProviderAuthenticationError,
     ProviderError,
+    ProviderResponseError,
     ProviderUnavailableError,
 )
 from llmreg.providers import AnthropicProvider
 from llmreg.providers.anthropic_batch import collect_batch, submit_batch
 from llmreg.providers.retry import RetryPolicy
 from tests.batches import Batches
-from tests.loopback import answer, error
+from tests.loopback import Reply, answer, error
 from tests.providers.conftest import PLANTED_KEY
 
 pytestmark = pytest.mark.usefixtures("key")
@@ -154,3 +157,74 @@ def test_parts_and_rounds(server, batches, task):
     assert provider.elicit(task).estimates.shape == (3, 1, 3)
     assert len(server.requests) == n_requests
     assert submit_batch(provider, [task]) is None
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        Reply('{"id": "msgbatch_1"', cut=True),
+        error(500, "api_error", PLANTED_KEY),
+        Reply("{"),
+    ],
+)
+def test_a_batch_that_may_be_there_is_not_sent_again(
+    server, batches, provider, task, lost
+):
+    server.respond = lambda request: lost
+    with pytest.raises(ProviderUnavailableError, match="list of batches") as caught:
+        submit_batch(provider, [task])
+    assert len(server.requests) == 1
+    assert PLANTED_KEY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_batch_that_was_not_accepted_is_sent_again(server, batches, provider, task):
+    server.enqueue(error(429, "rate_limit_error", "busy"))
+    assert submit_batch(provider, [task]) == "msgbatch_01"
+    assert len(server.requests) == 2
+    provider.set_params(base_url="http://127.0.0.1:1", max_attempts=3)
+    with pytest.raises(ProviderUnavailableError, match="failed 3 times"):
+        submit_batch(provider, [task])
+
+
+def test_what_is_refused_is_no_lost_reply(server, batches, provider, task):
+    server.enqueue(error(400, "invalid_request_error", "no such field"))
+    with pytest.raises(ProviderError, match="rejected") as caught:
+        submit_batch(provider, [task])
+    assert "list of batches" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ["{}", "null", '{"id": null}', '{"id": ""}', '"x"'])
+def test_replies_that_are_no_batch(server, provider, task, body):
+    server.respond = lambda request: Reply(body)
+    with pytest.raises(ProviderResponseError, match="no id of the batch"):
+        submit_batch(provider, [task])
+    with pytest.raises(ProviderResponseError, match="none of the states"):
+        collect_batch(provider, [task], "msgbatch_01")
+
+
+@pytest.mark.parametrize("result", [{}, {"type": "odd"}, {"type": "succeeded"}, None])
+def test_results_that_are_none(server, batches, provider, task, result):
+    batches.spoil = {0: result}
+    batch = submit_batch(provider, [task])
+    report = collect_batch(provider, [task], batch, sleep=lambda _: None)
+    assert report.kept == 1
+    assert list(report.failed) == ["survived, estimate 1"]
+
+
+def test_calls_are_bounded_in_time(server, batches, provider, task):
+    release = threading.Event()
+
+    def stall(request):
+        release.wait(20)
+        return batches(request)
+
+    provider.set_params(timeout=0.3)
+    server.enqueue(stall, stall)
+    start = time.monotonic()
+    with pytest.raises(ProviderUnavailableError, match="list of batches"):
+        submit_batch(provider, [task])
+    with pytest.raises(ProviderUnavailableError, match=r"within 0\.3 s"):
+        collect_batch(provider, [task], "msgbatch_01")
+    assert time.monotonic() - start < 10
+    release.set()
