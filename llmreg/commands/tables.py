@@ -127,7 +127,7 @@ def _for_each(values: Sequence[Any] | None, paths: Sequence[Path], name: str) ->
 
 
 def _cards(paths: Sequence[Path], output: Path | None) -> list[Path]:
-    """Say where the cards go; the folders must be there."""
+    """Say where the cards go, and check it before anything is paid for."""
     if len(paths) == 1:
         cards = [output or Path(CARD)]
     else:
@@ -141,4 +141,9 @@ def _cards(paths: Sequence[Path], output: Path | None) -> list[Path]:
     for card in cards:
         if not card.absolute().parent.is_dir():
             raise DataError(f"The folder of {str(card)!r} is not there.")
+        if card.is_dir():
+            raise DataError(
+                f"{str(card)!r} is a folder, and the card needs the name of a file, "
+                f"such as {str(card / CARD)!r}."
+            )
     return cards

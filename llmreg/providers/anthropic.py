@@ -168,6 +168,7 @@ class AnthropicProvider(HostedProvider):
 
     def _client(self, key: str | None, **options: Any) -> anthropic.Anthropic:
         """Make a client that leaves trying again to us."""
+        options.setdefault("http_client", self._http())
         client: anthropic.Anthropic = self._import_sdk().Anthropic(
             api_key=key, base_url=self.base_url, max_retries=0, **options
         )

@@ -111,13 +111,17 @@ class HostedProvider(LLMProvider):
         """Make a client of the SDK."""
         raise NotImplementedError
 
+    def _http(self, **options: Any) -> Any:
+        """Make an HTTP client that goes to no other address than the one named."""
+        return self._import_sdk().DefaultHttpxClient(follow_redirects=False, **options)
+
     def _send(self, client: Any, request: Request) -> Any:
         """Let the SDK send one request."""
         raise NotImplementedError
 
     def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Let the SDK make the requests, and catch them before they leave."""
-        sdk = self._import_sdk()
+        self._import_sdk()
         import httpx2
 
         caught: list[Any] = []
@@ -126,7 +130,7 @@ class HostedProvider(LLMProvider):
             caught.append(request)
             return httpx2.Response(200, json={})
 
-        http = sdk.DefaultHttpxClient(transport=httpx2.MockTransport(catch))
+        http = self._http(transport=httpx2.MockTransport(catch))
         with self._client("none", http_client=http) as client:
             for request in requests:
                 self._send(client, request)

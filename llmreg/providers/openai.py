@@ -181,6 +181,7 @@ default="json_schema"
 
     def _client(self, key: str, **options: Any) -> openai.OpenAI:
         """Make a client that leaves trying again to us."""
+        options.setdefault("http_client", self._http())
         client: openai.OpenAI = self._import_sdk().OpenAI(
             api_key=key, base_url=self._address(), max_retries=0, **options
         )

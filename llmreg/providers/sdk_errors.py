@@ -127,6 +127,13 @@ class Translator:
             403: "The key is not allowed to do this; check its permissions.",
             404: "Check `model` and `base_url`.",
         }
+        if 300 <= status < 400:
+            to = self._detail(error.response.headers.get("location", ""))
+            return ProviderError(
+                f"{self.vendor} points to another address (HTTP {status}{to}), and "
+                "nothing is sent to where nobody has told llmreg to send it. Check "
+                "`base_url`."
+            )
         if status in refused or any(word in kinds for word in _MONEY):
             return ProviderAuthenticationError(
                 f"{self.vendor} refused the request to {self.model!r} ({said}). "

@@ -245,6 +245,9 @@ class TestMistakes:
         nowhere = ["-o", str(tmp_path / "no" / "prior.json")]
         assert cli.main(words(passengers, server, *nowhere)) == 1
         assert "prior.json" in capsys.readouterr().err
+        folder = ["-o", str(tmp_path)]
+        assert cli.main(words(passengers, server, *folder)) == 1
+        assert "is a folder" in capsys.readouterr().err
         assert not server.requests
 
     @pytest.mark.parametrize("text", ["", "[]", '{"age": 3}', "[" * 100_000])

@@ -12,8 +12,9 @@ from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import ProviderError
 from llmreg.providers import AnthropicProvider, CachedProvider
 from tests.fakes import FakeProvider
-from tests.loopback import answer
+from tests.loopback import MessagesServer, Reply, answer
 from tests.test_prompting import ATTACKS
+from tests.vendors import PLANTED_KEY, VENDORS
 
 pytestmark = pytest.mark.usefixtures("key")
 
@@ -172,3 +173,17 @@ def test_a_provider_that_cannot_show_what_it_sends_is_named(wrap):
     model = LLMAttributionClassifier(wrap(FakeProvider()))
     with pytest.raises(ProviderError, match="FakeProvider has no method preview"):
         model.preview_prompt(make_table(0), make_labels(0))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("vendor", VENDORS, ids=repr)
+def test_no_other_address_is_told_anything(vendor, server, task, status):
+    with MessagesServer(vendor.answer) as other:
+        headers = {"location": f"{other.url}/{PLANTED_KEY}"}
+        server.respond = lambda request: Reply("", status, headers)
+        with pytest.raises(ProviderError, match="points to another address") as caught:
+            vendor.provider(server).elicit(task)
+        assert not other.requests
+    assert len(server.requests) == 1
+    assert other.url in str(caught.value)
+    assert PLANTED_KEY not in str(caught.value)
