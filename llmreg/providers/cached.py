@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MethodType
 from typing import Any
 
-from llmreg.exceptions import PriorError, ProviderError
+from llmreg.exceptions import LLMRegError, ProviderError
 from llmreg.prior import FeaturePrior
 from llmreg.providers.base import PriorProvider, is_at_hand, qualified_name
 from llmreg.providers.cache import PriorCache, hash_key
@@ -169,7 +169,7 @@ class CachedProvider(PriorProvider):
             return None
         try:
             prior = FeaturePrior.from_json(entry["card"])
-        except (PriorError, KeyError, TypeError):
+        except (LLMRegError, KeyError, TypeError):
             cache.set_aside(key)
             return None
         return replace(prior, usage={"served_from_cache": 1})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import pickle
 import re
 import threading
@@ -208,3 +209,15 @@ def test_an_average_without_some_members_is_not_kept(task, tmp_path):
             warnings.simplefilter("ignore", PriorDisagreementWarning)
             assert provider.elicit(task).scores[0, 0] == 1
     assert len(ASKED) == 3
+
+
+def test_a_card_of_names_that_are_no_text_is_asked_for_again(task, tmp_path):
+    provider = CachedProvider(Counting(), cache=tmp_path)
+    provider.elicit(task)
+    cache = PriorCache(tmp_path)
+    (entry,) = cache.entries()
+    card = json.loads(entry.content["card"])
+    card["features"][0]["feature"] = ["age"]
+    cache.put(entry.key, {**entry.content, "card": json.dumps(card)})
+    assert provider.elicit(task).usage == {"requests": 1}
+    assert len(ASKED) == 2
