@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from llmreg.attribution import attribute
+from llmreg.exceptions import PriorScoreError
 
 # Keeps the direction of a vanishing attribution defined. It is far below any
 # attribution that a trained model shows, so the formula stays the paper's.
@@ -238,8 +239,44 @@ def _directions(
         if callable(score_transform)
         else SCORE_TRANSFORMS[score_transform]
     )
-    transformed = torch.stack([transform(row) for row in table.nan_to_num(0.0)])
-    return normalize(transformed * known), known
+    rows = [transform_scores(transform, row) for row in table.nan_to_num(0.0)]
+    return normalize(torch.stack(rows) * known), known
+
+
+def transform_scores(transform: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
+    """Transform the scores of one output.
+
+    Parameters
+    ----------
+    transform : callable
+        The transform, perhaps the user's.
+    scores : Tensor of shape (n_features,)
+        The scores.
+
+    Returns
+    -------
+    Tensor of shape (n_features,)
+        Finite numbers.
+
+    Raises
+    ------
+    PriorScoreError
+        If the transform gives something else.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.criterion import transform_scores
+    >>> transform_scores(torch.square, torch.tensor([3.0]))
+    tensor([9.])
+    """
+    found = transform(scores)
+    if found.shape != scores.shape or not torch.isfinite(found).all():
+        raise PriorScoreError(
+            "score_transform must turn scores into as many finite numbers; for "
+            f"{scores.tolist()[:10]} it gave {str(found.tolist())[:100]}."
+        )
+    return found
 
 
 def misalignment(attributions: Tensor, direction: Tensor, known: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llmreg.criterion import SCORE_TRANSFORMS, Sharpen
+from llmreg.criterion import SCORE_TRANSFORMS, Sharpen, transform_scores
 from llmreg.hypotheses import TEMPERATURES, directions
 from llmreg.prior import FeaturePrior
 from llmreg.trust import TrustedWeights, trust_prior
@@ -208,7 +208,7 @@ def _transforms(score_transform: str | Transform) -> list[Transform]:
 
 def _on_arrays(transform: Transform) -> Callable[[np.ndarray], np.ndarray]:
     def on_array(scores: np.ndarray) -> np.ndarray:
-        return transform(torch.as_tensor(scores)).numpy()
+        return transform_scores(transform, torch.as_tensor(scores)).numpy()
 
     return on_array
 

@@ -66,7 +66,7 @@ ALLOWED = {
     "rows": {"columns", "exceptions", "frames", "numpy", "pandas", "sklearn"},
     "reproducibility": {"threadpoolctl", "torch"},
     "attribution": {"torch"},
-    "criterion": {"attribution", "numpy", "torch"},
+    "criterion": {"attribution", "exceptions", "numpy", "torch"},
     "linear": {"numpy", "scipy"},
     "newton": {"linear", "numpy", "scipy"},
     "ranges": {"exceptions", "numpy", "sklearn"},

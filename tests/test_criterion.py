@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from llmreg import LLMAttributionClassifier
 from llmreg.attribution import ATTRIBUTIONS
 from llmreg.criterion import (
     SCORE_TRANSFORMS,
@@ -14,6 +15,7 @@ from llmreg.criterion import (
     Sharpen,
     signed_exp,
 )
+from llmreg.exceptions import PriorScoreError
 
 N_FEATURES = 4
 TASKS = {"binary": 1, "multiclass": 3, "regression": 2}
@@ -133,6 +135,17 @@ def test_transforms_are_pickled_with_the_loss():
         assert torch.equal(loaded.direction, loss.direction)
     for transform in SCORE_TRANSFORMS.values():
         pickle.loads(pickle.dumps(transform))
+
+
+@pytest.mark.parametrize("gamma", [1.0, "auto"])
+@pytest.mark.parametrize("transform", [torch.log, torch.sum])
+def test_a_transform_that_gives_no_scores(gamma, transform):
+    """Not a number in a direction would be one in every weight."""
+    model = LLMAttributionClassifier(
+        [3, -4], gamma=gamma, score_transform=transform, random_state=0
+    )
+    with pytest.raises(PriorScoreError, match="as many finite numbers"):
+        model.fit([[1, 2], [3, 2], [2, 1]], [0, 1, 1])
 
 
 def test_score_transform_may_be_a_callable():
