@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,14 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", os.fspath(tmp_path / "no-profiles"))
     monkeypatch.setenv("LLMREG_CACHE_DIR", os.fspath(tmp_path / "cache"))
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends the program, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 
 from llmreg.providers.side_by_side import Stop, side_by_side
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 # What the calls that hang would take; no test waits for it.
 LONG = 20.0
 

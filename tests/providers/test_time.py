@@ -20,6 +20,8 @@ from tests.vendors import VENDORS
 
 __all__ = ["release"]
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 
 @pytest.fixture(params=VENDORS, ids=repr)
 def vendor(request):
