@@ -5,6 +5,10 @@ most likely weights and the evidence, the probability of the targets with the we
 integrated out, come from one batched Newton iteration: Laplace's approximation, exact
 for the squared error [1]_.
 
+Of several classes the rows tell only how their logits differ. The second derivatives
+are taken class by class, and are as much too small for that as a class has others:
+`told_apart` makes up for it, in the iteration and in the evidence.
+
 References
 ----------
 .. [1] D. MacKay, "The evidence framework applied to classification networks", Neural
@@ -18,13 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_expit, logsumexp
 
+from llmreg.pair_products import PairProducts
+
 # Precision of the intercept: next to none, on inputs and targets of order 1.
 _BIAS_PRECISION = 1e-2
 _MAX_NEWTON = 50
-# Entries of a block of products of columns; 16 MB.
-_BLOCK = 2_000_000
-# So few weights are not worth the products of all pairs of columns.
-_FEW = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ class Fits:
         Most likely weights, the intercept last.
     covariance : ndarray of shape (n_hypotheses, n_outputs, n_columns + 1, \
             n_columns + 1)
-        Their covariance; outputs are taken as independent of one another.
+        Covariance of every output's weights with those of the others held.
     log_evidence : ndarray of shape (n_hypotheses,)
         Logarithm of the evidence.
     n_iter : int, default=1
@@ -123,11 +125,42 @@ def fit_classifier(
     every = np.arange(len(priors))
     log_joint, likelihoods = problem.log_joint(weights, every)
     hessian = problem.curvature(likelihoods, every)
-    covariance = np.linalg.inv(hessian)
+    share = told_apart(len(design))
     log_volume = np.log(priors.precision).sum(axis=1) * len(design)
     log_volume -= np.linalg.slogdet(hessian)[1].sum(axis=1)
-    evidence = log_joint + 0.5 * log_volume
-    return Fits(weights, covariance, evidence, problem.n_iter)
+    evidence = log_joint + 0.5 * share * log_volume
+    hessian *= share
+    diagonal = np.arange(shape[2])
+    hessian[..., diagonal, diagonal] += (1 - share) * priors.precision[:, None]
+    return Fits(weights, np.linalg.inv(hessian), evidence, problem.n_iter)
+
+
+def told_apart(n_outputs: int) -> float:
+    """Return the share of the weights of all outputs that the rows can tell of.
+
+    What is added to the logits of all classes changes no probability, so one of as
+    many weights as there are classes is free. Where the classes are equally likely,
+    the second derivatives along all others are those of a class on its own, divided
+    by this share; and the determinant of all is the product of the classes' own, to
+    the power of it.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Number of outputs; one is the logit of two classes.
+
+    Returns
+    -------
+    float
+        Above 0, at most 1.
+
+    Examples
+    --------
+    >>> from llmreg.evidence import told_apart
+    >>> told_apart(1), told_apart(2), told_apart(5)
+    (1.0, 0.5, 0.8)
+    """
+    return 1.0 if n_outputs == 1 else (n_outputs - 1) / n_outputs
 
 
 class _Logistic:
@@ -232,7 +265,8 @@ class _Logistic:
 
     def curvature(self, probabilities: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return minus the second derivatives, one block an output."""
-        weight = probabilities * (1 - probabilities) * self.row_weight
+        row_weight = self.row_weight / told_apart(len(self.design))
+        weight = probabilities * (1 - probabilities) * row_weight
         blocks = [
             products.weighted(weight[:, k]) for k, products in enumerate(self.products)
         ]
@@ -287,57 +321,3 @@ def fit_regressor(
     log_evidence -= 0.5 * np.linalg.slogdet(hessian)[1]
     covariance = np.linalg.inv(hessian)
     return Fits(weights[:, None], covariance[:, None], log_evidence)
-
-
-class PairProducts:
-    """``columns.T @ diag(w) @ columns`` for many weights w of the rows.
-
-    Parameters
-    ----------
-    columns : ndarray of shape (n_samples, n_columns)
-        The columns.
-    """
-
-    def __init__(self, columns: np.ndarray) -> None:
-        self.columns = columns
-        self._upper = np.triu_indices(columns.shape[1])
-        # Few rows: their products of columns are made once, not at every step.
-        small = len(columns) * len(self._upper[0]) <= _BLOCK
-        self._kept = self._products(slice(None)) if small else None
-
-    def weighted(self, weights: np.ndarray) -> np.ndarray:
-        """Return the sums for weights of shape (n_weights, n_samples).
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_weights, n_samples)
-            Weights of the rows.
-
-        Returns
-        -------
-        ndarray of shape (n_weights, n_columns, n_columns)
-            Symmetric matrices.
-        """
-        if len(weights) <= _FEW and self._kept is None:
-            turned = self.columns.T
-            return np.stack([(turned * weight) @ self.columns for weight in weights])
-        # One product of matrices for all weights: far faster than a product for each,
-        # once the products of columns are there.
-        if self._kept is not None:
-            total = weights @ self._kept
-        else:
-            total = np.zeros((len(weights), len(self._upper[0])))
-            size = max(1, _BLOCK // len(self._upper[0]))
-            for start in range(0, len(self.columns), size):
-                rows = slice(start, start + size)
-                total += weights[:, rows] @ self._products(rows)
-        n_columns = self.columns.shape[1]
-        sums = np.empty((len(weights), n_columns, n_columns))
-        sums[:, self._upper[0], self._upper[1]] = total
-        sums[:, self._upper[1], self._upper[0]] = total
-        return sums
-
-    def _products(self, rows: slice) -> np.ndarray:
-        part = self.columns[rows]
-        products: np.ndarray = part[:, self._upper[0]] * part[:, self._upper[1]]
-        return products

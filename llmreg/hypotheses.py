@@ -26,6 +26,8 @@ _TANGENTS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _TYPICAL = 5.0
 # Mean, standard deviation and weight of the pull, in logits per unit of a scaled input.
 _PULLS = ((2.0, 0.5, 0.33), (4.0, 1.0, 0.33), (8.0, 2.0, 0.33), (-4.0, 1.0, 0.01))
+# Several classes, where they can be told apart sharply at all.
+_FAR = (16.0, 4.0, 0.01)
 _NO_GUIDE = (0.1, 0.3, 1.0, 3.0, 10.0)
 _NO_GUIDE_WEIGHT = 0.1
 # A standardised target moves about half as far as a logit.
@@ -95,6 +97,7 @@ def make_hypotheses(n_transforms: int, n_scored: int, task: str) -> Hypotheses:
         (-1, precision / scale**2, 0.0, 0.0, _NO_GUIDE_WEIGHT / len(_NO_GUIDE))
         for precision in _NO_GUIDE
     ]
+    pulls = (*_PULLS, _FAR) if task == "multiclass" else _PULLS
     share = (1 - _NO_GUIDE_WEIGHT) / max(1, n_transforms * len(_TANGENTS))
     rows += [
         (
@@ -106,7 +109,7 @@ def make_hypotheses(n_transforms: int, n_scored: int, task: str) -> Hypotheses:
         )
         for transform in range(n_transforms)
         for tangent in _TANGENTS
-        for pull, pull_sd, weight in _PULLS
+        for pull, pull_sd, weight in pulls
     ]
     transform, precision, pull, pull_sd, weight = (
         np.array(v) for v in zip(*rows, strict=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmreg.evidence import GaussianPriors, fit_classifier
+from llmreg.evidence import GaussianPriors, fit_classifier, told_apart
 
 # Prior of the one fit: weak, but enough to keep separable classes finite.
 _PRECISION = 0.1
@@ -28,7 +28,8 @@ class Parabola:
     slope : ndarray of shape (n_outputs, n_columns)
         Its gradient there.
     curvature : ndarray of shape (n_outputs, n_columns, n_columns)
-        Minus its second derivatives, each output's on its own.
+        Minus its second derivatives, each output's on its own, for weights that tell
+        the outputs apart.
     """
 
     top: np.ndarray
@@ -60,6 +61,7 @@ def sketch(design: np.ndarray, targets: np.ndarray, row_weight: np.ndarray) -> P
     top = fits.weights[0]
     curvature = np.linalg.inv(fits.covariance[0])
     curvature -= np.diag(full.precision[0])
+    curvature /= told_apart(len(design))
     # At the top of the posterior the likelihood climbs as the prior falls.
     return Parabola(top, full.precision * top, curvature)
 
@@ -88,6 +90,7 @@ def sketched_evidence(
     """
     priors = priors.with_bias()
     total = np.zeros(len(priors))
+    share = told_apart(len(change))
     found = []
     for k, way in enumerate(change):
         curvature = way.T @ parabola.curvature[k] @ way
@@ -99,7 +102,8 @@ def sketched_evidence(
         weights = np.linalg.solve(hessian, right[..., None])[..., 0]
         total += 0.5 * (right * weights).sum(axis=1)
         total -= 0.5 * (priors.precision * priors.mean**2).sum(axis=1)
-        total += 0.5 * np.log(priors.precision).sum(axis=1)
-        total -= 0.5 * np.linalg.slogdet(hessian)[1]
+        log_volume = np.log(priors.precision).sum(axis=1)
+        log_volume -= np.linalg.slogdet(hessian)[1]
+        total += 0.5 * share * log_volume
         found.append(weights)
     return total, np.stack(found, axis=1)

@@ -9,10 +9,10 @@ from scipy.stats import multivariate_normal
 from llmreg.evidence import (
     _BIAS_PRECISION,
     GaussianPriors,
-    PairProducts,
     fit_classifier,
     fit_regressor,
 )
+from llmreg.pair_products import PairProducts
 from llmreg.sketch import sketch, sketched_evidence
 
 
