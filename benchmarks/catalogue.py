@@ -3,16 +3,19 @@
 A card (``cards/NAME.json``) says in words what a table holds; a prior
 (``priors/NAME.json``) is what a language model answered about that card. A regression
 card followed by ``>median`` is the same table and prior with two classes: is the
-target above its median or not.
+target above its median or not. Followed by ``>thirds`` it has three of equal size, and
+what speaks for the high one speaks against the low one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks.programs import RequestError
 from llmreg.prior import FeaturePrior
@@ -47,19 +50,25 @@ REGRESSION = (
     "diabetes-progression",
     "salaries",
 )
-CUT = ">median"
+#: What cuts the target of a regression into classes of equal size, from low to high.
+CUTS: Mapping[str, tuple[str, ...]] = {
+    ">median": ("not above", "above"),
+    ">thirds": ("low", "middle", "high"),
+}
 #: Hyper-parameters may be chosen on these, and on nothing else: they are neither the
 #: tables of the paper nor those of the multi-class comparison.
-DEVELOPMENT = PACKAGED + tuple(f"{name}{CUT}" for name in REGRESSION)
+DEVELOPMENT = PACKAGED + tuple(f"{name}>median" for name in REGRESSION)
+THIRDS = tuple(f"{name}>thirds" for name in REGRESSION)
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "paper": PAPER,
     "multiclass": MULTICLASS,
     "packaged": PACKAGED,
     "regression": REGRESSION,
     "development": DEVELOPMENT,
+    "thirds": THIRDS,
     "all": PAPER + MULTICLASS + PACKAGED + REGRESSION,
 }
-_KNOWN = frozenset(GROUPS["all"] + DEVELOPMENT)
+_KNOWN = frozenset(GROUPS["all"] + DEVELOPMENT + THIRDS)
 
 
 class UnknownCardError(RequestError, LookupError):
@@ -73,7 +82,7 @@ def names(selection: str) -> tuple[str, ...]:
     ----------
     selection : str
         The name of a card, or a group: "paper", "multiclass", "packaged",
-        "regression", "development", "all".
+        "regression", "development", "thirds", "all".
 
     Returns
     -------
@@ -129,7 +138,8 @@ def read_card(name: str) -> dict[str, Any]:
     -------
     dict
         The card as it was written, plus ``table``, the name of its file and of its
-        prior's; with ``>median`` at the end of the name, a card of two classes.
+        prior's; with ``>median`` or ``>thirds`` at the end of the name, a card of two
+        or three classes.
 
     Examples
     --------
@@ -139,16 +149,17 @@ def read_card(name: str) -> dict[str, Any]:
     ('salaries', 'classification', ['not above', 'above'], 'above')
     """
     names(name)
-    table = name.removesuffix(CUT)
+    table, sign, way = name.partition(">")
     card: dict[str, Any] = json.loads((HERE / "cards" / f"{table}.json").read_text())
     card["table"] = table
-    if name != table:
+    if sign:
+        classes = CUTS[sign + way]
         card |= {
             "name": name,
-            "task": f"{card['task']} Is it above the median?",
+            "task": f"{card['task']} Which of these is it: {', '.join(classes)}?",
             "kind": "classification",
-            "classes": ["not above", "above"],
-            "positive": "above",
+            "classes": list(classes),
+            "positive": classes[1] if len(classes) == 2 else None,
         }
     return card
 
@@ -171,7 +182,18 @@ def read_prior(name: str) -> FeaturePrior:
     # The questionnaires call the positive class "yes", whatever the table calls it.
     if card["positive"] is not None:
         return replace(prior, outputs=(card["positive"],))
+    if name.endswith(">thirds"):
+        return _for_and_against(prior, card["classes"])
     return prior
+
+
+def _for_and_against(prior: FeaturePrior, classes: Sequence[str]) -> FeaturePrior:
+    """Turn scores of a number into those of low, middle and high ones."""
+    turn = np.array([[-1.0], [0.0], [1.0]])
+    estimates = None if prior.estimates is None else turn * prior.estimates
+    return replace(
+        prior, outputs=tuple(classes), scores=turn * prior.scores, estimates=estimates
+    )
 
 
 def encoded_keys(card: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from benchmarks.catalogue import CUT, read_card, read_prior
+from benchmarks.catalogue import read_card, read_prior
 from benchmarks.openml import fetch
 from benchmarks.programs import RequestError
 from llmreg.prior import FeaturePrior
@@ -197,10 +198,10 @@ def _target(column: pd.Series[Any], card: Mapping[str, Any]) -> pd.Series[Any]:
     """Give the classes as the card writes them, or the target as numbers."""
     if card["kind"] == "regression":
         return column.astype("float64")
-    if card["name"].endswith(CUT):
-        numbers = column.astype("float64")
-        not_above, above = card["classes"]
-        return (numbers > numbers.median()).map({False: not_above, True: above})
+    if card["name"] != card["table"]:
+        numbers, classes = column.to_numpy("float64"), np.array(card["classes"])
+        cuts = np.quantile(numbers, np.arange(1, len(classes)) / len(classes))
+        return pd.Series(classes[np.searchsorted(cuts, numbers)], column.index)
     values = column.astype(str)
     _refuse_strangers(card["name"], card["target"], values, card["classes"])
     return values

@@ -123,6 +123,16 @@ EXPERIMENTS = (
         writes=_FEWSHOT,
     ),
     Experiment(
+        name="thirds",
+        about="the tables to choose on for many classes, regressions cut into thirds",
+        program="fewshot",
+        command="--out {results}/thirds.csv --jobs {jobs}",
+        full="--cards thirds --methods llmreg",
+        smoke=f"--cards carseats>thirds {_SMALL} --methods {_FEW}",
+        takes=("5 s", "hours"),
+        writes=_FEWSHOT,
+    ),
+    Experiment(
         name="bounds",
         about="the goals that were set for the default beforehand, met or not",
         program="envelope",

