@@ -55,6 +55,10 @@ def average(
         Each prior counts the same, however many estimates it has.
     """
     missing = {name: in_words(error) for name, error in failed.items()}
+    # Those that an ensemble among the members went on without.
+    for name, prior in zip(names, priors, strict=True):
+        if "failed" in prior.provenance:
+            missing[name] = prior.provenance["failed"]
     scores = np.stack([prior.scores for prior in priors])
     mean, std = _moments(scores)
     between = FeaturePrior(task.keys, mean, task.outputs, estimates=scores)

@@ -23,7 +23,6 @@ from llmreg.providers.disputes import warn_of_dispute
 from llmreg.providers.preview import preview_of
 from llmreg.providers.registry import make_provider
 from llmreg.providers.side_by_side import Stop, side_by_side
-from llmreg.providers.static import PriorCard, StaticPrior
 from llmreg.task import Task
 
 
@@ -129,10 +128,7 @@ class EnsembleProvider(PriorProvider):
         bool
             Whether `elicit` would ask nobody.
         """
-        return all(
-            isinstance(member, StaticPrior | PriorCard) or is_at_hand(member, task)
-            for member in self._members()
-        )
+        return all(is_at_hand(member, task) for member in self._members())
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that every member can be asked; nothing is sent.
@@ -178,8 +174,6 @@ class EnsembleProvider(PriorProvider):
         for name, member in zip(
             _names(members := self._members()), members, strict=True
         ):
-            if isinstance(member, StaticPrior | PriorCard):
-                continue
             if not hasattr(member, "estimate_cost"):
                 raise ProviderError(
                     f"{name} has no method estimate_cost(task), so nobody knows what "
@@ -206,12 +200,8 @@ class EnsembleProvider(PriorProvider):
         ProviderError
             If a member cannot show what it sends.
         """
-        shown: list[dict[str, Any]] = []
-        for member in self._members():
-            if isinstance(member, StaticPrior | PriorCard):
-                continue
-            shown += preview_of(member, task)
-        return shown
+        members = self._members()
+        return [request for each in members for request in preview_of(each, task)]
 
     def _go_on(self, failed: Mapping[str, Exception], count: int) -> None:
         """Raise where members failed, or say that it goes on without them."""

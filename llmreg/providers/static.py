@@ -8,10 +8,62 @@ from typing import Any
 
 from llmreg.prior import FeaturePrior
 from llmreg.providers.base import PriorProvider
+from llmreg.providers.costs import Cost, total
 from llmreg.task import Task
 
 
-class StaticPrior(PriorProvider):
+class _AtHand(PriorProvider):
+    """Scores that nobody has to be asked for."""
+
+    requires_feature_names = False
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell that `elicit` asks nobody.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        bool
+            True.
+        """
+        return True
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Tell that no request is sent.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        Cost
+            Of nothing.
+        """
+        return total([])
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Show that nothing is sent.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        list of dict
+            Empty.
+        """
+        return []
+
+
+class StaticPrior(_AtHand):
     """Deliver scores that are there already.
 
     Parameters
@@ -31,8 +83,6 @@ class StaticPrior(PriorProvider):
     feature  score
     age       -4.0
     """
-
-    requires_feature_names = False
 
     def __init__(self, prior: Any) -> None:
         self.prior = prior
@@ -65,7 +115,7 @@ class StaticPrior(PriorProvider):
         return FeaturePrior.from_array(self.prior, task.keys, task.outputs)
 
 
-class PriorCard(PriorProvider):
+class PriorCard(_AtHand):
     """Deliver what a prior card says.
 
     The card is read each time that it is asked for, so an edit takes effect at the
@@ -82,8 +132,6 @@ class PriorCard(PriorProvider):
     >>> PriorCard("titanic.json")
     PriorCard(path='titanic.json')
     """
-
-    requires_feature_names = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path

@@ -247,6 +247,15 @@ class TestWithoutOneOfThem:
         whole = provider.elicit(task)
         assert whole.scores[0, 0] == 2 and "failed" not in whole.provenance
 
+    def test_what_an_inner_ensemble_lacks_is_told(self, task):
+        dead = Member({}, model="dead", error="HTTP 529")
+        inner = EnsembleProvider([dead, Member(scores(4))], on_error="others")
+        outer = EnsembleProvider([inner, Member(scores(2))])
+        with pytest.warns(PriorUnavailableWarning, match="HTTP 529"):
+            prior = outer.elicit(task)
+        ((who, why),) = json.loads(prior.provenance["failed"]).items()
+        assert "EnsembleProvider" in who and "HTTP 529" in why
+
     def test_an_answer_that_is_no_prior_is_a_failure_too(self, task):
         class Lost(Member):
             def elicit(self, task):

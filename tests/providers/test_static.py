@@ -15,6 +15,13 @@ def test_a_prior_is_given_as_it_is(task):
     assert StaticPrior(PRIOR).elicit(task) is PRIOR
 
 
+@pytest.mark.parametrize("provider", [StaticPrior(PRIOR), PriorCard("a.json")])
+def test_nobody_is_asked(task, provider):
+    assert provider.has_cached(task)
+    assert provider.estimate_cost(task).requests == 0
+    assert provider.preview(task) == []
+
+
 def test_a_dict_is_for_the_output_of_the_task(task):
     prior = StaticPrior({"age": -4}).elicit(task)
     assert (prior.features, prior.outputs) == (("age",), ("yes",))
