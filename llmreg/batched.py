@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from llmreg import optimizers
 from llmreg.batched_mlp import LayerProgram, layers_of
 from llmreg.batched_module import ModuleProgram, is_batchable, train_one
 from llmreg.batched_relu import ReluProgram
@@ -315,7 +316,7 @@ def _train_each(
     for k, start in enumerate(steps(modules, "copies", "copy", K)):
         mine = objective.of_members(slice(k, k + 1))
         module = copy.deepcopy(start)
-        optimizer = torch.optim.Adam(module.parameters(), learning_rate)
+        optimizer = optimizers.Adam(module.parameters(), learning_rate)
         epochs = batches.of_member(k).epochs(max_iter)
         with torch_seed(seed + k, str(batches.X.device)):
             losses = [train_one(module, optimizer, mine, epoch) for epoch in epochs]

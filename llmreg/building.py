@@ -11,6 +11,7 @@ import torch
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
+from llmreg import optimizers
 from llmreg.classifier_net import AlignedClassifierNet
 from llmreg.corrected import CorrectedModel
 from llmreg.criterion import AttributionAlignedLoss
@@ -18,11 +19,7 @@ from llmreg.exceptions import DeviceError
 from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel
 from llmreg.passes import PassReport, say
 
-SOLVERS = {
-    "adam": torch.optim.Adam,
-    "sgd": torch.optim.SGD,
-    "lbfgs": torch.optim.LBFGS,
-}
+SOLVERS = {"adam": optimizers.Adam, "sgd": optimizers.SGD, "lbfgs": optimizers.LBFGS}
 
 # Where "lbfgs" stops: tight enough that a row of weight 2 and the same row twice
 # give the same model to seven digits.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from llmreg.net import AlignedNet, TableDataset
+from llmreg.optimizers import Adam
 
 # Rows of a step, where `batch_size` leaves it open: pieces of a few hundred rows are
 # to be more than one step, and steps on fewer rows are noisy.
@@ -63,4 +64,4 @@ def stream(
 
 def _take_steps(net: AlignedNet, learning_rate: float) -> None:
     """Put Adam in the place of "lbfgs", which would forget all but the last piece."""
-    net.optimizer_ = torch.optim.Adam(net.module_.parameters(), lr=learning_rate)
+    net.optimizer_ = Adam(net.module_.parameters(), lr=learning_rate)

@@ -87,7 +87,7 @@ ALLOWED = {
     "corrected": {"net", "torch"},
     "building": {
         *("classifier_net", "corrected", "criterion", "exceptions", "net", "passes"),
-        *("numpy", "skorch", "torch"),
+        *("optimizers", "numpy", "skorch", "torch"),
     },
     "folds": {"numpy", "sklearn"},
     "correction": {
@@ -102,7 +102,8 @@ ALLOWED = {
         *("building", "corrected", "correction", "module_check", "net", "prior"),
         *("reproducibility", "training", "trusted", "numpy", "torch"),
     },
-    "streaming": {"net", "numpy", "torch"},
+    "optimizers": {"torch"},
+    "streaming": {"net", "numpy", "optimizers", "torch"},
     "shortcut": {"batched", "building", "members", "net", "passes", "torch"},
     "training": {
         *("attribution", "building", "exceptions", "linear", "members", "net"),
@@ -116,7 +117,8 @@ ALLOWED = {
     "members": {"batched_mlp", "torch"},
     "batched": {
         *("batched_mlp", "batched_module", "batched_relu"),
-        *("criterion", "members", "objective", "reproducibility", "stages", "torch"),
+        *("criterion", "members", "objective", "optimizers", "reproducibility"),
+        *("stages", "torch"),
     },
     "targets": {"exceptions", "numpy", "pandas", "sklearn"},
     "panels": {"base", "exceptions", "prior", "numpy", "sklearn"},
@@ -217,6 +219,22 @@ def test_importing_llmreg_takes_no_sdk_and_no_plotting():
 def test_who_trains_nothing_need_not_wait_for_torch():
     loaded = run("import sys, llmreg.cli, llmreg.providers; print(*sys.modules)")
     assert not {"torch", "skorch"} & set(loaded.split())
+
+
+FIRST_FITS = """
+import sys
+import numpy as np
+from llmreg import LLMAttributionClassifier
+X = np.random.default_rng(0).random((40, 3))
+for settings in {}, {"gamma": 1.0}, {"hidden_layer_sizes": (4,), "max_iter": 2}:
+    model = LLMAttributionClassifier(5.0, device="cpu", **settings)
+    model.fit(X, X[:, 0] > 0.5).predict(X)
+print(*sys.modules)
+"""
+
+
+def test_no_fit_waits_for_the_compiler():
+    assert not {"torch._dynamo", "sympy"} & set(run(FIRST_FITS).split())
 
 
 def test_public_names_are_there():

@@ -45,11 +45,11 @@ class Outages:
     Examples
     --------
     >>> from llmreg.exceptions import ProviderUnavailableError
-    >>> from llmreg.providers import StaticPrior
+    >>> from llmreg.providers import PriorProvider
     >>> from llmreg.providers.outages import Outages
     >>> from llmreg.task import Feature, Task
     >>> task = Task((Feature("age"),), "risk", ("risk",), "regression")
-    >>> outages, provider = Outages(clock=lambda: 0.0), StaticPrior({"age": 1})
+    >>> outages, provider = Outages(clock=lambda: 0.0), PriorProvider()
     >>> for attempt in range(2):
     ...     try:
     ...         with outages.watch(provider, task):
