@@ -18,7 +18,7 @@ from llmreg.net import MLP, AlignedNet, BatchIterator, LinearModel, TableDataset
 from llmreg.reproducibility import torch_seed
 from tests.fakes import DropoutNet
 
-N_ROWS, N_FEATURES, N_EPOCHS = 12, 4, 12
+N_ROWS, N_FEATURES, N_EPOCHS = 12, 4, 8
 TASKS = {"binary": 1, "multiclass": 3, "regression": 2}
 
 

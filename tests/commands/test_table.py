@@ -35,9 +35,11 @@ def write(tmp_path):
     ],
 )
 def test_rows_longer_than_the_header_are_refused(write, text):
+    path = write(text)
     with pytest.raises(DataError, match=r"than its header|Expected 3 fields") as caught:
-        read_task(write(text), "diag")
-    assert "61" not in str(caught.value)
+        read_task(path, "diag")
+    # No cell is told; the folder may have any number in its name.
+    assert "61" not in str(caught.value).replace(str(path), "")
     with pytest.raises(DataError):
         read_rows(write(text), ["diag"], None)
 
