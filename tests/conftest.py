@@ -4,8 +4,8 @@ import os
 
 # Before scipy is imported: with it, scikit-learn checks array API input too.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
-# Before torch and BLAS start: the tests run in as many processes as there are cores, and
-# threads that wait for one another's cores take twice the time.
+# Before torch and BLAS start: the tests run in as many processes as there are cores,
+# and threads that wait for one another's cores take twice the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
