@@ -50,10 +50,11 @@ REGRESSION = (
     "diabetes-progression",
     "salaries",
 )
-#: What cuts the target of a regression into classes of equal size, from low to high.
-CUTS: Mapping[str, tuple[str, ...]] = {
-    ">median": ("not above", "above"),
-    ">thirds": ("low", "middle", "high"),
+#: Ways to cut the target of a regression into classes of equal size, from low to high:
+#: what is asked then, and the classes.
+CUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "median": ("Is it above the median?", ("not above", "above")),
+    "thirds": ("In which third is it?", ("low", "middle", "high")),
 }
 #: Hyper-parameters may be chosen on these, and on nothing else: they are neither the
 #: tables of the paper nor those of the multi-class comparison.
@@ -149,14 +150,14 @@ def read_card(name: str) -> dict[str, Any]:
     ('salaries', 'classification', ['not above', 'above'], 'above')
     """
     names(name)
-    table, sign, way = name.partition(">")
+    table, _, cut = name.partition(">")
     card: dict[str, Any] = json.loads((HERE / "cards" / f"{table}.json").read_text())
     card["table"] = table
-    if sign:
-        classes = CUTS[sign + way]
+    if cut:
+        question, classes = CUTS[cut]
         card |= {
             "name": name,
-            "task": f"{card['task']} Which of these is it: {', '.join(classes)}?",
+            "task": f"{card['task']} {question}",
             "kind": "classification",
             "classes": list(classes),
             "positive": classes[1] if len(classes) == 2 else None,
