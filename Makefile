@@ -31,14 +31,16 @@ test-model: .venv/dev
 # The estimators, the priors and scikit-learn's checks; what needs an extra skips.
 test-minimum: .venv-minimum/ready
 	$(MINIMUM)/python -m pytest --numprocesses 2 --dist worksteal \
-		tests/test_sklearn_checks.py tests/test_classifier.py tests/test_regressor.py \
-		tests/test_encoding.py tests/test_prior.py tests/test_prior_card.py \
-		tests/test_net.py tests/providers/test_anthropic.py
+		tests/estimators/test_sklearn_checks.py tests/estimators/test_classifier.py \
+		tests/estimators/test_regressor.py \
+		tests/preprocessing/test_encoder.py tests/prior/test_feature_prior.py \
+		tests/prior/test_card.py \
+		tests/nn/test_net.py tests/providers/test_anthropic.py
 
 # Ray and Spark, which needs Java: not part of what every change has to pass.
 test-clusters: .venv-clusters/ready
-	LLMREG_TEST_CLUSTERS=1 .venv-clusters/bin/python -m pytest tests/test_clusters.py \
-		tests/test_streaming_scores.py
+	LLMREG_TEST_CLUSTERS=1 .venv-clusters/bin/python -m pytest tests/estimators/test_clusters.py \
+		tests/estimators/test_streaming_scores.py
 
 # The wheel is built from the sdist, installed where nothing else is, and shown at work.
 test-release: .venv/dev
@@ -50,8 +52,7 @@ test-release: .venv/dev
 	cd dist && ../.venv-release/bin/llmreg demo
 
 test-automl: .venv-automl/ready
-	LLMREG_TEST_AUTOML=1 $(AUTOML)/python -m pytest tests/test_automl.py \
-		tests/test_automl_flaml.py tests/test_automl_autogluon.py
+	LLMREG_TEST_AUTOML=1 $(AUTOML)/python -m pytest tests/automl
 
 automl: .venv-automl/ready
 	OMP_NUM_THREADS=1 $(AUTOML)/python -m benchmarks.automl
@@ -70,7 +71,7 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings llmreg/*.py llmreg/*/*.py llmreg/commands/*.py
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings llmreg/*.py llmreg/*/*.py
 
 # Every experiment at its smallest size, into a folder that is removed at the end.
 bench-smoke: .venv/dev

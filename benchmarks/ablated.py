@@ -21,8 +21,8 @@ from benchmarks.baselines import Predictor, exponential, prior_alone
 from benchmarks.method import Method
 from benchmarks.methods import METHODS, laat
 from benchmarks.misled import Change, flipped, misled, shuffled
-from llmreg.prior import FeaturePrior
-from llmreg.scores import mean
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._scores import mean
 
 TUNED, ALONE, ALONE_EXP = "no prior, tuned", "prior alone", "prior alone, exp"
 #: Rows that stand in every table.
@@ -70,7 +70,7 @@ def first(number: int) -> Change:
     Examples
     --------
     >>> from benchmarks.ablated import first
-    >>> from llmreg.prior import FeaturePrior
+    >>> from llmreg.prior._feature_prior import FeaturePrior
     >>> prior = FeaturePrior.from_estimates([{"age": 1}, {"age": 3}, {"age": 8}])
     >>> first(2)(prior, 0).scores, first(2)(prior, 0).spread
     (array([[2.]]), array([[1.]]))
@@ -104,7 +104,7 @@ def noisy(share: float) -> Change:
     Examples
     --------
     >>> from benchmarks.ablated import noisy
-    >>> from llmreg.prior import FeaturePrior
+    >>> from llmreg.prior._feature_prior import FeaturePrior
     >>> prior = FeaturePrior.from_dict({"a": 4, "b": -4})
     >>> noisy(0.0)(prior, 0).scores
     array([[ 4., -4.]])
@@ -231,7 +231,7 @@ def _tempered(start: str) -> dict[str, Method]:
     def make(start: str, temperature: float) -> Method:
         def fit(*arguments: Any) -> Predictor:
             # Here, so that to list the methods does not take as long as loading torch.
-            from llmreg.criterion import Sharpen
+            from llmreg.prior._transforms import Sharpen
 
             changed = {**STARTS[start], "score_transform": Sharpen(temperature)}
             return laat(**changed)(*arguments)

@@ -15,8 +15,8 @@ import pandas as pd
 
 from benchmarks.catalogue import encoded_keys, read_card
 from benchmarks.questions import task_of
+from llmreg.prior._task import Task
 from llmreg.providers import AnthropicProvider, OpenAIProvider
-from llmreg.task import Task
 
 #: Who is asked, with the model of its defaults.
 PROVIDERS = (AnthropicProvider, OpenAIProvider)

@@ -17,7 +17,7 @@ from benchmarks.agreement import pearson, spearman
 from benchmarks.baselines import exponential, make_encoder
 from benchmarks.datasets import Dataset
 from benchmarks.metrics import measure
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 FloatArray = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.programs import RequestError
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 HERE = Path(__file__).parent
 

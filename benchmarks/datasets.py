@@ -21,7 +21,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from benchmarks.catalogue import read_card, read_prior
 from benchmarks.openml import fetch
 from benchmarks.programs import RequestError
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 DATA_VARIABLE = "LLMREG_DATA"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import HERE, encoded_keys, read_card, read_prior
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 FOLDER = HERE / "priors-disguised"
 _BEFORE_COUNT = "\nFeatures ("

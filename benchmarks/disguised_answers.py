@@ -24,7 +24,7 @@ from benchmarks.catalogue import encoded_keys, read_card, read_prior
 from benchmarks.datasets import Dataset
 from benchmarks.disguise import VARIANTS, read_disguised, swapped_pair
 from benchmarks.misled import Change, shuffled
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 FloatArray = NDArray[np.float64]
 Row = dict[str, Any]
@@ -182,7 +182,7 @@ def within_kinds(card: Mapping[str, Any]) -> Change:
     Examples
     --------
     >>> from benchmarks.disguised_answers import within_kinds
-    >>> from llmreg.prior import FeaturePrior
+    >>> from llmreg.prior._feature_prior import FeaturePrior
     >>> levels = {"kind": "categorical", "levels": {"u": "", "v": ""}}
     >>> card = {"features": {"a": {"kind": "numeric"}, "b": levels}}
     >>> prior = FeaturePrior.from_dict({"a": 9, "b=u": 1, "b=v": 2})

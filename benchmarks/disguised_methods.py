@@ -20,7 +20,7 @@ from benchmarks.disguise import FOLDER, read_disguised
 from benchmarks.method import Method
 from benchmarks.methods import laat
 from benchmarks.misled import misled, shuffled
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 #: What the tables call the disguises: by what was left to answer from.
 WORDS: Mapping[str, str] = {
@@ -57,7 +57,7 @@ def one_estimate(prior: FeaturePrior, seed: int) -> FeaturePrior:
     Examples
     --------
     >>> from benchmarks.disguised_methods import one_estimate
-    >>> from llmreg.prior import FeaturePrior
+    >>> from llmreg.prior._feature_prior import FeaturePrior
     >>> prior = FeaturePrior.from_estimates([{"yes": {"a": 1}}, {"yes": {"a": 2}}])
     >>> one_estimate(prior, 0).scores
     array([[2.]])

@@ -22,7 +22,7 @@ from benchmarks.catalogue import PAPER
 from benchmarks.console import echo, say
 from benchmarks.disguise import FOLDER, VARIANTS, Questionnaire, disguised
 from benchmarks.programs import RequestError, make_parser, run_program
-from llmreg.prior import SCORE_LIMIT
+from llmreg.prior._feature_prior import SCORE_LIMIT
 
 _FORM = (
     'Answer with one JSON object: {"1": {"<feature key>": <integer>, ...}, "2": {...}, '

@@ -39,9 +39,9 @@ from benchmarks.options import add_out
 from benchmarks.programs import make_parser, publish, run_program
 from benchmarks.questions import task_of
 from benchmarks.results import note_run
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Task
 from llmreg.providers import AnthropicProvider, LLMProvider, LocalProvider
-from llmreg.task import Task
 
 DEFAULT_OUT = HERE / "results" / "elicitation.csv"
 #: The language models, and who would ask them; the baseline knows nothing.

@@ -28,9 +28,9 @@ from benchmarks.catalogue import (
 from benchmarks.console import say
 from benchmarks.programs import make_parser, run_program
 from benchmarks.questions import task_of
+from llmreg.elicitation._prompt import PROMPT_VERSION
 from llmreg.exceptions import MissingDependencyError, ProviderError
-from llmreg.prior import FeaturePrior
-from llmreg.prompting import PROMPT_VERSION
+from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers import LocalProvider
 
 FOLDER = HERE / "priors-local"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.baselines import Fit, Predictor
 from benchmarks.datasets import Dataset
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 #: Makes another prior of a prior and a seed.
 Change = Callable[[FeaturePrior, int], FeaturePrior]
@@ -35,7 +35,7 @@ def flipped(prior: FeaturePrior, seed: int) -> FeaturePrior:
     Examples
     --------
     >>> from benchmarks.misled import flipped
-    >>> from llmreg.prior import FeaturePrior
+    >>> from llmreg.prior._feature_prior import FeaturePrior
     >>> flipped(FeaturePrior.from_dict({"age": 3, "sex=female": -2}), 0).scores
     array([[-3.,  2.]])
     """
@@ -66,7 +66,7 @@ def shuffled(prior: FeaturePrior, seed: int) -> FeaturePrior:
     Examples
     --------
     >>> from benchmarks.misled import shuffled
-    >>> from llmreg.prior import FeaturePrior
+    >>> from llmreg.prior._feature_prior import FeaturePrior
     >>> shuffled(FeaturePrior.from_dict({"a": 1, "b": 2, "c": 3}), 0).scores
     array([[3., 1., 2.]])
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmreg.task import Feature, Task
+from llmreg.prior._task import Feature, Task
 
 
 def task_of(card: Mapping[str, Any]) -> Task:

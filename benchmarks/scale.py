@@ -33,7 +33,7 @@ from benchmarks.measured import add_measured, complete_and_report, keep
 from benchmarks.programs import make_parser, run_program
 from benchmarks.results import ResultFile, threads
 from llmreg import FeaturePrior, LLMAttributionClassifier, Task
-from llmreg.automl.settling import warm_up
+from llmreg.automl._model import warm_up
 from llmreg.providers import PriorProvider
 
 SEED, FOLDS, CARD, ROWS = 0, 5, "breast-cancer-wisconsin", 200

@@ -14,7 +14,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from llmreg.criterion import AttributionAlignedLoss
+from llmreg.nn._loss import AttributionAlignedLoss
 
 N_EPOCHS, LEARNING_RATE, BATCH_SIZE = 200, 0.01, 2_048
 

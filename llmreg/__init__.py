@@ -7,11 +7,12 @@ scores; `llmreg.providers` holds what can be asked for them.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llmreg.prior import FeaturePrior
-from llmreg.task import Feature, Task
+from llmreg._moved import MovedModules
+from llmreg.prior import Feature, FeaturePrior, Task
 
 if TYPE_CHECKING:
     from llmreg.classifier import LLMAttributionClassifier
@@ -27,6 +28,8 @@ __all__ = [
     "Task",
     "__version__",
 ]
+
+sys.meta_path.append(MovedModules())
 
 # torch takes seconds to import, and who reads a card or asks a provider trains nothing.
 _ESTIMATORS = {

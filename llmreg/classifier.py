@@ -10,9 +10,8 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from llmreg.base import BaseAttributionEstimator
-from llmreg.parameters import AttributionParameters
-from llmreg.targets import check_labels, choose_classes, weigh_classes
+from llmreg._base import AttributionParameters, BaseAttributionEstimator
+from llmreg.preprocessing._validation import check_labels, choose_classes, weigh_classes
 
 
 class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):

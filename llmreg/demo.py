@@ -19,8 +19,8 @@ from sklearn.preprocessing import MinMaxScaler
 
 from llmreg.classifier import LLMAttributionClassifier
 from llmreg.exceptions import MissingDependencyError
-from llmreg.prior import FeaturePrior
-from llmreg.task import Feature, Task
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Feature, Task
 
 CARD = "breast-cancer-wisconsin.json"
 SHOTS = (1, 5, 10, 50)

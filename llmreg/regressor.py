@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.preprocessing import StandardScaler
 
-from llmreg.base import BaseAttributionEstimator
+from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import DataError
-from llmreg.targets import check_numbers
+from llmreg.preprocessing._validation import check_numbers
 
 
 class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):

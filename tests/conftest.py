@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmreg.providers.outages import OUTAGES
+from llmreg.providers._circuit_breaker import OUTAGES
 
 N_ROWS = 60
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from llmreg import FeaturePrior
 from llmreg.exceptions import ProviderUnavailableError
-from llmreg.providers.base import PriorProvider
+from llmreg.providers._base import PriorProvider
 
 
 class FakeProvider(PriorProvider):

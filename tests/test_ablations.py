@@ -12,7 +12,7 @@ from benchmarks.methods import METHODS
 from benchmarks.registry import find, methods
 from benchmarks.results import ResultFile
 from benchmarks.splits import Cell, draw
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 CANCER = "breast-cancer-wisconsin"
 VARIED = [

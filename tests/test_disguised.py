@@ -32,7 +32,7 @@ from benchmarks.disguised_methods import (
 )
 from benchmarks.registry import in_order, methods
 from benchmarks.results import ResultFile
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 
 CARD = {
     "features": {

@@ -21,7 +21,7 @@ from benchmarks.datasets import DATA_VARIABLE, load
 from benchmarks.elicitation_report import BASELINE, LARGE, SMALL, by_count
 from benchmarks.questions import task_of
 from llmreg.exceptions import MissingDependencyError
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers import AnthropicProvider, LocalProvider
 
 CANCER = "breast-cancer-wisconsin"

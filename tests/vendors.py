@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmreg.providers import AnthropicProvider, OpenAIProvider
-from llmreg.providers.hosted import HostedProvider
+from llmreg.providers._hosted import HostedProvider
 from tests import loopback
 from tests.loopback import MODEL, MessagesServer, Recorded, Reply, Respond, Score
 

@@ -4,9 +4,9 @@ Neither is imported before it is used: ``pip install "llmreg[flaml]"`` and
 ``"llmreg[autogluon]"`` bring them.
 """
 
-from llmreg.automl.autogluon import autogluon_options, named_levels
-from llmreg.automl.flaml import FlamlLearner, flaml_learner
-from llmreg.automl.settling import settle_prior
+from llmreg.automl._autogluon import autogluon_options, named_levels
+from llmreg.automl._flaml import FlamlLearner, flaml_learner
+from llmreg.automl._model import settle_prior
 
 __all__ = [
     "FlamlLearner",

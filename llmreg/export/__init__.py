@@ -5,7 +5,7 @@ scikit-learn's own parts of a linear one. ``pip install "llmreg[onnx]"`` brings 
 first needs.
 """
 
-from llmreg.export.onnx_model import to_onnx
-from llmreg.export.pipeline import to_sklearn
+from llmreg.export._onnx import to_onnx
+from llmreg.export._sklearn import to_sklearn
 
 __all__ = ["to_onnx", "to_sklearn"]

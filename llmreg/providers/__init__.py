@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from llmreg.providers.anthropic import AnthropicProvider
-from llmreg.providers.base import PriorProvider
-from llmreg.providers.cache import PriorCache
-from llmreg.providers.cached import CachedProvider
-from llmreg.providers.costs import Cost
-from llmreg.providers.ensemble import EnsembleProvider
-from llmreg.providers.llm import LLMProvider
-from llmreg.providers.local import LocalProvider
-from llmreg.providers.openai import OpenAIProvider
-from llmreg.providers.static import PriorCard, StaticPrior
+from llmreg.elicitation._cache import PriorCache
+from llmreg.elicitation._cache_entries import CacheEntry
+from llmreg.elicitation._cost import Cost
+from llmreg.elicitation._retry import TransientError
+from llmreg.elicitation._sampling import Completion, Request
+from llmreg.providers._anthropic import AnthropicProvider
+from llmreg.providers._anthropic_batch import (
+    BatchReport,
+    collect_batch,
+    count_lacking,
+    submit_batch,
+)
+from llmreg.providers._base import PriorProvider
+from llmreg.providers._cached import CachedProvider
+from llmreg.providers._ensemble import EnsembleProvider
+from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._llm import LLMProvider
+from llmreg.providers._local import LocalProvider
+from llmreg.providers._openai import OpenAIProvider
+from llmreg.providers._resolve import make_provider, provider_names
+from llmreg.providers._static import PriorCard, StaticPrior
 
 __all__ = [
     "AnthropicProvider",
+    "BatchReport",
+    "CacheEntry",
     "CachedProvider",
+    "Completion",
     "Cost",
     "EnsembleProvider",
+    "HostedProvider",
     "LLMProvider",
     "LocalProvider",
     "OpenAIProvider",
     "PriorCache",
     "PriorCard",
     "PriorProvider",
+    "Request",
     "StaticPrior",
+    "TransientError",
+    "collect_batch",
+    "count_lacking",
+    "make_provider",
+    "provider_names",
+    "submit_batch",
 ]

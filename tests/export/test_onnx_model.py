@@ -15,7 +15,7 @@ from sklearn.preprocessing import RobustScaler
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import ExportError, MissingDependencyError
 from llmreg.export import to_onnx
-from llmreg.ranges import BoundedScaler
+from llmreg.preprocessing._scaler import BoundedScaler
 from tests.fakes import DropoutNet, small_module
 
 pytest.importorskip("onnx")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from llmreg.providers.hosted import HostedProvider
-from llmreg.providers.retry import RetryPolicy
-from llmreg.task import Feature, Task
+from llmreg.elicitation._retry import RetryPolicy
+from llmreg.prior._task import Feature, Task
+from llmreg.providers._hosted import HostedProvider
 from tests.loopback import MessagesServer
 from tests.vendors import ANTHROPIC, PLANTED_KEY, Vendor
 

@@ -8,7 +8,7 @@ import anthropic
 import pytest
 
 from llmreg.exceptions import ProviderError
-from llmreg.providers.anthropic import DEFAULT_MODEL
+from llmreg.providers._anthropic import DEFAULT_MODEL
 from tests.loopback import message
 
 pytestmark = pytest.mark.usefixtures("key")

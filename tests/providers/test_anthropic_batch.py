@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from llmreg.elicitation._retry import RetryPolicy
 from llmreg.exceptions import (
     ProviderAuthenticationError,
     ProviderError,
@@ -15,8 +16,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
 )
 from llmreg.providers import AnthropicProvider
-from llmreg.providers.anthropic_batch import collect_batch, submit_batch
-from llmreg.providers.retry import RetryPolicy
+from llmreg.providers._anthropic_batch import collect_batch, submit_batch
 from tests.batches import Batches
 from tests.loopback import Reply, answer, error
 from tests.providers.conftest import PLANTED_KEY

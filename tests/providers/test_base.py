@@ -6,16 +6,16 @@ import pickle
 import pytest
 from sklearn.base import clone
 
+from llmreg.elicitation._retry import RetryPolicy, TransientError
+from llmreg.elicitation._sampling import Completion
 from llmreg.exceptions import (
     PriorDisagreementWarning,
     ProviderAuthenticationError,
     ProviderResponseError,
     ProviderUnavailableError,
 )
+from llmreg.prior._task import Task
 from llmreg.providers import LLMProvider, PriorProvider
-from llmreg.providers.interview import Completion
-from llmreg.providers.retry import RetryPolicy, TransientError
-from llmreg.task import Task
 
 
 class Scripted(LLMProvider):
@@ -139,7 +139,7 @@ class TestElicit:
         def no_space(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("llmreg.providers.cache.os.replace", no_space)
+        monkeypatch.setattr("llmreg.elicitation._cache.os.replace", no_space)
         assert Scripted([7]).elicit(task).scores[0, 0] == 7
         assert "No space left" in caplog.text
 

@@ -19,7 +19,8 @@ from llmreg.exceptions import (
     PriorUnavailableWarning,
     ProviderError,
 )
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Task
 from llmreg.providers import (
     CachedProvider,
     EnsembleProvider,
@@ -27,7 +28,6 @@ from llmreg.providers import (
     PriorProvider,
     StaticPrior,
 )
-from llmreg.task import Task
 
 ASKED: list[str] = []
 

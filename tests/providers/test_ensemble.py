@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from llmreg.elicitation._cost import Cost
 from llmreg.exceptions import (
     MissingKeyError,
     PriorDisagreementWarning,
@@ -16,15 +17,14 @@ from llmreg.exceptions import (
     ProviderError,
     ProviderResponseError,
 )
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers import (
     CachedProvider,
     EnsembleProvider,
     PriorProvider,
     StaticPrior,
 )
-from llmreg.providers.costs import Cost
-from llmreg.resolve import needs_names, prior_source, resolve
+from llmreg.providers._resolve import needs_names, prior_source, resolve
 from tests.loopback import MessagesServer
 from tests.vendors import ANTHROPIC, OPENAI
 

@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from sklearn.base import clone
 
+from llmreg.elicitation._prompt import in_order, reply_schema
 from llmreg.exceptions import (
     MissingDependencyError,
     ProviderError,
@@ -17,10 +18,8 @@ from llmreg.exceptions import (
     RequestTooLargeError,
     TruncatedReplyError,
 )
-from llmreg.prompting import reply_schema
+from llmreg.prior._task import Feature, Task
 from llmreg.providers import LocalProvider
-from llmreg.providers.grammar import in_order
-from llmreg.task import Feature, Task
 
 
 class Server:
@@ -168,7 +167,7 @@ def test_an_answer_that_is_cut_off_gets_twice_the_room(llama, file, task):
 
 def test_the_clock_ends_an_answer(llama, file, task, monkeypatch):
     times = iter(range(0, 10_000, 40))
-    monkeypatch.setattr("llmreg.providers.llama.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("llmreg.providers._local.time.monotonic", lambda: next(times))
     with pytest.raises(ProviderUnavailableError, match=r"in time.*smaller model"):
         LocalProvider(file, n_estimates=1, timeout=100.0).elicit(task)
 
@@ -228,7 +227,7 @@ def test_a_file_that_is_not_there(llama):
 
 
 def test_an_absent_package_is_named(monkeypatch, llama):
-    monkeypatch.setattr("llmreg.providers.local.MODEL_PACKAGE", "not_installed_at_all")
+    monkeypatch.setattr("llmreg.providers._local.MODEL_PACKAGE", "not_installed_at_all")
     with pytest.raises(MissingDependencyError, match=r"llmreg\[local\].*model="):
         LocalProvider().check_ready()
     monkeypatch.setitem(sys.modules, "xllamacpp", None)

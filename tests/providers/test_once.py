@@ -37,7 +37,7 @@ ASK = f"""
 import logging, os, sys
 import anthropic
 from llmreg.providers import AnthropicProvider
-from llmreg.task import Feature, Task
+from llmreg.prior._task import Feature, Task
 
 def ask(hear, tell):
     say = os.fdopen(tell, "w", buffering=1)

@@ -8,12 +8,11 @@ from typing import get_args
 import openai
 import pytest
 
+from llmreg.elicitation._prompt import build_questionnaire, in_order
+from llmreg.elicitation._sampling import Request
 from llmreg.exceptions import ProviderRefusalError, ProviderResponseError
-from llmreg.prompting import build_questionnaire
 from llmreg.providers import OpenAIProvider
-from llmreg.providers.grammar import in_order
-from llmreg.providers.interview import Request
-from llmreg.providers.openai import DEFAULT_MODEL
+from llmreg.providers._openai import DEFAULT_MODEL
 from tests.loopback import Reply
 from tests.vendors import OPENAI
 

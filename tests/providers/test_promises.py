@@ -35,9 +35,9 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     TruncatedReplyError,
 )
-from llmreg.prior import FeaturePrior
-from llmreg.resolve import resolve
-from llmreg.task import Feature, Task
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Feature, Task
+from llmreg.providers._resolve import resolve
 from tests.loopback import MODEL, Reply, entries
 from tests.vendors import VENDORS, planted_key
 

@@ -18,9 +18,9 @@ import pytest
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, cli
 from llmreg.exceptions import ProviderAuthenticationError, RequestTooLargeError
+from llmreg.prior._task import Feature, Task
 from llmreg.providers import EnsembleProvider, LocalProvider, OpenAIProvider
-from llmreg.providers.local import MODEL_PACKAGE, _find
-from llmreg.task import Feature, Task
+from llmreg.providers._local import MODEL_PACKAGE, _find
 
 for module in ("xllamacpp", MODEL_PACKAGE):
     # Where every change is checked they have to be there, and to be shown.

@@ -8,10 +8,15 @@ import pytest
 
 from llmreg import LLMAttributionClassifier
 from llmreg.exceptions import PriorCardError, PriorError, ProviderError
-from llmreg.prior import FeaturePrior
-from llmreg.providers import AnthropicProvider, OpenAIProvider, registry
-from llmreg.providers.registry import make_provider, provider_names
-from llmreg.resolve import prior_source, resolve
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.providers import AnthropicProvider, OpenAIProvider
+from llmreg.providers import _resolve as registry
+from llmreg.providers._resolve import (
+    make_provider,
+    prior_source,
+    provider_names,
+    resolve,
+)
 
 
 class Mine:
@@ -139,7 +144,7 @@ def test_a_real_installation_is_found(tmp_path):
     )
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from llmreg.providers.registry import make_provider, provider_names\n"
+        "from llmreg.providers._resolve import make_provider, provider_names\n"
         "names = provider_names()\n"
         "assert 'their_provider' not in sys.modules and 'theirs' in names\n"
         "assert 'openai' not in sys.modules and 'anthropic' not in sys.modules\n"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from llmreg.providers.sdk_errors import hide
+from llmreg.providers._sdk_errors import hide
 
 KEY = "sk-planted/1f0e9d8c"
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from llmreg.exceptions import PriorCardError, PriorMismatchError, PriorScoreError
-from llmreg.prior import FeaturePrior
+from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers import PriorCard, StaticPrior
 
 PRIOR = FeaturePrior.from_dict({"age": -4, "fare": 2})

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from llmreg.elicitation._retry import RetryPolicy
+from llmreg.elicitation._sampling import Interview
 from llmreg.exceptions import ProviderUnavailableError
 from llmreg.providers import EnsembleProvider, PriorCache, StaticPrior
-from llmreg.providers.interview import Interview
-from llmreg.providers.retry import RetryPolicy
+from tests.elicitation.test_side_by_side import LONG, interrupt, release
 from tests.providers.test_base import Scripted
-from tests.providers.test_side_by_side import LONG, interrupt, release
 from tests.vendors import VENDORS
 
 __all__ = ["release"]
@@ -91,7 +91,7 @@ def test_what_arrived_in_time_is_told(task, tmp_path, monkeypatch):
         return whole(self, *args)
 
     monkeypatch.setattr(Interview, "_whole", slow)
-    monkeypatch.setattr("llmreg.providers.interview.GRACE", 0.0)
+    monkeypatch.setattr("llmreg.elicitation._sampling.GRACE", 0.0)
     provider = Scripted([1, 1], n_estimates=2, timeout=0.3, cache=tmp_path)
     with pytest.raises(ProviderUnavailableError) as caught:
         provider.elicit(task)

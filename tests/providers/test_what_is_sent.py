@@ -11,9 +11,9 @@ import pytest
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import ProviderError
 from llmreg.providers import AnthropicProvider, CachedProvider
+from tests.elicitation.test_prompt import ATTACKS
 from tests.fakes import FakeProvider
 from tests.loopback import MessagesServer, Reply, answer
-from tests.test_prompting import ATTACKS
 from tests.vendors import PLANTED_KEY, VENDORS
 
 pytestmark = pytest.mark.usefixtures("key")

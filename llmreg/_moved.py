@@ -1,0 +1,58 @@
+"""Import paths of version 0.1, which go on working: old module, new package."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "llmreg.attribution": "llmreg.nn",
+    "llmreg.criterion": "llmreg.nn",
+    "llmreg.display": "llmreg.inspection",
+    "llmreg.encoding": "llmreg.preprocessing",
+    "llmreg.report": "llmreg.inspection",
+    "llmreg.task": "llmreg.prior",
+    "llmreg.verdict": "llmreg.linear_model",
+    **dict.fromkeys(
+        (
+            "llmreg.providers.anthropic",
+            "llmreg.providers.anthropic_batch",
+            "llmreg.providers.base",
+            "llmreg.providers.cache",
+            "llmreg.providers.cache_entries",
+            "llmreg.providers.cached",
+            "llmreg.providers.costs",
+            "llmreg.providers.ensemble",
+            "llmreg.providers.hosted",
+            "llmreg.providers.interview",
+            "llmreg.providers.llm",
+            "llmreg.providers.local",
+            "llmreg.providers.openai",
+            "llmreg.providers.registry",
+            "llmreg.providers.retry",
+            "llmreg.providers.static",
+        ),
+        "llmreg.providers",
+    ),
+}
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Finds a module of version 0.1 where its names are now."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Claim the old names, and no others."""
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put the new package in the old one's place."""
+        sys.modules[module.__name__] = import_module(MOVED[module.__name__])

@@ -1,0 +1,1 @@
+"""What every other package uses: loggers, progress, threads and seeds."""

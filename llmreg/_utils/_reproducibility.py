@@ -1,0 +1,128 @@
+"""The same seed, the same bits: serially, under threads and under processes."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+_RANDOM_STATE_LOCK = threading.RLock()
+
+
+@contextmanager
+def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Seed torch's global generators for a block, and put their state back.
+
+    Fits in other threads wait for the block to end: the generators belong to the
+    whole process, and two fits that draw from one generator get different numbers
+    every time.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    device : str, default="cpu"
+        Device whose generator is seeded beside the CPU's.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg._utils._reproducibility import torch_seed
+    >>> with torch_seed(0):
+    ...     first = torch.rand(1)
+    >>> with torch_seed(0):
+    ...     bool(first == torch.rand(1))
+    True
+    """
+    is_cuda = device.startswith("cuda")
+    index = torch.device(device).index or 0
+    with _RANDOM_STATE_LOCK:
+        if device == "cpu":
+            # torch.manual_seed leaves a note, with a stack trace, for every kind of
+            # device that is not there: most of the time that a small fit takes.
+            before = torch.default_generator.get_state()
+            torch.default_generator.manual_seed(seed)
+            try:
+                yield
+            finally:
+                torch.default_generator.set_state(before)
+            return
+        with torch.random.fork_rng(devices=[index] if is_cuda else []):
+            torch.manual_seed(seed)
+            yield
+
+
+class ThreadLimit:
+    """Hold the number of compute threads of a library for a block.
+
+    How a sum is shared out among threads decides its last bits, and joblib gives
+    its worker processes fewer threads than the parent has. The number belongs to
+    the whole process, so it is put back when the last of several overlapping
+    blocks ends.
+
+    Parameters
+    ----------
+    get : callable, default=torch.get_num_threads
+        Returns the number, in whatever form `set_to` takes it back.
+    set_to : callable, default=torch.set_num_threads
+        Sets the number.
+    """
+
+    def __init__(
+        self,
+        get: Callable[[], Any] = torch.get_num_threads,
+        set_to: Callable[[Any], object] = torch.set_num_threads,
+    ) -> None:
+        self._get, self._set_to = get, set_to
+        self._lock = threading.Lock()
+        self._n_active = 0
+        self._n_before: Any = 1
+
+    @contextmanager
+    def __call__(self, n_threads: int) -> Iterator[None]:
+        """Hold the number at `n_threads`."""
+        with self._lock:
+            number = self._get()
+            if self._n_active == 0:
+                self._n_before = number
+            self._n_active += 1
+            # In every block, not just the first: OpenMP keeps a number a thread.
+            if number != n_threads:
+                self._set_to(n_threads)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_active -= 1
+                if self._n_active == 0 and self._n_before != n_threads:
+                    self._set_to(self._n_before)
+
+
+@functools.cache
+def _blas() -> list[Any]:
+    """Find the libraries that multiply matrices for NumPy and SciPy."""
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def _blas_threads() -> Any:
+    """Return the number of threads, or the libraries' numbers where they differ."""
+    numbers = tuple(library.get_num_threads() for library in _blas())
+    return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+def _set_blas_threads(numbers: Any) -> None:
+    each = numbers if isinstance(numbers, tuple) else (numbers,) * len(_blas())
+    for library, number in zip(_blas(), each, strict=True):
+        # OpenBLAS 0.3.31 obeys this one in every thread, and the usual one, which
+        # threadpoolctl calls, in the main thread only, whatever it then reports.
+        obeyed = getattr(library.dynlib, "openblas_set_num_threads_local", None)
+        (obeyed or library.set_num_threads)(number)
+
+
+limit_threads = ThreadLimit()
+limit_blas = ThreadLimit(_blas_threads, _set_blas_threads)

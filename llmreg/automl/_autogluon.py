@@ -1,0 +1,324 @@
+"""llmreg as a model of AutoGluon's."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from llmreg.automl._model import CodedModel, require, settle_prior
+from llmreg.exceptions import FeatureNamesError
+from llmreg.prior._feature_prior import FeaturePrior
+
+#: Width of the hidden layer, name and place in AutoGluon's queue of each model. The
+#: linear one goes before all others, for it takes little of a limited time.
+MODELS = ((0, "Linear", 110), (100, "MLP", 20))
+#: Seconds below which no fit is begun.
+LEAST_SECONDS = 0.05
+
+
+def autogluon_options(
+    prior: Any,
+    X: Any,
+    y: Any,
+    *,
+    kind: str = "classification",
+    hyperparameters: str | dict[Any, Any] | None = "default",
+    task: str | None = None,
+    target_name: str | None = None,
+    feature_descriptions: Any = None,
+    on_error: str = "raise",
+    **params: Any,
+) -> dict[str, Any]:
+    """Make the arguments that bring llmreg into ``TabularPredictor.fit``.
+
+    A provider is asked here and not again, however many models AutoGluon trains. Two
+    of llmreg's are added to the list of models: the linear one, and one with a hidden
+    layer.
+
+    Parameters
+    ----------
+    prior : provider, FeaturePrior, dict, array-like, number, path or None
+        As the estimators take it.
+    X : DataFrame of shape (n_samples, n_features)
+        The training table without the target.
+    y : Series of shape (n_samples,)
+        The target.
+    kind : {"classification", "regression"}, default="classification"
+        What is predicted.
+    hyperparameters : str, dict or None, default="default"
+        AutoGluon's other models, as ``TabularPredictor.fit`` takes them; None or an
+        empty dict for llmreg alone.
+    task : str or None, default=None
+        The task in a sentence, for the provider.
+    target_name : str or None, default=None
+        Name of the target, for the provider.
+    feature_descriptions : dict or None, default=None
+        What features mean, for the provider.
+    on_error : {"raise", "no_prior"}, default="raise"
+        What to do where a provider fails.
+    **params : dict
+        Parameters of the estimators, for both models.
+
+    Returns
+    -------
+    dict
+        ``hyperparameters`` and ``feature_generator``.
+
+    Raises
+    ------
+    PriorError
+        If the prior does not fit the table.
+    ProviderError
+        If a provider gives none.
+    MissingDependencyError
+        If AutoGluon is not installed.
+
+    See Also
+    --------
+    named_levels : The feature generator, and why it is needed.
+    flaml_learner : The same for FLAML.
+
+    Notes
+    -----
+    A `fit` without them trains AutoGluon's other models alone.
+
+    Examples
+    --------
+    Not run with the other examples: AutoGluon has an environment of its own.
+
+    >>> from autogluon.tabular import TabularPredictor  # doctest: +SKIP
+    >>> from llmreg.automl import autogluon_options
+    >>> options = autogluon_options({"age": 8}, X, y)  # doctest: +SKIP
+    >>> predictor = TabularPredictor("ill")  # doctest: +SKIP
+    >>> predictor.fit(X.assign(ill=y), **options, time_limit=60)  # doctest: +SKIP
+    """
+    settled = settle_prior(
+        prior,
+        X,
+        y,
+        kind=kind,
+        task=task,
+        target_name=target_name,
+        feature_descriptions=feature_descriptions,
+        on_error=on_error,
+    )
+    # A prior as text is copied, hashed and written into logs without further ado.
+    card = None if settled is None else settled.to_json()
+    models = _other_models(hyperparameters)
+    models[_model_class()] = [
+        {
+            "prior": card,
+            "hidden": hidden,
+            **params,
+            "ag_args": {"name_suffix": name, "priority": priority},
+        }
+        for hidden, name, priority in MODELS
+    ]
+    return {"hyperparameters": models, "feature_generator": named_levels()}
+
+
+def _other_models(hyperparameters: str | dict[Any, Any] | None) -> dict[Any, Any]:
+    """Return AutoGluon's models, those of a name looked up."""
+    if isinstance(hyperparameters, str):
+        configs = require(
+            "autogluon.tabular.configs.hyperparameter_configs", "autogluon"
+        )
+        found: dict[Any, Any] = configs.get_hyperparameter_config(hyperparameters)
+        return found
+    return deepcopy(hyperparameters or {})
+
+
+def named_levels() -> Any:
+    """Make AutoGluon's default feature generator, with levels that keep their names.
+
+    The default turns every category into a number and every column of two values into
+    0 and 1; a prior for ``"sex=female"`` then finds nothing. The numbers are there to
+    save memory and do not change what models learn, says AutoGluon [1]_; levels that
+    occur once are missing values here as there.
+
+    Returns
+    -------
+    autogluon.features.generators.AutoMLPipelineFeatureGenerator
+        For the `feature_generator` of ``TabularPredictor.fit``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If AutoGluon is not installed.
+
+    References
+    ----------
+    .. [1] AutoGluon 1.6, docstring of ``CategoryFeatureGenerator``, `minimize_memory`.
+
+    Examples
+    --------
+    Not run with the other examples: AutoGluon has an environment of its own.
+
+    >>> from llmreg.automl import named_levels
+    >>> predictor.fit(train, feature_generator=named_levels())  # doctest: +SKIP
+    """
+    _remember("NamedLevels", _make_generator)
+    return globals()["NamedLevels"]()
+
+
+def check_levels_are_named(prior: FeaturePrior | None, X: pd.DataFrame) -> None:
+    """Refuse a table whose levels were replaced by numbers that the prior knows not.
+
+    Parameters
+    ----------
+    prior : FeaturePrior or None
+        The prior.
+    X : DataFrame of shape (n_samples, n_features)
+        What AutoGluon hands to its models.
+
+    Raises
+    ------
+    FeatureNamesError
+        If the prior scores levels of a column, and the column has none of them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg import FeaturePrior
+    >>> from llmreg.automl._autogluon import check_levels_are_named
+    >>> prior = FeaturePrior.from_dict({"sex=female": 3, "sex=male": -3})
+    >>> check_levels_are_named(prior, pd.DataFrame({"sex": ["male"]}))
+    """
+    if prior is None:
+        return
+    for name in map(str, X.columns):
+        scored = {
+            key.removeprefix(f"{name}=")
+            for key in prior.features
+            if key.startswith(f"{name}=")
+        }
+        column = X[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            found = set(map(str, column.cat.categories))
+        else:
+            found = set(map(str, column.dropna().unique()))
+        if scored and found and name not in prior.features and not scored & found:
+            raise FeatureNamesError(
+                f"The prior scores the levels {sorted(scored)} of {name!r}, but "
+                f"AutoGluon has made {sorted(found)[:5]} of them. Give "
+                "TabularPredictor.fit feature_generator=named_levels() from "
+                "llmreg.automl, or all that autogluon_options() returns."
+            )
+
+
+def _remember(name: str, make: Any) -> None:
+    """Keep a class where pickle finds it."""
+    if name not in globals():
+        globals()[name] = make()
+
+
+def _model_class() -> type[Any]:
+    """Return the subclass of AutoGluon's; made once."""
+    _remember("LLMRegModel", _make_model)
+    made: type[Any] = globals()["LLMRegModel"]
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """Make a class when it is asked for, by pickle in another process too."""
+    if name == "LLMRegModel":
+        return _model_class()
+    if name == "NamedLevels":
+        _remember(name, _make_generator)
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _make_generator() -> type[Any]:
+    """Subclass AutoGluon's default feature generator."""
+    generators = require("autogluon.features.generators", "autogluon")
+
+    class NamedLevels(generators.AutoMLPipelineFeatureGenerator):  # type: ignore
+        """AutoGluon's default, but that categories keep their names."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            kwargs.setdefault(
+                "pre_generators",
+                [
+                    generators.AsTypeFeatureGenerator(convert_bool=False),
+                    generators.FillNaFeatureGenerator(inplace=True),
+                ],
+            )
+            super().__init__(pre_enforce_types=False, **kwargs)
+
+        def _get_category_feature_generator(self) -> Any:
+            return generators.CategoryFeatureGenerator(minimize_memory=False)
+
+    NamedLevels.__qualname__, NamedLevels.__module__ = "NamedLevels", __name__
+    return NamedLevels
+
+
+def _make_model() -> type[Any]:
+    """Subclass AutoGluon's base class, which is not there to import before."""
+    base = require("autogluon.core.models", "autogluon").AbstractModel
+    too_late = require("autogluon.core.utils.exceptions", "autogluon").TimeLimitExceeded
+
+    class LLMRegModel(base):  # type: ignore[valid-type, misc]
+        """llmreg, as AutoGluon trains it.
+
+        Its hyper-parameters are `prior` (a dict, a FeaturePrior, the path or the text
+        of a card), `hidden` (width of a hidden layer, 0 for none), and those of the
+        estimators.
+        """
+
+        ag_key = "LLMREG"
+        ag_name = "LLMReg"
+        seed_name = "random_state"
+        _supported_problem_types = ("binary", "multiclass", "regression")
+        _default_auxiliary_params_extra = {  # noqa: RUF012
+            "valid_raw_types": ["bool", "int", "float", "category"],
+            "ignored_type_group_special": ["text_ngram", "text_as_category"],
+        }
+
+        def _set_default_params(self) -> None:
+            for name, value in {"prior": None, "hidden": 0}.items():
+                self._set_default_param_value(name, value)
+
+        def _fit(
+            self,
+            X: Any,
+            y: Any,
+            time_limit: float | None = None,
+            num_cpus: Any = 1,
+            sample_weight: Any = None,
+            **kwargs: Any,
+        ) -> None:
+            if time_limit is not None and time_limit < LEAST_SECONDS:
+                raise too_late
+            X = self.preprocess(X, is_train=True)
+            params = {"device": "cpu", **self._get_model_params()}
+            prior = _read(params.pop("prior"))
+            check_levels_are_named(prior, X)
+            if isinstance(num_cpus, int):
+                params.setdefault("n_jobs", num_cpus)
+            is_number = self.problem_type == "regression"
+            self.model = CodedModel(
+                prior,
+                "regression" if is_number else "classification",
+                None if is_number else _classes(self.label_cleaner),
+                **params,
+            ).fit(X, y, seconds=time_limit, sample_weight=sample_weight)
+
+    LLMRegModel.__qualname__, LLMRegModel.__module__ = "LLMRegModel", __name__
+    return LLMRegModel
+
+
+def _read(prior: Any) -> Any:
+    """Read a prior from the text of a card; others the estimator can read."""
+    if isinstance(prior, str) and prior.lstrip().startswith("{"):
+        return FeaturePrior.from_json(prior)
+    return FeaturePrior.from_dict(prior) if isinstance(prior, dict) else prior
+
+
+def _classes(label_cleaner: Any) -> Any:
+    """List the classes in the order of AutoGluon's numbers."""
+    names = label_cleaner.inverse_transform(pd.Series(range(label_cleaner.num_classes)))
+    return np.asarray(names)

@@ -1,0 +1,320 @@
+"""llmreg as a learner of FLAML's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from llmreg.automl._model import CodedModel, require, settle_prior
+from llmreg.prior._feature_prior import FeaturePrior
+
+#: FLAML scales its first guess of a learner's cost by this: a fit of the linear model
+#: beside LightGBM's with four trees of four leaves.
+COST_BESIDE_LIGHTGBM = 2.0
+HIDDEN = 100
+
+
+class FlamlLearner:
+    """What ``flaml.AutoML().add_learner`` takes for a class of learners.
+
+    FLAML calls what it is given with a configuration to get a learner, and asks it for
+    the space of these configurations. That an object answers instead of a class is
+    what lets it carry the prior, and be pickled.
+
+    Parameters
+    ----------
+    prior : FeaturePrior or None
+        The scores of the columns; see `settle_prior`.
+    kind : {"classification", "regression"}
+        What is predicted.
+    classes : list or None
+        The classes, sorted, as FLAML numbers them; None in a regression.
+    params : dict
+        Parameters of the estimator that are not searched for.
+
+    See Also
+    --------
+    flaml_learner : Makes one.
+
+    References
+    ----------
+    .. [1] FLAML's documentation, "Task Oriented AutoML", section "Estimator and search
+       space": the methods that a learner has to have.
+
+    Examples
+    --------
+    >>> from llmreg.automl import FlamlLearner
+    >>> learner = FlamlLearner(None, "classification", ["no", "yes"], {"alpha": 1.0})
+    >>> learner.cost_relative2lgbm()
+    2.0
+    """
+
+    def __init__(
+        self,
+        prior: FeaturePrior | None,
+        kind: str,
+        classes: list[Any] | None,
+        params: dict[str, Any],
+    ) -> None:
+        self.prior = prior
+        self.kind = kind
+        self.classes = classes
+        self.params = params
+
+    def __call__(self, **config: Any) -> Any:
+        """Make a learner.
+
+        Parameters
+        ----------
+        **config : dict
+            A point of the search space, `task` and `n_jobs`.
+
+        Returns
+        -------
+        flaml.automl.model.BaseEstimator
+            The learner.
+        """
+        return _learner_class()(learner=self, **config)
+
+    def search_space(
+        self, data_size: tuple[int, ...], task: Any, **kwargs: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return the hyper-parameters that are searched for.
+
+        Parameters
+        ----------
+        data_size : tuple of int
+            Shape of the table.
+        task : str or flaml Task
+            Not looked at.
+        **kwargs : dict
+            Not looked at.
+
+        Returns
+        -------
+        dict
+            Domain and first value of each. `gamma` stays "auto" without a prior.
+        """
+        tune = require("flaml.tune", "flaml")
+        gammas = ["auto", 10.0, 100.0] if self.prior is not None else ["auto"]
+        space: dict[str, dict[str, Any]] = {
+            "gamma": {"domain": tune.choice(gammas), "init_value": "auto"},
+            "alpha": {
+                "domain": tune.loguniform(lower=0.01, upper=100.0),
+                "init_value": 1.0,
+            },
+            "hidden": {
+                "domain": tune.choice([0, HIDDEN]),
+                "init_value": 0,
+                "low_cost_init_value": 0,
+            },
+        }
+        return {name: told for name, told in space.items() if name not in self.params}
+
+    def size(self, config: dict[str, Any]) -> float:
+        """Estimate the memory that the model of a configuration takes.
+
+        Parameters
+        ----------
+        config : dict
+            A point of the search space.
+
+        Returns
+        -------
+        float
+            Bytes.
+        """
+        n_columns = 1 if self.prior is None else len(self.prior.features)
+        n_outputs = max(1, len(self.classes or ()))
+        width = int(config.get("hidden", self.params.get("hidden", 0)))
+        return 8.0 * (n_columns * max(width, n_outputs) + width * n_outputs)
+
+    def cost_relative2lgbm(self) -> float:
+        """Say how long the first fit takes, beside LightGBM's.
+
+        Returns
+        -------
+        float
+            A ratio.
+        """
+        return COST_BESIDE_LIGHTGBM
+
+    def init(self) -> None:
+        """Do what FLAML wants done before a search: nothing."""
+
+
+def flaml_learner(
+    prior: Any,
+    X: Any,
+    y: Any,
+    *,
+    kind: str = "classification",
+    task: str | None = None,
+    target_name: str | None = None,
+    feature_descriptions: Any = None,
+    feature_names: Any = None,
+    on_error: str = "raise",
+    **params: Any,
+) -> FlamlLearner:
+    """Make a learner for ``flaml.AutoML().add_learner``.
+
+    A provider is asked here and not again, however long FLAML searches. The names of
+    the columns and levels are those of `X`: FLAML keeps names and categories, and
+    drops columns that do not vary; what it numbers are the classes, whose names are
+    put back.
+
+    Parameters
+    ----------
+    prior : provider, FeaturePrior, dict, array-like, number, path or None
+        As the estimators take it.
+    X : DataFrame or array-like of shape (n_samples, n_features)
+        The table that FLAML will be given.
+    y : array-like of shape (n_samples,)
+        Its labels or targets.
+    kind : {"classification", "regression"}, default="classification"
+        The `task` that FLAML will be given.
+    task : str or None, default=None
+        The task in a sentence, for the provider.
+    target_name : str or None, default=None
+        Name of the target, for the provider.
+    feature_descriptions : dict or None, default=None
+        What features mean, for the provider.
+    feature_names : list of str, dict or None, default=None
+        Names of the columns, for the provider and the prior.
+    on_error : {"raise", "no_prior"}, default="raise"
+        What to do where a provider fails.
+    **params : dict
+        Parameters of the estimators to set, rather than search for: `gamma`, `alpha`,
+        `hidden` (width of a hidden layer, 0 for none), and any other.
+
+    Returns
+    -------
+    FlamlLearner
+        To be given to ``add_learner``; it can be pickled.
+
+    Raises
+    ------
+    PriorError
+        If the prior does not fit the table.
+    ProviderError
+        If a provider gives none.
+
+    See Also
+    --------
+    autogluon_options : The same for AutoGluon.
+
+    Notes
+    -----
+    ``automl.add_learner("llmreg", flaml_learner(prior, X, y))``, then
+    ``automl.fit(X, y, estimator_list=["lgbm", "llmreg"], task="classification")``.
+    `skip_transform` must stay off.
+
+    Where a class has fewer than 20 rows, FLAML repeats them before it splits off the
+    rows that it validates on (FLAML 2.7, ``GenericTask.prepare_data``), and copies of
+    one row are on both sides, which favours learners that memorise.
+    ``auto_augment=False`` in ``automl.fit`` turns that off.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg.automl import flaml_learner
+    >>> X = pd.DataFrame({"age": [30, 60]})
+    >>> learner = flaml_learner({"age": 8}, X, ["healthy", "ill"])
+    >>> learner.classes
+    ['healthy', 'ill']
+    """
+    settled = settle_prior(
+        prior,
+        X,
+        y,
+        kind=kind,
+        task=task,
+        target_name=target_name,
+        feature_descriptions=feature_descriptions,
+        feature_names=feature_names,
+        on_error=on_error,
+    )
+    classes = np.unique(np.asarray(y)).tolist() if kind == "classification" else None
+    return FlamlLearner(settled, kind, classes, params)
+
+
+def _learner_class() -> type[Any]:
+    """Return the subclass of FLAML's; made once, and found again by pickle."""
+    if "LLMRegLearner" not in globals():
+        globals()["LLMRegLearner"] = _make_class()
+    made: type[Any] = globals()["LLMRegLearner"]
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """Make the learner class when it is asked for, by pickle in another process too."""
+    if name == "LLMRegLearner":
+        return _learner_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _make_class() -> type[Any]:
+    """Subclass FLAML's base class, which is not there to import before."""
+    base = require("flaml.automl.model", "flaml").BaseEstimator
+
+    class LLMRegLearner(base):  # type: ignore[valid-type, misc]
+        """One configuration of llmreg, as FLAML trains it.
+
+        Parameters
+        ----------
+        task : str or flaml Task, default="binary"
+            What is predicted.
+        learner : FlamlLearner
+            Holds the prior and the classes.
+        **config : dict
+            `gamma`, `alpha`, `hidden`, `n_jobs`.
+        """
+
+        def __init__(
+            self, task: Any = "binary", *, learner: FlamlLearner, **config: Any
+        ) -> None:
+            super().__init__(task, **config)
+            self.learner = learner
+
+        def get_params(self, deep: bool = False) -> dict[str, Any]:
+            params: dict[str, Any] = super().get_params(deep)
+            return params | {"learner": self.learner}
+
+        def fit(
+            self, X_train: Any, y_train: Any, budget: Any = None, **kwargs: Any
+        ) -> float:
+            return super().fit(X_train, y_train, budget=None, seconds=budget, **kwargs)
+
+        def _fit(self, X_train: Any, y_train: Any, **kwargs: Any) -> float:
+            import time
+
+            start = time.time()
+            params = {"random_state": 0, "device": "cpu", **self.learner.params}
+            params |= {k: v for k, v in self.params.items() if k != "_estimator_type"}
+            model = CodedModel(
+                self.learner.prior, self.learner.kind, self.learner.classes, **params
+            )
+            self._model = model.fit(
+                X_train,
+                y_train,
+                seconds=kwargs.get("seconds"),
+                sample_weight=kwargs.get("sample_weight"),
+            )
+            return time.time() - start
+
+        @property
+        def classes_(self) -> Any:
+            return np.arange(len(self.learner.classes or ()))
+
+        @property
+        def feature_names_in_(self) -> Any:
+            return getattr(self._model.estimator_, "feature_names_in_", None)
+
+        @property
+        def n_features_in_(self) -> Any:
+            return self._model.estimator_.n_features_in_
+
+    LLMRegLearner.__qualname__ = "LLMRegLearner"
+    LLMRegLearner.__module__ = __name__
+    return LLMRegLearner

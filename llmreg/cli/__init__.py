@@ -1,0 +1,55 @@
+"""The command line: `llmreg elicit`, `show`, `diff`, `cache`, `report` and `demo`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sklearn.utils._param_validation import InvalidParameterError
+
+from llmreg import __version__
+from llmreg.cli import _cache, _demo, _diff, _elicit, _report, _show
+from llmreg.exceptions import LLMRegError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        The words of the command line; those of the process by default.
+
+    Returns
+    -------
+    int
+        0, or 1 after an error of llmreg, whose text goes to stderr; what else the
+        command says.
+    """
+    arguments = _parser().parse_args(argv)
+    # A name that the encoding of the output lacks must not end what has been paid for.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code: int | None = arguments.run(arguments)
+    except (LLMRegError, InvalidParameterError, OSError) as error:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        sys.stderr.write(f"llmreg: {error}{notes}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("llmreg: interrupted\n")
+        return 130
+    return code or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="llmreg",
+        description="Small models that follow what a language model knows.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for command in (_elicit, _show, _diff, _cache, _report, _demo):
+        command.add(commands)
+    return parser

@@ -1,0 +1,130 @@
+"""`llmreg cache`: what has been answered, to list, show, export, import and clear."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llmreg.cli._terminal import confirm
+from llmreg.elicitation._cache_entries import CacheEntry
+from llmreg.elicitation._prompt import clean_text
+from llmreg.exceptions import PriorCacheError
+from llmreg.providers import PriorCache
+
+KEY_WIDTH = 12
+TEXT_WIDTH = 40
+
+
+def add(commands: Any) -> None:
+    """Describe the command.
+
+    Parameters
+    ----------
+    commands : argparse sub-parsers
+        What the command is added to.
+    """
+    parser = commands.add_parser("cache", help="look after the answers that are kept")
+    actions = parser.add_subparsers(required=True, metavar="action")
+    _action(actions, "list", _list, "list the entries, the oldest first")
+    show = _action(actions, "show", _show, "print one entry as JSON")
+    show.add_argument("key", help="the first digits of its key")
+    export = _action(actions, "export", _export, "write entries to one JSON file")
+    export.add_argument("file", type=Path, help="the file; replaced if it is there")
+    export.add_argument(
+        "keys", nargs="*", metavar="key", help="first digits of keys (default: all)"
+    )
+    load = _action(actions, "import", _import, "take in what `export` wrote")
+    load.add_argument("file", type=Path)
+    clear = _action(actions, "clear", _clear, "delete entries")
+    clear.add_argument(
+        "--older-than", type=float, metavar="DAYS", help="only those older than this"
+    )
+    clear.add_argument("--provider", help="only those of providers with this name")
+    clear.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _action(
+    actions: Any, name: str, run: Callable[[argparse.Namespace], None], text: str
+) -> argparse.ArgumentParser:
+    """Add an action; each takes the folder."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text)
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="the cache (default: LLMREG_CACHE_DIR, or the user's cache folder)",
+    )
+    return parser
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    cache = PriorCache(arguments.folder)
+    entries = cache.entries()
+    lines = [f"{len(entries)} entries in {cache.folder}"]
+    header = ("key", "date", "target", "estimate", "provider", "model", "task")
+    rows = [
+        (
+            entry.key[:KEY_WIDTH],
+            entry.created[:10],
+            clean_text(entry.target, TEXT_WIDTH),
+            _which(entry),
+            clean_text(entry.provider.rpartition(".")[2], TEXT_WIDTH),
+            clean_text(entry.model, TEXT_WIDTH),
+            clean_text(entry.task, TEXT_WIDTH),
+        )
+        for entry in entries
+    ]
+    if rows:
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        lines += [
+            "  ".join(f"{cell:{n}}" for cell, n in zip(row, widths, strict=True))
+            for row in [header, *rows]
+        ]
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
+
+
+def _which(entry: CacheEntry) -> str:
+    """Say which estimate an entry is."""
+    if entry.estimate is not None:
+        return str(entry.estimate + 1)
+    return {"prior": "all"}.get(entry.kind, entry.kind)
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    entry = PriorCache(arguments.folder).find(arguments.key)
+    # ASCII, since the text comes from a model and goes to a terminal.
+    sys.stdout.write(json.dumps(entry.to_dict(), indent=2) + "\n")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    cache = PriorCache(arguments.folder)
+    chosen = [cache.find(key) for key in arguments.keys] or cache.entries()
+    count = cache.export(arguments.file, chosen)
+    sys.stdout.write(f"{count} entries written to {arguments.file}\n")
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    cache = PriorCache(arguments.folder)
+    count = cache.load(arguments.file)
+    sys.stdout.write(f"{count} new entries in {cache.folder}\n")
+
+
+def _clear(arguments: argparse.Namespace) -> None:
+    cache = PriorCache(arguments.folder)
+    which = "the chosen entries" if _is_choosy(arguments) else "all entries"
+    if not arguments.yes and not confirm(f"Delete {which} of {cache.folder}?"):
+        raise PriorCacheError(
+            "Nothing was deleted. The answers were paid for, so say yes to the "
+            "question, or pass --yes."
+        )
+    count = cache.clear(older_than=arguments.older_than, provider=arguments.provider)
+    sys.stdout.write(f"{count} entries deleted\n")
+
+
+def _is_choosy(arguments: argparse.Namespace) -> bool:
+    """Tell whether only some entries are meant."""
+    return arguments.older_than is not None or arguments.provider is not None

@@ -1,0 +1,366 @@
+"""From a CSV file to the task that a provider is told: names and levels, no rows."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+from sklearn.utils.multiclass import type_of_target
+
+from llmreg.exceptions import DataError
+from llmreg.preprocessing._encoder import TableEncoder
+from llmreg.preprocessing._validation import check_labels, choose_classes
+from llmreg.prior._describe import column_names, describe
+from llmreg.prior._task import Task
+
+CARD = "prior.json"
+
+
+class Table(NamedTuple):
+    """A table to ask about.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV file.
+    task : Task
+        What a provider is told of it.
+    card : Path
+        Where its prior goes.
+    """
+
+    path: Path
+    task: Task
+    card: Path
+
+
+def add_tables(parser: argparse.ArgumentParser) -> None:
+    """Describe the words that name tables.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        What they are added to.
+    """
+    each = "; once for all tables, or once for each"
+    add = parser.add_argument
+    add("tables", nargs="+", type=Path, metavar="table", help="CSV files with headers")
+    add(
+        "--target",
+        action="append",
+        required=True,
+        help=f"the column to be predicted{each}",
+    )
+    add("--task", action="append", help=f"the task in a sentence{each}")
+    add(
+        "--descriptions",
+        action="append",
+        type=Path,
+        help=f"a JSON file: what features mean, by name{each}",
+    )
+    add(
+        "--kind",
+        action="append",
+        choices=["classification", "regression"],
+        help=f"the kind of prediction{each}",
+    )
+    add("--drop", action="append", default=[], help="a column that is no feature")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        help=f"the card (default: {CARD}); of several tables the folder of the cards, "
+        "which are named as the tables are",
+    )
+
+
+def read_tables(arguments: argparse.Namespace) -> list[Table]:
+    """Read the tables, and what is said about them.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        What the command line says.
+
+    Returns
+    -------
+    list of Table
+        In the order of the command line.
+
+    Raises
+    ------
+    DataError
+        If an option is not there once for all tables or once for each, two tables
+        would have one card, or a table cannot be read.
+    EncodingError
+        If a column cannot be a feature.
+    """
+    paths: list[Path] = arguments.tables
+    targets = _for_each(arguments.target, paths, "--target")
+    sentences = _for_each(arguments.task, paths, "--task")
+    texts = _for_each(arguments.descriptions, paths, "--descriptions")
+    kinds = _for_each(arguments.kind, paths, "--kind")
+    cards = _cards(paths, arguments.output)
+    tables = []
+    for path, target, sentence, text, kind, card in zip(
+        paths, targets, sentences, texts, kinds, cards, strict=True
+    ):
+        task = read_task(
+            path,
+            target,
+            description=sentence or "",
+            descriptions=read_descriptions(text),
+            kind=kind,
+            drop=arguments.drop,
+        )
+        tables.append(Table(path, task, card))
+    return tables
+
+
+def _for_each(values: Sequence[Any] | None, paths: Sequence[Path], name: str) -> list:
+    """Give each table its value of an option."""
+    values = values or [None]
+    if len(values) not in {1, len(paths)}:
+        raise DataError(
+            f"{name} is there {len(values)} times for {len(paths)} tables; give it "
+            "once for all of them, or once for each."
+        )
+    return list(values) * (len(paths) if len(values) == 1 else 1)
+
+
+def _cards(paths: Sequence[Path], output: Path | None) -> list[Path]:
+    """Say where the cards go, and check it before anything is paid for."""
+    if len(paths) == 1:
+        cards = [output or Path(CARD)]
+    else:
+        folder = output or Path()
+        cards = [folder / f"{path.stem}.json" for path in paths]
+    if len(set(cards)) < len(cards):
+        raise DataError(
+            "Two of the tables have the same name, and so would their cards. Ask "
+            "about them one after the other."
+        )
+    for card in cards:
+        if not card.absolute().parent.is_dir():
+            raise DataError(f"The folder of {str(card)!r} is not there.")
+        if card.is_dir():
+            raise DataError(
+                f"{str(card)!r} is a folder, and the card needs the name of a file, "
+                f"such as {str(card / CARD)!r}."
+            )
+    return cards
+
+
+# Whole numbers with more distinct values than this are amounts, not classes.
+MAX_NUMERIC_CLASSES = 20
+
+# The first column is one like the others, even where rows are longer than the header:
+# pandas would take it for names of the rows, and put every field one column further.
+_ROWS: dict[str, Any] = {"index_col": False}
+# The first line as it is: pandas renames columns that share a name.
+_HEADER: dict[str, Any] = {
+    "header": None,
+    "nrows": 1,
+    "dtype": str,
+    "keep_default_na": False,
+}
+
+
+def read_task(
+    path: Path,
+    target: str,
+    *,
+    description: str = "",
+    descriptions: Mapping[str, str] | None = None,
+    kind: str | None = None,
+    drop: Sequence[str] = (),
+) -> Task:
+    """Read from a table what an estimator would tell a provider about it.
+
+    An estimator that is fitted on the same table, with the same texts, asks for the
+    same task, and so finds its prior in the cache.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with a header.
+    target : str
+        The column that is predicted.
+    description : str, default=""
+        The task in a sentence.
+    descriptions : mapping or None, default=None
+        What the features mean, by name; levels as ``name=level``.
+    kind : {"classification", "regression"} or None, default=None
+        None goes by the target: text, booleans and few whole numbers are classes.
+    drop : sequence of str, default=()
+        Columns that are no features.
+
+    Returns
+    -------
+    Task
+        Names, levels and classes; nothing else of the table.
+
+    Raises
+    ------
+    DataError
+        If the file is no table, or lacks the columns.
+    EncodingError
+        If a column cannot be a feature, such as dates and free text.
+    """
+    table = read_table(path)
+    if absent := [name for name in (target, *drop) if name not in table.columns]:
+        raise DataError(
+            f"{str(path)!r} has no column {absent[0]!r}; its columns are "
+            f"{list(table.columns)!r}."
+        )
+    X, y = table.drop(columns=[target, *drop]), known_labels(table, [target])[target]
+    if X.shape[1] == 0:
+        raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
+    encoder = TableEncoder().fit(X, feature_names=column_names(X).names)
+    classes = _classes(y, kind)
+    outputs = classes[1:] if len(classes) == 2 else classes or (target,)
+    return Task(
+        features=describe(encoder.columns_, descriptions),
+        target=target,
+        outputs=outputs,
+        kind="classification" if classes else "regression",
+        classes=classes,
+        description=description,
+    )
+
+
+def read_descriptions(path: Path | None) -> dict[str, str]:
+    """Read what features mean.
+
+    Parameters
+    ----------
+    path : Path or None
+        A JSON file: one object, texts by feature name.
+
+    Returns
+    -------
+    dict
+        The texts; empty without a file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or holds something else.
+    """
+    if path is None:
+        return {}
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as e:
+        raise DataError(f"The descriptions {str(path)!r} cannot be read: {e}.") from e
+    if not isinstance(found, dict) or not all(
+        isinstance(text, str) for text in found.values()
+    ):
+        raise DataError(
+            f"The descriptions {str(path)!r} must be one JSON object with texts by "
+            'feature name, such as {"bmi": "body mass index in kg/m^2"}.'
+        )
+    return found
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV file, and refuse one whose columns are in doubt.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with a header.
+
+    Returns
+    -------
+    DataFrame
+        The table.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, two columns have one name, or the rows have more fields
+        than the header.
+    """
+    try:
+        # A pipe can be read only once.
+        raw = None if path.is_file() else path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table, header = (
+                pd.read_csv(path if raw is None else io.BytesIO(raw), **options)
+                for options in (_ROWS, _HEADER)
+            )
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"The rows of {str(path)!r} have more fields than its header. Give every "
+            "column a name, one of row names too, and leave out surplus delimiters."
+        ) from None
+    except (OSError, ValueError) as e:
+        raise DataError(f"The table {str(path)!r} cannot be read: {e}") from e
+    names = header.iloc[0].replace("", None).dropna()
+    if twice := names[names.duplicated()].tolist():
+        raise DataError(
+            f"The header of {str(path)!r} has {twice[0]!r} more than once. Give each "
+            "column a name of its own."
+        )
+    return table
+
+
+def known_labels(table: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
+    """Give the rows of a table that have all targets.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table.
+    targets : list of str
+        Columns of it.
+
+    Returns
+    -------
+    DataFrame
+        The rows, all columns; the targets as what they are without gaps.
+
+    Raises
+    ------
+    DataError
+        If there is no such row, or a target is infinite.
+    """
+    known = table.dropna(subset=targets)
+    if len(known) == 0:
+        raise DataError(
+            f"The table has {len(table)} rows, and none of them has a value in "
+            f"{', '.join(map(repr, targets))}; what is predicted must be there."
+        )
+    for name in targets:
+        y = known[name]
+        if is_numeric_dtype(y) and not np.isfinite(y.astype(np.float64)).all():
+            raise DataError(
+                f"The target {name!r} has values that are infinite, or too large for "
+                "a number. Correct these rows, or leave them out."
+            )
+    # With gaps, booleans are read as objects, which nothing takes for classes.
+    kinds = {name: known[name].infer_objects().dtype for name in targets}
+    return known.astype(
+        {n: kind for n, kind in kinds.items() if kind != known[n].dtype}
+    )
+
+
+def _classes(y: pd.Series, kind: str | None) -> tuple[str, ...]:
+    """Name the classes of the target; none in a regression."""
+    if kind is None:
+        few = type_of_target(y) in {"binary", "multiclass"}
+        few = few and y.nunique() <= MAX_NUMERIC_CLASSES
+        kind = "classification" if few or not is_numeric_dtype(y) else "regression"
+    if kind == "regression":
+        return ()
+    return tuple(str(label) for label in choose_classes(check_labels(y)))

@@ -1,0 +1,1 @@
+"""How a prior is asked for: questions, replies, repetition, cache and cost."""

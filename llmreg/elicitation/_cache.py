@@ -1,0 +1,432 @@
+"""The cache: answers that were paid for once, kept as JSON files in a folder.
+
+One file per key, written to a temporary name and renamed, so a reader never sees half
+a file. A lock per key lets one process ask while the others wait for its answer. Keys
+are hashes; neither parameters nor credentials of a provider are written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import platformdirs
+
+from llmreg._utils._log import get_logger
+from llmreg.elicitation._cache_entries import (
+    CACHE_VERSION,
+    CacheEntry,
+    format_export,
+    read_entry,
+    read_export,
+)
+from llmreg.exceptions import PriorCacheError, PriorLockedError, ProviderError
+
+logger = get_logger(__name__)
+
+
+@contextmanager
+def hold(path: Path, timeout: float) -> Iterator[None]:
+    """Hold a lock; the operating system gives it back when its holder dies.
+
+    Parameters
+    ----------
+    path : Path
+        The file that stands for the lock, in a folder that is there.
+    timeout : float
+        The most seconds to wait for it.
+
+    Yields
+    ------
+    None
+        While the lock is held.
+
+    Raises
+    ------
+    PriorLockedError
+        If someone else holds it for longer.
+    ProviderError
+        If the file cannot be opened or locked.
+    """
+    lock = filelock.FileLock(path)
+    try:
+        _acquire(lock, timeout)
+    except filelock.Timeout:
+        raise PriorLockedError(
+            f"Another process has been asking for this prior for {timeout:g} s "
+            f"(it holds {str(path)!r}). Wait for it, or raise `timeout`."
+        ) from None
+    except OSError as e:
+        raise ProviderError(
+            f"The lock {str(path)!r} of the cache cannot be taken: {e}. Let everybody "
+            "who shares the folder write the files in it, or pass cache= a folder of "
+            "your own."
+        ) from e
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, timeout: float) -> None:
+    """Take a lock; whoever has to wait for it is told so."""
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logger.info(
+            "another process asks for the same prior; waiting for its answer, up to "
+            "%g s",
+            timeout,
+        )
+        lock.acquire(timeout=timeout)
+
+
+CACHE_VARIABLE = "LLMREG_CACHE_DIR"
+
+# A temporary file this old belongs to a process that was killed while writing.
+STALE_SECONDS = 3600.0
+
+logger = get_logger(__name__)
+
+
+class PriorCache:
+    """A folder of JSON files, safe to share between threads and processes.
+
+    Parameters
+    ----------
+    folder : str, path-like or None, default=None
+        The folder, made when it is needed. None is the one that the environment
+        variable LLMREG_CACHE_DIR names, or the user's cache folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from llmreg.providers import PriorCache
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = PriorCache(folder)
+    ...     cache.put("0f", {"score": 3})
+    ...     cache.get("0f"), cache.get("1e")
+    ({'score': 3}, None)
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        chosen = folder or os.environ.get(CACHE_VARIABLE)
+        self.folder = Path(chosen or platformdirs.user_cache_dir("llmreg"))
+
+    @classmethod
+    def of(cls, cache: PriorCache | str | os.PathLike[str] | None) -> PriorCache:
+        """Turn what users give as `cache` into a cache.
+
+        Parameters
+        ----------
+        cache : PriorCache, str, path-like or None
+            A cache, its folder, or None for the default folder.
+
+        Returns
+        -------
+        PriorCache
+            The cache.
+        """
+        return cache if isinstance(cache, PriorCache) else cls(cache)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Look an entry up.
+
+        Parameters
+        ----------
+        key : str
+            Hexadecimal digits, as `hash_key` gives.
+
+        Returns
+        -------
+        dict or None
+            The entry. None if there is none, or none that may be read. None too for
+            a damaged file or one of another version, which is set aside.
+        """
+        path = self._path(key)
+        try:
+            entry = json.loads(path.read_text(encoding="utf-8"))
+            valid = entry["version"] == CACHE_VERSION and entry["key"] == key
+            content = entry["content"]
+        except FileNotFoundError:
+            return None
+        except OSError as e:
+            # It may be a good one: of another user, or there are too many open files.
+            logger.warning("a cache entry could not be read: %s", e)
+            return None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            valid, content = False, None
+        if valid and isinstance(content, dict):
+            return content
+        self.set_aside(key)
+        return None
+
+    def put(self, key: str, content: Mapping[str, Any]) -> None:
+        """Write an entry, whole or not at all.
+
+        An answer that is at hand is worth more than its copy, so a disk that is
+        full or gone is logged and not an error.
+
+        Parameters
+        ----------
+        key : str
+            Hexadecimal digits.
+        content : mapping
+            What can be written as JSON.
+        """
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            self._write(self._path(key), _dump(CacheEntry(key, created, content)))
+        except (OSError, ValueError) as e:
+            logger.warning("an answer could not be written to the cache: %s", e)
+
+    def set_aside(self, key: str) -> None:
+        """Rename an entry that cannot be used, so that it can be looked at.
+
+        Parameters
+        ----------
+        key : str
+            Hexadecimal digits.
+        """
+        path = self._path(key)
+        aside = path.with_suffix(f".{uuid.uuid4().hex[:8]}.unusable")
+        try:
+            os.replace(path, aside)
+        except OSError:
+            # Another process did it first, or the folder cannot be written: the
+            # entry counts as absent either way.
+            return
+        logger.warning("a cache entry could not be used; it is now %s", aside.name)
+
+    @contextmanager
+    def lock(self, key: str, timeout: float) -> Iterator[None]:
+        """Keep others from asking for the same thing at the same time.
+
+        The operating system gives the lock back when its holder dies.
+
+        Parameters
+        ----------
+        key : str
+            Hexadecimal digits.
+        timeout : float
+            The most seconds to wait for the lock.
+
+        Yields
+        ------
+        None
+            While the lock is held.
+
+        Raises
+        ------
+        PriorLockedError
+            If someone else holds it for longer.
+        ProviderError
+            If the folder cannot be written, or the lock not be taken.
+        """
+        self._make_folder()
+        with hold(self.folder / f"{key}.lock", timeout):
+            yield
+
+    def entries(self) -> list[CacheEntry]:
+        """List what is in the cache; nothing is changed.
+
+        Returns
+        -------
+        list of CacheEntry
+            The usable entries, the oldest first; of one moment, by estimate.
+        """
+        found = (read_entry(path) for path in self.folder.glob("*.json"))
+        return sorted(
+            (entry for entry in found if entry is not None),
+            key=lambda e: (e.created, e.target, e.estimate or 0, e.key),
+        )
+
+    def find(self, start: str) -> CacheEntry:
+        """Find the entry whose key starts with some digits.
+
+        Parameters
+        ----------
+        start : str
+            The first digits of the key, or all of them.
+
+        Returns
+        -------
+        CacheEntry
+            The entry.
+
+        Raises
+        ------
+        PriorCacheError
+            If no entry starts so, or several do.
+        """
+        found = [e for e in self.entries() if start and e.key.startswith(start)]
+        if len(found) != 1:
+            raise PriorCacheError(
+                f"{len(found) or 'No'} entries of {str(self.folder)!r} have a key that "
+                f"starts with {start!r}; one was expected. `llmreg cache list` shows "
+                "the keys."
+            )
+        return found[0]
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        entries: Iterable[CacheEntry] | None = None,
+    ) -> int:
+        """Write entries to one JSON file, made to be committed.
+
+        Equal entries give an equal file, sorted by key.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+        entries : iterable of CacheEntry or None, default=None
+            Some of `entries()`; None takes all.
+
+        Returns
+        -------
+        int
+            How many were written.
+        """
+        chosen = self.entries() if entries is None else list(entries)
+        # Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
+        Path(path).write_text(
+            format_export(chosen), encoding="utf-8", errors="backslashreplace"
+        )
+        return len(chosen)
+
+    def load(self, path: str | os.PathLike[str]) -> int:
+        """Take in the entries that `export` wrote; those at hand stay as they are.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The JSON file.
+
+        Returns
+        -------
+        int
+            How many are new.
+
+        Raises
+        ------
+        PriorCacheError
+            If the file is no export, or any entry of it is damaged.
+        ProviderError
+            If the folder cannot be written.
+        """
+        new = [e for e in read_export(path) if self.get(e.key) is None]
+        self._make_folder()
+        for entry in new:
+            self._write(self._path(entry.key), _dump(entry))
+        return len(new)
+
+    def clear(
+        self, *, older_than: float | None = None, provider: str | None = None
+    ) -> int:
+        """Delete entries: all of them, or those that meet every condition.
+
+        What was set aside as unusable goes too where no condition is given, and so
+        does what a killed process left half written.
+
+        Parameters
+        ----------
+        older_than : float or None, default=None
+            Only entries older than this many days.
+        provider : str or None, default=None
+            Only entries of providers with this in their class name, in any case,
+            such as "anthropic".
+
+        Returns
+        -------
+        int
+            How many entries were deleted.
+        """
+        chosen = [
+            entry
+            for entry in self.entries()
+            if (older_than is None or entry.age() > older_than)
+            and (provider is None or provider.lower() in entry.provider.lower())
+        ]
+        for entry in chosen:
+            self._path(entry.key).unlink(missing_ok=True)
+        if older_than is None and provider is None:
+            for path in [*self.folder.glob("*.unusable"), *self._stale()]:
+                path.unlink(missing_ok=True)
+        return len(chosen)
+
+    def __repr__(self) -> str:
+        """Name the folder."""
+        return f"PriorCache({str(self.folder)!r})"
+
+    def _path(self, key: str) -> Path:
+        """Give the file of a key."""
+        return self.folder / f"{key}.json"
+
+    def _stale(self) -> list[Path]:
+        """Find what processes that were killed left half written."""
+        before = time.time() - STALE_SECONDS
+        return [p for p in self.folder.glob("*.tmp") if p.stat().st_mtime < before]
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write to a temporary name, then rename: readers see all or nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Not by tempfile, whose files are closed to the other users of the folder.
+        draft = self.folder / f"{uuid.uuid4().hex}.tmp"
+        try:
+            draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+            os.replace(draft, path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def _make_folder(self) -> None:
+        """Make the folder; refuse before anything is paid for if that fails."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(self.folder, os.W_OK)
+        except OSError:
+            writable = False
+        if not writable:
+            raise ProviderError(
+                f"The cache folder {str(self.folder)!r} cannot be written. Set "
+                f"{CACHE_VARIABLE}, or pass cache=, to a folder that can."
+            )
+
+
+def _dump(entry: CacheEntry) -> str:
+    """Write an entry as the text of its file."""
+    return json.dumps(entry.to_dict(), ensure_ascii=False, indent=1)
+
+
+def hash_key(content: Any) -> str:
+    """Make a cache key of plain data.
+
+    Parameters
+    ----------
+    content : object
+        Dicts, lists, strings, numbers, None.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits; the same for equal content in every process.
+
+    Examples
+    --------
+    >>> from llmreg.elicitation._cache import hash_key
+    >>> hash_key({"a": 1, "b": 2}) == hash_key({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,249 @@
+"""What is in the cache: its entries in words, and many of them in one file.
+
+A cache is looked after as a whole here: listed, exported to one JSON file that can be
+committed beside the code that needs it, brought back from there, and cleared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from llmreg.exceptions import PriorCacheError
+
+CACHE_VERSION = 1
+EXPORT_FORMAT = "llmreg prior cache"
+EXPORT_VERSION = 1
+
+_KEY = re.compile("[0-9a-f]{2,128}")
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One answer in the cache.
+
+    Parameters
+    ----------
+    key : str
+        Hexadecimal digits; the name of its file.
+    created : str
+        When it was written, in UTC, in ISO format.
+    content : mapping
+        What is kept.
+
+    Examples
+    --------
+    >>> from llmreg.providers import CacheEntry
+    >>> told = {"target": "ill", "provider": "mine.Oracle", "model": "m", "estimate": 0}
+    >>> CacheEntry("0f", "2026-01-31T12:00:00+00:00", told)
+    CacheEntry 0f: 'ill', estimate 1 of Oracle (m), 2026-01-31
+    """
+
+    key: str
+    created: str
+    content: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """``estimate`` for one reply of a model, ``prior`` for a whole prior.
+
+        ``split`` for the note that a question was too large, and is asked in halves.
+        """
+        if "split" in self.content:
+            return "split"
+        return "estimate" if "estimate" in self.content else "prior"
+
+    @property
+    def estimate(self) -> int | None:
+        """Which estimate it is, from 0; None for a whole prior."""
+        number = self.content.get("estimate")
+        return number if isinstance(number, int) else None
+
+    @property
+    def task(self) -> str:
+        """The task in words, as far as it was told."""
+        return self._text("task")
+
+    @property
+    def target(self) -> str:
+        """Name of what is predicted."""
+        return self._text("target")
+
+    @property
+    def provider(self) -> str:
+        """The class that was asked, with its module."""
+        return self._text("provider")
+
+    @property
+    def model(self) -> str:
+        """The model that answered; empty where a provider names none."""
+        return self._text("model")
+
+    def age(self, now: datetime | None = None) -> float:
+        """Tell how old the entry is.
+
+        Parameters
+        ----------
+        now : datetime or None, default=None
+            The time to count to; None is the time it is.
+
+        Returns
+        -------
+        float
+            Days; infinity where the entry does not say when it was made.
+        """
+        try:
+            made = datetime.fromisoformat(self.created)
+        except ValueError:
+            return float("inf")
+        made = made if made.tzinfo else made.replace(tzinfo=UTC)
+        return ((now or datetime.now(UTC)) - made).total_seconds() / 86400
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the entry as it is kept in its file.
+
+        Returns
+        -------
+        dict
+            Ready for `json.dumps`.
+        """
+        return {
+            "version": CACHE_VERSION,
+            "key": self.key,
+            "created": self.created,
+            "content": dict(self.content),
+        }
+
+    @classmethod
+    def from_dict(cls, entry: Any) -> CacheEntry | None:
+        """Build an entry from what `to_dict` gives, trusting none of it.
+
+        Parameters
+        ----------
+        entry : object
+            What a JSON file held.
+
+        Returns
+        -------
+        CacheEntry or None
+            None if it is no entry, or one of another version.
+        """
+        if not isinstance(entry, dict) or entry.get("version") != CACHE_VERSION:
+            return None
+        key, content = entry.get("key"), entry.get("content")
+        # The key becomes the name of a file, so it may be nothing but a hash.
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            return None
+        if not isinstance(content, dict):
+            return None
+        return cls(key, str(entry.get("created", "")), content)
+
+    def __repr__(self) -> str:
+        """Say what it is in one line."""
+        what = self.kind if self.estimate is None else f"estimate {self.estimate + 1}"
+        name = self.provider.rpartition(".")[2] or "an unnamed provider"
+        model = f" ({self.model})" if self.model else ""
+        about = repr(self.target or self.task)
+        return (
+            f"CacheEntry {self.key[:12]}: {about}, {what} of {name}{model}, "
+            f"{self.created[:10]}"
+        )
+
+    def _text(self, name: str) -> str:
+        """Give a text of the content; empty where there is none."""
+        value = self.content.get(name, "")
+        return value if isinstance(value, str) else ""
+
+
+def read_entry(path: Path) -> CacheEntry | None:
+    """Read the file of an entry.
+
+    Parameters
+    ----------
+    path : Path
+        The file, named after the key.
+
+    Returns
+    -------
+    CacheEntry or None
+        None if it is not there, or is no entry under its own key.
+    """
+    try:
+        entry = CacheEntry.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return entry if entry is not None and entry.key == path.stem else None
+
+
+def format_export(entries: Iterable[CacheEntry]) -> str:
+    """Write entries as one JSON text that differs only where entries do.
+
+    Parameters
+    ----------
+    entries : iterable of CacheEntry
+        The entries.
+
+    Returns
+    -------
+    str
+        JSON, sorted by key, ending in a newline.
+    """
+    document = {
+        "format": EXPORT_FORMAT,
+        "version": EXPORT_VERSION,
+        "entries": [e.to_dict() for e in sorted(entries, key=lambda e: e.key)],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def read_export(path: str | os.PathLike[str]) -> list[CacheEntry]:
+    """Read what `format_export` wrote to a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A JSON file in UTF-8.
+
+    Returns
+    -------
+    list of CacheEntry
+        Its entries.
+
+    Raises
+    ------
+    PriorCacheError
+        If it cannot be read, is no export, or holds something else than entries.
+    """
+    name = os.fspath(path)
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as e:
+        raise PriorCacheError(
+            f"The export {name!r} cannot be read: {e}. It must be a file that "
+            "`llmreg cache export` wrote."
+        ) from e
+    if not isinstance(document, dict) or document.get("format") != EXPORT_FORMAT:
+        raise PriorCacheError(
+            f"{name!r} is no export of a cache. A prior card is used as it is: pass "
+            "its path as prior=."
+        )
+    entries = document.get("entries")
+    if document.get("version") != EXPORT_VERSION or not isinstance(entries, list):
+        raise PriorCacheError(
+            f"The export {name!r} has version {document.get('version')!r}; this llmreg "
+            f"reads version {EXPORT_VERSION}. Export it again with this version."
+        )
+    read = [CacheEntry.from_dict(entry) for entry in entries]
+    found = [entry for entry in read if entry is not None]
+    if len(found) < len(read):
+        raise PriorCacheError(
+            f"{len(read) - len(found)} of the {len(read)} entries of {name!r} are not "
+            f"of cache version {CACHE_VERSION}, or damaged. Nothing was imported."
+        )
+    return found

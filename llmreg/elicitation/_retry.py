@@ -1,0 +1,282 @@
+"""When to ask again, and when to give up: bounded by attempts and by wall clock."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from llmreg._utils._log import get_logger
+from llmreg.exceptions import ProviderUnavailableError
+
+T = TypeVar("T")
+
+logger = get_logger(__name__)
+
+
+class TransientError(Exception):
+    """A request failed in a way that may pass; a vendor file raises it.
+
+    Parameters
+    ----------
+    message : str
+        What happened, without secrets.
+    retry_after : float or None, default=None
+        Seconds that the server asked to wait.
+
+    Examples
+    --------
+    >>> from llmreg.providers import TransientError
+    >>> TransientError("the server is busy (429)", retry_after=20).retry_after
+    20
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long a request is tried.
+
+    Parameters
+    ----------
+    attempts : int, default=8
+        The most times that one request is sent.
+    budget : float, default=600.0
+        Seconds for all requests and waits of one elicitation together.
+    first_wait : float, default=1.0
+        Seconds before the second attempt; each later wait is twice the one before.
+    longest_wait : float, default=60.0
+        No wait of our own choice is longer, in seconds.
+    clock : callable, default=time.monotonic
+        Gives the time in seconds.
+    sleep : callable or None, default=None
+        Waits the given seconds; None waits until `stop` is set, at most that long.
+    jitter : callable, default=random.random
+        Gives a number in [0, 1): waits vary by it, so that requests that failed
+        together are not all sent again at one moment.
+
+    Examples
+    --------
+    >>> import threading
+    >>> from llmreg.elicitation._retry import RetryPolicy, TransientError
+    >>> replies = iter([TransientError("overloaded"), "scores"])
+    >>> def send(seconds_left):
+    ...     reply = next(replies)
+    ...     if isinstance(reply, Exception):
+    ...         raise reply
+    ...     return reply
+    >>> policy = RetryPolicy(sleep=lambda seconds: None)
+    >>> policy.run(send, policy.deadline(), threading.Event())
+    'scores'
+    """
+
+    attempts: int = 8
+    budget: float = 600.0
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] | None = None
+    jitter: Callable[[], float] = random.random
+
+    def deadline(self) -> float:
+        """Give the moment, on `clock`, when the budget is spent.
+
+        Returns
+        -------
+        float
+            Seconds on the clock.
+        """
+        return self.clock() + self.budget
+
+    def run(
+        self, send: Callable[[float], T], deadline: float, stop: threading.Event
+    ) -> T:
+        """Send until there is an answer, or it is time to give up.
+
+        Parameters
+        ----------
+        send : callable
+            Takes the seconds left, and gives the answer or raises `TransientError`.
+        deadline : float
+            When to give up, from `deadline`.
+        stop : threading.Event
+            When it is set, no further attempt is made.
+
+        Returns
+        -------
+        object
+            What `send` gives.
+
+        Raises
+        ------
+        ProviderUnavailableError
+            If the attempts or the time are used up, or the server asks to wait for
+            longer than the time left.
+        """
+        reason = "nothing was sent"
+        for attempt in range(1, self.attempts + 1):
+            left = deadline - self.clock()
+            if left <= 0 or stop.is_set():
+                break
+            try:
+                return send(left)
+            except TransientError as e:
+                reason, asked = str(e), e.retry_after
+            if attempt < self.attempts:
+                wait = self._wait(attempt, asked, deadline - self.clock(), reason)
+                logger.info("attempt %d: %s; waiting %.1f s", attempt, reason, wait)
+                (self.sleep or stop.wait)(wait)
+        if stop.is_set():
+            raise ProviderUnavailableError(
+                f"Stopped asking, because another estimate failed for good ({reason})."
+            )
+        if deadline - self.clock() <= 0:
+            raise ProviderUnavailableError(
+                f"The provider gave no answer within {self.budget:g} s: {reason}. "
+                "Try again later, or raise `timeout`."
+            )
+        raise ProviderUnavailableError(
+            f"The provider failed {self.attempts} times: {reason}. Try again later, "
+            "or raise `max_attempts`."
+        )
+
+    def _wait(
+        self, attempt: int, asked: float | None, left: float, reason: str
+    ) -> float:
+        """Choose the seconds to wait; give up at once where they are not left."""
+        if asked is not None and asked > left:
+            raise ProviderUnavailableError(
+                f"The provider asks to wait {asked:g} s before the next request "
+                f"({reason}), and {max(left, 0):.0f} s of the {self.budget:g} s "
+                "allowed are left. Try again later, or raise `timeout`."
+            )
+        own = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
+        own *= 0.5 + self.jitter() / 2
+        return max(asked or 0.0, min(own, max(left, 0.0)))
+
+
+class Stop(threading.Event):
+    """A wish to stop, which reaches those who are asked by those who are asked.
+
+    Examples
+    --------
+    >>> from llmreg.elicitation._retry import Stop, side_by_side
+    >>> stop = Stop()
+    >>> (made,) = side_by_side([Stop], 1, stop)
+    >>> stop.set()
+    >>> made.result().is_set()
+    True
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inner: list[Stop] = []
+        if (outer := _OUTER.get()) is not None:
+            outer._adopt(self)
+
+    def set(self) -> None:
+        """Ask to stop, whoever is asked in turn too."""
+        super().set()
+        for inner in tuple(self._inner):
+            inner.set()
+
+    def _adopt(self, inner: Stop) -> None:
+        """Hand the wish on, also where it was there before."""
+        self._inner.append(inner)
+        if self.is_set():
+            inner.set()
+
+
+# What stops the calls around the present one.
+_OUTER: ContextVar[Stop | None] = ContextVar("llmreg_stop", default=None)
+
+
+def side_by_side(
+    calls: Sequence[Callable[[], T]],
+    limit: int,
+    stop: Stop,
+    seconds: float | None = None,
+    late: Exception | None = None,
+) -> list[Future[T]]:
+    """Make calls in threads, each in the context of whoever asks for them.
+
+    Parameters
+    ----------
+    calls : sequence of callable
+        What to call; at least one.
+    limit : int
+        The most calls at one time.
+    stop : Stop
+        Is set if the wait ends early: by an interrupt, which is raised again, or
+        because the time is up.
+    seconds : float or None, default=None
+        The most seconds to wait.
+    late : Exception or None, default=None
+        What a call has failed with that has not ended by then.
+
+    Returns
+    -------
+    list of Future
+        What the calls gave or raised, in their order; each of them is done.
+
+    Examples
+    --------
+    >>> from llmreg.elicitation._retry import Stop, side_by_side
+    >>> [f.result() for f in side_by_side([lambda: 1, lambda: 2], 2, Stop())]
+    [1, 2]
+    """
+    futures: list[Future[T]] = [Future() for _ in calls]
+    waiting = deque(
+        (future, _bind(call, stop)) for future, call in zip(futures, calls, strict=True)
+    )
+    try:
+        for n in range(min(limit, len(calls))):
+            work = partial(_work, waiting)
+            threading.Thread(target=work, name=f"llmreg-{n}", daemon=True).start()
+        most = None if seconds is None else min(max(seconds, 0), threading.TIMEOUT_MAX)
+        done = wait(futures, most).done
+    except BaseException:
+        waiting.clear()
+        stop.set()
+        raise
+    if len(done) < len(futures):
+        waiting.clear()
+        stop.set()
+    return [future if future in done else _failed(late) for future in futures]
+
+
+def _bind(call: Callable[[], T], stop: Stop) -> Callable[[], T]:
+    """Make a call run in this context, so that what it logs is shown with it."""
+    context = copy_context()
+    context.run(_OUTER.set, stop)
+    return partial(context.run, call)
+
+
+def _work(waiting: deque[tuple[Future[T], Callable[[], T]]]) -> None:
+    """Make one call after the other, until none is left."""
+    while True:
+        try:
+            future, call = waiting.popleft()
+        except IndexError:
+            return
+        try:
+            future.set_result(call())
+        except BaseException as e:
+            future.set_exception(e)
+
+
+def _failed(error: Exception | None) -> Future[T]:
+    """Give what a call that is too late has come to."""
+    future: Future[T] = Future()
+    future.set_exception(error or TimeoutError())
+    return future

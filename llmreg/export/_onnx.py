@@ -1,0 +1,439 @@
+"""A fitted model and its encoding as one ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from torch import Tensor, nn
+
+from llmreg.exceptions import ExportError, MissingDependencyError
+from llmreg.export._plan import (
+    Plan,
+    Scaling,
+    check_model,
+    fills_of,
+    plan_of,
+    scaling_of,
+    spellings,
+)
+from llmreg.nn._factory import CorrectedModel
+from llmreg.preprocessing._values import MISSING
+
+# Old enough for runtimes of 2022, new enough for everything that is used.
+OPSETS = {"": 17, "ai.onnx.ml": 3}
+_IR_VERSION = 8
+
+
+def import_onnx() -> Any:
+    """Import onnx.
+
+    Returns
+    -------
+    module
+        The package.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as e:
+        raise MissingDependencyError(
+            "to_onnx needs the package onnx, which is not installed. Install it with: "
+            'pip install "llmreg[onnx]".'
+        ) from e
+    return onnx
+
+
+class Graph:
+    """Nodes, constants, inputs and outputs on their way to a model.
+
+    Everything is in double precision, as the models are: numbers far from zero, such
+    as dates in seconds, lose what sets them apart in single precision.
+
+    Examples
+    --------
+    >>> from llmreg.export._onnx import Graph
+    >>> graph = Graph()
+    >>> graph.output("y", graph.add("Abs", graph.input("x", "DOUBLE", 1)), "DOUBLE", 1)
+    >>> [node.op_type for node in graph.model("absolute").graph.node]
+    ['Abs', 'Identity']
+    """
+
+    def __init__(self) -> None:
+        self.onnx = import_onnx()
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def input(self, name: str, kind: str, width: int) -> str:
+        """Declare an input of shape (n_samples, width); returns its name."""
+        self.inputs.append(self._declare(name, kind, ["n_samples", width]))
+        return name
+
+    def output(self, name: str, value: str, kind: str, width: int | None) -> None:
+        """Declare a value to be an output, of one axis where it has no width."""
+        shape = ["n_samples"] if width is None else ["n_samples", width]
+        self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name]))
+        self.outputs.append(self._declare(name, kind, shape))
+
+    def add(self, operator: str, *values: str, **attributes: Any) -> str:
+        """Add a node; returns the name of what it computes."""
+        # Columns may have any name, but hardly one of these.
+        name = f"llmreg/{len(self.nodes)}/{operator}"
+        make = self.onnx.helper.make_node
+        self.nodes.append(make(operator, list(values), [name], **attributes))
+        return name
+
+    def constant(self, values: Any) -> str:
+        """Add a constant; returns its name."""
+        name = f"llmreg/constant/{len(self.constants)}"
+        array = np.ascontiguousarray(values).reshape(np.shape(values))
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def model(self, name: str, description: str = "") -> Any:
+        """Make the model, an onnx.ModelProto, and check it."""
+        from llmreg import __version__
+
+        helper = self.onnx.helper
+        graph = helper.make_graph(
+            self.nodes, name, self.inputs, self.outputs, self.constants
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid(*opset) for opset in OPSETS.items()],
+            ir_version=_IR_VERSION,
+            producer_name="llmreg",
+            producer_version=__version__,
+            doc_string=description,
+        )
+        self.onnx.checker.check_model(model)
+        return model
+
+    def _declare(self, name: str, kind: str, shape: list[Any]) -> Any:
+        element = getattr(self.onnx.TensorProto, kind)
+        return self.onnx.helper.make_tensor_value_info(name, element, shape)
+
+
+#: Names that the outputs have, and columns may not.
+OUTPUTS = ("label", "probabilities", "variable")
+#: Name of the one input of a model that was fitted on an array of numbers.
+MATRIX = "X"
+
+
+def add_encoding(graph: Graph, plan: Plan, encoder: Any) -> str:
+    """Add inputs and encoding.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    plan : Plan
+        The columns.
+    encoder : TableEncoder
+        The fitted encoder.
+
+    Returns
+    -------
+    str
+        Name of the encoded rows, of shape (n_samples, n_columns).
+
+    Raises
+    ------
+    ExportError
+        If columns cannot be inputs by their names, or a transformer is the user's.
+    """
+    scaling, fills = (
+        (scaling_of(encoder), fills_of(encoder)) if plan.numeric else (None, None)
+    )
+    numbers, texts = _add_inputs(graph, plan)
+    parts = []
+    if numbers is not None:
+        parts.append(_add_numbers(graph, numbers, fills, scaling))
+    parts += [
+        _add_levels(graph, text, levels)
+        for text, levels in zip(texts, plan.levels, strict=True)
+    ]
+    rows = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+    if (plan.order == np.arange(len(plan.order))).all():
+        return rows
+    return graph.add("Gather", rows, graph.constant(plan.order), axis=1)
+
+
+def _add_inputs(graph: Graph, plan: Plan) -> tuple[str | None, list[str]]:
+    """Declare the inputs; returns the numeric ones as one, and those of text."""
+    if not plan.is_named and not plan.categorical:
+        return graph.input(MATRIX, "DOUBLE", len(plan.names)), []
+    _check_names(plan.names)
+    for place, name in enumerate(plan.names):
+        graph.input(name, "STRING" if place in plan.categorical else "DOUBLE", 1)
+    numeric = [plan.names[place] for place in plan.numeric]
+    texts = [plan.names[place] for place in plan.categorical]
+    return (graph.add("Concat", *numeric, axis=1) if numeric else None), texts
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    bad = sorted({n for n in names if names.count(n) > 1 or n in ("", *OUTPUTS)})
+    if bad:
+        raise ExportError(
+            f"Every column becomes an input by its name, which {bad} cannot: names "
+            f"must differ, be no empty text, and not be one of {list(OUTPUTS)}. Rename "
+            "the columns and fit again."
+        )
+
+
+def _add_numbers(
+    graph: Graph, numbers: str, fills: np.ndarray | None, scaling: Scaling | None
+) -> str:
+    if fills is not None:
+        gaps = graph.add("IsNaN", numbers)
+        numbers = graph.add("Where", gaps, graph.constant(fills[None]), numbers)
+    if scaling is None:
+        return numbers
+    numbers = graph.add("Sub", numbers, graph.constant(scaling.offset[None]))
+    numbers = graph.add("Mul", numbers, graph.constant(scaling.factor[None]))
+    return _add_bend(graph, numbers) if scaling.bounded else numbers
+
+
+def _add_bend(graph: Graph, scaled: str) -> str:
+    """Level off as `llmreg.preprocessing._scaler.bend` does."""
+    zero, one = graph.constant(0.0), graph.constant(1.0)
+    inside = graph.add("Clip", scaled, zero, one)
+    beyond = graph.add("Sub", scaled, inside)
+    width = graph.add("Add", one, graph.add("Abs", beyond))
+    return graph.add("Add", inside, graph.add("Div", beyond, width))
+
+
+def _add_levels(graph: Graph, text: str, levels: tuple[str, ...]) -> str:
+    """Open a column for every level; one that is not known finds a row of zeros."""
+    places = {level: place for place, level in enumerate(levels)}
+    places |= spellings(levels)
+    if MISSING in places:
+        # Text has no gaps: an empty one stands for them, unless it is a level.
+        places.setdefault("", places[MISSING])
+    found = graph.add(
+        "LabelEncoder",
+        text,
+        domain="ai.onnx.ml",
+        keys_strings=list(places),
+        values_int64s=list(places.values()),
+        default_int64=len(levels),
+    )
+    rows = graph.constant(np.eye(len(levels) + 1, len(levels)))
+    return graph.add("Flatten", graph.add("Gather", rows, found, axis=0), axis=1)
+
+
+def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
+    """Add a module.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    module : nn.Module
+        A module of llmreg, or one of linear layers and activations in a row.
+    rows : str
+        Name of its input.
+
+    Returns
+    -------
+    str
+        Name of its output.
+
+    Raises
+    ------
+    ExportError
+        If a part of it is not known.
+    """
+    if isinstance(module, CorrectedModel):
+        return _add_corrected(graph, module, rows)
+    # A class of the user's may inherit a layer and compute something else.
+    forward = type(module).forward
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise _unknown(module)
+    if isinstance(module, nn.Sequential) and forward is nn.Sequential.forward:
+        for part in module:
+            rows = add_module(graph, part, rows)
+        return rows
+    if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
+        return _add_linear(graph, module, rows)
+    if type(module) not in _ACTIVATIONS:
+        raise _unknown(module)
+    return _ACTIVATIONS[type(module)](graph, rows)
+
+
+def _add_linear(graph: Graph, layer: nn.Linear, rows: str) -> str:
+    values = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+    constants = [graph.constant(_array(value)) for value in values]
+    return graph.add("Gemm", rows, *constants, transB=1)
+
+
+def _add_corrected(graph: Graph, module: CorrectedModel, rows: str) -> str:
+    outputs = add_module(graph, module.linear, rows)
+    for share, part in zip(_array(module.shares), module.corrections, strict=True):
+        if share:
+            correction = add_module(graph, part, rows)
+            weighted = graph.add("Mul", correction, graph.constant(share))
+            outputs = graph.add("Add", outputs, weighted)
+    return outputs
+
+
+def _add_silu(graph: Graph, rows: str) -> str:
+    return graph.add("Mul", rows, graph.add("Sigmoid", rows))
+
+
+def _add_gelu(graph: Graph, rows: str) -> str:
+    scaled = graph.add("Mul", rows, graph.constant(np.sqrt(0.5)))
+    # Runtimes have the error function in single precision only.
+    single = graph.add("Cast", scaled, to=graph.onnx.TensorProto.FLOAT)
+    erf = graph.add("Erf", single)
+    erf = graph.add("Cast", erf, to=graph.onnx.TensorProto.DOUBLE)
+    share = graph.add("Add", erf, graph.constant(1.0))
+    halved = graph.add("Mul", rows, graph.constant(0.5))
+    return graph.add("Mul", halved, share)
+
+
+_ACTIVATIONS: dict[type[nn.Module], Callable[[Graph, str], str]] = {
+    nn.ReLU: lambda graph, rows: graph.add("Relu", rows),
+    nn.Tanh: lambda graph, rows: graph.add("Tanh", rows),
+    nn.Sigmoid: lambda graph, rows: graph.add("Sigmoid", rows),
+    nn.SiLU: _add_silu,
+    nn.GELU: _add_gelu,
+    # These do nothing at prediction time.
+    nn.Dropout: lambda graph, rows: rows,
+    nn.Identity: lambda graph, rows: rows,
+}
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return np.asarray(values.detach().cpu().numpy(), dtype=np.float64)
+
+
+def _unknown(module: nn.Module) -> ExportError:
+    return ExportError(
+        f"{type(module).__name__} has no counterpart in the graph: modules of linear "
+        "layers and activations in a row have. torch.onnx.export(model.net_.module_, "
+        "...) exports the module alone, which takes the rows that "
+        "model.encoder_.transform(X) gives."
+    )
+
+
+_DESCRIPTION = (
+    "A column of the table is an input of shape (n_samples, 1): numbers and booleans "
+    "as doubles, NaN where they are missing; strings and categories as text, the empty "
+    "text where they are missing."
+)
+
+
+def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
+    """Turn a fitted model, with its encoding, into one ONNX graph.
+
+    A column of the table is an input of the graph, by its name and of shape
+    (n_samples, 1): numbers and booleans as doubles, with NaN where they are missing;
+    strings and categories as text, with the empty text where they are missing. A
+    model that was fitted on an array of numbers has one input, ``X``.
+
+    A classifier's outputs are ``label``, of shape (n_samples,), and
+    ``probabilities``, of shape (n_samples, n_classes); a regressor's is ``variable``,
+    of shape (n_samples, n_targets).
+
+    Parameters
+    ----------
+    model : LLMAttributionClassifier or LLMAttributionRegressor
+        A fitted model.
+    path : path-like or None, default=None
+        Where to write the graph, if anywhere.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The graph. It computes in double precision, and needs opset 17.
+
+    Raises
+    ------
+    ExportError
+        If the model is none of llmreg's, or its module, its scaler, its imputer or
+        the name of a column has no counterpart in the graph.
+    MissingDependencyError
+        If onnx is not installed.
+
+    Notes
+    -----
+    What is an error in `predict` is none here: infinite numbers, and gaps where
+    `imputer` is None, become predictions that are not numbers.
+
+    See Also
+    --------
+    to_sklearn : A linear model as a pipeline of scikit-learn's own parts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg import LLMAttributionClassifier
+    >>> from llmreg.export import to_onnx
+    >>> X = pd.DataFrame({"age": [61, 34, 47, 70], "sex": ["m", "f", "f", "m"]})
+    >>> model = LLMAttributionClassifier({"age": 6}).fit(X, [1, 0, 0, 1])
+    >>> graph = to_onnx(model).graph
+    >>> [value.name for value in graph.input], [value.name for value in graph.output]
+    (['age', 'sex'], ['label', 'probabilities'])
+    """
+    check_model(model)
+    graph = Graph()
+    rows = add_encoding(graph, plan_of(model), model.encoder_)
+    outputs = add_module(graph, model.net_.module_, rows)
+    if is_classifier(model):
+        _add_classes(graph, outputs, model.classes_)
+    else:
+        _add_targets(graph, outputs, model.target_scaler_)
+    made = graph.model(type(model).__name__, _DESCRIPTION)
+    if path is not None:
+        graph.onnx.save(made, path)
+    return made
+
+
+def _add_classes(graph: Graph, logits: str, classes: np.ndarray) -> None:
+    kind, labels = _labels(classes)
+    if len(classes) == 2:
+        sides = [graph.add("Neg", logits), logits]
+        shares = [graph.add("Sigmoid", side) for side in sides]
+        probabilities = graph.add("Concat", *shares, axis=1)
+        # Of the logit, as in `predict`: two small ones share a probability.
+        is_second = graph.add("Greater", logits, graph.constant(0.0))
+        place = graph.add("Cast", is_second, to=graph.onnx.TensorProto.INT64)
+        place = graph.add("Squeeze", place, graph.constant(np.array([1])))
+    else:
+        probabilities = graph.add("Softmax", logits, axis=1)
+        place = graph.add("ArgMax", logits, axis=1, keepdims=0)
+    label = graph.add("Gather", graph.constant(labels), place, axis=0)
+    graph.output("label", label, kind, None)
+    graph.output("probabilities", probabilities, "DOUBLE", len(classes))
+
+
+def _labels(classes: np.ndarray) -> tuple[str, np.ndarray]:
+    """Give class labels as a graph can hold them, and the name of their type."""
+    if classes.dtype.kind in "iu":
+        return "INT64", classes.astype(np.int64)
+    if classes.dtype.kind == "f":
+        return "DOUBLE", classes.astype(np.float64)
+    if classes.dtype.kind == "b":
+        return "BOOL", classes
+    if all(isinstance(label, str) for label in classes):
+        return "STRING", classes.astype(object)
+    raise ExportError(
+        "Class labels must be text, numbers or booleans to be outputs of a graph; got "
+        f"{classes.tolist()}."
+    )
+
+
+def _add_targets(graph: Graph, outputs: str, scaler: Any) -> None:
+    outputs = graph.add("Mul", outputs, graph.constant(scaler.scale_[None]))
+    outputs = graph.add("Add", outputs, graph.constant(scaler.mean_[None]))
+    graph.output("variable", outputs, "DOUBLE", len(scaler.mean_))

@@ -1,0 +1,208 @@
+"""What an export has to know of a fitted model's encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from llmreg._base import BaseAttributionEstimator
+from llmreg.exceptions import ExportError
+from llmreg.preprocessing._scaler import BoundedScaler, scale_of
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Subtract, multiply and, where asked for, level off beyond 0 and 1.
+
+    Parameters
+    ----------
+    offset, factor : ndarray of shape (n_numeric,)
+        What is subtracted from each column, and what it is multiplied by.
+    bounded : bool
+        Whether what lies beyond the range from 0 to 1 levels off.
+    """
+
+    offset: np.ndarray
+    factor: np.ndarray
+    bounded: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A table's columns, and what becomes of them.
+
+    Parameters
+    ----------
+    names : tuple of str of length n_features
+        What the columns are called.
+    is_named : bool
+        Whether the table had names, or they were made up for an array.
+    numeric, categorical : tuple of int
+        Places of the columns of either kind.
+    levels : tuple of tuple of str
+        The levels of the categorical columns.
+    order : ndarray of int of shape (n_columns,)
+        For each encoded column its place among the numeric ones followed by those of
+        the levels.
+    """
+
+    names: tuple[str, ...]
+    is_named: bool
+    numeric: tuple[int, ...]
+    categorical: tuple[int, ...]
+    levels: tuple[tuple[str, ...], ...]
+    order: np.ndarray
+
+
+def check_model(model: Any) -> None:
+    """Raise unless something is a fitted estimator of llmreg.
+
+    Parameters
+    ----------
+    model : object
+        What is to be exported.
+
+    Raises
+    ------
+    ExportError
+        If it is something else, such as a search or a pipeline around one.
+    NotFittedError
+        If it is not fitted.
+    """
+    if not isinstance(model, BaseAttributionEstimator):
+        raise ExportError(
+            "An LLMAttributionClassifier or LLMAttributionRegressor is exported; got "
+            f"{type(model).__name__}. Of a search hand over best_estimator_, of a "
+            "pipeline its last step."
+        )
+    check_is_fitted(model, "net_")
+
+
+def plan_of(model: BaseAttributionEstimator) -> Plan:
+    """Read off a fitted model how its table is encoded.
+
+    Parameters
+    ----------
+    model : LLMAttributionClassifier or LLMAttributionRegressor
+        A fitted model.
+
+    Returns
+    -------
+    Plan
+        Names, kinds and levels of the columns.
+    """
+    encoder = model.encoder_
+    names = getattr(model, "feature_names_in_", None)
+    levels = tuple(map(tuple, encoder._levels))
+    is_level = np.array([column.level is not None for column in encoder.columns_])
+    # Numeric columns keep their order among themselves, and so do those of levels.
+    order = np.empty(len(is_level), dtype=np.int64)
+    order[~is_level] = np.arange((~is_level).sum())
+    order[is_level] = np.arange((~is_level).sum(), len(is_level))
+    return Plan(
+        names=tuple(map(str, encoder._names if names is None else names)),
+        is_named=names is not None or model._has_names,
+        numeric=tuple(encoder._numeric),
+        categorical=tuple(encoder._categorical),
+        levels=levels,
+        order=order,
+    )
+
+
+def scaling_of(encoder: Any) -> Scaling | None:
+    """Read off how numeric columns are scaled, where that is one of our own ways.
+
+    Parameters
+    ----------
+    encoder : TableEncoder
+        A fitted encoder.
+
+    Returns
+    -------
+    Scaling or None
+        None where nothing is scaled.
+
+    Raises
+    ------
+    ExportError
+        If the scaler is a transformer of the user's.
+    """
+    scaler = encoder.scaler_
+    if scaler is None:
+        return None
+    if isinstance(scaler, BoundedScaler) or encoder.scaler == "minmax":
+        low, high = scaler.data_min_, scaler.data_max_
+        bounded = isinstance(scaler, BoundedScaler)
+        return Scaling(low, scale_of(low, high), bounded)
+    if encoder.scaler == "standard":
+        return Scaling(scaler.mean_, 1 / scaler.scale_, bounded=False)
+    raise _own_transformer("scaler", scaler, '"bounded", "minmax", "standard"')
+
+
+def fills_of(encoder: Any) -> np.ndarray | None:
+    """Read off what gaps of the numeric columns are filled with.
+
+    Parameters
+    ----------
+    encoder : TableEncoder
+        A fitted encoder.
+
+    Returns
+    -------
+    ndarray of shape (n_numeric,) or None
+        None where nothing is filled.
+
+    Raises
+    ------
+    ExportError
+        If the imputer is a transformer of the user's.
+    """
+    imputer = encoder.imputer_
+    if imputer is None:
+        return None
+    if not isinstance(encoder.imputer, str):
+        raise _own_transformer("imputer", imputer, '"median", "mean", "most_frequent"')
+    # A row of gaps shows what each is filled with, a column without values included.
+    gaps = np.full((1, len(encoder._numeric)), np.nan)
+    return np.asarray(imputer.transform(gaps), dtype=np.float64)[0]
+
+
+def spellings(levels: Sequence[str]) -> dict[str, int]:
+    """Give the further spellings of levels, as a file with gaps has them.
+
+    Parameters
+    ----------
+    levels : sequence of str
+        The levels of a column.
+
+    Returns
+    -------
+    dict of str to int
+        The place of the level by spelling: "1.0" finds the level "1", and the other
+        way round.
+
+    Examples
+    --------
+    >>> from llmreg.export._plan import spellings
+    >>> spellings(["1", "2.0", "other"])
+    {'1.0': 0, '2': 1}
+    """
+    found = {}
+    for place, level in enumerate(levels):
+        whole = level.removesuffix(".0")
+        other = whole if whole != level else f"{level}.0"
+        if whole.removeprefix("-").isdecimal() and other not in levels:
+            found[other] = place
+    return found
+
+
+def _own_transformer(what: str, transformer: Any, known: str) -> ExportError:
+    return ExportError(
+        f"The {what} {type(transformer).__name__} has no counterpart in the graph. Fit "
+        f"with {what}={known} or None, or put the transformer into a pipeline in front "
+        "of the model and convert it by itself."
+    )

@@ -1,0 +1,234 @@
+"""A fitted linear model as a pipeline of scikit-learn's own parts."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    StandardScaler,
+)
+
+from llmreg.exceptions import ExportError
+from llmreg.export._plan import (
+    Plan,
+    Scaling,
+    check_model,
+    fills_of,
+    plan_of,
+    scaling_of,
+    spellings,
+)
+from llmreg.preprocessing._scaler import BoundedScaler
+from llmreg.preprocessing._values import MISSING
+
+
+def to_sklearn(model: Any) -> Pipeline:
+    """Turn a fitted linear model into a pipeline of scikit-learn's own parts.
+
+    Neither torch nor llmreg is needed to load it and to predict with it.
+
+    Parameters
+    ----------
+    model : LLMAttributionClassifier or LLMAttributionRegressor
+        A fitted linear model.
+
+    Returns
+    -------
+    Pipeline
+        Two steps: ``"table"``, a ColumnTransformer that fills gaps, scales, and opens
+        columns for levels; and ``"model"``, a LogisticRegression or LinearRegression
+        with the weights of `model`. It takes the table that `model` takes, from
+        pandas or as an array.
+
+    Raises
+    ------
+    ExportError
+        If the model is none of llmreg's, or not linear.
+
+    Notes
+    -----
+    The first step is frozen: it keeps what it has learnt. To fit the pipeline again
+    would train its second step without the prior.
+
+    With ``scaler="bounded"`` a numeric column becomes three: the scaled value kept
+    within 0 and 1, and one for what lies beyond either end.
+
+    Gaps are those that pandas knows; in a numeric column of Python objects, None and
+    NaN.
+
+    See Also
+    --------
+    to_onnx : Any model as an ONNX graph.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg import LLMAttributionClassifier
+    >>> from llmreg.export import to_sklearn
+    >>> X = pd.DataFrame({"age": [61, 34, 47, 70], "sex": ["m", "f", "f", "m"]})
+    >>> model = LLMAttributionClassifier({"age": 6}).fit(X, [1, 0, 0, 1])
+    >>> to_sklearn(model).predict(X)
+    array([1, 0, 0, 1])
+    """
+    check_model(model)
+    if not hasattr(model, "coef_"):
+        raise ExportError(
+            "Only a linear model is a pipeline of scikit-learn's own parts; this one "
+            f"holds a {type(model.net_.module_).__name__}. llmreg.export.to_onnx "
+            "exports it."
+        )
+    plan = plan_of(model)
+    names = getattr(model, "feature_names_in_", np.arange(len(plan.names)))
+    parts = [*_numbers(model.encoder_, plan, names), *_levels(plan, names)]
+    table = ColumnTransformer(
+        [(part.name, FrozenEstimator(part.steps), part.columns) for part in parts]
+    ).fit(_one_row(plan, names))
+    coef = np.atleast_2d(model.coef_)
+    weights = np.hstack([coef[:, part.source] * part.signs for part in parts])
+    return Pipeline([("table", table), ("model", _final(model, weights))])
+
+
+class _Part(NamedTuple):
+    """Columns of one kind: what encodes them, and which weights are theirs."""
+
+    name: str
+    columns: Any
+    steps: Pipeline
+    # For each column that the steps make: the encoded column whose weight it has, and
+    # with which sign.
+    source: np.ndarray
+    signs: np.ndarray
+
+
+def _numbers(encoder: Any, plan: Plan, names: np.ndarray) -> list[_Part]:
+    """Make one part for all numeric columns, if there are any."""
+    if not plan.numeric:
+        return []
+    columns = names[list(plan.numeric)]
+    source = np.argsort(plan.order)[: len(columns)]
+    signs = np.ones(len(columns))
+    steps = _filling(encoder, _frame(np.zeros((1, len(columns))), columns))
+    scaler = encoder.scaler_
+    if isinstance(scaler, BoundedScaler):
+        steps.append(("scale", _bounded(scaling_of(encoder))))
+        source = np.tile(source, 3)
+        signs = np.concatenate([signs, -signs, signs])
+    elif scaler is not None:
+        steps.append(("scale", copy.deepcopy(scaler)))
+    return [_Part("numbers", list(columns), Pipeline(steps), source, signs)]
+
+
+def _filling(encoder: Any, row: Any) -> list[tuple[str, Any]]:
+    """Make the steps that fill gaps; the first makes floats of what a table holds."""
+    if isinstance(encoder.imputer, str):
+        # The median of a single row is that row; unlike the most frequent value it is
+        # of numbers, whatever the type of the column.
+        imputer = SimpleImputer(strategy="median").fit(row + fills_of(encoder))
+        return [("gaps", imputer)]
+    floats = StandardScaler(with_mean=False, with_std=False).fit(row)
+    imputer = copy.deepcopy(encoder.imputer_)
+    return [("floats", floats), *([] if imputer is None else [("gaps", imputer)])]
+
+
+def _bounded(scaling: Scaling | None) -> FeatureUnion:
+    """Level off beyond 0 and 1, in parts whose sum is that of `_scaler.bend`.
+
+    With s the scaled value that is its clipped value, less 1 / max(s, 1), plus
+    1 / max(1 - s, 1).
+    """
+    assert scaling is not None
+    low, high = scaling.offset, scaling.offset + 1 / scaling.factor
+    upwards = MinMaxScaler().fit(np.stack([low, high]))
+    downwards = MinMaxScaler().fit(np.stack([-high, -low]))
+    within = MinMaxScaler(clip=True).fit(np.stack([low, high]))
+    reciprocal = [
+        ("at_least_1", _function(np.clip, a_min=1.0, a_max=None)),
+        ("reciprocal", _function(np.reciprocal)),
+    ]
+    above = Pipeline([("scale", upwards), *reciprocal])
+    turn = ("turn", _function(np.negative))
+    below = Pipeline([turn, ("scale", downwards), *reciprocal])
+    return FeatureUnion([("within", within), ("above", above), ("below", below)])
+
+
+def _levels(plan: Plan, names: np.ndarray) -> list[_Part]:
+    """Make a part for every categorical column."""
+    parts = []
+    start = len(plan.numeric)
+    for place, levels in zip(plan.categorical, plan.levels, strict=True):
+        further = spellings(levels)
+        own = [start + i for i in (*range(len(levels)), *further.values())]
+        source = np.argsort(plan.order)[own]
+        steps = _onehot([*levels, *further])
+        signs = np.ones(len(source))
+        # A single column, and not a list of one, arrives as pandas has it.
+        parts.append(_Part(f"levels{place}", names[place], steps, source, signs))
+        start += len(levels)
+    return parts
+
+
+def _onehot(spelled: list[str]) -> Pipeline:
+    # pandas knows what is missing, in columns of any type; objects that are spelled
+    # would turn a gap into a level called None.
+    imputer = SimpleImputer(strategy="constant", fill_value=MISSING)
+    onehot = OneHotEncoder(
+        categories=[spelled], handle_unknown="ignore", sparse_output=False
+    )
+    row = np.array([[spelled[0]]], dtype=object)
+    return Pipeline(
+        [
+            ("category", _function(pd.Categorical)),
+            ("objects", _function(np.array, dtype="O")),
+            ("column", _function(np.expand_dims, axis=1)),
+            ("gaps", imputer.fit(row)),
+            ("spelling", _function(np.array, dtype="U")),
+            ("onehot", onehot.fit(row)),
+        ]
+    )
+
+
+def _function(function: Any, **options: Any) -> FunctionTransformer:
+    return FunctionTransformer(
+        function, kw_args=options or None, feature_names_out="one-to-one"
+    )
+
+
+def _one_row(plan: Plan, names: np.ndarray) -> Any:
+    """Make a row that the table's transformers take, to learn its columns from."""
+    row: list[Any] = [0.0] * len(plan.names)
+    for place, levels in zip(plan.categorical, plan.levels, strict=True):
+        row[place] = levels[0]
+    dtype = object if plan.categorical else np.float64
+    return _frame(np.array([row], dtype=dtype), names)
+
+
+def _frame(rows: np.ndarray, names: np.ndarray) -> Any:
+    """Name the columns of rows, where they are known by name and not by number."""
+    return rows if names.dtype.kind == "i" else pd.DataFrame(rows, columns=names)
+
+
+def _final(model: Any, weights: np.ndarray) -> LogisticRegression | LinearRegression:
+    """Make the last step, with weights in place of a fit."""
+    if is_classifier(model):
+        final = LogisticRegression()
+        final.classes_ = model.classes_
+        final.coef_ = weights
+        final.n_iter_ = np.array([model.n_iter_], dtype=np.int32)
+    else:
+        final = LinearRegression()
+        final.coef_ = weights if np.ndim(model.coef_) == 2 else weights[0]
+    final.intercept_ = model.intercept_
+    final.n_features_in_ = weights.shape[1]
+    return final

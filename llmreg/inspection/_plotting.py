@@ -1,0 +1,291 @@
+"""Panels of bars and points, one per output, that the displays are made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from llmreg._base import BaseAttributionEstimator
+from llmreg.exceptions import MissingDependencyError, PriorError
+from llmreg.prior._feature_prior import FeaturePrior
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import GridSpecBase, SubplotSpec
+    from matplotlib.lines import Line2D
+
+
+# Okabe and Ito's colours, told apart with any colour vision.
+BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
+# How much of the ink is left in what is of less weight.
+FAINT = 0.65
+# Inches of a row whose name has 10 points.
+ROW_HEIGHT = 0.25
+# Of the height of a row, what its name may take.
+NAME_SHARE = 0.8
+NAME_WIDTH = 32
+OUTPUT_WIDTH = 24
+N_COLUMNS = 3
+# Names are shown as they are: "$x^2$" is a name, no formula.
+LITERAL: Mapping[str, Any] = {"parse_math": False, "usetex": False}
+# How the model's part is drawn: the shape alone tells the cases apart.
+POINTS = {
+    "agrees": ("model", "o", BLUE),
+    "disagrees": ("model, against the prior", "X", VERMILION),
+    "unscored": ("model, prior has no score", "D", None),
+}
+
+
+class BarDisplay(ABC):
+    """A row of panels, one per output, with a bar per feature."""
+
+    n_features: int
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the display, or draw it again elsewhere.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw: one per output, or a single one whose place several
+            panels share. None makes a new figure.
+
+        Returns
+        -------
+        object
+            The display itself.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        require_matplotlib()
+        size = self._size()
+        shown = strongest(size, self.n_features)
+        panels = make_panels(ax, len(size), len(shown))
+        self._draw(panels, shown)
+        self.ax_ = panels if len(panels) > 1 else panels[0]
+        self.figure_ = panels[0].figure
+        add_legend(panels, outside=ax is None)
+        return self
+
+    @abstractmethod
+    def _size(self) -> np.ndarray:
+        """Return how much there is to see, of shape (n_outputs, n_features)."""
+
+    @abstractmethod
+    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
+        """Fill the panels with the features `shown`."""
+
+
+def fitted_prior(estimator: Any, display: str) -> FeaturePrior:
+    """Return the prior of a fitted estimator; say what is wrong if there is none."""
+    if not isinstance(estimator, BaseAttributionEstimator):
+        raise TypeError(
+            f"{display} needs an LLMAttributionClassifier or an "
+            f"LLMAttributionRegressor; got {type(estimator).__name__}. Of a pipeline "
+            "give the last step, of a search best_estimator_."
+        )
+    check_is_fitted(estimator, "attributions_")
+    prior = estimator.prior_
+    if prior is None:
+        raise PriorError(
+            f"This {type(estimator).__name__} has no prior to compare with: it was "
+            "fitted with prior=None, or with gamma=0, where no provider is asked."
+        )
+    return prior
+
+
+def strongest(size: np.ndarray, n_features: int) -> np.ndarray:
+    """Return the columns with the largest entries, the largest first, NaN last."""
+    check_scalar(n_features, "n_features", Integral, min_val=1)
+    largest = np.nan_to_num(size, nan=-1.0).max(axis=0)
+    return np.argsort(-largest, kind="stable")[:n_features]
+
+
+def make_panels(ax: Any, n_panels: int, n_bars: int) -> np.ndarray:
+    """Return Axes, one per panel, where the caller wants them."""
+    n_rows, n_columns = grid_shape(n_panels)
+    if ax is None:
+        size = (3.2 + 2.8 * n_columns, n_rows * (1.4 + row_height() * n_bars))
+        figure = new_figure(size)
+        grid: GridSpecBase = figure.add_gridspec(n_rows, n_columns)
+    else:
+        given = np.asarray(ax, dtype=object).ravel()
+        if len(given) == n_panels:
+            return given
+        figure = given[0].figure
+        grid = place_of(given, n_panels).subgridspec(n_rows, n_columns)
+    return add_panels(figure, [grid[i] for i in range(n_panels)])
+
+
+def grid_shape(n_panels: int) -> tuple[int, int]:
+    """Return how many rows and columns of panels there are, with few places empty."""
+    n_rows = -(-n_panels // N_COLUMNS)
+    return n_rows, -(-n_panels // n_rows)
+
+
+def place_of(given: np.ndarray, n_panels: int) -> SubplotSpec:
+    """Clear the place of one Axes that several panels are to share."""
+    place = given[0].get_subplotspec()
+    if len(given) > 1 or place is None:
+        raise ValueError(
+            f"ax must be {n_panels} Axes, one per output, or one that is part of a "
+            f"grid, as plt.subplots makes it; got {len(given)}."
+        )
+    given[0].set_axis_off()
+    return place
+
+
+def require_matplotlib() -> None:
+    """Say what to install where matplotlib is not there."""
+    try:
+        import matplotlib.pyplot  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            "The displays need matplotlib: pip install 'llmreg[plot]'."
+        ) from error
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Make a figure that finds room for what stands around its panels."""
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=size, layout="constrained")
+    figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.06)
+    return figure
+
+
+def row_height() -> float:
+    """Return how high a row is that has room for its name, in inches."""
+    return ROW_HEIGHT * max(1.0, _name_size() / 10)
+
+
+def _name_size() -> float:
+    """Return the size of the names in points, as the style has it."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
+    size = FontProperties(size=rcParams["ytick.labelsize"]).get_size_in_points()
+    return float(size)
+
+
+def add_panels(figure: Figure, places: Iterable[SubplotSpec]) -> np.ndarray:
+    """Fill places; the first panel of a row names the features for all of it."""
+    panels = np.array([figure.add_subplot(place) for place in places])
+    for panel in panels:
+        panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
+    return panels
+
+
+def ink(ax: Axes) -> Any:
+    """Return the colour that the style of the Axes writes with."""
+    return ax.xaxis.label.get_color()
+
+
+def faint(ax: Axes) -> Any:
+    """Return a colour between that of the writing and that of the ground."""
+    from matplotlib.colors import to_rgb, to_rgba
+
+    ground = ax.get_facecolor()
+    if to_rgba(ground)[3] == 0:
+        ground = ax.figure.get_facecolor()
+    pair = np.array([to_rgb(ink(ax)), to_rgb(ground)])
+    return tuple(np.array([FAINT, 1 - FAINT]) @ pair)
+
+
+def draw_scores(ax: Axes, scores: np.ndarray, errors: np.ndarray) -> BarContainer:
+    """Draw a bar per score, and say where there is none."""
+    bars = ax.barh(
+        range(len(scores)),
+        scores,
+        xerr=errors,
+        color=np.where(scores < 0, VERMILION, BLUE).tolist(),
+        error_kw={"ecolor": ink(ax), "elinewidth": 1, "capsize": 2},
+    )
+    for row in np.flatnonzero(np.isnan(scores)).tolist():
+        ax.text(0, row, " no score", va="center", color=faint(ax), fontsize="small")
+    return bars
+
+
+def draw_model(ax: Axes, prior: np.ndarray, model: np.ndarray) -> dict[str, Line2D]:
+    """Draw a point per attribution, of a shape that tells how it fits the prior."""
+    unscored = np.isnan(prior)
+    disagrees = np.sign(prior) * np.sign(model) < 0
+    masks = (~(unscored | disagrees), disagrees, unscored)
+    points = {}
+    for (kind, style), mask in zip(POINTS.items(), masks, strict=True):
+        rows = np.flatnonzero(mask)
+        label, marker, colour = style if len(rows) else ("_nolegend_", *style[1:])
+        colour = faint(ax) if colour is None else colour
+        (points[kind],) = ax.plot(
+            model[rows], rows, marker, color=colour, label=label, markersize=7
+        )
+    return points
+
+
+def dress(
+    ax: Axes,
+    features: Sequence[str],
+    shown: np.ndarray,
+    title: str,
+    label: str,
+    limit: float,
+) -> None:
+    """Name the rows, title the panel, and mark the zero."""
+    n_left = len(features) - len(shown)
+    if n_left:
+        title += f"\n{n_left} of {len(features)} features left out"
+    names = [short(features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown]
+    name_rows(ax, names)
+    ax.set_xlim(-limit, limit)
+    ax.set_title(title, **LITERAL)
+    ax.set_xlabel(label)
+    ax.axvline(0, color=ink(ax), linewidth=0.8)
+    ax.locator_params(axis="x", nbins=5)
+
+
+def name_rows(ax: Axes, names: Sequence[str]) -> float:
+    """Name the rows, the first on top, and say in what size: one that has room."""
+    ax.set_yticks(range(len(names)), names, **LITERAL)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.grid(axis="x", alpha=0.3)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    height = ax.get_window_extent().height / ax.figure.dpi
+    size = float(min(_name_size(), NAME_SHARE * 72 * height / len(names)))
+    ax.tick_params(axis="y", length=0, labelsize=size)
+    return size
+
+
+def add_legend(panels: np.ndarray, *, outside: bool) -> None:
+    """Explain, once, the bars and the shapes that there are, if they have labels."""
+    found: dict[str, Any] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        found.update(zip(labels, handles, strict=True))
+    labels = sorted(found, key=lambda label: label != "prior")
+    handles = [found[label] for label in labels]
+    if labels and outside:
+        panels[0].figure.legend(
+            handles, labels, loc="outside lower center", ncols=2, frameon=False
+        )
+    elif labels:
+        panels[-1].legend(handles, labels, fontsize="small")
+
+
+def short(name: str, width: int, tail: int = 0) -> str:
+    """Cut a name, but not its last `tail` characters; show line breaks as escapes."""
+    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    if len(safe) <= width:
+        return safe
+    return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]

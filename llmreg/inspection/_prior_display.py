@@ -1,0 +1,252 @@
+"""Pictures of a prior, and of what a model made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.preprocessing import normalize
+
+from llmreg._base import BaseAttributionEstimator
+from llmreg.exceptions import PriorError
+from llmreg.inspection._learning_curve import PriorCurveDisplay
+from llmreg.inspection._plotting import (
+    ORANGE,
+    OUTPUT_WIDTH,
+    BarDisplay,
+    draw_model,
+    draw_scores,
+    dress,
+    fitted_prior,
+    short,
+)
+from llmreg.inspection._trust_display import TrustDisplay
+from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
+
+if TYPE_CHECKING:
+    from matplotlib.container import BarContainer
+    from matplotlib.lines import Line2D
+
+
+__all__ = ["AlignmentDisplay", "PriorCurveDisplay", "PriorDisplay", "TrustDisplay"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PriorDisplay(BarDisplay):
+    """The scores of a prior as bars, the strongest feature on top.
+
+    `from_prior` makes it. There is one panel per output; all have the same features,
+    in the order of their largest absolute score. Where the prior is made of several
+    estimates, error bars show their standard deviation.
+
+    Parameters
+    ----------
+    prior : FeaturePrior
+        The prior.
+    n_features : int, default=20
+        How many features are shown at most.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes or ndarray of Axes of shape (n_outputs,)
+        The panels; no array for one output.
+    figure_ : matplotlib Figure
+        The figure they are in.
+    bars_ : list of BarContainer
+        The bars of each output.
+
+    Examples
+    --------
+    >>> from llmreg import FeaturePrior
+    >>> from llmreg.inspection import PriorDisplay
+    >>> prior = FeaturePrior.from_dict({"age": 3, "bmi": 7, "sex=male": -1})
+    >>> display = PriorDisplay.from_prior(prior, n_features=2)
+    >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+    ['bmi', 'age']
+    >>> print(display.ax_.get_title())
+    target
+    1 of 3 features left out
+    """
+
+    prior: FeaturePrior
+    n_features: int = 20
+
+    @classmethod
+    def from_prior(
+        cls, prior: FeaturePrior, *, n_features: int = 20, ax: Any = None
+    ) -> Self:
+        """Draw a prior.
+
+        Parameters
+        ----------
+        prior : FeaturePrior
+            The prior, such as ``estimator.prior_``.
+        n_features : int, default=20
+            How many features are shown at most, at least 1.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw, see `plot`.
+
+        Returns
+        -------
+        PriorDisplay
+            The display.
+
+        Raises
+        ------
+        PriorError
+            If `prior` is no `FeaturePrior`.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        if not isinstance(prior, FeaturePrior):
+            raise PriorError(
+                f"PriorDisplay needs a FeaturePrior; got {type(prior).__name__}. "
+                "Make one with FeaturePrior.from_dict, or fit an estimator with one."
+            )
+        return cls(prior=prior, n_features=n_features).plot(ax=ax)
+
+    def _size(self) -> np.ndarray:
+        return np.abs(self.prior.scores)
+
+    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
+        prior = self.prior
+        spread = np.zeros_like(prior.scores) if prior.spread is None else prior.spread
+        # No spread, no error bar: its caps alone would look like one.
+        errors = np.where(spread > 0, spread, np.nan)
+        label = "prior score"
+        if (spread > 0).any():
+            label += "\n± standard deviation of the estimates"
+        reach = np.nan_to_num(np.abs(prior.scores) + np.nan_to_num(spread)).max()
+        limit = 1.05 * max(SCORE_LIMIT, reach)
+        self.bars_: list[BarContainer] = []
+        for i, panel in enumerate(panels):
+            scores = prior.scores[i, shown]
+            self.bars_.append(draw_scores(panel, scores, errors[i, shown]))
+            title = short(prior.outputs[i], OUTPUT_WIDTH)
+            dress(panel, prior.features, shown, title, label, limit)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AlignmentDisplay(BarDisplay):
+    """What the prior says, beside what the model has learnt.
+
+    `from_estimator` makes it. Bars are the prior, after the `score_transform` of the
+    estimator; points are the model's attributions, a cross where their sign is
+    against the prior. Both are scaled to unit length over all features: what counts
+    is the size relative to other features. There is one panel per output.
+
+    The cosine in the title is `alignment_` of the estimator, which leaves out the
+    features without a score. A high cosine with points far shorter than the bars
+    says that the model lives on features that the prior has no opinion of.
+
+    Parameters
+    ----------
+    features : sequence of str
+        Names of the features.
+    outputs : sequence of str
+        Names of the classes or targets.
+    direction : ndarray of shape (n_outputs, n_features)
+        The prior, rows of unit length; NaN where it has no score.
+    attributions : ndarray of shape (n_outputs, n_features)
+        What the model has learnt, rows of unit length.
+    alignment : ndarray of shape (n_outputs,)
+        The cosine of the two; NaN for an output without a direction.
+    n_features : int, default=20
+        How many features are shown at most.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes or ndarray of Axes of shape (n_outputs,)
+        The panels; no array for one output.
+    figure_ : matplotlib Figure
+        The figure they are in.
+    bars_ : list of BarContainer
+        The prior, for each output.
+    points_ : list of dict of Line2D
+        The model, for each output, by "agrees", "disagrees" and "unscored".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from llmreg import LLMAttributionRegressor
+    >>> from llmreg.inspection import AlignmentDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> prior = {"petal length (cm)": 3, "petal width (cm)": 3}
+    >>> model = LLMAttributionRegressor(prior).fit(X, y)
+    >>> display = AlignmentDisplay.from_estimator(model)
+    >>> print(display.ax_.get_title())
+    target: cosine 1.00
+    """
+
+    features: Sequence[str]
+    outputs: Sequence[str]
+    direction: np.ndarray
+    attributions: np.ndarray
+    alignment: np.ndarray
+    n_features: int = 20
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseAttributionEstimator,
+        *,
+        n_features: int = 20,
+        ax: Any = None,
+    ) -> Self:
+        """Draw the prior of a fitted estimator and what it has learnt.
+
+        Parameters
+        ----------
+        estimator : LLMAttributionClassifier or LLMAttributionRegressor
+            A fitted estimator that has a prior.
+        n_features : int, default=20
+            How many features are shown at most, at least 1: those that are
+            strongest in the prior or in the model.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw, see `plot`.
+
+        Returns
+        -------
+        AlignmentDisplay
+            The display.
+
+        Raises
+        ------
+        PriorError
+            If the estimator was fitted without a prior.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it is no estimator of llmreg.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        prior = fitted_prior(estimator, "AlignmentDisplay")
+        direction = estimator.net_.criterion_.direction.cpu().numpy()
+        return cls(
+            features=prior.features,
+            outputs=prior.outputs,
+            direction=np.where(np.isnan(prior.scores), np.nan, direction),
+            attributions=normalize(estimator.attributions_),
+            alignment=estimator.alignment_,
+            n_features=n_features,
+        ).plot(ax=ax)
+
+    def _size(self) -> np.ndarray:
+        return np.asarray(np.fmax(np.abs(self.direction), np.abs(self.attributions)))
+
+    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
+        limit = 1.08 * (self._size().max() or 1.0)
+        self.bars_: list[BarContainer] = []
+        self.points_: list[dict[str, Line2D]] = []
+        for i, panel in enumerate(panels):
+            prior, model = self.direction[i, shown], self.attributions[i, shown]
+            rows = range(len(shown))
+            self.bars_.append(panel.barh(rows, prior, color=ORANGE, label="prior"))
+            self.points_.append(draw_model(panel, prior, model))
+            cosine = round(float(self.alignment[i]), 2) + 0.0
+            told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
+            title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: {told}"
+            dress(panel, self.features, shown, title, "direction, unit length", limit)

@@ -1,0 +1,349 @@
+"""A picture of how much of a prior survived the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from llmreg._base import BaseAttributionEstimator
+from llmreg.exceptions import PriorError
+from llmreg.inspection._plotting import (
+    BLUE,
+    LITERAL,
+    NAME_WIDTH,
+    OUTPUT_WIDTH,
+    VERMILION,
+    add_legend,
+    add_panels,
+    faint,
+    fitted_prior,
+    grid_shape,
+    ink,
+    name_rows,
+    new_figure,
+    place_of,
+    require_matplotlib,
+    row_height,
+    short,
+    strongest,
+)
+from llmreg.linear_model._trust import SURE, Trust, each_trust
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
+    from matplotlib.gridspec import GridSpecBase
+    from matplotlib.lines import Line2D
+
+
+# The ways to take the scores: at least this gamma, and what it is called.
+STRENGTHS = (
+    (100.0, "as they are, gamma above 100"),
+    (10.0, "as they are, gamma 10 to 100"),
+    (1.0, "as they are, gamma 1 to 10"),
+    (0.0, "as they are, gamma below 1"),
+)
+TURNED, NO_GUIDE = "with their signs turned", "not at all"
+# What the rows leave of a score's sign: what it is called, and its mark.
+SIGNS = {
+    "kept": ("sign as the score says", "o", BLUE),
+    "open": ("sign not settled", "s", None),
+    "contradicted": ("sign against the score", "X", VERMILION),
+}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrustDisplay:
+    """How much of the prior survived the training rows.
+
+    `from_estimator` makes it, of what ``gamma="auto"`` found. The upper panel shows
+    how likely it is, after the rows were seen, that the scores are to be taken as
+    they are, how closely, with their signs turned, or not at all; there is one for a
+    classification, and one for each target of a regression.
+
+    The lower panels, one per output, show for each feature how likely its weight has
+    the sign of its score: on the right the weight does as the score says, on the left
+    the rows contradict it (a cross, from 0.9 against it), in the middle either may be.
+    Prior and rows count together, so with few rows the prior itself is what makes a
+    sign likely. The columns beside a panel are the score, and what the model has
+    learnt.
+
+    The probabilities are those of the linear model; hidden layers learn what it
+    leaves over.
+
+    Parameters
+    ----------
+    features : sequence of str
+        Names of the features.
+    outputs : sequence of str
+        Names of the classes or targets.
+    scores : ndarray of shape (n_outputs, n_features)
+        The prior's scores; NaN where it has none.
+    attributions : ndarray of shape (n_outputs, n_features)
+        What the model has learnt.
+    trusts : sequence of Trust
+        What was found: one, or one per output.
+    names : sequence of str
+        What each of `trusts` is about.
+    n_features : int, default=20
+        How many features are shown at most: those with the largest scores.
+
+    Attributes
+    ----------
+    ax_ : ndarray of Axes of shape (n_trusts + n_outputs,)
+        The upper panels, then the lower ones.
+    figure_ : matplotlib Figure
+        The figure they are in.
+    bars_ : list of BarContainer
+        How likely each way to take the scores is, for each of `trusts`.
+    points_ : list of dict of Line2D
+        The signs, for each output, by "kept", "open" and "contradicted".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg import LLMAttributionClassifier
+    >>> from llmreg.inspection import TrustDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(size=(200, 2))
+    >>> y = X @ [3.0, -3.0] + rng.normal(size=200) > 0
+    >>> model = LLMAttributionClassifier([5, 5], random_state=0).fit(X, y)
+    >>> display = TrustDisplay.from_estimator(model)
+    >>> display.points_[0]["contradicted"].get_ydata()
+    array([1])
+    """
+
+    features: Sequence[str]
+    outputs: Sequence[str]
+    scores: np.ndarray
+    attributions: np.ndarray
+    trusts: Sequence[Trust]
+    names: Sequence[str]
+    n_features: int = 20
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseAttributionEstimator,
+        *,
+        n_features: int = 20,
+        ax: Any = None,
+    ) -> Self:
+        """Draw what became of the prior of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : LLMAttributionClassifier or LLMAttributionRegressor
+            An estimator with a prior, fitted with ``gamma="auto"``.
+        n_features : int, default=20
+            How many features are shown at most, at least 1: those with the largest
+            scores.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw, see `plot`.
+
+        Returns
+        -------
+        TrustDisplay
+            The display.
+
+        Raises
+        ------
+        PriorError
+            If the estimator was fitted without a prior, without scores, or with a
+            fixed gamma.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it is no estimator of llmreg.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        prior = fitted_prior(estimator, "TrustDisplay")
+        if estimator.trust_ is None:
+            raise PriorError(_why_no_trust(estimator))
+        trusts = each_trust(estimator.trust_)
+        target, outputs, _ = estimator._task_names()
+        return cls(
+            features=prior.features,
+            outputs=prior.outputs,
+            scores=prior.scores,
+            attributions=estimator.attributions_,
+            trusts=trusts,
+            names=outputs if len(trusts) > 1 else (target,),
+            n_features=n_features,
+        ).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the display, or draw it again elsewhere.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw: one per panel, those of `trusts` first, or a single one
+            whose place the panels share. None makes a new figure.
+
+        Returns
+        -------
+        TrustDisplay
+            The display itself.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        require_matplotlib()
+        shown = strongest(np.abs(self.scores), self.n_features)
+        panels = self._panels(ax, len(shown))
+        upper, lower = np.split(panels, [len(self.trusts)])
+        self.bars_: list[BarContainer] = [
+            _draw_ways(panel, trust, short(name, OUTPUT_WIDTH))
+            for panel, trust, name in zip(upper, self.trusts, self.names, strict=True)
+        ]
+        agreement = np.concatenate([trust.agreement for trust in self.trusts])
+        self.points_: list[dict[str, Line2D]] = []
+        for i, panel in enumerate(lower):
+            self.points_.append(_draw_signs(panel, agreement[i, shown]))
+            self._dress(panel, i, shown)
+        self.ax_ = panels
+        self.figure_ = panels[0].figure
+        add_legend(lower, outside=ax is None)
+        return self
+
+    def _panels(self, ax: Any, n_bars: int) -> np.ndarray:
+        """Return Axes, the upper ones first, where the caller wants them."""
+        n_upper, n_lower = len(self.trusts), len(self.outputs)
+        n_rows, n_columns = grid_shape(n_lower)
+        n_above = grid_shape(n_upper)[0]
+        heights = [
+            *[1.1 + row_height() * (len(STRENGTHS) + 2)] * n_above,
+            *[1.7 + row_height() * n_bars] * n_rows,
+        ]
+        if ax is None:
+            figure = new_figure((3.2 + 4.0 * n_columns, sum(heights)))
+            grid: GridSpecBase = figure.add_gridspec(
+                len(heights), n_columns, height_ratios=heights
+            )
+        else:
+            given = np.asarray(ax, dtype=object).ravel()
+            if len(given) == n_upper + n_lower:
+                return given
+            figure = given[0].figure
+            grid = place_of(given, n_upper + n_lower).subgridspec(
+                len(heights), n_columns, height_ratios=heights, hspace=0.5
+            )
+        upper = [grid[i] for i in range(n_upper)] if n_upper > 1 else [grid[0, :]]
+        lower = [grid[n_above * n_columns + i] for i in range(n_lower)]
+        return add_panels(figure, [*upper, *lower])
+
+    def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
+        """Name the rows of a lower panel, and write scores and weights beside it."""
+        names = [
+            short(self.features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown
+        ]
+        size = name_rows(ax, names)
+        title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
+        n_left = len(self.features) - len(shown)
+        if n_left:
+            title += f"\n{n_left} of {len(self.features)} features left out"
+        ax.set_title(title, pad=6 + 1.6 * size, **LITERAL)
+        ax.set_xlim(-0.04, 1.04)
+        ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        ax.set_xlabel("probability that the weight\nhas the sign of its score")
+        ax.axvline(0.5, color=ink(ax), linewidth=0.8)
+        ax.axvspan(-0.04, 1 - SURE, color=VERMILION, alpha=0.12, linewidth=0)
+        # In points, so that the room for them does not grow with the panel.
+        for place, head, column in (
+            (3.6, "score", _numbers(self.scores[i, shown], "+.1f")),
+            (8.2, "learnt", _numbers(self.attributions[i, shown], "+.2f")),
+        ):
+            for row, text in enumerate([head, *column], start=-1):
+                ax.annotate(
+                    text,
+                    (1, row),
+                    (place * size, 0),
+                    xycoords=ax.get_yaxis_transform(),
+                    textcoords="offset points",
+                    annotation_clip=False,
+                    size=size,
+                    ha="right",
+                    va="center",
+                    color=faint(ax) if row < 0 else ink(ax),
+                )
+
+
+def _why_no_trust(estimator: BaseAttributionEstimator) -> str:
+    """Say why an estimator with a prior has not weighed it, and what to do."""
+    name = type(estimator).__name__
+    if estimator.gamma == "auto":
+        return (
+            f"The prior of this {name} has no score other than 0, so there was nothing "
+            "to trust or to doubt. Give it one that has."
+        )
+    return (
+        f"This {name} was fitted with gamma={estimator.gamma!r}, so nobody asked the "
+        'rows how far the prior is to be trusted. Fit it with gamma="auto"; '
+        "AlignmentDisplay shows what a fixed gamma made of the prior."
+    )
+
+
+def _ways(trust: Trust) -> dict[str, float]:
+    """Sum up how likely each way to take the scores is."""
+    believed, ways = trust.signs > 0, {}
+    above = np.inf
+    for least, name in STRENGTHS:
+        chosen = believed & (trust.gammas >= least) & (trust.gammas < above)
+        ways[name] = float(trust.weights[chosen].sum())
+        above = least
+    return {**ways, TURNED: trust.reversed, NO_GUIDE: trust.ignored}
+
+
+def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
+    """Draw how likely each way to take the scores is."""
+    ways = _ways(trust)
+    colours = [*[BLUE] * len(STRENGTHS), VERMILION, faint(ax)]
+    bars = ax.barh(range(len(ways)), list(ways.values()), color=colours)
+    size = name_rows(ax, list(ways))
+    for row, share in enumerate(ways.values()):
+        ax.text(
+            share + 0.02, row, f"{share:.0%}", va="center", size=size, color=ink(ax)
+        )
+    ax.set_xlim(0, 1.15)
+    ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    ax.set_xlabel(f"probability after {trust.n_samples} rows")
+    ax.set_title(f"{name}: how to take the scores", **LITERAL)
+    return bars
+
+
+def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
+    """Draw a point per feature, of a shape that tells what became of its sign."""
+    kept, contradicted = agreement > SURE, agreement < 1 - SURE
+    known = ~np.isnan(agreement)
+    masks = (kept, known & ~(kept | contradicted), contradicted)
+    points = {}
+    for (kind, style), mask in zip(SIGNS.items(), masks, strict=True):
+        rows = np.flatnonzero(mask)
+        text, marker, colour = style
+        colour = ink(ax) if colour is None else colour
+        ax.hlines(rows, 0.5, agreement[rows], color=colour, linewidth=1.2)
+        (points[kind],) = ax.plot(
+            agreement[rows],
+            rows,
+            marker,
+            color=colour,
+            label=text if len(rows) else "_nolegend_",
+            markersize=7,
+            markerfacecolor="none" if kind == "open" else colour,
+        )
+    return points
+
+
+def _numbers(values: np.ndarray, spec: str) -> list[str]:
+    """Write numbers, or a dash where there is none."""
+    return [
+        "-" if np.isnan(value) else format(value, spec if value else spec[1:])
+        for value in values + 0.0
+    ]

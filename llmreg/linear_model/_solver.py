@@ -1,0 +1,364 @@
+"""Minimizing the aligned loss of a linear model: Newton's method, then L-BFGS."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.optimize import minimize
+
+from llmreg.linear_model._objective import LinearObjective, Point
+
+# Up to so many parameters a Hessian is worth its while.
+_DENSE = 600
+# Rows that decide the Hessian where there are many: at least so many, and so many
+# times the number of parameters.
+_PILOT_ROWS, _PILOT_RATIO = 1_000, 10
+# Twice the distance to the minimum, as the curvature tells it, where Newton's
+# method stops: its next step would change the weights in no digit that is shown.
+_DECREMENT = 1e-14
+# The same for some of the rows, whose minimum is that far from the one of all rows.
+_PILOT_DECREMENT = 1e-5
+_NEWTON_STEPS = 50
+# The norm of weights that nothing is gained by shrinking further.
+_SMALL, _COLLAPSED = 1e-3, 1e-8
+# Where L-BFGS stops; its gradient is in units in which the Hessian is about one. Many
+# rows leave weights uncertain by far more than the second.
+_GRADIENT, _GRADIENT_OF_MANY = 1e-7, 1e-6
+_MEMORY, _STEPS_IN_UNITS = 20, 100
+# Misaligned beyond this, a minimum may not be the only one.
+_ALIGNED = 0.9
+
+
+class Solution(NamedTuple):
+    """The parameters found, their loss, the steps made, and whether that was all."""
+
+    theta: np.ndarray
+    value: float
+    n_iter: int
+    converged: bool
+
+
+def minimize_aligned(
+    objective: LinearObjective, start: np.ndarray | None, max_iter: int
+) -> Solution:
+    """Minimize the aligned loss of a linear model.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        What to minimize.
+    start : ndarray of shape (n_parameters,) or None
+        Where to start; None starts on the prior's own direction, or at zero.
+    max_iter : int
+        Steps at most.
+
+    Returns
+    -------
+    Solution
+        The minimum.
+
+    Notes
+    -----
+    The misalignment is not convex: a model that follows the prior and one that
+    follows the data may both be minima. Where the one reached from the prior is far
+    from it, the minimum without the penalty is a second start, and the lower one is
+    taken.
+
+    Where the rows are many, some of them lead close to the minimum and give the
+    curvature there; steps on all rows finish in its units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg.nn import AttributionAlignedLoss
+    >>> from llmreg.linear_model._objective import LinearObjective
+    >>> from llmreg.linear_model._solver import minimize_aligned
+    >>> criterion = AttributionAlignedLoss([[1.0]], task="regression", gamma=1.0)
+    >>> X, y = np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]])
+    >>> objective = LinearObjective(X, y, np.ones(2), criterion, l2=0.0)
+    >>> minimize_aligned(objective, None, max_iter=20).theta.round(6)
+    array([2., 1.])
+    """
+    theta = _first_guess(objective) if start is None else start
+    n_parameters = theta.size
+    if n_parameters > _DENSE:
+        return _descend_wide(objective, theta, max_iter)
+    n_rows = len(objective.X)
+    pilot_rows = max(_PILOT_ROWS, _PILOT_RATIO * n_parameters)
+    # Of a squared error all rows are summed up at once, and need no pilot.
+    in_part = n_rows > 2 * pilot_rows and objective.task != "regression"
+    pilot = objective
+    if in_part:
+        pilot = objective.part(slice(None, None, n_rows // pilot_rows))
+    found, hessian = _best_start(
+        pilot,
+        theta,
+        max_iter,
+        look_twice=start is None,
+        enough=_PILOT_DECREMENT if in_part else _DECREMENT,
+    )
+    if not in_part:
+        return found
+    units = _dense_units(hessian)
+    last = _descend(objective, found.theta, max_iter, *units, _GRADIENT_OF_MANY)
+    return last._replace(n_iter=min(max_iter, found.n_iter + last.n_iter))
+
+
+def _first_guess(objective: LinearObjective) -> np.ndarray:
+    """Point along the prior, where there is one, with all biases zero."""
+    table = np.zeros(objective.shape)
+    if objective.gamma:
+        table[:, :-1] = objective.direction
+    return table.ravel()
+
+
+def _best_start(
+    objective: LinearObjective,
+    theta: np.ndarray,
+    max_iter: int,
+    *,
+    look_twice: bool,
+    enough: float,
+) -> tuple[Solution, np.ndarray | None]:
+    """Find a minimum, and look for another one where there may be two."""
+    found, hessian = _settle(objective, theta, max_iter, enough)
+    if not objective.gamma or not look_twice or _is_aligned(objective, found.theta):
+        return found, hessian
+    free, _ = _settle(objective.without_pull(), np.zeros_like(theta), max_iter, enough)
+    other, other_hessian = _settle(objective, free.theta, max_iter, enough)
+    n_iter = max(found.n_iter, free.n_iter, other.n_iter)
+    if other.value < found.value:
+        found, hessian = other, other_hessian
+    return found._replace(n_iter=n_iter), hessian
+
+
+def _settle(
+    objective: LinearObjective, theta: np.ndarray, max_iter: int, enough: float
+) -> tuple[Solution, np.ndarray | None]:
+    """Minimize by Newton's method; finish by L-BFGS what it does not."""
+    found, hessian = _newton(objective, theta, min(max_iter, _NEWTON_STEPS), enough)
+    left = max_iter - found.n_iter
+    if found.converged or left <= 0:
+        return found, hessian
+    last = _descend(objective, found.theta, left, *_dense_units(hessian))
+    return last._replace(n_iter=found.n_iter + last.n_iter), hessian
+
+
+def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
+    W = theta.reshape(objective.shape)[:, :-1] * objective.known
+    norm = np.sqrt(np.square(W).sum(axis=1))
+    cosine = (W * objective.direction).sum(axis=1)
+    collapsed = norm < 1e-3
+    return bool(((cosine > _ALIGNED * norm) & ~collapsed)[objective.pulled].all())
+
+
+def _newton(
+    objective: LinearObjective, theta: np.ndarray, max_iter: int, enough: float
+) -> tuple[Solution, np.ndarray | None]:
+    """Minimize by damped Newton steps; return the last Hessian too."""
+    at = objective(theta, hessian=True)
+    converged, n_iter = False, 0
+    while n_iter < max_iter:
+        n_iter += 1
+        step = _step(objective, at, theta)
+        decrement = -float(at.gradient @ step)
+        size, moved, fell = 1.0, at, False
+        for _ in range(20):
+            moved = objective(theta + size * step, hessian=True)
+            fell = moved.value <= at.value - 1e-4 * size * decrement
+            if fell or decrement < enough:
+                break
+            size /= 4
+        # Below the last digit of the loss nothing is seen to fall any more.
+        visible = decrement > 1e-11 * max(1.0, abs(at.value))
+        converged = decrement >= 0 and (decrement < enough or not (fell or visible))
+        # So near the end the step is right, whatever the last digit of the loss says.
+        if fell or 0 <= decrement < enough:
+            theta, at = theta + size * step, moved
+        if converged or not fell:
+            break
+    theta, value = _turn_collapsed(objective, theta, at.value)
+    return Solution(theta, value, n_iter, converged), at.hessian
+
+
+def _turn_collapsed(
+    objective: LinearObjective, theta: np.ndarray, value: float
+) -> tuple[np.ndarray, float]:
+    """Point weights that vanish exactly along the prior, which costs nothing there."""
+    if not objective.gamma:
+        return theta, value
+    turned = theta.reshape(objective.shape).copy()
+    W = turned[:, :-1]
+    norm = np.sqrt(np.square(W * objective.known).sum(axis=1))
+    gone = objective.pulled & (norm < 10 * _COLLAPSED)
+    if not gone.any():
+        return theta, value
+    aim = objective.direction / np.maximum(objective.mean_input, 1e-3)
+    move = gone[:, None] & (objective.known > 0)
+    W[move] = (_COLLAPSED * aim)[move]
+    at = objective(turned.ravel())
+    return (turned.ravel(), at.value) if at.value < value else (theta, value)
+
+
+def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarray:
+    """Return Newton's step, held back where it would turn weights through zero.
+
+    At zero the attributions of an output have no direction, and the loss has no
+    derivative. Data that contradict the prior flatly push the weights there: they
+    shrink a hundredfold a step, and then stay, while the rest goes on.
+    """
+    hessian, gradient = at.hessian, at.gradient
+    assert hessian is not None
+    step = -_solve(_factor(hessian), gradient)
+    if not objective.gamma:
+        return step
+    W = theta.reshape(objective.shape)[:, :-1] * objective.known
+    square = np.square(W).sum(axis=1)
+
+    def turning(step: np.ndarray) -> np.ndarray:
+        D = step.reshape(objective.shape)[:, :-1]
+        return objective.pulled & ((W * D).sum(axis=1) < -0.99 * square)
+
+    gone = turning(step) & (square < _COLLAPSED**2)
+    if gone.any():
+        held = np.zeros(objective.shape, dtype=bool)
+        held[:, :-1] = gone[:, None] & (objective.known > 0)
+        free = ~held.ravel()
+        lower = _factor(hessian[np.ix_(free, free)])
+        step[~free] = 0.0
+        step[free] = -_solve(lower, gradient[free])
+    along = (W * step.reshape(objective.shape)[:, :-1]).sum(axis=1)
+    share = np.where(square < _SMALL**2, 0.99, 0.5)
+    back = objective.pulled & (along < -share * square)
+    return step * float(np.min((share * square)[back] / -along[back], initial=1.0))
+
+
+def _factor(hessian: np.ndarray | None) -> np.ndarray:
+    """Return the Cholesky factor of a Hessian, or of one bent to be positive."""
+    assert hessian is not None
+    # In units of its diagonal: weights that vanish have a curvature that dwarfs all
+    # others, which are no rounding error for that.
+    units = np.sqrt(np.abs(hessian.diagonal()) + 1e-300)
+    scaled = hessian / units / units[:, None]
+    # LAPACK itself: around it, SciPy's functions take longer than a small matrix does.
+    lower, fault = dpotrf(scaled, lower=True, clean=True)
+    # A pivot that is all rounding error makes steps of any length.
+    if fault or not lower.diagonal().min() > 1e-7:
+        values, vectors = np.linalg.eigh(scaled)
+        bent = np.maximum(np.abs(values), 1e-12 * np.abs(values).max())
+        lower, _ = dpotrf((vectors * bent) @ vectors.T, lower=True, clean=True)
+    factor: np.ndarray = lower * units[:, None]
+    return factor
+
+
+def _solve(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve the equations of a matrix whose Cholesky factor this is."""
+    found: np.ndarray = dpotrs(lower, right, lower=True)[0]
+    return found
+
+
+def _descend_wide(
+    objective: LinearObjective, theta: np.ndarray, max_iter: int
+) -> Solution:
+    """Minimize over many parameters, in units that are renewed on the way.
+
+    The curvature of the misalignment hangs on the length of the weights, of which
+    the start knows nothing.
+    """
+    n_iter, found = 0, Solution(theta, np.inf, 0, False)
+    while n_iter < max_iter and not found.converged:
+        steps = min(_STEPS_IN_UNITS, max_iter - n_iter)
+        units = _wide_units(objective, found.theta)
+        found = _descend(objective, found.theta, steps, units, units)
+        n_iter += found.n_iter
+        # Rounding errors end a search where nothing is left to gain.
+        if found.n_iter == 0:
+            break
+    return found._replace(n_iter=n_iter)
+
+
+def _wide_units(
+    objective: LinearObjective, theta: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return units for many parameters: the Hessian's diagonal, and its one ridge.
+
+    Turning weights away from the prior is stiff, making them longer is not: the
+    direction of the weights has units of its own.
+    """
+    squares = sum(
+        (weight @ np.square(Z) for Z, _, weight in objective.blocks()),
+        np.zeros(objective.shape[1] - 1),
+    )
+    bend = 2.0 if objective.task == "regression" else 0.25
+    diagonal = np.full(objective.shape, bend)
+    diagonal[:, :-1] = bend * squares + objective.l2
+    stretch = 1 / np.sqrt(diagonal + 1e-12)
+    if not objective.gamma:
+        return lambda u: u * stretch.ravel()
+    known = objective.known > 0
+    W = np.where(known, theta.reshape(objective.shape)[:, :-1], 0.0)
+    square = np.square(W).sum(axis=1, keepdims=True) + 1e-300
+    unit = W / np.sqrt(square)
+    stiff = 2 * objective.gamma * objective.shares()[:, None] / square
+    along = 1 / np.sqrt(bend * squares.mean() + objective.l2)
+    turning = np.where(known, 1 / np.sqrt(1 / along**2 + stiff), stretch[:, :-1])
+
+    def scale(u: np.ndarray) -> np.ndarray:
+        table = u.reshape(objective.shape) * stretch
+        given = u.reshape(objective.shape)[:, :-1]
+        length = (given * unit).sum(axis=1, keepdims=True)
+        table[:, :-1] = turning * (given - length * unit) + along * length * unit
+        return table.ravel()
+
+    return scale
+
+
+def _dense_units(
+    hessian: np.ndarray | None,
+) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+    """Return units in which a Hessian is the identity: for parameters, for slopes."""
+    lower = _factor(hessian)
+    solve = partial(solve_triangular, lower, lower=True, check_finite=False)
+    return partial(solve, trans="T"), solve
+
+
+def _descend(
+    objective: LinearObjective,
+    start: np.ndarray,
+    max_iter: int,
+    to_step: Callable[[np.ndarray], np.ndarray],
+    to_slope: Callable[[np.ndarray], np.ndarray],
+    enough: float = _GRADIENT,
+) -> Solution:
+    """Minimize by L-BFGS, in units in which the Hessian is near the identity."""
+
+    def loss(u: np.ndarray) -> tuple[float, np.ndarray]:
+        at = objective(start + to_step(u))
+        return at.value, to_slope(at.gradient)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = minimize(
+            loss,
+            np.zeros_like(start),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": max_iter,
+                "maxfun": 20 * max_iter,
+                "maxcor": _MEMORY,
+                "gtol": enough,
+                "ftol": 0.0,
+                "maxls": 40,
+            },
+        )
+    # Status 2 is a line search that rounding errors ended.
+    converged = result.status != 1
+    theta = start + to_step(result.x)
+    return Solution(theta, float(result.fun), int(result.nit), converged)

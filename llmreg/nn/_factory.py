@@ -1,0 +1,377 @@
+"""From the parameters of an estimator to a skorch net, not trained yet."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import EarlyStopping
+from torch import Tensor, nn
+
+from llmreg.exceptions import DeviceError
+from llmreg.nn import _net as optimizers
+from llmreg.nn._loss import AttributionAlignedLoss
+from llmreg.nn._net import (
+    MLP,
+    AlignedClassifierNet,
+    AlignedNet,
+    BatchIterator,
+    LinearModel,
+    PassReport,
+    say,
+)
+
+
+class CorrectedModel(nn.Module):
+    """A linear model plus a weighted sum of corrections.
+
+    This is what ``gamma="auto"`` makes of a module: the linear part is how far the
+    prior is trusted, and what the rows say beyond it goes into copies of the module.
+
+    Parameters
+    ----------
+    factory : callable
+        Makes a module that maps inputs to outputs.
+    n_features, n_outputs : int
+        Widths of the input and of the output.
+    n_corrections : int
+        Number of copies of the module.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.nn._factory import CorrectedModel
+    >>> model = CorrectedModel(lambda: torch.nn.Linear(3, 1), 3, 1, n_corrections=2)
+    >>> model(torch.zeros(4, 3)).shape
+    torch.Size([4, 1])
+    """
+
+    shares: Tensor
+
+    def __init__(
+        self,
+        factory: Callable[[], nn.Module],
+        n_features: int,
+        n_outputs: int,
+        n_corrections: int,
+    ) -> None:
+        super().__init__()
+        self.linear = LinearModel(n_features, n_outputs)
+        self.corrections = nn.ModuleList([factory() for _ in range(n_corrections)])
+        self.register_buffer("shares", torch.zeros(n_corrections))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the outputs for rows.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, n_features)
+            Encoded rows.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+            Logits, or predictions.
+        """
+        outputs: Tensor = self.linear(X)
+        for share, correction in zip(self.shares, self.corrections, strict=True):
+            outputs = outputs + share * correction(X)
+        return outputs
+
+
+SOLVERS = {"adam": optimizers.Adam, "sgd": optimizers.SGD, "lbfgs": optimizers.LBFGS}
+
+# Where "lbfgs" stops: tight enough that a row of weight 2 and the same row twice
+# give the same model to seven digits.
+_LBFGS_GRADIENT = 1e-9
+_LBFGS_CHANGE = 1e-14
+
+_RESERVED = (
+    *("criterion", "module", "device", "max_epochs", "batch_size"),
+    *("dtype", "l2", "n_features", "n_outputs"),
+)
+
+
+def resolve_device(device: str) -> str:
+    """Turn "auto" into the best device there is, and check any other.
+
+    Parameters
+    ----------
+    device : str
+        "auto", or a name that torch understands: "cpu", "cuda", "cuda:1", "mps".
+
+    Returns
+    -------
+    str
+        The device.
+
+    Raises
+    ------
+    DeviceError
+        If torch does not know it or it is not there.
+
+    Examples
+    --------
+    >>> from llmreg.nn._factory import resolve_device
+    >>> resolve_device("cpu")
+    'cpu'
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(device)
+        torch.empty(0, device=kind)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceError(
+            f"device={device!r} is not available: {reason} Use device='cpu' or 'auto'."
+        ) from error
+    # "cpu:0" is no other one.
+    return "cpu" if kind.type == "cpu" else device
+
+
+def device_dtype(device: str) -> torch.dtype:
+    """Return the floating point type that suits a device.
+
+    Double precision on the CPU, where small models are no slower for it; single on
+    accelerators, which are slow at double or lack it.
+    """
+    return torch.float64 if device == "cpu" else torch.float32
+
+
+def make_net(
+    params: Any,
+    device: str,
+    *,
+    scores: np.ndarray | None,
+    gamma: float,
+    score_transform: Any,
+    task: str,
+    n_features: int,
+    n_outputs: int,
+    total_weight: float,
+    seed: int,
+    n_corrections: int | None = None,
+) -> AlignedNet:
+    """Build and initialize the net that an estimator's parameters describe.
+
+    Parameters
+    ----------
+    params : estimator
+        Where the parameters are read from.
+    device : str
+        Where to train.
+    scores : ndarray of shape (n_outputs, n_features) or None
+        The prior's scores.
+    gamma : float
+        Weight of the penalty.
+    score_transform : str or callable
+        Transform of the scores.
+    task : {"binary", "multiclass", "regression"}
+        The kind of the task loss.
+    n_features, n_outputs : int
+        Widths of the module.
+    total_weight : float
+        Sum of the sample weights; `alpha` is shared out among them.
+    seed : int
+        Seed of the order of the rows.
+    n_corrections : int, default=None
+        Put a linear model and so many copies of the module in the module's place.
+
+    Returns
+    -------
+    AlignedNet
+        The net, initialized and not trained.
+
+    Raises
+    ------
+    ModuleOutputError
+        If the user's module does not fit.
+    ValueError
+        If `net__*` sets what a parameter of the estimator's own decides.
+    """
+    solver = choose_solver(params)
+    is_lbfgs = solver == "lbfgs"
+    settings: dict[str, Any] = {
+        "criterion__task": task,
+        "criterion__scores": scores,
+        "criterion__gamma": gamma if scores is not None else 0.0,
+        "criterion__attribution": params.attribution,
+        "criterion__score_transform": score_transform,
+        "criterion__penalty_on": params.penalty_on,
+        "optimizer": SOLVERS[solver],
+        "lr": 1.0 if is_lbfgs else params.learning_rate_init,
+        "iterator_train": BatchIterator,
+        "iterator_train__shuffle": not is_lbfgs,
+        "iterator_train__seed": seed,
+        "iterator_valid": BatchIterator,
+        "train_split": None,
+        "verbose": 0,
+    }
+    if is_lbfgs:
+        settings |= {
+            "optimizer__max_iter": params.max_iter,
+            "optimizer__line_search_fn": "strong_wolfe",
+            "optimizer__tolerance_grad": _LBFGS_GRADIENT,
+            "optimizer__tolerance_change": _LBFGS_CHANGE,
+        }
+    settings |= user_settings(params)
+    if settings["iterator_train"] is not BatchIterator:
+        # Loaders of the user's own take torch's generator, which is seeded.
+        del settings["iterator_train__seed"]
+    settings |= _callbacks(params, settings)
+    factory = module_factory(params, n_features, n_outputs)
+    if n_corrections is not None:
+        factory = functools.partial(
+            CorrectedModel, factory, n_features, n_outputs, n_corrections
+        )
+    kind = AlignedNet if task == "regression" else AlignedClassifierNet
+    return kind(
+        factory,
+        AttributionAlignedLoss,
+        n_features=n_features,
+        n_outputs=n_outputs,
+        dtype=device_dtype(device),
+        l2=l2_strength(params.alpha, task, n_outputs) / total_weight,
+        device=device,
+        **settings,
+    ).initialize()
+
+
+def choose_solver(params: Any) -> str:
+    """Return the solver; "auto" is "lbfgs" for the linear model, "adam" for others."""
+    if params.solver != "auto":
+        return str(params.solver)
+    # Settings meant for lbfgs would not fit an optimizer of the user's own.
+    has_own = hasattr(params, "net__optimizer")
+    return "lbfgs" if is_linear(params) and not has_own else "adam"
+
+
+def is_linear(params: Any) -> bool:
+    """Tell whether the model is the linear one."""
+    return params.module is None and np.size(params.hidden_layer_sizes) == 0
+
+
+def asks_for_loop(params: Any) -> bool:
+    """Tell whether something of skorch's own training loop was asked for."""
+    own = [n for n in user_settings(params) if not n.startswith("criterion__")]
+    return bool(own)
+
+
+def is_solved(params: Any) -> bool:
+    """Tell whether a fit has a closed form: the linear model under "lbfgs".
+
+    Not where something of skorch's own loop was asked for, which then runs, nor
+    where rows are aligned one by one and their attributions differ.
+    """
+    return (
+        is_linear(params)
+        and choose_solver(params) == "lbfgs"
+        and not asks_for_loop(params)
+        and (params.penalty_on == "mean" or params.attribution == "gradient")
+    )
+
+
+def is_averaged(params: Any) -> bool:
+    """Tell whether ``gamma="auto"`` makes the model itself, without a loop of skorch.
+
+    Elsewhere it chooses the gamma with which the loop then trains.
+    """
+    usual = "lbfgs" if is_linear(params) else "adam"
+    return (
+        params.attribution == "gradient"
+        and choose_solver(params) == usual
+        and not asks_for_loop(params)
+        and (is_linear(params) or not params.early_stopping)
+    )
+
+
+def l2_strength(alpha: float, task: str, n_outputs: int) -> float:
+    """Scale `alpha` so that a linear model without prior is scikit-learn's own.
+
+    Times half the squared weights, over the number of rows, beside the mean loss:
+    that is ``LogisticRegression(C=1 / alpha)`` and ``Ridge(alpha)``.
+    """
+    return 2 * alpha / n_outputs if task == "regression" else alpha
+
+
+def user_settings(params: Any) -> dict[str, Any]:
+    """Collect the `net__*` parameters, without their prefix.
+
+    Raises
+    ------
+    ValueError
+        If one of them has a parameter of the estimator's own, or asks torch to
+        compile the module, which cannot differentiate twice.
+    """
+    settings = {
+        name.removeprefix("net__"): value
+        for name, value in vars(params).items()
+        if name.startswith("net__")
+    }
+    for name in _RESERVED:
+        if name in settings:
+            raise ValueError(
+                f"net__{name} cannot be set: the estimator makes its own. Its "
+                "parameters module, device, max_iter and batch_size decide it, and "
+                "net__criterion__* reach the aligned loss."
+            )
+    if settings.get("compile"):
+        raise ValueError(
+            "net__compile=True cannot be used: torch.compile does not support the "
+            "double backward pass that the attribution penalty needs."
+        )
+    return settings
+
+
+def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
+    """Return what skorch calls to make the module."""
+    if params.module is not None:
+        if isinstance(params.module, nn.Module):
+            # A template: the parameter of an estimator is never trained itself.
+            return functools.partial(copy.deepcopy, params.module)
+        return functools.partial(params.module, n_features, n_outputs)
+    hidden = tuple(np.atleast_1d(np.asarray(params.hidden_layer_sizes, dtype=int)))
+    if any(size < 1 for size in hidden):
+        raise ValueError(
+            "hidden_layer_sizes must hold widths of at least 1; got "
+            f"{params.hidden_layer_sizes!r}."
+        )
+    if not hidden:
+        return functools.partial(LinearModel, n_features, n_outputs)
+    return functools.partial(
+        MLP,
+        n_features,
+        n_outputs,
+        hidden_layer_sizes=tuple(int(size) for size in hidden),
+        activation=params.activation,
+    )
+
+
+def _callbacks(params: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of early stopping and of what is told of every pass."""
+    users = settings.get("callbacks")
+    if users == "disable":
+        return {}
+    callbacks: list[Any] = list(users or [])
+    if params.early_stopping and choose_solver(params) != "lbfgs":
+        stop = EarlyStopping(
+            monitor="valid_loss",
+            patience=params.n_iter_no_change,
+            threshold=params.tol,
+            threshold_mode="abs",
+            load_best=True,
+            sink=say,
+        )
+        callbacks.insert(0, ("early_stopping", stop))
+    found: dict[str, Any] = {"callbacks": [*callbacks, ("passes", PassReport())]}
+    if not settings["verbose"] and "callbacks__print_log" not in settings:
+        # skorch's own table, which it would print on stdout and nowhere else.
+        found["callbacks__print_log"] = None
+    return found

@@ -1,0 +1,240 @@
+"""The loss of LAAT: task loss plus a penalty on misaligned attributions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from llmreg.nn._attribution import attribute
+from llmreg.prior._transforms import SCORE_TRANSFORMS, transform_scores
+
+# Keeps the direction of a vanishing attribution defined. It is far below any
+# attribution that a trained model shows, so the formula stays the paper's.
+TINY = 1e-12
+
+
+class AttributionAlignedLoss(nn.Module):
+    """Task loss plus `gamma` times the misalignment of attributions and prior.
+
+    With a the attribution of an output and s its transformed scores, the penalty
+    is the mean over the features of ``(a/|a| - s/|s|)^2``, which is
+    ``2 (1 - cos(a, s)) / n_features`` [1]_. Features without a score (NaN) are left out
+    of both vectors: no opinion is not "no effect". Outputs whose scores are all
+    zero or absent have no direction and carry no penalty.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_outputs, n_features), default=None
+        The prior's scores, NaN where there is none. None: no penalty.
+    task : {"binary", "multiclass", "regression"}, default="binary"
+        The task loss: cross entropy of one logit or of many, or the squared error.
+    gamma : float, default=100.0
+        Weight of the penalty, at least 0.
+    attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
+            default="gradient"
+        How attributions are computed, see :func:`llmreg.nn.attribute`.
+    score_transform : {"identity", "exp"} or callable, default="identity"
+        Applied to the scores before they are normalised; "exp" is
+        sign(s) exp(abs(s)), as in the code of the paper's authors. A callable maps
+        a tensor of the scores of one output to a tensor of that shape.
+    penalty_on : {"mean", "row"}, default="mean"
+        Align the mean attribution of the batch, or every row's own.
+    n_steps : int, default=16
+        Steps of the integrated gradients.
+
+    References
+    ----------
+    .. [1] Vukadin, Šilić, Delač, "Large Language Models as Attribution Regularizers
+       for Efficient Model Training", arXiv 2502.20268.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.nn import AttributionAlignedLoss
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = torch.nn.init.constant_(layer.weight, 1.0)
+    >>> X = torch.tensor([[0.0, 1.0]], requires_grad=True)
+    >>> loss = AttributionAlignedLoss([[3.0, -3.0]], gamma=10.0)
+    >>> round(loss.penalty(X, layer, layer(X)).item(), 6)
+    1.0
+    """
+
+    direction: Tensor
+    known: Tensor
+
+    def __init__(
+        self,
+        scores: ArrayLike | None = None,
+        *,
+        task: str = "binary",
+        gamma: float = 100.0,
+        attribution: str = "gradient",
+        score_transform: str | Callable[[Tensor], Tensor] = "identity",
+        penalty_on: str = "mean",
+        n_steps: int = 16,
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.gamma = gamma
+        self.attribution = attribution
+        self.score_transform = score_transform
+        self.penalty_on = penalty_on
+        self.n_steps = n_steps
+        direction, known = _directions(scores, score_transform)
+        self.register_buffer("direction", direction)
+        self.register_buffer("known", known)
+        self._points_somewhere = bool(direction.any())
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether the penalty has any weight and any direction to pull to."""
+        return self._points_somewhere and self.gamma > 0
+
+    def forward(
+        self,
+        y_pred: Tensor,
+        y_true: Tensor,
+        X: Tensor | None = None,
+        module: Callable[[Tensor], Tensor] | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss of a batch, a scalar.
+
+        Parameters
+        ----------
+        y_pred : Tensor of shape (n_samples, n_outputs)
+            Logits, or predictions in regression.
+        y_true : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+            Class indices, or targets.
+        X : Tensor of shape (n_samples, n_features), default=None
+            The inputs that `y_pred` was computed from, requiring gradients. None
+            leaves the penalty out, as does evaluation mode: a validation loss says
+            how well the task is done.
+        module : callable, default=None
+            What maps `X` to `y_pred`.
+        sample_weight : Tensor of shape (n_samples,), default=None
+            Weights of the rows, in the task loss and in the penalty.
+        """
+        loss = _weighted_mean(self.task_loss(y_pred, y_true), sample_weight)
+        if X is None or module is None or not (self.training and self.penalizes):
+            return loss
+        return loss + self.gamma * self.penalty(X, module, y_pred, sample_weight)
+
+    def task_loss(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every row, of shape (n_samples,)."""
+        if self.task == "binary":
+            return F.binary_cross_entropy_with_logits(
+                y_pred[:, 0], y_true.to(y_pred.dtype), reduction="none"
+            )
+        if self.task == "multiclass":
+            return F.cross_entropy(y_pred, y_true.long(), reduction="none")
+        return (y_pred - y_true).square().mean(dim=1)
+
+    def penalty(
+        self,
+        X: Tensor,
+        module: Callable[[Tensor], Tensor],
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return the misalignment with the prior, from 0 to 4 / n_features."""
+        attributions = attribute(
+            module,
+            X,
+            method=self.attribution,
+            outputs=y_pred,
+            n_steps=self.n_steps,
+            create_graph=True,
+        )
+        if self.penalty_on == "mean":
+            mean = _weighted_mean(attributions, sample_weight)
+            return self.misalignment(mean)
+        return _weighted_mean(self.misalignment(attributions), sample_weight)
+
+    def misalignment(self, attributions: Tensor) -> Tensor:
+        """Return the penalty of attributions, the mean over the outputs.
+
+        Parameters
+        ----------
+        attributions : Tensor of shape (..., n_outputs, n_features)
+            Attributions of the outputs.
+        """
+        return misalignment(attributions, self.direction, self.known)
+
+    def cosine(self, attributions: Tensor) -> Tensor:
+        """Return the alignment of attributions with the prior.
+
+        Parameters
+        ----------
+        attributions : Tensor of shape (n_outputs, n_features)
+            Attributions of the outputs.
+
+        Returns
+        -------
+        Tensor of shape (n_outputs,)
+            Cosines from -1 to 1; NaN for an output without a direction.
+        """
+        cosine = (normalize(attributions * self.known) * self.direction).sum(dim=-1)
+        absent = torch.full_like(cosine, torch.nan)
+        return torch.where(self.direction.any(dim=-1), cosine, absent)
+
+
+def _directions(
+    scores: ArrayLike | None, score_transform: str | Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return unit vectors of the transformed scores, and which scores there are."""
+    if scores is None:
+        return torch.zeros(1, 1), torch.zeros(1, 1)
+    table = torch.as_tensor(np.array(scores, dtype=np.float64))
+    known = (~table.isnan()).to(table.dtype)
+    transform = (
+        score_transform
+        if callable(score_transform)
+        else SCORE_TRANSFORMS[score_transform]
+    )
+    rows = [transform_scores(transform, row) for row in table.nan_to_num(0.0)]
+    return normalize(torch.stack(rows) * known), known
+
+
+def misalignment(attributions: Tensor, direction: Tensor, known: Tensor) -> Tensor:
+    """Return the penalty of attributions, the mean over the outputs.
+
+    Parameters
+    ----------
+    attributions : Tensor of shape (..., n_outputs, n_features)
+        Attributions of the outputs.
+    direction : Tensor of shape (..., n_outputs, n_features)
+        Unit vectors of the prior; all zero for an output without one, which carries
+        no penalty.
+    known : Tensor of shape (..., n_outputs, n_features)
+        1 where there is a score, 0 where there is none.
+
+    Returns
+    -------
+    Tensor of shape (...,)
+        The penalty.
+    """
+    gap = normalize(attributions * known) - direction
+    per_output = gap.square().sum(dim=-1) / known.sum(dim=-1).clamp_min(1)
+    has_direction = direction.any(dim=-1).to(per_output.dtype)
+    n_directions = has_direction.sum(dim=-1).clamp_min(1)
+    return (per_output * has_direction).sum(dim=-1) / n_directions
+
+
+def normalize(vectors: Tensor) -> Tensor:
+    """Scale vectors along the last axis to unit length."""
+    norms = (vectors.square().sum(dim=-1, keepdim=True) + TINY**2).sqrt()
+    return vectors / norms
+
+
+def _weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the mean over the rows, weighted."""
+    if weight is None:
+        return values.mean(dim=0)
+    weight = weight.to(values.dtype)
+    return torch.tensordot(weight, values, dims=1) / weight.sum()

@@ -1,0 +1,549 @@
+"""The default modules and the skorch net that trains a module on aligned loss."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.dataset import unpack_data
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from llmreg._utils._log import get_logger
+from llmreg._utils._progress import following
+from llmreg.exceptions import ModuleOutputError
+from llmreg.nn._loss import AttributionAlignedLoss
+
+
+def require_module(made: Any) -> nn.Module:
+    """Raise unless what `module` has made is a module.
+
+    Raises
+    ------
+    ModuleOutputError
+        If it is something else.
+    """
+    if not isinstance(made, nn.Module):
+        raise ModuleOutputError(
+            f"module must make a torch.nn.Module; it made a {type(made).__name__}. "
+            "Give the class itself, or a function that returns a module."
+        )
+    return made
+
+
+def check_module(
+    module: Callable[[Tensor], Tensor],
+    n_features: int,
+    n_outputs: int,
+    dtype: torch.dtype,
+) -> None:
+    """Raise unless `module` maps `n_features` inputs to `n_outputs` outputs.
+
+    Raises
+    ------
+    ModuleOutputError
+        If it cannot be called, or gives another shape.
+    """
+    expected = (
+        f"a module must map inputs of shape (n_samples, {n_features}) to outputs of "
+        f"shape (n_samples, {n_outputs})"
+    )
+    hint = (
+        "A module class or factory receives both widths as module(n_features, "
+        "n_outputs); two classes take one output."
+    )
+    trial = torch.zeros(2, n_features, dtype=dtype)
+    is_training = isinstance(module, nn.Module) and module.training
+    try:
+        if isinstance(module, nn.Module):
+            module.eval()
+        with torch.no_grad():
+            outputs = module(trial)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        message = f"The module failed on a trial input: {error}. Here {expected}."
+        raise ModuleOutputError(f"{message} {hint}") from error
+    finally:
+        if isinstance(module, nn.Module):
+            module.train(is_training)
+    shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs)
+    if shape != (2, n_outputs):
+        raise ModuleOutputError(
+            f"The module gave {shape} for a trial input of shape {(2, n_features)}, "
+            f"but {expected}. {hint}"
+        )
+
+
+class _Unmarked(torch.optim.Optimizer):
+    """An optimizer whose making is not marked for the compiler."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+
+
+class Adam(_Unmarked, torch.optim.Adam):
+    """`torch.optim.Adam`."""
+
+
+class SGD(_Unmarked, torch.optim.SGD):
+    """`torch.optim.SGD`."""
+
+
+class LBFGS(_Unmarked, torch.optim.LBFGS):
+    """`torch.optim.LBFGS`."""
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+}
+
+
+class LinearModel(nn.Linear):
+    """A linear map from features to outputs: logistic or linear regression.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Widths of the input and of the output.
+    """
+
+
+class MLP(nn.Sequential):
+    """A multi-layer perceptron.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Widths of the input and of the output.
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Widths of the hidden layers.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Nonlinearity after every hidden layer.
+
+    Examples
+    --------
+    >>> from llmreg.nn._net import MLP
+    >>> MLP(4, 1, hidden_layer_sizes=(8,), activation="tanh")
+    MLP(
+      (0): Linear(in_features=4, out_features=8, bias=True)
+      (1): Tanh()
+      (2): Linear(in_features=8, out_features=1, bias=True)
+    )
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        hidden_layer_sizes: Sequence[int] = (100,),
+        activation: str = "relu",
+    ) -> None:
+        layers: list[nn.Module] = []
+        width = n_features
+        for size in hidden_layer_sizes:
+            layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
+            width = size
+        super().__init__(*layers, nn.Linear(width, n_outputs))
+
+
+class TableDataset(Dataset[Any]):
+    """Rows of a table with their targets and weights, held as tensors.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+        Encoded rows. They are handed out in the precision of `y`, and may be kept in
+        less.
+    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+        Encoded targets.
+    sample_weight : Tensor of shape (n_samples,)
+        Weights of the rows.
+    """
+
+    def __init__(self, X: Tensor, y: Tensor, sample_weight: Tensor) -> None:
+        self.X, self.y, self.sample_weight = X, y, sample_weight
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        y = self.y[rows]
+        return self.X[rows].to(y.dtype), (y, self.sample_weight[rows])
+
+
+class BatchIterator:
+    """Slices of a :class:`TableDataset`.
+
+    Torch's DataLoader picks the rows of a batch one by one and stacks them again,
+    which takes longer than training on them.
+
+    Parameters
+    ----------
+    dataset : TableDataset
+        What is sliced.
+    batch_size : int
+        Rows of a batch.
+    shuffle : bool, default=False
+        Draw a new order for every pass.
+    seed : int, default=0
+        Seed of the orders.
+    """
+
+    def __init__(
+        self,
+        dataset: TableDataset,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        n_samples = len(self.dataset)
+        order = (
+            torch.randperm(n_samples, generator=self.generator)
+            if self.shuffle
+            else None
+        )
+        for start in range(0, n_samples, self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            yield self.dataset[rows if order is None else order[rows]]
+
+
+class AlignedNet(NeuralNet):
+    """A skorch net whose criterion sees the inputs and the module.
+
+    Parameters
+    ----------
+    *args : tuple
+        Passed to :class:`skorch.NeuralNet`.
+    n_features, n_outputs : int
+        Widths that the module must have.
+    dtype : torch.dtype, default=torch.float64
+        Floating point type of module and criterion.
+    l2 : float, default=0.0
+        Half of it times the squared weights (biases left out) is added to the loss.
+    **kwargs : dict
+        Passed to :class:`skorch.NeuralNet`.
+    """
+
+    module_: nn.Module
+    criterion_: AttributionAlignedLoss
+
+    def __init__(
+        self,
+        *args: Any,
+        n_features: int,
+        n_outputs: int,
+        dtype: torch.dtype = torch.float64,
+        l2: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.n_features = n_features
+        self.n_outputs = n_outputs
+        self.dtype = dtype
+        self.l2 = l2
+        # Whether the weights are those of an earlier fit, and the steps made by a
+        # solver that is not skorch's.
+        self.is_warm = False
+        self.n_steps = 0
+        # How many rows, by weight, have had a say; `l2` is shared out among them.
+        self.weight_seen = 0.0
+        # Whether the last training was ended by a callback, or by a person.
+        self.is_ended = self.is_interrupted = False
+
+    def initialize_module(self) -> AlignedNet:
+        """Make the module, in the net's dtype, and check its output width."""
+        super().initialize_module()
+        self.module_ = require_module(self.module_).to(self.dtype)
+        # Before the optimizer is made: this is what materializes lazy layers.
+        check_module(self.module_, self.n_features, self.n_outputs, self.dtype)
+        return self
+
+    def initialize_criterion(self) -> AlignedNet:
+        """Make the criterion, in the net's dtype."""
+        super().initialize_criterion()
+        self.criterion_ = self.criterion_.to(self.dtype)
+        return self
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Train on a batch whose inputs collect gradients, if there is a penalty."""
+        X, y = unpack_data(batch)
+        X = X.to(self.device).requires_grad_(self.criterion_.penalizes)
+        step: dict[str, Tensor] = super().train_step_single((X, y), **fit_params)
+        return step
+
+    def get_loss(
+        self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Return the aligned loss of a batch."""
+        target, sample_weight = (part.to(self.device) for part in y_true)
+        loss: Tensor = self.criterion_(
+            y_pred, target, X=X, module=self.module_, sample_weight=sample_weight
+        )
+        if training and self.l2:
+            weights = (p for p in self.module_.parameters() if p.ndim > 1)
+            loss = loss + 0.5 * self.l2 * sum(p.square().sum() for p in weights)
+        return loss
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks, which see targets without the weights of the rows.
+
+        Parameters
+        ----------
+        method_name : str
+            Such as "on_batch_end".
+        **cb_kwargs : dict
+            What skorch passes on.
+        """
+        if "batch" in cb_kwargs:
+            X, (target, _) = cb_kwargs["batch"]
+            cb_kwargs["batch"] = X, target
+        if isinstance(cb_kwargs.get("y"), tuple):
+            cb_kwargs["y"], _ = cb_kwargs["y"]
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            # That is how callbacks of skorch end a training.
+            self.is_ended = True
+            raise
+
+    def partial_fit(self, X: Any, y: Any = None, **fit_params: Any) -> AlignedNet:
+        """Train, until a callback or a person ends it.
+
+        Parameters
+        ----------
+        X : Dataset
+            What is trained on.
+        y : None
+            In `X` already.
+        **fit_params : dict
+            What skorch passes on.
+
+        Returns
+        -------
+        AlignedNet
+            The net itself.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If a person interrupts it. skorch would keep quiet about that, and a search
+            would go on with what has been trained so far.
+        """
+        self.is_ended = self.is_interrupted = False
+        super().partial_fit(X, y, **fit_params)
+        if self.is_interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    def fit_loop(self, X: Any, y: Any = None, **fit_params: Any) -> AlignedNet:
+        """Go over the rows, and notice where a person interrupts it.
+
+        Parameters
+        ----------
+        X : Dataset
+            What is trained on.
+        y : None
+            In `X` already.
+        **fit_params : dict
+            What skorch passes on.
+
+        Returns
+        -------
+        AlignedNet
+            The net itself.
+        """
+        try:
+            super().fit_loop(X, y, **fit_params)
+        except KeyboardInterrupt:
+            self.is_interrupted = not self.is_ended
+            raise
+        return self
+
+
+class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
+    """An :class:`AlignedNet` whose predictions are classes.
+
+    scikit-learn's scorers take it, and so do the callbacks of skorch that are made of
+    them. It knows classes by their places: 0 is ``classes_[0]`` of the estimator.
+
+    Parameters
+    ----------
+    *args : tuple
+        Passed to :class:`AlignedNet`.
+    **kwargs : dict
+        Passed to :class:`AlignedNet`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("predict_nonlinearity", class_probabilities)
+        super().__init__(*args, **kwargs)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The places of the classes."""
+        return np.arange(max(2, self.n_outputs))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the place of the likeliest class of each row.
+
+        Parameters
+        ----------
+        X : array, tensor or Dataset
+            Encoded rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Places of classes.
+        """
+        places: np.ndarray = self.predict_proba(X).argmax(axis=1)
+        return places
+
+
+def class_probabilities(logits: Tensor) -> Tensor:
+    """Turn logits into the probabilities of the classes.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n_samples, n_outputs)
+        One output is the logit of the second of two classes.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_classes)
+        Probabilities.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.nn._net import class_probabilities
+    >>> class_probabilities(torch.tensor([[0.0]]))
+    tensor([[0.5000, 0.5000]])
+    """
+    if logits.shape[1] == 1:
+        return torch.cat([-logits, logits], dim=1).sigmoid()
+    return logits.softmax(dim=1)
+
+
+logger = get_logger(__name__)
+
+
+class PassReport(Callback):
+    """Logs the losses of every pass, and tells scikit-learn's callbacks of it.
+
+    Where one of these asks to stop, the training ends as it does for skorch's own
+    early stopping. Nothing is kept from one training to the next.
+    """
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Tell that a loop begins.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net.
+        **kwargs : dict
+            What skorch passes on.
+        """
+        self._stack, self._step = ExitStack(), None
+        self._follower = following()
+        if self._follower is not None:
+            loop = self._follower.loop("passes", net.max_epochs)
+            is_told = self._stack.enter_context(loop)
+            # With the estimator's own net it can predict after every pass.
+            estimator = vars(self._follower.estimator)
+            self._follower.is_usable = estimator.get("net_") is net
+            if not is_told:
+                self._follower = None
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Tell that a pass begins.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net.
+        **kwargs : dict
+            What skorch passes on.
+        """
+        if self._follower is not None:
+            self._step = self._follower.begin_step("pass")
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Log the losses; stop where a callback asks to.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net.
+        **kwargs : dict
+            What skorch passes on.
+        """
+        tell_losses(net.history[-1])
+        if self._follower is not None and self._follower.end_step(self._step):
+            # As skorch's callbacks do: its loop takes it for a wish to stop.
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Tell that the loop has ended.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net.
+        **kwargs : dict
+            What skorch passes on.
+        """
+        self._stack.close()
+        self.__dict__.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A training that failed leaves what belongs to the process.
+        return {}
+
+
+def tell_losses(epoch: Any) -> None:
+    """Log the losses of a pass.
+
+    Parameters
+    ----------
+    epoch : mapping
+        Its entry in the history of a net.
+    """
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
+    losses = [
+        f"{name.removesuffix('_loss')} {epoch[name]:.6g}"
+        for name in ("train_loss", "valid_loss")
+        if name in epoch
+    ]
+    logger.debug("pass %d: loss %s", epoch["epoch"], ", ".join(losses))
+
+
+def say(text: str) -> None:
+    """Log what a callback of skorch's would print.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    """
+    logger.info("%s", text)

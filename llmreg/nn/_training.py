@@ -1,0 +1,431 @@
+"""Training a net on encoded rows, and asking it for outputs and attributions."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any, cast
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from skorch.helper import predefined_split
+
+from llmreg.exceptions import DataError, DivergenceError
+from llmreg.linear_model._objective import LinearObjective
+from llmreg.linear_model._solver import minimize_aligned
+from llmreg.nn._attribution import attribute
+from llmreg.nn._ensemble import train_members
+from llmreg.nn._factory import asks_for_loop, choose_solver, is_solved
+from llmreg.nn._members import Members, in_blocks
+from llmreg.nn._net import MLP, Adam, AlignedNet, LinearModel, TableDataset, tell_losses
+
+# Rows of a step, where `batch_size` leaves it open: pieces of a few hundred rows are
+# to be more than one step, and steps on fewer rows are noisy.
+_BATCH_ROWS = 200
+
+
+def stream(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    params: Any,
+) -> None:
+    """Go over one piece once, in small steps from where the net stands.
+
+    What is not said by rows counts for less the more of them were seen: `alpha`, and
+    the penalty of ``gamma="auto"``, are shared out among all rows so far.
+
+    Parameters
+    ----------
+    net : AlignedNet
+        The net.
+    X : ndarray of shape (n_samples, n_features)
+        Encoded rows.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Encoded targets.
+    sample_weight : ndarray of shape (n_samples,)
+        Weights, all above 0.
+    params : estimator
+        Where the parameters are read from.
+    """
+    if isinstance(net.optimizer_, torch.optim.LBFGS):
+        _take_steps(net, params.learning_rate_init)
+    weight = float(sample_weight.sum())
+    if net.weight_seen:
+        share = net.weight_seen / (net.weight_seen + weight)
+        net.l2 *= share
+        if params.gamma == "auto":
+            net.criterion_.gamma *= share
+    net.weight_seen += weight
+    rows = _BATCH_ROWS if params.batch_size == "auto" else int(params.batch_size)
+    # The rows of a piece may be sorted; "lbfgs" had no use for another order.
+    net.iterator_train__shuffle = True
+    net.set_params(batch_size=min(rows, len(X)), max_epochs=1)
+    net.partial_fit(
+        TableDataset(
+            torch.as_tensor(X),
+            torch.as_tensor(y, dtype=net.dtype),
+            torch.as_tensor(sample_weight, dtype=net.dtype),
+        )
+    )
+
+
+def _take_steps(net: AlignedNet, learning_rate: float) -> None:
+    """Put Adam in the place of "lbfgs", which would forget all but the last piece."""
+    net.optimizer_ = Adam(net.module_.parameters(), lr=learning_rate)
+
+
+def trains_at_once(net: AlignedNet, params: Any) -> bool:
+    """Tell whether a fit needs nothing of skorch's loop.
+
+    Parameters
+    ----------
+    net : AlignedNet
+        The net.
+    params : estimator
+        Where the parameters are read from.
+
+    Returns
+    -------
+    bool
+        True for the default modules under Adam, with no settings for skorch but
+        those of the criterion, nothing to print or to stop for, and no earlier
+        training to go on from.
+    """
+    return (
+        type(net.module_) in (LinearModel, MLP)
+        and params.module is None
+        and choose_solver(params) == "adam"
+        and not asks_for_loop(params)
+        and not (params.early_stopping or params.warm_start)
+        and not len(net.history)
+    )
+
+
+def train_at_once(
+    net: AlignedNet, data: TableDataset, batch_size: int, max_iter: int, seed: int
+) -> None:
+    """Train a net on rows without skorch's loop, and leave it as the loop does.
+
+    Weights, the moments of the optimizer and the losses of the epochs are those of
+    the loop, up to rounding; ``net.history`` has no batches.
+
+    Parameters
+    ----------
+    net : AlignedNet
+        The net, initialized.
+    data : TableDataset
+        Rows, targets and weights.
+    batch_size : int
+        Rows of a batch.
+    max_iter : int
+        Passes over the rows.
+    seed : int
+        Seed of the order of the rows.
+    """
+    begin = time.perf_counter()
+    device = torch.device(net.device)
+    gamma = torch.tensor([net.criterion_.gamma], dtype=net.dtype, device=device)
+    members = train_members(
+        net.module_,
+        data.X.to(device),
+        data.y.to(device),
+        row_weight=data.sample_weight.to(device).unsqueeze(0),
+        criterion=net.criterion_,
+        gamma=gamma,
+        l2=net.l2,
+        max_iter=max_iter,
+        learning_rate=net.lr,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    net.set_params(batch_size=batch_size, max_epochs=max_iter)
+    net.module_.load_state_dict(members.state_dict(0))
+    _load_moments(net, members)
+    losses = members.history[:, 0].tolist()
+    _record(net, losses, (time.perf_counter() - begin) / max_iter)
+
+
+def _load_moments(net: AlignedNet, members: Members) -> None:
+    """Leave the optimizer where it stopped, so that `partial_fit` goes on."""
+    means, squares = members.moments
+    for name, parameter in net.module_.named_parameters():
+        net.optimizer_.state[parameter] = {
+            "step": torch.tensor(float(members.n_steps)),
+            "exp_avg": means[name][0].clone(),
+            "exp_avg_sq": squares[name][0].clone(),
+        }
+
+
+def _record(net: AlignedNet, losses: list[float], seconds: float) -> None:
+    """Write the epochs into the history."""
+    best = float("inf")
+    for loss in losses:
+        # Epochs as `record` would write them, field by field and slower.
+        net.history.append(
+            {
+                "batches": [],
+                "epoch": len(net.history) + 1,
+                "train_loss": loss,
+                "train_loss_best": loss < best,
+                "dur": seconds,
+            }
+        )
+        best = min(best, loss)
+        tell_losses(net.history[-1])
+    # The callback remembers it, to judge the epochs of a later `partial_fit`.
+    for name, callback in net.callbacks_:
+        if name == "train_loss":
+            callback.best_score_ = best
+
+
+# Up to here a step on all rows at once is faster than several on parts of them.
+_FULL_BATCH_ROWS = 10_000
+_AUTO_BATCH_ROWS = 2_048
+_PREDICT_ROWS = 65_536
+
+
+def train(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    params: Any,
+    *,
+    seed: int,
+    one_pass: bool = False,
+) -> None:
+    """Train a net on encoded rows, from where it stands.
+
+    Parameters
+    ----------
+    net : AlignedNet
+        The net.
+    X : ndarray of shape (n_samples, n_features)
+        Encoded rows.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Encoded targets.
+    sample_weight : ndarray of shape (n_samples,)
+        Weights, all above 0.
+    params : estimator
+        Where the parameters are read from.
+    seed : int
+        Seed of the validation split.
+    one_pass : bool, default=False
+        Go over the rows once instead of `max_iter` times.
+    """
+    if one_pass:
+        stream(net, X, y, sample_weight, params)
+        return
+    net.weight_seen = float(sample_weight.sum())
+    if is_solved(params):
+        solve(net, X, y, sample_weight, params)
+        return
+    train_rows = np.arange(len(X))
+    has_own_split = net.train_split is not None
+    if params.early_stopping and choose_solver(params) != "lbfgs" and not has_own_split:
+        train_rows, valid_rows = train_test_split(
+            train_rows,
+            test_size=params.validation_fraction,
+            random_state=seed,
+            stratify=y if net.criterion_.task != "regression" else None,
+        )
+        valid = _dataset(net, X, y, sample_weight, valid_rows)
+        net.set_params(train_split=predefined_split(valid))
+    data = _dataset(net, X, y, sample_weight, train_rows)
+    if trains_at_once(net, params):
+        train_at_once(net, data, batch_rows(params, len(data)), params.max_iter, seed)
+        return
+    net.set_params(
+        batch_size=batch_rows(params, len(data)),
+        max_epochs=1 if choose_solver(params) == "lbfgs" else params.max_iter,
+    )
+    # A splitter of the user's own may need the targets.
+    net.partial_fit(data, data.y.numpy())
+    if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:
+        _warn_of_max_iter(params)
+    if not has_own_split:
+        # It holds the validation rows, which have no place in a saved model.
+        net.set_params(train_split=None)
+
+
+def solve(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    params: Any,
+) -> None:
+    """Give the net of a linear model its best weights, without a training loop.
+
+    In double precision on the CPU, wherever the net itself is.
+
+    Parameters
+    ----------
+    net : AlignedNet
+        The net, whose module is a :class:`~llmreg.nn._net.LinearModel`.
+    X, y, sample_weight : ndarray
+        As in :func:`train`.
+    params : estimator
+        Where the parameters are read from.
+    """
+    objective = LinearObjective(
+        X, y, sample_weight, net.criterion_, net.l2, n_outputs=net.n_outputs
+    )
+    module = cast(LinearModel, net.module_)
+    weight, bias = module.weight, module.bias
+    start = None
+    if params.warm_start and net.is_warm:
+        parts = [weight.detach(), bias.detach()[:, None]]
+        start = torch.cat(parts, dim=1).cpu().double().numpy().ravel()
+    found = minimize_aligned(objective, start, params.max_iter)
+    table = torch.as_tensor(found.theta.reshape(objective.shape))
+    if objective.task == "multiclass":
+        # One number added to all of them changes no probability: rounding alone
+        # would decide it.
+        table[:, -1] -= table[:, -1].mean()
+    with torch.no_grad():
+        weight.copy_(table[:, :-1])
+        bias.copy_(table[:, -1])
+    net.n_steps = found.n_iter
+    net.history.new_epoch()
+    net.history.record("epoch", 1)
+    net.history.record("train_loss", found.value)
+    if not found.converged:
+        _warn_of_max_iter(params)
+
+
+def _warn_of_max_iter(params: Any) -> None:
+    warnings.warn(
+        f"lbfgs stopped at max_iter={params.max_iter} before it converged. Raise "
+        "max_iter, or alpha.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
+
+
+def check_weights(net: AlignedNet) -> None:
+    """Raise if a training ended in weights that are no numbers.
+
+    Raises
+    ------
+    DivergenceError
+        If one is infinite, or none.
+    """
+    for name, weight in net.module_.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise DivergenceError(
+                f"The training diverged: {name!r} of the module holds numbers that are "
+                "infinite, or none. Take a smaller learning_rate_init, scale the "
+                'columns (scaler="bounded"), or look for columns or targets of huge '
+                "numbers."
+            )
+
+
+def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:
+    """Start a net from the weights of an earlier fit.
+
+    Raises
+    ------
+    DataError
+        If the weights belong to a module of another shape.
+    """
+    try:
+        net.module_.load_state_dict(weights)
+        net.is_warm = True
+    except RuntimeError as error:
+        raise DataError(
+            "warm_start=True goes on from the last fit, which had another module, "
+            "other encoded columns or other outputs. Fit a clone instead, or give "
+            f"categorical columns a category dtype. {error}"
+        ) from error
+
+
+def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
+    """Return the outputs for encoded rows, of shape (n_samples, n_outputs)."""
+    module = net.module_
+    module.eval()
+
+    def run(block: torch.Tensor) -> torch.Tensor:
+        return cast(torch.Tensor, module(block.to(net.device, net.dtype)).cpu())
+
+    with torch.no_grad():
+        outputs: np.ndarray = in_blocks(run, torch.as_tensor(X), _PREDICT_ROWS).numpy()
+    return outputs
+
+
+def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return weights and biases of a linear model, in double; None of any other."""
+    if not isinstance(net.module_, LinearModel):
+        return None
+    weight, bias = net.module_.weight.detach(), net.module_.bias.detach()
+    return (
+        weight.cpu().numpy().astype(np.float64, copy=False),
+        bias.cpu().numpy().astype(np.float64, copy=False),
+    )
+
+
+def mean_attributions(
+    net: AlignedNet, X: np.ndarray, sample_weight: np.ndarray
+) -> torch.Tensor:
+    """Return the weighted mean attributions, of shape (n_outputs, n_features)."""
+    module, criterion = net.module_, net.criterion_
+    module.eval()
+    if isinstance(module, LinearModel):
+        weight = module.weight.detach().clone()
+        if criterion.attribution == "gradient":
+            return weight
+        parts = np.arange(_AUTO_BATCH_ROWS, len(X), _AUTO_BATCH_ROWS)
+        weights = np.split(sample_weight / sample_weight.sum(), parts)
+        means = [w @ rows for w, rows in zip(weights, np.split(X, parts), strict=True)]
+        return weight * torch.as_tensor(np.sum(means, axis=0)).to(weight)
+    total = torch.zeros_like(criterion.direction)
+    for start in range(0, len(X), _AUTO_BATCH_ROWS):
+        rows = slice(start, start + _AUTO_BATCH_ROWS)
+        attributions = attribute(
+            module,
+            torch.as_tensor(X[rows]).to(net.device, net.dtype),
+            method=criterion.attribution,
+            n_steps=criterion.n_steps,
+        ).detach()
+        weight = torch.as_tensor(sample_weight[rows]).to(net.device, net.dtype)
+        total = total + torch.tensordot(weight, attributions, dims=1)
+    return total / float(sample_weight.sum())
+
+
+def n_iterations(net: AlignedNet) -> int:
+    """Return how many steps of the solver, or passes over the rows, were made."""
+    if isinstance(net.optimizer_, torch.optim.LBFGS):
+        states = net.optimizer_.state.values()
+        steps = max((int(state.get("n_iter", 1)) for state in states), default=0)
+        return max(1, net.n_steps + steps)
+    return len(net.history)
+
+
+def batch_rows(params: Any, n_samples: int) -> int:
+    """Return the number of rows of a batch."""
+    if params.batch_size != "auto":
+        return min(int(params.batch_size), n_samples)
+    if choose_solver(params) == "lbfgs" or n_samples <= _FULL_BATCH_ROWS:
+        return n_samples
+    return _AUTO_BATCH_ROWS
+
+
+def _dataset(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    rows: np.ndarray,
+) -> TableDataset:
+    """Turn rows into tensors in the net's dtype."""
+    if len(rows) < len(X):
+        X, y, sample_weight = X[rows], y[rows], sample_weight[rows]
+    return TableDataset(
+        torch.as_tensor(X),
+        torch.as_tensor(y, dtype=net.dtype),
+        torch.as_tensor(sample_weight, dtype=net.dtype),
+    )

@@ -1,0 +1,378 @@
+"""Reading a raw table: its two forms, and what each of its columns is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from numbers import Complex, Real
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+
+from llmreg.exceptions import (
+    DataError,
+    EncodingError,
+    FeatureNamesError,
+    UnsupportedColumnError,
+)
+from llmreg.preprocessing._frames import is_foreign, to_pandas
+from llmreg.preprocessing._values import is_real, to_floats
+
+Kind = Literal["numbers", "levels", "dates", "text", "objects", "complex"]
+
+_NUMBERS = (Real, np.bool_, Decimal)
+_DATES = (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)
+_ISO_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?"
+)
+
+# A handful of rows cannot tell a sentence from a long level name: in a sample of
+# two rows nearly everything is distinct.
+_MIN_TEXTS = 5
+_TEXT_DISTINCT = 0.9
+_TEXT_WORDS = 5
+_MIN_IDENTIFIERS = 50
+
+_MAX_NAMED = 10
+_ADVICE = {
+    "dates": "dates or times. Derive numbers from them, such as an age in days, a "
+    "month or a duration, and drop the column",
+    "text": "free text or identifiers. Drop the column, derive numbers from it, or "
+    'cast it with astype("category") if it really is a category',
+    "objects": "lists, dicts or other objects. Spread their content over columns of "
+    "numbers or strings, or drop the column",
+    "levels": "strings or categories, and encoder=None turns their encoding off. Use "
+    'encoder="onehot", encode them beforehand, or drop the column',
+}
+
+
+def as_table(X: Any) -> pd.DataFrame | np.ndarray:
+    """Bring a table into one of the two forms that the encoder reads.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        A pandas, polars or pyarrow table, an array, or a list of rows.
+
+    Returns
+    -------
+    DataFrame or ndarray of shape (n_samples, n_features)
+        An array of real numbers or a DataFrame as it is; all else as a DataFrame,
+        whose columns are numbered where the input names none.
+
+    Raises
+    ------
+    DataError
+        If there are no rows.
+    EncodingError
+        If there are no columns, the numbers are complex, or the table is lazy.
+    ValueError
+        If the input does not have two dimensions.
+    TypeError
+        If the input is a sparse matrix.
+
+    Examples
+    --------
+    >>> from llmreg.preprocessing._columns import as_table
+    >>> as_table([[1, "a"], [2, "b"]])
+       0  1
+    0  1  a
+    1  2  b
+    """
+    table = X if isinstance(X, (np.ndarray, pd.DataFrame)) else _convert(X)
+    if table.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {table.ndim}D array instead. Reshape your data "
+            "using X.reshape(-1, 1) if it has a single feature or X.reshape(1, -1) "
+            "if it contains a single sample."
+        )
+    if 0 in table.shape:
+        what, error = (
+            ("feature", EncodingError) if len(table) else ("sample", DataError)
+        )
+        raise error(
+            f"Found array with 0 {what}(s) (shape={table.shape}) while a minimum of 1 "
+            "is required."
+        )
+    if isinstance(table, pd.DataFrame) or table.dtype.kind in "fiub":
+        return table
+    if table.dtype.kind == "c":
+        raise EncodingError("Complex data not supported. Use real and imaginary parts.")
+    if table.dtype.kind == "S":
+        table = table.astype(str)
+    return pd.DataFrame(table, dtype=None if table.dtype.kind in "mM" else object)
+
+
+def column_names(
+    table: pd.DataFrame | np.ndarray, given: Sequence[str] | None, *, named: bool
+) -> tuple[str, ...]:
+    """Name the columns: as given, as in the table, or ``x0``, ``x1``, ...
+
+    Parameters
+    ----------
+    table : DataFrame or ndarray of shape (n_samples, n_features)
+        The table.
+    given : sequence of str of length n_features or None
+        Names that take precedence.
+    named : bool
+        Whether a DataFrame names its columns, or was made of an array.
+
+    Returns
+    -------
+    tuple of str
+        One name for each column.
+
+    Raises
+    ------
+    FeatureNamesError
+        If the number of names is not that of the columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg.preprocessing._columns import column_names
+    >>> column_names(np.zeros((2, 2)), None, named=False)
+    ('x0', 'x1')
+    """
+    width = table.shape[1]
+    if given is not None:
+        names = tuple(map(str, given))
+    elif isinstance(table, pd.DataFrame) and named:
+        names = tuple(map(str, table.columns))
+    else:
+        names = tuple(f"x{i}" for i in range(width))
+    if len(names) != width:
+        raise FeatureNamesError(
+            f"feature_names has {len(names)} names for {width} columns; name each "
+            "column once, in the order of the table."
+        )
+    return names
+
+
+def text_names(table: pd.DataFrame | np.ndarray) -> tuple[str, ...] | None:
+    """Give the names that columns must have again: as scikit-learn, only text."""
+    if isinstance(table, np.ndarray) or set(map(type, table.columns)) != {str}:
+        return None
+    return tuple(table.columns)
+
+
+def column_kinds(
+    table: pd.DataFrame,
+    known: Collection[int] = (),
+    *,
+    numeric_text: bool = False,
+) -> list[Kind]:
+    """Decide what each column of a table is.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_samples, n_features)
+        The table.
+    known : collection of int, default=()
+        Positions of columns that are known to have levels: their strings are never
+        taken for dates, free text or identifiers.
+    numeric_text : bool, default=False
+        Whether objects of which `float` can make a number are numbers, as in arrays
+        of objects.
+
+    Returns
+    -------
+    list of str
+        ``"numbers"`` and ``"levels"`` can be encoded; the others, which are
+        ``"dates"``, ``"text"``, ``"objects"`` and ``"complex"``, cannot.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg.preprocessing._columns import column_kinds
+    >>> column_kinds(pd.DataFrame({"age": [31, None], "sex": ["female", "male"]}))
+    ['numbers', 'levels']
+    """
+    # One look at the whole array: thousands of columns are slow one by one.
+    if numeric_text and _spells_numbers(table.to_numpy(dtype=object)):
+        return ["numbers"] * table.shape[1]
+    dtypes = list(table.dtypes)
+    numeric = {dtype for dtype in set(dtypes) if is_real(dtype)}
+    return [
+        "numbers"
+        if dtype in numeric
+        else _kind(table.iloc[:, i], known=i in known, numeric_text=numeric_text)
+        for i, dtype in enumerate(dtypes)
+    ]
+
+
+def refuse(kinds: Sequence[Kind], names: Sequence[str], bad: Collection[Kind]) -> None:
+    """Raise one error that names every column of the given kinds.
+
+    Parameters
+    ----------
+    kinds : sequence of str of length n_features
+        What each column is.
+    names : sequence of str of length n_features
+        Names of the columns.
+    bad : collection of str
+        The kinds to refuse.
+
+    Raises
+    ------
+    UnsupportedColumnError
+        If any column is of such a kind.
+
+    Examples
+    --------
+    >>> from llmreg.preprocessing._columns import refuse
+    >>> refuse(["numbers", "levels"], ["age", "sex"], bad={"dates"})
+    """
+    if "complex" in bad and "complex" in kinds:
+        where = quote(n for n, k in zip(names, kinds, strict=True) if k == "complex")
+        raise UnsupportedColumnError(f"Complex data not supported; got it in {where}.")
+    lines = [
+        f"- {quote(n for n, k in zip(names, kinds, strict=True) if k == kind)}: {what}."
+        for kind, what in _ADVICE.items()
+        if kind in bad and kind in kinds
+    ]
+    if lines:
+        raise UnsupportedColumnError(
+            "Some columns cannot be encoded:\n" + "\n".join(lines)
+        )
+
+
+def quote(names: Iterable[str]) -> str:
+    """List names for a message, the first few of them."""
+    names = list(names)
+    more = len(names) - _MAX_NAMED
+    text = ", ".join(map(repr, names[:_MAX_NAMED]))
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def _convert(X: Any) -> Any:
+    if issparse(X):
+        raise TypeError(
+            "Sparse data was passed, but dense data is required. Use X.toarray() to "
+            "convert it to a dense array."
+        )
+    if is_foreign(X) and isinstance(frame := to_pandas(X), (pd.DataFrame, pd.Series)):
+        return frame
+    array = np.asarray(X)
+    # NumPy turns the numbers and the None of a list that holds a string into text.
+    return np.asarray(X, dtype=object) if array.dtype.kind in "SU" else array
+
+
+def _kind(column: pd.Series, *, known: bool, numeric_text: bool) -> Kind:
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "levels"
+    if dtype.kind == "c":
+        return "complex"
+    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype):
+        return "dates"
+    values = column.to_numpy(dtype=object)
+    if numeric_text and _spells_numbers(values):
+        return "numbers"
+    return _kind_of_objects(values[~pd.isna(values)], n_rows=len(values), known=known)
+
+
+def _kind_of_objects(present: np.ndarray, *, n_rows: int, known: bool) -> Kind:
+    types = set(map(type, present))
+    if any(issubclass(t, _DATES) for t in types):
+        return "dates"
+    if any(issubclass(t, Complex) and not issubclass(t, Real) for t in types):
+        return "complex"
+    if not all(issubclass(t, (str, *_NUMBERS)) for t in types):
+        return "objects"
+    if known or not types:
+        return "levels"
+    if all(issubclass(t, _NUMBERS) for t in types):
+        return "numbers"
+    if not all(issubclass(t, str) for t in types):
+        return "levels"
+    distinct = set(present)
+    if all(map(_ISO_DATE.fullmatch, distinct)):
+        return "dates"
+    return "text" if _is_text(distinct, len(present), n_rows) else "levels"
+
+
+def _is_text(distinct: set[str], n_present: int, n_rows: int) -> bool:
+    """Say whether strings look like free text (long) or like identifiers (many)."""
+    n = len(distinct)
+    if n >= max(_MIN_TEXTS, _TEXT_DISTINCT * n_present):
+        words = sum(len(value.split()) for value in distinct)
+        if words >= _TEXT_WORDS * n:
+            return True
+    return n >= _MIN_IDENTIFIERS and n > n_rows / 2
+
+
+def _spells_numbers(values: np.ndarray) -> bool:
+    try:
+        to_floats(values)
+    except (TypeError, ValueError):
+        return False
+    # A number too large for a float is a number that has to be reported as such.
+    except OverflowError:
+        return True
+    return True
+
+
+# Below this many different strings a column is as likely a short list of levels.
+_MIN_SUSPECT = 5
+
+
+def check_levels(X: pd.DataFrame | np.ndarray, names: Sequence[str]) -> None:
+    """Refuse columns of strings whose levels look like cells.
+
+    The levels of a string column are found in its cells, and a provider is told
+    the levels. With few rows a column of names, of addresses or of numbers that one
+    odd entry turned into strings would so be sent cell by cell. A category dtype
+    declares its levels, which settles the matter.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray of shape (n_samples, n_features)
+        The training rows.
+    names : sequence of str of length n_features
+        Names of the columns.
+
+    Raises
+    ------
+    UnsupportedColumnError
+        If a column of strings has five different ones or more, and more than half
+        of its cells differ or more than half of its levels are numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg.preprocessing._columns import check_levels
+    >>> check_levels(pd.DataFrame({"sex": ["f", "m", "f", "f"]}), ["sex"])
+    """
+    if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
+        return
+    table = pd.DataFrame(X)
+    suspects = [
+        name
+        for position, name in enumerate(names)
+        if _looks_like_cells(table.iloc[:, position])
+    ]
+    if suspects:
+        raise UnsupportedColumnError(
+            f"The strings of {suspects} look like the content of cells, not like "
+            "levels, and a provider would be told them as levels. Nothing has been "
+            'sent. Cast the columns with astype("category") if they are levels, turn '
+            "them into numbers if they are numbers, or drop them."
+        )
+
+
+def _looks_like_cells(column: pd.Series) -> bool:
+    if pd.api.types.is_numeric_dtype(column.dtype) or isinstance(
+        column.dtype, pd.CategoricalDtype
+    ):
+        return False
+    present = column.dropna()
+    levels = pd.Series(present.astype(str).unique())
+    if len(levels) < _MIN_SUSPECT:
+        return False
+    are_numbers = pd.to_numeric(levels, errors="coerce").notna()
+    return len(levels) > len(present) / 2 or bool(are_numbers.mean() > 0.5)

@@ -1,0 +1,399 @@
+"""A raw table as a matrix of floats, with the origin of each of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from llmreg.exceptions import EncodingError, FeatureNamesError
+from llmreg.preprocessing._columns import (
+    Kind,
+    as_table,
+    column_kinds,
+    column_names,
+    quote,
+    refuse,
+    text_names,
+)
+from llmreg.preprocessing._folding import Ranges
+from llmreg.preprocessing._levels import (
+    check_levels,
+    level_names,
+    make_onehot,
+    open_levels,
+)
+from llmreg.preprocessing._scaler import (
+    Summary,
+    apply,
+    is_complete,
+    make_imputer,
+    make_scaler,
+    scale_of,
+    summarize,
+)
+from llmreg.preprocessing._values import to_numbers
+from llmreg.prior._task import Feature
+
+# Scalers that need no more than the range of a column.
+_RANGES = ("minmax", "bounded")
+
+
+# The matrix goes to torch: a global request for pandas output is not for it.
+class TableEncoder(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """Turn a raw table into a matrix of floats, and remember where columns came from.
+
+    Numbers and booleans are imputed and scaled. Strings and categories open one
+    column of 0 and 1 for every level: those that the training rows have and those
+    named in `levels`, sorted by name; of a category column all declared levels, in
+    the declared order. A missing value is a level of its own, named ``"missing"``
+    and the last one, if the training rows have it. A level that was not seen in
+    training, a missing value included, is all zeros.
+
+    Parameters
+    ----------
+    scaler : {"minmax", "bounded", "standard"}, transformer or None, default="minmax"
+        Scaling of the numeric columns; None leaves them as they are.
+    imputer : {"median", "mean", "most_frequent"}, transformer or None, \
+default="median"
+        What fills the gaps of the numeric columns; with None a gap is an error. A
+        column without any value becomes 0.
+    encoder : {"onehot"} or None, default="onehot"
+        Encoding of string and category columns; with None such a column is an error.
+    levels : dict of str to list of str or None, default=None
+        Further levels to open columns for, by column name: those that a prior knows
+        and the training rows may lack. Names of columns that are numeric or absent
+        are ignored.
+
+    Attributes
+    ----------
+    columns_ : tuple of Feature of length n_columns
+        The column, and the level if any, behind each column of the matrix. Their
+        order is that of the table.
+    imputer_ : transformer or None
+        The fitted imputer; None if it is off or there are no numeric columns.
+    scaler_ : transformer or None
+        The fitted scaler; None if it is off or there are no numeric columns.
+    encoder_ : OneHotEncoder or None
+        The fitted encoder; None if it is off or there are no categorical columns.
+    n_features_in_ : int
+        Number of columns of the table.
+
+    Notes
+    -----
+    Columns are taken by position, so names may repeat and may be anything that has a
+    `str`. In a table whose columns carry no type, such as an array of objects, a
+    column is numeric if `float` accepts all its values.
+
+    A numeric column that is constant in training has no scale: 0 in training, and
+    elsewhere the distance from the constant, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg.preprocessing import TableEncoder
+    >>> X = pd.DataFrame({"age": [20, 40, None], "sex": ["female", "male", None]})
+    >>> encoder = TableEncoder(levels={"sex": ["other"]}).fit(X)
+    >>> list(encoder.get_feature_names_out())
+    ['age', 'sex=female', 'sex=male', 'sex=other', 'sex=missing']
+    >>> encoder.transform(X)
+    array([[0. , 1. , 0. , 0. , 0. ],
+           [1. , 0. , 1. , 0. , 0. ],
+           [0.5, 0. , 0. , 0. , 1. ]])
+    """
+
+    def __init__(
+        self,
+        scaler: Any = "minmax",
+        imputer: Any = "median",
+        encoder: str | None = "onehot",
+        levels: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.scaler = scaler
+        self.imputer = imputer
+        self.encoder = encoder
+        self.levels = levels
+
+    def fit(
+        self, X: Any, y: Any = None, feature_names: Sequence[str] | None = None
+    ) -> TableEncoder:
+        """Learn the kinds of the columns, the levels, the gaps' values and the scales.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Training rows.
+        y : object, default=None
+            Ignored.
+        feature_names : sequence of str of length n_features or None, default=None
+            Names of the columns. By default those of the DataFrame, and ``x0``,
+            ``x1``, ... for an array.
+
+        Returns
+        -------
+        TableEncoder
+            The encoder itself.
+
+        Raises
+        ------
+        UnsupportedColumnError
+            If a column holds dates, free text, identifiers or nested objects, or has
+            levels while `encoder` is None.
+        FeatureNamesError
+            If the number of names is not that of the columns.
+        EncodingError
+            If a parameter or a number is not usable: infinite, or missing while
+            `imputer` is None.
+        DataError
+            If there are no rows.
+        TypeError
+            If an array holds objects that are neither strings nor numbers.
+        """
+        scaler, imputer = make_scaler(self.scaler), make_imputer(self.imputer)
+        levels = self._extra_levels()
+        table = as_table(X)
+        self._fitted_names = text_names(table)
+        self._names = column_names(table, feature_names, named=hasattr(X, "columns"))
+        self.n_features_in_ = len(self._names)
+        self._sort_columns(table, levels, typed=hasattr(X, "columns"))
+        self._imputer, self._scaler, self.encoder_ = None, None, None
+        self._summary: Summary | None = None
+        self._ranges: Ranges | None = None
+        self._levels: list[list[str]] = []
+        if self._numeric:
+            self._fit_numbers(self._numbers(table, None), imputer, scaler)
+        if self._categorical:
+            self._fit_levels(pd.DataFrame(table), levels)
+        self._describe()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode rows with what was learnt from the training rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows with the columns of the training rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            A new float64 matrix.
+
+        Raises
+        ------
+        FeatureNamesError
+            If the columns have other names, or another order, than in training.
+        EncodingError
+            If the width differs, or a numeric column holds something else, infinite
+            numbers, or gaps while `imputer` is None.
+        """
+        return self.encode(X, np.float64)
+
+    def encode(self, X: Any, dtype: Any = None) -> np.ndarray:
+        """Encode rows as `transform` does, in the precision that they have.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows with the columns of the training rows.
+        dtype : dtype, default=None
+            Precision of the matrix. None leaves an array of single precision as it
+            is: the seventh digit of an input says nothing, and the table may be
+            large. All else becomes double.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            A new matrix.
+        """
+        check_is_fitted(self)
+        table = as_table(X)
+        self._check_columns(table)
+        if not self._categorical:
+            matrix = self._encode_numbers(self._numbers(table, dtype))
+            shared = table is X and np.may_share_memory(matrix, np.asarray(X))
+            return matrix.copy() if shared else matrix
+        table = pd.DataFrame(table)
+        matrix = np.empty((len(table), len(self.columns_)))
+        numeric = np.array([column.level is None for column in self.columns_])
+        if self._numeric:
+            matrix[:, numeric] = self._encode_numbers(self._numbers(table))
+        matrix[:, ~numeric] = apply(
+            self.encoder_, level_names(table, self._categorical, self._levels)
+        )
+        return matrix
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the columns of the matrix: ``name``, or ``name=level``.
+
+        Parameters
+        ----------
+        input_features : object, default=None
+            Ignored; there for scikit-learn.
+
+        Returns
+        -------
+        ndarray of shape (n_columns,)
+            The keys of `columns_`, as objects.
+        """
+        check_is_fitted(self)
+        return np.array([column.key for column in self.columns_], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.imputer is not None
+        return tags
+
+    def _extra_levels(self) -> dict[str, set[str]]:
+        if self.encoder not in ("onehot", None):
+            raise EncodingError(
+                f'encoder must be "onehot" or None; got {self.encoder!r}.'
+            )
+        return check_levels(self.levels)
+
+    def _sort_columns(
+        self,
+        table: pd.DataFrame | np.ndarray,
+        levels: Mapping[str, set[str]],
+        *,
+        typed: bool,
+    ) -> None:
+        """Decide which columns are numbers and which have levels."""
+        kinds: list[Kind] = ["numbers"] * table.shape[1]
+        if isinstance(table, pd.DataFrame):
+            known = {i for i, name in enumerate(self._names) if name in levels}
+            kinds = column_kinds(table, known, numeric_text=not typed)
+            if self.encoder is None:
+                # A column without values has no string to encode: it becomes 0.
+                for i, kind in enumerate(kinds):
+                    if kind == "levels" and table.iloc[:, i].isna().all():
+                        kinds[i] = "numbers"
+            self._refuse(kinds, typed=typed)
+        self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
+        self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
+
+    def _refuse(self, kinds: Sequence[Kind], *, typed: bool) -> None:
+        if not typed and "objects" in kinds:
+            # The words and the type that scikit-learn's own checks ask for.
+            raise TypeError(
+                "Each entry of the argument must be a string or a number; column "
+                f"{self._names[kinds.index('objects')]!r} holds other objects."
+            )
+        bad: set[Kind] = {"dates", "text", "objects", "complex"}
+        refuse(kinds, self._names, bad if self.encoder else bad | {"levels"})
+
+    def _check_columns(self, table: pd.DataFrame | np.ndarray) -> None:
+        if table.shape[1] != self.n_features_in_:
+            raise EncodingError(
+                f"X has {table.shape[1]} features, but {type(self).__name__} is "
+                f"expecting {self.n_features_in_} features as input."
+            )
+        names, fitted = text_names(table), self._fitted_names
+        if names and fitted and names != fitted:
+            moved = [n for n, m in zip(names, fitted, strict=True) if n != m]
+            raise FeatureNamesError(
+                "The feature names should match those that were passed during fit, "
+                f"in the same order. Not in their place: {quote(moved)}."
+            )
+
+    @property
+    def ranges(self) -> Ranges | None:
+        """The ranges, where scaling by them is all that complete rows need."""
+        return None if self._categorical else self._ranges
+
+    @property
+    def imputer_(self) -> Any:
+        """The fitted imputer, made when it is first needed."""
+        if self._imputer is None and self._summary is not None:
+            # The median of a single row is that row.
+            imputer = make_imputer(self.imputer)
+            self._imputer = imputer.fit(self._summary.median[None])
+        return self._imputer
+
+    @property
+    def scaler_(self) -> Any:
+        """The fitted scaler, made when it is first needed."""
+        if self._scaler is None and self._summary is not None:
+            scaler = make_scaler(self.scaler)
+            self._scaler = scaler.fit(np.stack(self._summary[:2]))
+        return self._scaler
+
+    def _numbers(
+        self, table: pd.DataFrame | np.ndarray, dtype: Any = np.float64
+    ) -> np.ndarray:
+        """Give the numeric columns as floats, without a copy where there is a way."""
+        if isinstance(table, np.ndarray):
+            if dtype is None and table.dtype == np.float32:
+                return np.ascontiguousarray(table)
+            return np.ascontiguousarray(table, dtype=np.float64)
+        if self._categorical:
+            table = table.iloc[:, self._numeric]
+        return to_numbers(table, [self._names[i] for i in self._numeric])
+
+    def _fit_numbers(self, numbers: np.ndarray, imputer: Any, scaler: Any) -> None:
+        if self._is_default():
+            self._summary = summarize(numbers)
+        if self._summary is not None:
+            self._keep_ranges(*self._summary[:2])
+            return
+        self._imputer = imputer
+        complete = self._is_complete(numbers)
+        if imputer is not None:
+            imputer.fit(numbers)
+        if scaler is not None:
+            self._scaler = scaler.fit(self._impute(numbers, complete))
+            if isinstance(self.scaler, str) and self.scaler in _RANGES:
+                self._keep_ranges(scaler.data_min_, scaler.data_max_)
+
+    def _keep_ranges(self, low: np.ndarray, high: np.ndarray) -> None:
+        low, high = low.astype(np.float64), high.astype(np.float64)
+        bounded = self.scaler == "bounded"
+        self._ranges = Ranges(low, scale_of(low, high), bounded)
+
+    def _is_default(self) -> bool:
+        """Say whether all that is learnt of a column is its range and its median."""
+        names = (self.imputer, self.scaler)
+        are_names = all(isinstance(name, str) for name in names)
+        return are_names and names[0] == "median" and names[1] in _RANGES
+
+    def _is_complete(self, numbers: np.ndarray) -> bool:
+        names = [self._names[i] for i in self._numeric]
+        return is_complete(numbers, names, allow_nan=self.imputer is not None)
+
+    def _impute(self, numbers: np.ndarray, complete: bool) -> np.ndarray:
+        # Ours has nothing to do on complete rows; a user's may do what it likes.
+        if self.imputer is None or (complete and isinstance(self.imputer, str)):
+            return numbers
+        return apply(self.imputer_, numbers, keep_shape=True)
+
+    def _encode_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        numbers = self._impute(numbers, self._is_complete(numbers))
+        if self._ranges is not None:
+            return self._ranges.stretch(numbers)
+        if self.scaler_ is None:
+            return numbers
+        return apply(self.scaler_, numbers, keep_shape=True)
+
+    def _fit_levels(self, table: pd.DataFrame, extra: Mapping[str, set[str]]) -> None:
+        self._levels = [
+            open_levels(table.iloc[:, i], extra.get(self._names[i], set()))
+            for i in self._categorical
+        ]
+        names = level_names(table, self._categorical, self._levels)
+        self.encoder_ = make_onehot(self._levels).fit(names)
+
+    def _describe(self) -> None:
+        """Say where each column of the matrix comes from."""
+        levels = dict(zip(self._categorical, self._levels, strict=True))
+        self.columns_ = tuple(
+            Feature(name, level=level)
+            for i, name in enumerate(self._names)
+            for level in levels.get(i, [None])
+        )

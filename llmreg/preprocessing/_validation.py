@@ -1,0 +1,250 @@
+"""Targets as given, checked and turned into numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils import (
+    _safe_indexing,
+    assert_all_finite,
+    check_array,
+    column_or_1d,
+    compute_sample_weight,
+)
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from llmreg.exceptions import DataError
+from llmreg.preprocessing._columns import as_table
+from llmreg.preprocessing._frames import is_foreign
+
+
+def check_table(
+    estimator: BaseEstimator, X: Any, y: Any = "no_validation", *, reset: bool
+) -> Any:
+    """Check the shape and the names of a table; its values await the encoder.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Remembers names and width, or has them compared with those it remembers.
+    X : {array-like, DataFrame} of shape (n_samples, n_features)
+        The table.
+    y : object, default="no_validation"
+        The targets; None is an error where there have to be some.
+    reset : bool
+        Remember, rather than compare.
+
+    Returns
+    -------
+    DataFrame or ndarray
+        The table.
+    """
+    if y is None:
+        validate_data(estimator, X, y, skip_check_array=True, reset=False)
+    # The tables of other libraries too: their columns have types, arrays none.
+    if is_foreign(X) or isinstance(X, pd.DataFrame):
+        X = as_table(X)
+    if not isinstance(X, pd.DataFrame):
+        return validate_data(
+            estimator, X, dtype=None, ensure_all_finite=False, reset=reset
+        )
+    # scikit-learn takes no name twice; columns of the same name go by position.
+    named = X if X.columns.is_unique else X.set_axis(range(X.shape[1]), axis=1)
+    validate_data(estimator, named, skip_check_array=True, reset=reset)
+    return X
+
+
+def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
+    """Check the weights of rows, and leave out those of weight zero.
+
+    A row of weight zero is a row that is not there: its values must not reach the
+    scaling of the others.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray of shape (n_samples, n_features)
+        The table.
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        The targets.
+    sample_weight : array-like of shape (n_samples,), number or None
+        The weights, at least 0.
+
+    Returns
+    -------
+    tuple
+        Table, targets and weights of the rows that count.
+
+    Raises
+    ------
+    DataError
+        If table and targets differ in length, or no row counts.
+    """
+    if len(y) != len(X):
+        raise DataError(
+            f"X and y must have the same number of rows; got {len(X)} and {len(y)}."
+        )
+    sample_weight = _check_sample_weight(
+        sample_weight, np.empty(len(X)), dtype=np.float64, ensure_non_negative=True
+    )
+    present = sample_weight > 0
+    if not present.any():
+        raise DataError("Every sample weight is zero: no row is left to train on.")
+    if not present.all():
+        X, y = _safe_indexing(X, present), _safe_indexing(y, present)
+        sample_weight = sample_weight[present]
+    return X, y, sample_weight
+
+
+def check_labels(y: Any) -> np.ndarray:
+    """Check class labels.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels of any kind.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        The labels.
+
+    Raises
+    ------
+    DataError
+        If labels are missing.
+    ValueError
+        If they are not class labels.
+
+    Examples
+    --------
+    >>> from llmreg.preprocessing._validation import check_labels
+    >>> check_labels(["no", "yes"])
+    array(['no', 'yes'], dtype='<U3')
+    """
+    assert_all_finite(y, allow_nan=True, input_name="y")
+    n_missing = int(np.sum(np.asarray(pd.isna(y))))
+    if n_missing:
+        raise DataError(
+            f"y contains {n_missing} missing label(s) (NaN or None). Drop those rows: "
+            "a label cannot be imputed."
+        )
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    return np.asarray(y)
+
+
+def choose_classes(
+    y: np.ndarray, classes: Any = None, known: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the classes to learn, sorted.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels.
+    classes : array-like or None
+        All classes, where `y` may lack some.
+    known : ndarray or None
+        Classes of the model that is trained further.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+        The classes.
+
+    Raises
+    ------
+    DataError
+        If there is one class only, or `y` or `classes` contradict the others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg.preprocessing._validation import choose_classes
+    >>> choose_classes(np.array(["b", "a", "b"]))
+    array(['a', 'b'], dtype='<U1')
+    """
+    found = np.unique(y)
+    if classes is not None:
+        classes = np.unique(classes)
+        if known is not None and not np.array_equal(classes, known):
+            raise DataError(
+                f"classes={classes.tolist()} differs from the classes of the model "
+                f"that is trained further, {known.tolist()}."
+            )
+    expected = next((c for c in (known, classes) if c is not None), found)
+    if unexpected := sorted(set(found.tolist()) - set(expected.tolist())):
+        raise DataError(
+            f"y has labels that are not among the classes {expected.tolist()}: "
+            f"{unexpected}."
+        )
+    if len(expected) < 2:
+        raise DataError(
+            f"A classifier needs at least 2 classes, but y has one class only: "
+            f"{expected.tolist()[0]!r}."
+        )
+    return np.asarray(expected)
+
+
+def weigh_classes(class_weight: Any, y: np.ndarray) -> np.ndarray:
+    """Give every row the weight of its class.
+
+    Parameters
+    ----------
+    class_weight : dict or "balanced"
+        Weights by class, or all classes alike.
+    y : ndarray of shape (n_samples,)
+        Labels.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Weights, at least 0.
+
+    Raises
+    ------
+    DataError
+        If one is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg.preprocessing._validation import weigh_classes
+    >>> weigh_classes({"ill": 3}, np.array(["ill", "well"]))
+    array([3., 1.])
+    """
+    weight = compute_sample_weight(class_weight, y)
+    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise DataError(
+            "class_weight must hold finite numbers of at least 0; got "
+            f"{class_weight!r}."
+        )
+    return np.asarray(weight)
+
+
+def check_numbers(y: Any) -> np.ndarray:
+    """Check targets of a regression.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Finite numbers.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples,) or (n_samples, n_targets)
+        The targets; one column is flattened, with a warning.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite numbers.
+    """
+    y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+    return np.asarray(
+        column_or_1d(y, warn=True) if y.ndim < 2 or y.shape[1] == 1 else y
+    )

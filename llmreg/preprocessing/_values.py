@@ -1,0 +1,131 @@
+"""The values of a column: as numbers, or as names of levels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from llmreg.exceptions import EncodingError
+
+#: Name of the level that stands for a missing value.
+MISSING = "missing"
+
+
+def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Give the values of numeric columns, NaN where they are missing.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_samples, n_features)
+        Columns of any type that hold numbers, or text that spells numbers.
+    names : sequence of str of length n_features
+        What to call the columns in an error.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+        As float64 in C order; True is 1 and False is 0.
+
+    Raises
+    ------
+    EncodingError
+        If a value is no number.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg.preprocessing._values import to_numbers
+    >>> to_numbers(pd.DataFrame({"age": [31, 40], "smoker": [True, None]}), ["a", "s"])
+    array([[31.,  1.],
+           [40., nan]])
+    """
+    dtypes = list(table.dtypes)
+    kinds = set(dtypes)
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in kinds):
+        return np.ascontiguousarray(table.to_numpy(dtype=np.float64))
+    if all(is_real(dtype) for dtype in kinds):
+        numbers = table.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.ascontiguousarray(numbers)
+    if kinds == {np.dtype(object)}:
+        try:
+            return to_floats(table.to_numpy())
+        except (TypeError, ValueError, OverflowError):
+            pass  # The columns one by one, to name the one at fault.
+    real = np.array([is_real(dtype) for dtype in dtypes])
+    out = np.empty(table.shape)
+    if real.any():
+        out[:, real] = to_numbers(table.iloc[:, np.flatnonzero(real)], names)
+    for i in np.flatnonzero(~real):
+        try:
+            out[:, i] = to_floats(table.iloc[:, i].to_numpy(dtype=object))
+        except (TypeError, ValueError, OverflowError) as e:
+            raise EncodingError(
+                f"Column {names[int(i)]!r} is numeric, but holds something else: {e}."
+            ) from e
+    return out
+
+
+def to_floats(values: np.ndarray) -> np.ndarray:
+    """Convert an array of objects; what pandas counts as missing becomes NaN."""
+    out = np.full(values.shape, np.nan)
+    present = ~pd.isna(values)
+    out[present] = values[present].astype(np.float64)
+    return out
+
+
+def to_levels(column: pd.Series, known: Collection[str] = ()) -> np.ndarray:
+    """Give the level names of a categorical column.
+
+    Parameters
+    ----------
+    column : Series of shape (n_samples,)
+        Values of any type.
+    known : collection of str, default=()
+        Levels that exist. A whole number among floats finds the level of the
+        integer, and the other way round: a missing value in a file turns the whole
+        column into floats, and 1 into 1.0.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Strings, as objects; `MISSING` for missing values.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from llmreg.preprocessing._values import to_levels
+    >>> to_levels(pd.Series([1.0, None], dtype="category"), known=["1"])
+    array(['1', 'missing'], dtype=object)
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        spelled = [_spell(value, known) for value in column.cat.categories]
+        # Missing values have the code -1, which takes the last name.
+        return np.array([*spelled, MISSING], dtype=object)[column.cat.codes.to_numpy()]
+    values = column.to_numpy(dtype=object)
+    names = np.full(len(values), MISSING, dtype=object)
+    present = ~pd.isna(values)
+    if isinstance(column.dtype, pd.StringDtype):
+        names[present] = values[present]
+        return names
+    names[present] = [_spell(value, known) for value in values[present]]
+    return names
+
+
+def is_real(dtype: Any) -> bool:
+    """Say whether a type of pandas or NumPy stands for real numbers or booleans."""
+    return pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "c"
+
+
+def _spell(value: Any, known: Collection[str]) -> str:
+    name = str(value)
+    if isinstance(value, str) or name in known or not isinstance(value, Real):
+        return name
+    if isinstance(value, (int, np.integer)):
+        other = f"{value}.0"
+    else:
+        other = name.removesuffix(".0")
+    return other if other in known else name

@@ -1,0 +1,320 @@
+"""Prior cards: a prior as a JSON text that a domain expert reads and edits.
+
+A card holds one object per feature, each value on a line of its own. The score on
+the card is the score that is used; the estimates behind it are kept for the record,
+so changing the score is all that an expert has to do. A recorded elicitation, the
+plain list of the answers that a model gave, is read as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmreg.exceptions import PriorCardError
+from llmreg.prior import _scores as score_table
+from llmreg.prior._scores import SCORE_LIMIT, FloatArray
+
+if TYPE_CHECKING:
+    from llmreg.prior._feature_prior import FeaturePrior
+
+
+CARD_FORMAT = "llmreg prior card"
+CARD_VERSION = 1
+SCALE = [-SCORE_LIMIT, SCORE_LIMIT]
+
+_JSON_NAMES: dict[Any, str] = {list: "array", dict: "object", str: "string"}
+
+
+def format_card(prior: FeaturePrior) -> str:
+    """Write a prior as the text of a card.
+
+    Parameters
+    ----------
+    prior : FeaturePrior
+        The prior.
+
+    Returns
+    -------
+    str
+        JSON, ending in a newline.
+    """
+    card = {
+        "format": CARD_FORMAT,
+        "version": CARD_VERSION,
+        "task": prior.task,
+        "target": prior.target,
+        "scale": SCALE,
+        "outputs": list(prior.outputs),
+        "features": [_entry(prior, j) for j in range(len(prior.features))],
+        "provenance": dict(prior.provenance),
+        "usage": dict(prior.usage),
+    }
+    return _dump(card) + "\n"
+
+
+def parse_card(text: str) -> dict[str, Any]:
+    """Read the text of a card, or of a recorded elicitation.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
+
+    Returns
+    -------
+    dict
+        The arguments of `FeaturePrior`; the scores are not checked yet.
+
+    Raises
+    ------
+    PriorCardError
+        If it is no JSON, no card, of a newer version, or lacks a field.
+    """
+    card = _load(text)
+    if card.get("scale", SCALE) != SCALE:
+        raise PriorCardError(
+            f"The scores of a prior card go from {SCALE[0]} to {SCALE[1]}; this one "
+            f"says {card['scale']!r}. Rescale the scores."
+        )
+    if card.get("format") == CARD_FORMAT:
+        return _parse_features(card)
+    if isinstance(card.get("estimates"), list):
+        return _parse_recorded(card)
+    raise PriorCardError(
+        f'This JSON is no prior card: it has neither "format": "{CARD_FORMAT}" nor a '
+        f'list of "estimates". Its fields are {list(card)!r}.'
+    )
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read the text of a card from a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A JSON file in UTF-8, with or without a byte order mark.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Raises
+    ------
+    PriorCardError
+        If it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as e:
+        raise PriorCardError(
+            f"The prior card {os.fspath(path)!r} cannot be read: {e}. Check the path, "
+            "and that it is a JSON file in UTF-8."
+        ) from e
+
+
+def _load(text: str) -> dict[str, Any]:
+    """Parse JSON, refusing what the parser would pass over in silence."""
+    try:
+        card = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as e:
+        raise PriorCardError(f"The prior card is not valid JSON: {e}.") from e
+    if not isinstance(card, dict):
+        raise PriorCardError(
+            f"A prior card is a JSON object; got {type(card).__name__}."
+        )
+    return card
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a dict, refusing a name that is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise PriorCardError(f"The prior card has {twice!r} twice in one object.")
+    return found
+
+
+def _entry(prior: FeaturePrior, column: int) -> dict[str, Any]:
+    """Build the object of one feature; fields with nothing to say are left out."""
+    feature = prior.features[column]
+    entry: dict[str, Any] = {"feature": feature}
+    if description := prior.descriptions.get(feature):
+        entry["description"] = description
+    entry["score"] = _by_output(prior.scores[:, column], prior.outputs)
+    if prior.spread is not None:
+        rounded = np.round(prior.spread[:, column], 2)
+        entry["spread"] = _by_output(rounded, prior.outputs)
+    if reason := prior.rationale.get(feature):
+        entry["reason"] = reason
+    if prior.estimates is not None:
+        answers = prior.estimates[:, :, column].T
+        entry["estimates"] = _by_output(answers, prior.outputs)
+    return entry
+
+
+def _by_output(values: FloatArray, outputs: Sequence[str]) -> Any:
+    """Give a plain value for one output, a dict by output for several."""
+    plain = [_plain(value) for value in values]
+    return plain[0] if len(outputs) == 1 else dict(zip(outputs, plain, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """Turn numbers into JSON: null for NaN, and no decimals where there are none."""
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
+    number = float(value)
+    if np.isnan(number):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _dump(value: Any, indent: str = "") -> str:
+    """Write JSON with one line per field and lists of numbers on one line."""
+    inner = indent + "  "
+    if isinstance(value, dict) and (not indent or "feature" in value):
+        lines = [f"{_inline(name)}: {_dump(v, inner)}" for name, v in value.items()]
+        return _block("{", lines, "}", indent)
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return _block("[", [_dump(item, inner) for item in value], "]", indent)
+    return _inline(value)
+
+
+def _block(start: str, lines: list[str], end: str, indent: str) -> str:
+    """Put each line on its own, one level deeper than the brackets."""
+    body = f",\n{indent}  ".join(lines)
+    return f"{start}\n{indent}  {body}\n{indent}{end}"
+
+
+def _inline(value: Any) -> str:
+    """Write JSON on one line, with letters of every language as they are."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a card proper."""
+    if card.get("version") != CARD_VERSION:
+        raise PriorCardError(
+            f"This prior card has version {card.get('version')!r}; this llmreg reads "
+            f"version {CARD_VERSION}. Update llmreg, or write the card again."
+        )
+    outputs = _field(card, "outputs", list)
+    entries = _field(card, "features", list)
+    for entry in entries:
+        if not isinstance(entry, dict) or not {"feature", "score"} <= set(entry):
+            raise PriorCardError(
+                'Each entry of "features" must be an object with "feature" and '
+                f'"score"; got {entry!r}.'
+            )
+    features = score_table.check_names([e["feature"] for e in entries], "feature")
+    score_table.check_names(outputs, "output")
+    # Cell by cell, since an array of lists would be one of more dimensions.
+    scores = np.full((len(outputs), len(entries)), None, dtype=object)
+    for k, output in enumerate(outputs):
+        for j, entry in enumerate(entries):
+            scores[k, j] = _of_output(entry, "score", output, outputs)
+    return {
+        "features": features,
+        "scores": scores,
+        "outputs": outputs,
+        "estimates": _parse_estimates(entries, outputs),
+        "rationale": _texts(entries, "reason"),
+        "descriptions": _texts(entries, "description"),
+        **{name: _field(card, name, str, "") for name in ("task", "target")},
+        "provenance": _field(card, "provenance", dict, {}),
+        "usage": _counts(_field(card, "usage", dict, {})),
+    }
+
+
+def _counts(usage: dict[str, Any]) -> dict[str, int]:
+    """Check that what an elicitation took is counted in whole numbers."""
+    for name, count in usage.items():
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise PriorCardError(
+                f'The "usage" of a prior card must be whole numbers; {name!r} is '
+                f"{count!r}. Correct it, or leave it out."
+            )
+    return usage
+
+
+def _field(card: Mapping[str, Any], name: str, kind: Any, default: Any = None) -> Any:
+    """Give a field of the card, of the right type."""
+    value = card.get(name, default)
+    if not isinstance(value, kind):
+        raise PriorCardError(
+            f'The field "{name}" of a prior card must be of JSON type '
+            f"{ {list: 'array', dict: 'object', str: 'string'}[kind] }; got {value!r}."
+        )
+    return value
+
+
+def _of_output(
+    entry: Mapping[str, Any], name: str, output: str, outputs: Sequence[str]
+) -> Any:
+    """Give the value that an entry has for one output; None where it has none."""
+    value = entry.get(name)
+    if not isinstance(value, dict):
+        if len(outputs) == 1 or value is None:
+            return value
+        raise PriorCardError(
+            f"The card scores several outputs, so {name!r} of {entry['feature']!r} "
+            f"must be an object by output; got {value!r}."
+        )
+    if strange := [other for other in value if other not in outputs]:
+        raise PriorCardError(
+            f"{name!r} of {entry['feature']!r} names the outputs {strange!r}; "
+            f"the card has {list(outputs)!r}."
+        )
+    return value.get(output)
+
+
+def _parse_estimates(entries: list[dict[str, Any]], outputs: list[str]) -> Any:
+    """Lay the estimates of the features side by side; None if there are none."""
+    answers = [
+        [_of_output(entry, "estimates", output, outputs) or [] for entry in entries]
+        for output in outputs
+    ]
+    if not all(isinstance(cell, list) for row in answers for cell in row):
+        raise PriorCardError('The "estimates" of a feature must be lists of scores.')
+    count = max((len(cell) for row in answers for cell in row), default=0)
+    if not count:
+        return None
+    # A feature that an expert added has no estimates, or fewer than the others.
+    table = np.full((count, len(outputs), len(entries)), None, dtype=object)
+    for k, row in enumerate(answers):
+        for j, cell in enumerate(row):
+            for i, score in enumerate(cell):
+                table[i, k, j] = score
+    return table
+
+
+def _texts(entries: list[dict[str, Any]], name: str) -> dict[str, str]:
+    """Collect one kind of remark by feature."""
+    return {e["feature"]: str(e[name]) for e in entries if e.get(name)}
+
+
+def _parse_recorded(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a recorded elicitation: a list of answers and where they come from."""
+    features, outputs, table = score_table.stack(card["estimates"])
+    if not features:
+        raise PriorCardError('The "estimates" of this recording hold no scores.')
+    estimates = score_table.check_scores(table, features, outputs, ndim=3)
+    origin = card.get("provenance", {})
+    provenance = dict(origin) if isinstance(origin, dict) else {"source": str(origin)}
+    for name in ("name", "questionnaire"):
+        if name in card:
+            provenance[name] = str(card[name])
+    return {
+        "features": features,
+        "scores": score_table.mean(estimates),
+        "outputs": outputs,
+        "estimates": estimates,
+        "provenance": provenance,
+    }

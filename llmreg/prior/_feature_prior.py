@@ -1,0 +1,344 @@
+"""`FeaturePrior`: what is believed about each feature before seeing a row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmreg.exceptions import PriorMismatchError
+from llmreg.prior import _card as prior_card
+from llmreg.prior import _formatting as prior_view
+from llmreg.prior import _names as prior_alignment
+from llmreg.prior import _scores as score_table
+from llmreg.prior._scores import DEFAULT_OUTPUT, SCORE_LIMIT, FloatArray
+from llmreg.prior._task import Feature
+
+__all__ = ["SCORE_LIMIT", "FeaturePrior"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeaturePrior:
+    """A score from -10 to 10 for every feature and output.
+
+    A positive score says that a larger value of the feature, or having the level,
+    goes with a more likely class or a larger target; 0 says that the feature tells
+    nothing; NaN is no opinion. It does not change after it is built.
+
+    Parameters
+    ----------
+    features : tuple of str
+        Keys of the features: ``name``, or ``name=level``.
+    scores : array-like of shape (n_outputs, n_features)
+        The scores, kept as a read-only float64 array.
+    outputs : tuple of str, default=("target",)
+        The classes or targets that the rows of `scores` refer to.
+    estimates : array-like of shape (n_estimates, n_outputs, n_features), default=None
+        The answers that `scores` was made from.
+    rationale : mapping of str to str, default={}
+        A short reason by feature.
+    task : str, default=""
+        The task in words.
+    target : str, default=""
+        Name of what is predicted.
+    descriptions : mapping of str to str, default={}
+        What each feature means.
+    provenance : mapping of str to str, default={}
+        Where the scores come from: provider, model, date and so on.
+    usage : mapping of str to int, default={}
+        What the elicitation took: requests, tokens, answers from the cache.
+    missing : tuple of str, default=()
+        Set by `align`: features of the table that have no score.
+    unknown : tuple of str, default=()
+        Set by `align`: features of the prior that the table does not have.
+
+    Raises
+    ------
+    FeatureNamesError
+        If a feature is there twice or is no text.
+    PriorMismatchError
+        If the shape of the scores does not fit the names.
+    PriorScoreError
+        If scores are no numbers or out of range: names all of them.
+
+    Examples
+    --------
+    >>> from llmreg import FeaturePrior
+    >>> FeaturePrior.from_dict({"age": -4, "sex=female": 10, "fare": 2.5})
+    FeaturePrior: 3 features, output 'target'
+    feature     score
+    sex=female  +10.0
+    age          -4.0
+    fare         +2.5
+    """
+
+    features: tuple[str, ...]
+    scores: FloatArray
+    outputs: tuple[str, ...] = (DEFAULT_OUTPUT,)
+    estimates: FloatArray | None = None
+    rationale: Mapping[str, str] = field(default_factory=dict)
+    task: str = ""
+    target: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    usage: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check everything once, here, and freeze the arrays."""
+        features = score_table.check_names(self.features, "feature")
+        outputs = score_table.check_names(self.outputs, "output")
+        scores = score_table.check_scores(self.scores, features, outputs)
+        checked: dict[str, Any] = {
+            "features": features,
+            "outputs": outputs,
+            "scores": scores,
+        }
+        if self.estimates is not None:
+            checked["estimates"] = score_table.check_scores(
+                self.estimates, features, outputs, ndim=3
+            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_dict(
+        cls, scores: Mapping[str, Any], output: str = DEFAULT_OUTPUT, **meta: Any
+    ) -> FeaturePrior:
+        """Build a prior from scores by feature name.
+
+        Parameters
+        ----------
+        scores : mapping
+            ``{feature: score}``, or ``{output: {feature: score}}``.
+        output : str, default="target"
+            Name of the output, where `scores` does not name any.
+        **meta
+            Other fields of the prior, such as ``rationale``.
+
+        Returns
+        -------
+        FeaturePrior
+            The prior.
+
+        Examples
+        --------
+        >>> FeaturePrior.from_dict({"cat": {"legs": 1}, "bird": {"legs": -9}}).outputs
+        ('cat', 'bird')
+        """
+        features, outputs, table = score_table.stack([scores])
+        if outputs == (DEFAULT_OUTPUT,):
+            outputs = (output,)
+        return cls(features=features, scores=table[0], outputs=outputs, **meta)
+
+    @classmethod
+    def from_array(
+        cls,
+        scores: Any,
+        features: Sequence[str],
+        outputs: Sequence[str] | None = None,
+        **meta: Any,
+    ) -> FeaturePrior:
+        """Build a prior from an array and the names of its columns.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_features,) or (n_outputs, n_features)
+            The scores.
+        features : sequence of str
+            A name for each column.
+        outputs : sequence of str, default=None
+            A name for each row; needed where there are several.
+        **meta
+            Other fields of the prior.
+
+        Returns
+        -------
+        FeaturePrior
+            The prior.
+
+        Raises
+        ------
+        PriorMismatchError
+            If there are several rows and no names for them.
+
+        Examples
+        --------
+        >>> FeaturePrior.from_array([1, -2], ["age", "bmi"]).scores
+        array([[ 1., -2.]])
+        """
+        table = np.atleast_2d(np.asarray(scores))
+        if outputs is None and len(table) > 1:
+            raise PriorMismatchError(
+                f"A prior array of {len(table)} rows needs outputs=, a name per row."
+            )
+        return cls(
+            features=tuple(features),
+            scores=table,
+            outputs=(DEFAULT_OUTPUT,) if outputs is None else tuple(outputs),
+            **meta,
+        )
+
+    @classmethod
+    def from_estimates(
+        cls, estimates: Sequence[Mapping[str, Any]], **meta: Any
+    ) -> FeaturePrior:
+        """Average independent answers to one questionnaire.
+
+        Parameters
+        ----------
+        estimates : sequence of mapping
+            Each ``{output: {feature: score}}`` or ``{feature: score}``. A feature
+            that some of them leave out is averaged over the others.
+        **meta
+            Other fields of the prior.
+
+        Returns
+        -------
+        FeaturePrior
+            The prior, with the answers kept in `estimates`.
+
+        Examples
+        --------
+        >>> prior = FeaturePrior.from_estimates([{"age": 2}, {"age": 4, "bmi": 1}])
+        >>> prior.scores, prior.spread
+        (array([[3., 1.]]), array([[1., 0.]]))
+        """
+        features, outputs, table = score_table.stack(estimates)
+        checked = score_table.check_scores(table, features, outputs, ndim=3)
+        return cls(
+            features=features,
+            scores=score_table.mean(checked),
+            outputs=outputs,
+            estimates=checked,
+            **meta,
+        )
+
+    @property
+    def spread(self) -> FloatArray | None:
+        """Standard deviation of the estimates, of the shape of `scores`, or None."""
+        return None if self.estimates is None else score_table.spread(self.estimates)
+
+    def align(
+        self,
+        features: Sequence[Feature],
+        outputs: Sequence[str],
+        negative: str | None = None,
+        aliases: bool = True,
+    ) -> FeaturePrior:
+        """Bring the scores into the order of a table, by name only.
+
+        Parameters
+        ----------
+        features : sequence of Feature
+            The columns of the table.
+        outputs : sequence of str
+            The outputs of the model. One output also takes a prior with one output
+            of another name; several must all be there, and what the prior has
+            beyond them is left out.
+        negative : str or None, default=None
+            The other class, where `outputs` is the positive one of two. A prior
+            that scores only the negative class changes its sign.
+        aliases : bool, default=True
+            Whether prefixed and one-hot spelled column names find their scores;
+            see `llmreg.prior._names.match`.
+
+        Returns
+        -------
+        FeaturePrior
+            A prior with exactly these features and outputs, NaN where it has no
+            score; `missing` and `unknown` name the difference.
+
+        Raises
+        ------
+        FeatureNamesError
+            If two columns fit one score, or two scores one column.
+        PriorMismatchError
+            If the prior does not score the outputs.
+
+        Examples
+        --------
+        >>> from llmreg import Feature
+        >>> prior = FeaturePrior.from_dict({"age": 3, "bmi": 7})
+        >>> found = prior.align([Feature("num__bmi"), Feature("fare")], ["yes"])
+        >>> found.scores, found.missing, found.unknown
+        (array([[ 7., nan]]), ('fare',), ('age',))
+        """
+        changes = prior_alignment.align(self, features, outputs, negative, aliases)
+        return replace(self, **changes)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> FeaturePrior:
+        """Read a prior card, or a recorded elicitation, from a file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A JSON file in UTF-8.
+
+        Returns
+        -------
+        FeaturePrior
+            The prior. The score on a card wins over the estimates behind it.
+
+        Raises
+        ------
+        PriorCardError
+            If the file is not there or is no prior card.
+        """
+        return cls.from_json(prior_card.read_text(path))
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write a prior card to a file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+        """
+        # Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
+        text = self.to_json()
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
+
+    @classmethod
+    def from_json(cls, text: str) -> FeaturePrior:
+        """Read the text of a prior card, or of a recorded elicitation.
+
+        Parameters
+        ----------
+        text : str
+            JSON.
+
+        Returns
+        -------
+        FeaturePrior
+            The prior.
+        """
+        return cls(**prior_card.parse_card(text))
+
+    def to_json(self) -> str:
+        """Give the text of a prior card.
+
+        Returns
+        -------
+        str
+            JSON, one object per feature.
+        """
+        return prior_card.format_card(self)
+
+    def __repr__(self) -> str:
+        """Show the prior as a table, the strongest features first."""
+        return prior_view.format_text(self)
+
+    def _repr_html_(self) -> str:
+        """Show the prior as a table in a notebook."""
+        return prior_view.format_html(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and unpickle through the constructor, which freezes the arrays."""
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))

@@ -1,0 +1,157 @@
+"""What a provider is told about a prediction task, and nothing more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from llmreg.exceptions import FeatureNamesError
+
+Kind = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input of the model: a column, or one level of a categorical column.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    description : str, default=""
+        What the column measures.
+    level : str or None, default=None
+        The level that this input stands for; None for a numeric column.
+    level_description : str, default=""
+        What the level means.
+    unit : str, default=""
+        Unit of the values of the column.
+
+    Examples
+    --------
+    >>> from llmreg import Feature
+    >>> Feature("age", "age in years").key
+    'age'
+    >>> Feature("sex", level="female").key
+    'sex=female'
+    """
+
+    name: str
+    description: str = ""
+    level: str | None = None
+    level_description: str = ""
+    unit: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name that a prior uses for this input: ``name`` or ``name=level``."""
+        return self.name if self.level is None else f"{self.name}={self.level}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prediction task in words: never a row, a statistic or a label of the data.
+
+    Parameters
+    ----------
+    features : tuple of Feature
+        The inputs to be scored, each with a key of its own.
+    target : str
+        Name of what is predicted.
+    outputs : tuple of str
+        What the scores refer to: the positive class of two, every class of
+        more than two, or the target or targets of a regression.
+    kind : {"classification", "regression"}
+        The kind of the prediction.
+    classes : tuple of str, default=()
+        All classes, the positive one included; empty in a regression.
+    description : str, default=""
+        The task in a sentence or two.
+
+    Raises
+    ------
+    FeatureNamesError
+        If two features have the same key.
+    ValueError
+        If `kind` is unknown, or `outputs` is empty or has duplicates.
+
+    Examples
+    --------
+    >>> from llmreg import Feature, Task
+    >>> task = Task(
+    ...     features=(Feature("age"), Feature("sex", level="female")),
+    ...     target="survived",
+    ...     outputs=("yes",),
+    ...     kind="classification",
+    ...     classes=("no", "yes"),
+    ... )
+    >>> task.keys
+    ('age', 'sex=female')
+    >>> Task.from_dict(task.to_dict()) == task
+    True
+    """
+
+    features: tuple[Feature, ...]
+    target: str
+    outputs: tuple[str, ...]
+    kind: Kind
+    classes: tuple[str, ...] = ()
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        """Accept any sequence, keep tuples, and refuse a task nobody could answer."""
+        for name in ("features", "outputs", "classes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.kind not in get_args(Kind):
+            raise ValueError(
+                f"kind must be one of {', '.join(get_args(Kind))}; got {self.kind!r}."
+            )
+        if not self.outputs or len(set(self.outputs)) < len(self.outputs):
+            raise ValueError(
+                f"outputs must name each scored output once; got {self.outputs!r}."
+            )
+        twice = [key for key, count in Counter(self.keys).items() if count > 1]
+        if twice:
+            raise FeatureNamesError(
+                f"Every feature of a task needs a name of its own; got {twice!r} "
+                "more than once. Rename the columns."
+            )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the features, in order."""
+        return tuple(feature.key for feature in self.features)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the task as plain lists, dicts and strings, in a fixed order.
+
+        Returns
+        -------
+        dict
+            Ready for `json.dumps`; equal tasks give equal text.
+        """
+        fields = asdict(self)
+        fields["features"] = list(fields["features"])
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in fields.items()
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Task:
+        """Build a task from what `to_dict` gives.
+
+        Parameters
+        ----------
+        fields : mapping
+            The fields of the task; the features as mappings.
+
+        Returns
+        -------
+        Task
+            The task.
+        """
+        features = tuple(Feature(**feature) for feature in fields["features"])
+        return cls(**{**fields, "features": features})

@@ -1,0 +1,88 @@
+"""Transforms of scores: from what was said to how hard each feature pulls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from llmreg.exceptions import PriorScoreError
+
+
+class Sharpen:
+    """Transform of scores: sign(s) * exp(abs(s) / temperature), up to a factor.
+
+    Parameters
+    ----------
+    temperature : float
+        The lower, the more the largest scores are everything; 1 is `signed_exp`,
+        infinite leaves the scores as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.prior._transforms import Sharpen
+    >>> Sharpen(temperature=1.0)(torch.tensor([2.0, -1.0, 0.0])).numpy().round(2)
+    array([ 1.  , -0.37,  0.  ], dtype=float32)
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Return the transformed scores of one output."""
+        if self.temperature == float("inf"):
+            return scores
+        size = scores.abs()
+        return scores.sign() * torch.exp((size - size.max()) / self.temperature)
+
+    def __repr__(self) -> str:
+        return f"Sharpen({self.temperature:g})"
+
+
+# Objects and not lambdas: a net keeps its transform, and is pickled with it.
+#: sign(s) * exp(abs(s)), divided by exp(max abs s): the direction stays as it is, and
+#: scores of any size stay finite.
+signed_exp = Sharpen(temperature=1.0)
+
+SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": Sharpen(float("inf")),
+    "exp": signed_exp,
+}
+
+
+def transform_scores(transform: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
+    """Transform the scores of one output.
+
+    Parameters
+    ----------
+    transform : callable
+        The transform, perhaps the user's.
+    scores : Tensor of shape (n_features,)
+        The scores.
+
+    Returns
+    -------
+    Tensor of shape (n_features,)
+        Finite numbers.
+
+    Raises
+    ------
+    PriorScoreError
+        If the transform gives something else.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.prior._transforms import transform_scores
+    >>> transform_scores(torch.square, torch.tensor([3.0]))
+    tensor([9.])
+    """
+    found = transform(scores)
+    if found.shape != scores.shape or not torch.isfinite(found).all():
+        raise PriorScoreError(
+            "score_transform must turn scores into as many finite numbers; for "
+            f"{scores.tolist()[:10]} it gave {str(found.tolist())[:100]}."
+        )
+    return found

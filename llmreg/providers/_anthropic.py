@@ -1,0 +1,322 @@
+"""Priors from the models of Anthropic, through the `anthropic` SDK."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sklearn.utils._param_validation import StrOptions
+
+from llmreg.elicitation._cache import PriorCache
+from llmreg.elicitation._sampling import Completion, Request
+from llmreg.exceptions import (
+    MissingDependencyError,
+    MissingKeyError,
+    ProviderResponseError,
+)
+from llmreg.providers._hosted import HostedProvider, secrets_of
+from llmreg.providers._sdk_errors import Translator, hide
+
+if TYPE_CHECKING:
+    import anthropic
+
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+
+_STOPS: dict[str | None, Literal["end", "length", "refusal"]] = {
+    "end_turn": "end",
+    "stop_sequence": "end",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+}
+_TOKEN_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
+
+
+class AnthropicProvider(HostedProvider):
+    """Ask a model of Anthropic, once per task, and average several answers.
+
+    What is sent: the task sentence, the target, the classes, and the name, the
+    description, the unit and the level of each feature. No row of data is. `preview`
+    shows it, `estimate_cost` counts it.
+
+    Parameters
+    ----------
+    model : str, default="claude-sonnet-5-5"
+        The model to ask.
+    n_estimates : int or "auto", default=5
+        Independent answers to average. More of them later cost only the difference.
+        "auto" asks for 3, then for 2 more at a time, up to 11, until the standard
+        error of every mean score is at most 1.
+    ask : {"all", "each", "rank"}, default="all"
+        Ask for the scores of all features at once, in parts of at most 100; of one
+        column at a time, the names of the others beside it; or for a ranking with
+        signs, from which the scores follow: of m features with a direction, the one
+        at rank r gets 10 * (m - r + 1) / m.
+    send_levels : bool, default=True
+        Whether the names of levels are sent. Levels whose names are kept back are
+        told of by number, and get no score.
+    effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
+        How thorough the model is; None leaves it to the model.
+    thinking : dict or None, default=None
+        How the model thinks, such as ``{"type": "adaptive"}``; None leaves it to
+        the model.
+    max_tokens : int or None, default=None
+        The most tokens of an answer, thinking included; None goes by the number of
+        features. Doubled once for an answer that was cut off.
+    max_parallel : int, default=5
+        The most requests at one time.
+    max_attempts : int, default=8
+        The most times that one request is sent.
+    timeout : float, default=600.0
+        Seconds for a whole elicitation, waits included.
+    api_key : callable or None, default=None
+        A function at the top level of a module that returns the key when called; it
+        is pickled by its name, anything else callable not at all. None lets the SDK
+        find credentials: the environment variable ANTHROPIC_API_KEY, then its other
+        sources. A key as plain text is refused, since scikit-learn prints parameters.
+    base_url : str or None, default=None
+        Another address of the Messages API.
+    cache : PriorCache, str, path-like or None, default=None
+        Where answers are kept; see `PriorCache`.
+    network : {"allow", "never"}, default="allow"
+        With "never" no connection is opened: a prior comes from the cache, or there
+        is an error that says how to get it there.
+
+    See Also
+    --------
+    CachedProvider : The cache for providers without one of their own.
+    StaticPrior : Scores at hand, for which no model is asked.
+
+    Examples
+    --------
+    >>> from llmreg.providers import AnthropicProvider
+    >>> AnthropicProvider(n_estimates=3, effort="high")
+    AnthropicProvider(effort='high', n_estimates=3)
+    """
+
+    _sdk = "anthropic"
+    _extra = "anthropic"
+    _key_variable = "ANTHROPIC_API_KEY"
+    _address_variable = "ANTHROPIC_BASE_URL"
+    _shaping = ("model", "effort", "thinking")
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **HostedProvider._parameter_constraints,
+        "effort": [StrOptions({"low", "medium", "high", "xhigh", "max"}), None],
+        "thinking": [dict, None],
+    }
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        n_estimates: int | str = 5,
+        ask: str = "all",
+        send_levels: bool = True,
+        effort: str | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        max_tokens: int | None = None,
+        max_parallel: int = 5,
+        max_attempts: int = 8,
+        timeout: float = 600.0,
+        api_key: Callable[[], str] | None = None,
+        base_url: str | None = None,
+        cache: PriorCache | str | os.PathLike[str] | None = None,
+        network: str = "allow",
+    ) -> None:
+        self.model = model
+        self.n_estimates = n_estimates
+        self.ask = ask
+        self.send_levels = send_levels
+        self.effort = effort
+        self.thinking = thinking
+        self.max_tokens = max_tokens
+        self.max_parallel = max_parallel
+        self.max_attempts = max_attempts
+        self.timeout = timeout
+        self.api_key = api_key
+        self.base_url = base_url
+        self.cache = cache
+        self.network = network
+
+    @contextmanager
+    def _connect(self) -> Iterator[anthropic.Anthropic]:
+        """Open a client with credentials, for one elicitation."""
+        sdk = self._import_sdk()
+        key = self._key()
+        failure = None
+        try:
+            client = self._client(key)
+        except sdk.AnthropicError as e:
+            failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
+        if failure is not None:
+            raise self._keyless(failure)
+        with client:
+            if not _has_credentials(client):
+                raise self._keyless("No credentials for Anthropic found.")
+            yield client
+
+    def _client(self, key: str | None, **options: Any) -> anthropic.Anthropic:
+        """Make a client that leaves trying again to us."""
+        options.setdefault("http_client", self._http())
+        client: anthropic.Anthropic = self._import_sdk().Anthropic(
+            api_key=key, base_url=self.base_url, max_retries=0, **options
+        )
+        return client
+
+    def _send(self, client: anthropic.Anthropic, request: Request) -> Any:
+        """Let the SDK send one request."""
+        return client.messages.create(**self._options(request))
+
+    def _complete(self, client: anthropic.Anthropic, request: Request) -> Completion:
+        """Send one request to the Messages API."""
+        failure: Exception | None = None
+        secrets = secrets_of(client.default_headers)
+        try:
+            message = self._send(client, request)
+        except Exception as e:
+            # Whatever the SDK or its HTTP client raises may hold the request, and
+            # with it the key, so nothing of it may travel on, not even as context.
+            failure = e
+        if failure is not None:
+            raise self._translator(secrets).translate(failure)
+        return read_message(message, secrets)
+
+    def _translator(self, secrets: tuple[str, ...]) -> Translator:
+        """Give what turns the errors of the SDK into those of llmreg."""
+        return Translator(
+            self._import_sdk(), "Anthropic", self._key_variable, self.model, secrets
+        )
+
+    def _options(self, request: Request) -> dict[str, Any]:
+        """Put a request into the words of the Messages API."""
+        asked = request.questionnaire
+        output: dict[str, Any] = {
+            "format": {"type": "json_schema", "schema": asked.schema}
+        }
+        if self.effort is not None:
+            output["effort"] = self.effort
+        options: dict[str, Any] = {
+            "model": self.model,
+            "system": asked.system,
+            "messages": [{"role": "user", "content": asked.user}],
+            "max_tokens": request.max_tokens,
+            "output_config": output,
+            "timeout": request.timeout,
+        }
+        if self.thinking is not None:
+            options["thinking"] = dict(self.thinking)
+        return options
+
+    def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
+        """Ask the Messages API to count, which is free of charge."""
+        if not requests:
+            return []
+        policy = self._policy()
+        deadline = policy.deadline()
+        try:
+            with self._connect() as client:
+                count = partial(self._count_one, client)
+                return [
+                    policy.run(partial(count, request), deadline, threading.Event())
+                    for request in requests
+                ]
+        except (MissingKeyError, MissingDependencyError):
+            return None
+
+    def _count_one(
+        self, client: anthropic.Anthropic, request: Request, seconds_left: float
+    ) -> int:
+        """Count the tokens of one request."""
+        options = self._options(replace(request, timeout=seconds_left))
+        del options["max_tokens"]
+        failure: Exception | None = None
+        secrets = secrets_of(client.default_headers)
+        try:
+            counted = client.messages.count_tokens(**options)
+        except Exception as e:
+            failure = e
+        if failure is not None:
+            raise self._translator(secrets).translate(failure)
+        count = getattr(counted, "input_tokens", None)
+        if not isinstance(count, int):
+            raise ProviderResponseError(
+                "The server did not count tokens as the Messages API does. Is there a "
+                "proxy in between, or a wrong base_url?"
+            )
+        return count
+
+
+def _has_credentials(client: anthropic.Anthropic) -> bool:
+    """Tell whether the SDK found any way to sign requests."""
+    names = {name.lower() for name in client.default_headers}
+    return client.credentials is not None or bool(
+        names & {"authorization", "x-api-key"}
+    )
+
+
+def read_message(message: Any, secrets: tuple[str, ...]) -> Completion:
+    """Take text, reason to stop and usage out of a message, if it is one.
+
+    The SDK does not check replies: an error body or a proxy's page with status 200
+    arrives here as a message without content, or as text.
+
+    Parameters
+    ----------
+    message : object
+        What the SDK gives.
+    secrets : tuple of str
+        What must never be repeated, in case the server sends it back.
+
+    Returns
+    -------
+    Completion
+        The reply.
+
+    Raises
+    ------
+    ProviderResponseError
+        If it is no message.
+    """
+    content = getattr(message, "content", None)
+    stop = _STOPS.get(getattr(message, "stop_reason", None))
+    if not isinstance(content, list) or stop is None:
+        raise ProviderResponseError(
+            "The server did not answer as the Messages API does: it sent "
+            f"{hide(_kind_of(message), secrets)}. Is there a proxy in between, or a "
+            "wrong base_url?"
+        )
+    text = "".join(
+        str(block.text) for block in content if getattr(block, "type", "") == "text"
+    )
+    text = hide(text, secrets)
+    model = hide(str(message.model), secrets)
+    return Completion(text, stop, model, _count_tokens(message))
+
+
+def _kind_of(message: Any) -> str:
+    """Describe an unusable reply without repeating what is in it."""
+    if isinstance(message, str):
+        return "an HTML page" if "<html" in message.lower() else "plain text"
+    if getattr(message, "type", None) == "error":
+        return "an error with the status of a success"
+    reason = getattr(message, "stop_reason", None)
+    return f"a message that stopped for the reason {reason!r}"
+
+
+def _count_tokens(message: Any) -> dict[str, int]:
+    """Read the token counts; a server that leaves them out costs no answer."""
+    usage = getattr(message, "usage", None)
+    counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
+    return {name: count for name, count in counts.items() if isinstance(count, int)}

@@ -1,0 +1,137 @@
+"""The one method of every provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from llmreg.exceptions import ProviderError
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Task
+
+
+class PriorProvider(BaseEstimator):
+    """Base of what delivers a prior for a task.
+
+    A provider of your own needs one method, `elicit`. Inheriting from this class
+    gives it `get_params` and `set_params` as well, so that it is cloned with the
+    estimator and a search can reach its parameters as ``prior__name``. As in every
+    scikit-learn object, the constructor only assigns its arguments.
+
+    Examples
+    --------
+    >>> from llmreg import FeaturePrior
+    >>> from llmreg.providers import PriorProvider
+    >>> from llmreg import Feature, Task
+    >>> class Cautious(PriorProvider):
+    ...     def elicit(self, task):
+    ...         return FeaturePrior.from_dict({key: 1 for key in task.keys})
+    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
+    >>> Cautious().elicit(task).scores
+    array([[1.]])
+    """
+
+    @property
+    def requires_feature_names(self) -> bool:
+        """Whether columns without names are refused before anything is asked."""
+        return True
+
+    def elicit(self, task: Task) -> FeaturePrior:
+        """Give a score for every feature and output of a task.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        FeaturePrior
+            The scores, by name.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define elicit(self, task), which returns a "
+            "FeaturePrior: for instance FeaturePrior.from_dict({key: score for key in "
+            "task.keys})."
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Name everything about the provider that shapes its answers.
+
+        A cache keeps the answers of providers with different identities apart.
+
+        Returns
+        -------
+        dict
+            The class and the parameters.
+        """
+        return {"provider": qualified_name(self), **self.get_params(deep=False)}
+
+
+def is_at_hand(provider: Any, task: Task) -> bool:
+    """Tell whether a provider has its prior without asking anybody.
+
+    Parameters
+    ----------
+    provider : object with an ``elicit`` method
+        The provider. Its method ``has_cached(task)`` tells, if it has one.
+    task : Task
+        What is predicted from what.
+
+    Returns
+    -------
+    bool
+        Whether all of it is in a cache; False where the provider cannot tell.
+    """
+    return hasattr(provider, "has_cached") and bool(provider.has_cached(task))
+
+
+def qualified_name(thing: object) -> str:
+    """Name the class of an object, with its module.
+
+    Parameters
+    ----------
+    thing : object
+        Anything.
+
+    Returns
+    -------
+    str
+        Such as ``llmreg.providers.base.PriorProvider``. The underscores of this
+        package's own files are left out: the name is part of every key of the cache,
+        and stays as it was before the files had them.
+    """
+    module = type(thing).__module__
+    if module.startswith("llmreg."):
+        module = module.replace("._", ".")
+    return f"{module}.{type(thing).__qualname__}"
+
+
+def preview_of(provider: Any, task: Task) -> list[dict[str, Any]]:
+    """Show what a provider would send for a task.
+
+    Parameters
+    ----------
+    provider : object with an ``elicit`` method
+        The provider; `preview` is not something that all of them have.
+    task : Task
+        What is predicted from what.
+
+    Returns
+    -------
+    list of dict
+        As the provider's own ``preview``.
+
+    Raises
+    ------
+    ProviderError
+        If the provider cannot show what it sends.
+    """
+    if not hasattr(provider, "preview"):
+        raise ProviderError(
+            f"{type(provider).__name__} has no method preview(task), which would show "
+            "what it sends."
+        )
+    shown: list[dict[str, Any]] = provider.preview(task)
+    return shown

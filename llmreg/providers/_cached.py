@@ -1,0 +1,249 @@
+"""The cache around any provider: one elicitation per task, over all fits."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MethodType
+from typing import Any
+
+from llmreg.elicitation._cache import PriorCache, hash_key
+from llmreg.exceptions import LLMRegError, ProviderError
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Task
+from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
+
+
+class CachedProvider(PriorProvider):
+    """Ask another provider once per task, and remember its prior.
+
+    A prior is found again under the same class and parameters of the provider and
+    the same task. A change in the code of the provider is not seen. The average of
+    an `EnsembleProvider` that went on without some of its members is not kept.
+
+    Parameters
+    ----------
+    provider : object with an ``elicit`` method
+        The provider to ask.
+    cache : PriorCache, str, path-like or None, default=None
+        Where priors are kept; see `PriorCache`.
+    timeout : float, default=600.0
+        The most seconds to wait while another process asks for the same prior.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from llmreg.providers import CachedProvider, StaticPrior
+    >>> from llmreg import Feature, Task
+    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     provider = CachedProvider(StaticPrior({"age": 1}), cache=folder)
+    ...     provider.elicit(task).usage, provider.elicit(task).usage
+    ({}, {'served_from_cache': 1})
+    """
+
+    def __init__(
+        self,
+        provider: Any,
+        cache: PriorCache | str | os.PathLike[str] | None = None,
+        timeout: float = 600.0,
+    ) -> None:
+        self.provider = provider
+        self.cache = cache
+        self.timeout = timeout
+
+    def elicit(self, task: Task) -> FeaturePrior:
+        """Give the prior from the cache, or ask for it and keep it.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        FeaturePrior
+            The prior; its usage says whether it came from the cache.
+        """
+        cache = PriorCache.of(self.cache)
+        key = self._key(task)
+        found = self._load(cache, key)
+        if found is None:
+            with cache.lock(key, self.timeout):
+                found = self._load(cache, key)
+                if found is None:
+                    prior: FeaturePrior = self.provider.elicit(task)
+                    # Members of an ensemble that failed are to be asked again.
+                    if "failed" not in prior.provenance:
+                        cache.put(key, self._content(task, prior))
+                    return prior
+        return found
+
+    @property
+    def requires_feature_names(self) -> bool:
+        """Whether the provider that is asked needs columns with names."""
+        return bool(getattr(self.provider, "requires_feature_names", True))
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell whether the prior is in this cache, or in that of the provider.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        bool
+            Whether `elicit` would ask nobody.
+        """
+        found = self._load(PriorCache.of(self.cache), self._key(task))
+        return found is not None or is_at_hand(self.provider, task)
+
+    def check_ready(self, task: Task | None = None) -> None:
+        """Check that the provider can be asked, unless it need not be.
+
+        Parameters
+        ----------
+        task : Task or None, default=None
+            The task, if it is known: nothing is needed where its prior is cached.
+        """
+        if task is not None and self.has_cached(task):
+            return
+        if hasattr(self.provider, "check_ready"):
+            self.provider.check_ready()
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Show what the provider would send; nothing where the prior is cached.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        list of dict
+            As the provider's own ``preview``.
+
+        Raises
+        ------
+        ProviderError
+            If the provider cannot show what it sends.
+        """
+        if self.has_cached(task):
+            return []
+        return preview_of(self.provider, task)
+
+    def identity(self) -> dict[str, Any]:
+        """Name what shapes the answers: the inner provider alone.
+
+        Returns
+        -------
+        dict
+            The identity of the provider that is asked.
+        """
+        return {"asked": plain(self.provider)}
+
+    def _key(self, task: Task) -> str:
+        """Give the key of the prior for a task."""
+        return hash_key({"task": task.to_dict(), "asked": plain(self.provider)})
+
+    def _content(self, task: Task, prior: FeaturePrior) -> dict[str, Any]:
+        """Say what is kept: the card, and what it is for whoever lists the cache."""
+        return {
+            "task": task.description,
+            "target": task.target,
+            "provider": qualified_name(self.provider),
+            "model": str(prior.provenance.get("model", "")),
+            "card": prior.to_json(),
+        }
+
+    def _load(self, cache: PriorCache, key: str) -> FeaturePrior | None:
+        """Read a prior from the cache; None if it is not there or not usable."""
+        entry = cache.get(key)
+        if entry is None:
+            return None
+        try:
+            prior = FeaturePrior.from_json(entry["card"])
+        except (LLMRegError, KeyError, TypeError):
+            cache.set_aside(key)
+            return None
+        return replace(prior, usage={"served_from_cache": 1})
+
+
+def plain(value: Any) -> Any:
+    """Turn a provider, or a parameter, into data that is the same in every process.
+
+    Parameters
+    ----------
+    value : object
+        Plain data, a function, or an object that can be told by its attributes.
+
+    Returns
+    -------
+    object
+        What JSON can hold.
+
+    Raises
+    ------
+    ProviderError
+        If it cannot be told from others of its kind.
+    """
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, FeaturePrior):
+        return value.to_json()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list | tuple) else sorted(items, key=repr)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, functools.partial):
+        return [
+            "partial",
+            plain(value.func),
+            plain(value.args),
+            plain(value.keywords),
+        ]
+    if isinstance(value, MethodType):
+        return ["method", plain(value.__func__), plain(value.__self__)]
+    if callable(value) and hasattr(value, "__qualname__"):
+        return _name_of(value)
+    if hasattr(value, "identity"):
+        return plain(value.identity())
+    if hasattr(value, "get_params"):
+        return [qualified_name(value), plain(value.get_params(deep=False))]
+    if _is_its_attributes(value):
+        return [qualified_name(value), plain(vars(value))]
+    raise _indistinct(f"a {qualified_name(value)}")
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """Name a function or class; refuse one that shares its name with others."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if "<" in name:
+        raise _indistinct(name)
+    return name
+
+
+def _is_its_attributes(value: object) -> bool:
+    """Tell whether an object has no state beside its attributes."""
+    kind: Any = type(value)
+    usual = kind.__reduce_ex__ is object.__reduce_ex__
+    return hasattr(value, "__dict__") and usual and kind.__reduce__ is object.__reduce__
+
+
+def _indistinct(what: str) -> ProviderError:
+    """Say that a cache key cannot be made of something."""
+    return ProviderError(
+        f"The provider holds {what}, and the cache cannot tell one such object from "
+        "another. Give the provider plain values, functions from the top level of a "
+        "module, or a method identity() that returns plain values."
+    )

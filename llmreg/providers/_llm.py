@@ -1,0 +1,353 @@
+"""What all providers that ask a language model have in common."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from llmreg._utils._log import get_logger
+from llmreg.elicitation._cache import PriorCache, hash_key
+from llmreg.elicitation._cost import ForecastMixin
+from llmreg.elicitation._prompt import PROMPT_VERSION
+from llmreg.elicitation._questions import (
+    MAX_FEATURES,
+    WAYS,
+    Question,
+    plan,
+    plan_drafts,
+)
+from llmreg.elicitation._responses import AnswerStore, Estimate, combine
+from llmreg.elicitation._retry import RetryPolicy
+from llmreg.elicitation._sampling import Completion, Interview, Job, Request, Survey
+from llmreg.exceptions import MissingPriorError
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Task
+from llmreg.providers._base import PriorProvider, qualified_name
+
+logger = get_logger(__name__)
+
+MIN_TOKENS = 8192
+
+
+class LLMProvider(ForecastMixin, PriorProvider):
+    """Base of the providers that ask a language model.
+
+    The questionnaire is the same for every vendor, and so are the promises: several
+    independent estimates side by side, each kept in a cache as soon as it arrives,
+    retries bounded by attempts and by wall clock, and replies that are checked
+    before use. A vendor's class is its parameters, `_connect` and `_complete`.
+
+    Parameters that the class of a vendor has, under these names:
+
+    model : str
+        The model to ask.
+    n_estimates : int or "auto"
+        Independent answers to average; "auto" asks until the scores have settled.
+    max_parallel : int
+        The most requests at one time.
+    max_tokens : int or None
+        Room for a reply, thinking included; None goes by the number of features.
+    max_attempts : int
+        The most times that one request is sent.
+    timeout : float
+        Seconds for a whole elicitation, waits included.
+    cache : PriorCache, str, path-like or None
+        Where answers are kept.
+
+    Parameters that it may have:
+
+    ask : {"all", "each", "rank"}
+        How to ask: for the scores of all features at once, which is the default, of
+        one column at a time, or for a ranking with signs.
+    send_levels : bool
+        Whether the names of levels are sent, which is the default. Levels whose
+        names are kept back get no score: NaN, no opinion.
+    network : {"allow", "never"}
+        Whether what is not in the cache may be asked for, which is the default.
+
+    Examples
+    --------
+    A model that has one opinion of everything.
+
+    >>> import json, tempfile
+    >>> from llmreg.providers import LLMProvider
+    >>> from llmreg.providers import Completion
+    >>> from llmreg import Feature, Task
+    >>> class Indifferent(LLMProvider):
+    ...     n_estimates, max_parallel, max_attempts = 1, 1, 1
+    ...     max_tokens, timeout = None, 60.0
+    ...     def __init__(self, model="indifferent", cache=None):
+    ...         self.model, self.cache = model, cache
+    ...     def _complete(self, client, request):
+    ...         asked = json.loads(request.questionnaire.user)["features"]
+    ...         reply = [
+    ...             {"id": each["id"], "reason": "why not", "scores": {"o1": 1}}
+    ...             for each in asked
+    ...         ]
+    ...         return Completion(json.dumps({"features": reply}), "end", self.model)
+    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Indifferent(cache=folder).elicit(task)
+    FeaturePrior: 1 feature, output 'yes', 1 estimate
+    feature  score  spread  reason
+    age       +1.0     0.0  why not
+    """
+
+    model: str
+    n_estimates: int | str
+    max_parallel: int
+    max_tokens: int | None
+    max_attempts: int
+    timeout: float
+    cache: PriorCache | str | os.PathLike[str] | None
+    ask: str = "all"
+    send_levels: bool = True
+    network: str = "allow"
+
+    # Names of the parameters that shape a single answer, and so its cache key.
+    _shaping: tuple[str, ...] = ("model",)
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "model": [str],
+        "n_estimates": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "max_parallel": [Interval(Integral, 1, None, closed="left")],
+        "max_tokens": [Interval(Integral, 1, None, closed="left"), None],
+        "max_attempts": [Interval(Integral, 1, None, closed="left")],
+        "timeout": [Interval(Real, 0, None, closed="neither")],
+        "cache": [PriorCache, str, os.PathLike, None],
+        "ask": [StrOptions(set(WAYS))],
+        "send_levels": ["boolean"],
+        "network": [StrOptions({"allow", "never"})],
+    }
+
+    def elicit(self, task: Task) -> FeaturePrior:
+        """Ask the model for its prior, or take what it has answered before.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what; all that the model is told.
+
+        Returns
+        -------
+        FeaturePrior
+            The average of the estimates, with reasons, provenance and usage.
+
+        Raises
+        ------
+        MissingKeyError, MissingDependencyError
+            Before anything is sent.
+        MissingPriorError
+            If estimates are not in the cache and `network` is "never".
+        ProviderAuthenticationError
+            If the account is refused.
+        ProviderUnavailableError
+            If no answer came within the attempts and the time allowed.
+        ProviderResponseError
+            If the answers cannot be used.
+        """
+        self._validate_params()
+        survey = self._survey(task)
+        usage = Counter(requests=0, input_tokens=0, output_tokens=0)
+        estimates = self._run(survey, usage)
+        usage["served_from_cache"] = survey.served
+        digests = [question.questionnaire.digest for question in survey.questions]
+        provenance = {
+            "provider": qualified_name(self),
+            "prompt_version": PROMPT_VERSION,
+            "prompt_hash": digests[0] if len(digests) == 1 else hash_key(digests),
+            "ask": self.ask,
+        }
+        return combine(task, estimates, provenance, usage)
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell whether every estimate for a task is in the cache; nobody is asked.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        bool
+            Whether `elicit` would ask nobody.
+        """
+        self._validate_params()
+        return self._survey(task).cached() is not None
+
+    def describe(self, task: Task) -> dict[str, str]:
+        """Draft descriptions of the columns that have none, to be read and edited.
+
+        Nothing else uses the drafts: correct them, then pass them to an estimator as
+        `feature_descriptions`.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        dict
+            A sentence by column name; empty if every column is described.
+
+        Raises
+        ------
+        ProviderError
+            As `elicit` does.
+        """
+        self._validate_params()
+        survey = Survey(task, plan_drafts(task, self._part_size()), 1, self._store())
+        (drafts,) = self._run(survey, Counter())
+        return drafts.answer.reasons
+
+    def check_ready(self, task: Task | None = None) -> None:
+        """Check that the model can be asked; nothing is sent.
+
+        Parameters
+        ----------
+        task : Task or None, default=None
+            The task, if it is known: nothing is needed where every estimate for it
+            is in the cache.
+
+        Raises
+        ------
+        MissingDependencyError
+            If the SDK is not installed.
+        MissingKeyError
+            If no credentials are found.
+        MissingPriorError
+            If the task is not in the cache and `network` is "never".
+        """
+        self._validate_params()
+        if task is not None:
+            if self.has_cached(task):
+                return
+            self._check_network(task)
+        with self._connect():
+            pass
+
+    def identity(self) -> dict[str, Any]:
+        """Name everything about the provider that shapes its answers.
+
+        Returns
+        -------
+        dict
+            The class, the parameters that go into a request, how it asks, and how
+            often.
+        """
+        asking = {
+            "ask": self.ask,
+            "send_levels": self.send_levels,
+            "n_estimates": self.n_estimates,
+        }
+        return {**self._settings(), **asking}
+
+    def _connect(self) -> AbstractContextManager[Any]:
+        """Give what `_complete` needs, such as an SDK client, for one elicitation.
+
+        It is made when it is needed and closed afterwards, so that the provider
+        itself holds nothing that cannot be cloned, copied or pickled.
+        """
+        return nullcontext()
+
+    def _complete(self, client: Any, request: Request) -> Completion:
+        """Send one request; the one thing that each vendor does its own way.
+
+        Raise `TransientError` where trying again may help, a `ProviderError` where
+        it will not, and never an error of the SDK, which may hold the key.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define _complete(self, client, request)."
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        """Name the class and the parameters that shape a single answer."""
+        shaping = {name: getattr(self, name) for name in self._shaping}
+        return {"provider": qualified_name(self), **shaping}
+
+    def _check_network(self, task: Task) -> None:
+        """Refuse to ask where asking is not allowed; say how to do without."""
+        if self.network != "never":
+            return
+        raise MissingPriorError(
+            f"Not all estimates for {task.target!r} ({len(task.features)} features) "
+            f"are in {PriorCache.of(self.cache)!r}, and network='never' forbids to ask "
+            "for them. Where there is a network, run `llmreg elicit DATA.csv --target "
+            "NAME --provider NAME -o prior.json` and bring the card: "
+            "prior='prior.json'. Or bring the answers: `llmreg cache export FILE` "
+            "there, `llmreg cache import FILE` here. Or set network='allow'."
+        )
+
+    def _policy(self) -> RetryPolicy:
+        """Say how often and how long to try."""
+        return RetryPolicy(attempts=self.max_attempts, budget=self.timeout)
+
+    def _store(self) -> AnswerStore:
+        """Find the answers that are in the cache."""
+        return AnswerStore(PriorCache.of(self.cache), self._settings())
+
+    def _survey(self, task: Task) -> Survey:
+        """Plan what to ask about a task."""
+        questions = plan(task, self.ask, self.send_levels, self._part_size())
+        return Survey(task, questions, self.n_estimates, self._store())
+
+    def _request(self, question: Question) -> Request:
+        """Make the request that asks a question first."""
+        room = self._room(question.task)
+        return Request(question.questionnaire, room, self.timeout)
+
+    def _part_size(self) -> int:
+        """Say how many features one question has at most."""
+        return MAX_FEATURES
+
+    def _room(self, task: Task) -> int:
+        """Choose `max_tokens`: reasons and scores of all features, and thinking."""
+        if self.max_tokens is not None:
+            return self.max_tokens
+        per_feature = 80 + 16 * len(task.outputs)
+        return max(MIN_TOKENS, MIN_TOKENS // 2 + per_feature * len(task.features))
+
+    def _run(self, survey: Survey, usage: Counter[str]) -> list[Estimate]:
+        """Take estimates from the cache, and ask for the rest while others wait."""
+        estimates = survey.cached()
+        if estimates is None:
+            self._check_network(survey.task)
+            self.check_ready()
+            # Whoever holds the lock may be asking for the same estimates.
+            policy = self._policy()
+            # One for all: the wait for the lock, every round, every attempt.
+            deadline = policy.deadline()
+            with survey.store.cache.lock(survey.key, self.timeout):
+                ask = partial(self._ask, survey.store, usage, policy, deadline)
+                estimates = survey.run(ask)
+        return estimates
+
+    def _ask(
+        self,
+        store: AnswerStore,
+        usage: Counter[str],
+        policy: RetryPolicy,
+        deadline: float,
+        jobs: Sequence[Job],
+    ) -> dict[Job, Estimate]:
+        """Ask for the answers that are not in the cache, and count what it took."""
+        logger.info("asking %s for %d answers", self.model, len(jobs))
+        with self._connect() as client:
+            interview = Interview(
+                partial(self._complete, client), policy, self._room, store
+            )
+            answers = interview.ask(jobs, self.max_parallel, deadline)
+        usage.update(interview.usage)
+        return answers

@@ -1,0 +1,155 @@
+"""The parts of `llmreg.automl` that need neither FLAML nor AutoGluon."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.automl import flaml_learner, settle_prior
+from llmreg.automl._autogluon import check_levels_are_named
+from llmreg.automl._model import COST_OF_HIDDEN_LAYERS, CodedModel, plain_frame, require
+from llmreg.exceptions import (
+    DataError,
+    FeatureNamesError,
+    MissingDependencyError,
+    PriorMismatchError,
+)
+from tests.fakes import FakeProvider
+
+
+class TestSettling:
+    def test_all_sources_say_the_same(self, table, illness, prior, tmp_path):
+        from_dict = settle_prior(prior, table, illness)
+        card = FeaturePrior.from_dict({"ill": prior})
+        card.write(tmp_path / "card.json")
+        with pytest.warns(UserWarning, match="no score for"):
+            from_path = settle_prior(tmp_path / "card.json", table, illness)
+        np.testing.assert_array_equal(from_dict.scores, from_path.scores)
+        assert from_dict.outputs == ("ill",)
+        assert "region=west" in from_dict.features
+
+    def test_a_provider_is_asked_once_and_no_more(self, table, illness):
+        FakeProvider.n_calls = 0
+        learner = flaml_learner(FakeProvider(), table, illness)
+        assert FakeProvider.n_calls == 1
+        model = CodedModel(learner.prior, "classification", learner.classes)
+        model.fit(table, (illness == "ill").astype(int))
+        pickle.loads(pickle.dumps(learner))
+        assert FakeProvider.n_calls == 1
+
+    def test_what_does_not_fit_is_told_before_a_search(self, table, illness):
+        with pytest.raises(PriorMismatchError, match="heigth"):
+            settle_prior({"heigth": 3, "age": 1}, table, illness)
+
+    def test_no_prior_and_no_such_kind(self, table, illness):
+        assert settle_prior(None, table, illness) is None
+        with pytest.raises(ValueError, match="kind must be"):
+            settle_prior(None, table, illness, kind="ranking")
+
+
+class TestCodedModel:
+    def test_numbers_of_classes_become_names(self, table, illness, prior):
+        settled = settle_prior(prior, table, illness)
+        model = CodedModel(
+            settled, "classification", ["healthy", "ill"], random_state=0
+        ).fit(table, (illness == "ill").astype(int))
+        plain = LLMAttributionClassifier(prior, random_state=0).fit(table, illness)
+        np.testing.assert_allclose(
+            model.predict_proba(table), plain.predict_proba(table), atol=1e-8
+        )
+        assert set(model.predict(table)) == {0, 1}
+
+    def test_the_framework_may_number_the_other_way_round(self, table, illness, prior):
+        settled = settle_prior(prior, table, illness)
+        model = CodedModel(
+            settled, "classification", ["ill", "healthy"], random_state=0
+        ).fit(table, (illness == "healthy").astype(int))
+        plain = LLMAttributionClassifier(prior, random_state=0).fit(table, illness)
+        np.testing.assert_allclose(
+            model.predict_proba(table)[:, 0], plain.predict_proba(table)[:, 1]
+        )
+
+    def test_a_class_that_a_fold_lacks_has_probability_zero(self, table, stage):
+        names = sorted(stage.unique())
+        scored = {name: {"age": float(i)} for i, name in enumerate(names)}
+        prior = settle_prior(scored, table, stage)
+        codes = np.array([names.index(label) for label in stage])
+        few = codes < 2
+        model = CodedModel(prior, "classification", names).fit(table[few], codes[few])
+        assert model.predict_proba(table).shape == (len(table), 3)
+        assert not model.predict_proba(table)[:, 2].any()
+        assert set(model.predict(table)) <= {0, 1}
+
+    def test_numbers_stay_numbers(self, table, risk, prior):
+        settled = settle_prior(prior, table, risk, kind="regression")
+        model = CodedModel(settled, "regression", random_state=0).fit(table, risk)
+        plain = LLMAttributionRegressor(prior, random_state=0).fit(table, risk)
+        np.testing.assert_allclose(model.predict(table), plain.predict(table))
+
+    def test_hidden_layers_wait_for_time(self, table, illness, prior, monkeypatch):
+        settled = settle_prior(prior, table, illness)
+        codes = (illness == "ill").astype(int)
+        model = CodedModel(settled, "classification", ["healthy", "ill"], hidden=5)
+        assert model.fit(table, codes, seconds=0.0).was_shortened_
+        assert model.estimator_.hidden_layer_sizes == ()
+        plenty = 1000.0 * COST_OF_HIDDEN_LAYERS
+        assert not model.fit(table, codes, seconds=plenty).was_shortened_
+        assert model.estimator_.hidden_layer_sizes == (5,)
+
+    def test_labels_that_are_no_numbers_are_refused(self, table, illness, prior):
+        model = CodedModel(None, "classification", ["healthy", "ill"])
+        with pytest.raises(DataError, match="leave its preprocessing on"):
+            model.fit(table, illness)
+        with pytest.raises(DataError, match="from 0 to 1"):
+            model.fit(table, np.full(len(table), 2))
+
+
+class TestFrames:
+    def test_a_gap_of_flaml_is_a_gap(self):
+        X = pd.DataFrame({"sex": pd.Categorical(["male", "__NAN__"]), "age": [1, 2]})
+        plain = plain_frame(X)
+        assert list(plain["sex"].cat.categories) == ["male"]
+        assert plain["sex"].isna().tolist() == [False, True]
+        assert "__NAN__" in X["sex"].cat.categories
+
+    def test_categories_of_true_and_false_are_a_flag(self):
+        X = pd.DataFrame({"smoker": pd.Categorical([True, False, None])})
+        assert plain_frame(X)["smoker"].tolist()[:2] == [1.0, 0.0]
+        assert np.isnan(plain_frame(X)["smoker"].iloc[2])
+
+    def test_an_array_stays(self):
+        X = np.zeros((2, 2))
+        assert plain_frame(X) is X
+
+    def test_numbers_in_place_of_levels_are_refused(self):
+        prior = FeaturePrior.from_dict({"sex=female": 3, "age": 1})
+        X = pd.DataFrame({"sex": pd.Categorical([0, 1]), "age": [1, 2]})
+        with pytest.raises(FeatureNamesError, match="named_levels"):
+            check_levels_are_named(prior, X)
+        check_levels_are_named(None, X)
+
+
+def test_what_is_missing_names_its_extra():
+    with pytest.raises(MissingDependencyError, match=r"llmreg\[flaml\]"):
+        require("no_such_framework", "flaml")
+
+
+def test_unknown_names_of_the_lazy_modules_are_errors():
+    from llmreg.automl import _autogluon as autogluon
+    from llmreg.automl import _flaml as flaml
+
+    for module in (autogluon, flaml):
+        with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+            module.Nothing  # noqa: B018
+
+
+def test_importing_takes_neither_framework():
+    code = "import sys, llmreg.automl; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"flaml", "autogluon", "lightgbm", "xgboost"} & set(done.stdout.split())

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llmreg import FeaturePrior, cli
+from llmreg.cli._diff import compare
+
+
+@pytest.fixture
+def card(tmp_path):
+    def write(name, scores):
+        path = tmp_path / name
+        FeaturePrior.from_dict(scores).write(path)
+        return str(path)
+
+    return write
+
+
+def test_sign_flips_come_first_then_size(card, capsys):
+    before = card("a.json", {"age": 9, "bmi": 1, "sex": 2, "old": 3, "shoe": 1})
+    after = card("b.json", {"sex": 2, "age": 3, "bmi": -1, "new": -4, "shoe": 2})
+    assert cli.main(["diff", before, after]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "5 scores differ, 1 in sign"
+    assert [line.split()[0] for line in lines[3:]] == [
+        *("bmi", "age", "new", "old", "shoe")
+    ]
+    assert lines[3].split() == ["bmi", "+1.0", "-1.0", "-2.0", "sign", "flips"]
+    assert lines[5].split() == ["new", "-", "-4.0"]
+
+
+def test_the_exit_code_is_for_scripts(card, capsys):
+    a, b = card("a.json", {"age": 3}), card("b.json", {"age": 4})
+    assert cli.main(["diff", a, a, "--exit-code"]) == 0
+    assert "the same" in capsys.readouterr().out
+    assert cli.main(["diff", a, b, "--exit-code"]) == 1
+    assert cli.main(["diff", a, b, "--exit-code", "--tolerance", "1"]) == 0
+
+
+def test_outputs_are_matched_by_name():
+    one = FeaturePrior.from_dict({"cat": {"legs": 1}, "bird": {"legs": -9}})
+    two = FeaturePrior.from_dict({"bird": {"legs": -9}, "cat": {"legs": 5}})
+    (found,) = compare(one, two)
+    assert found == ("cat", "legs", 1, 5)
+
+
+def test_single_outputs_may_have_other_names():
+    one = FeaturePrior.from_dict({"legs": 1}, output="yes")
+    two = FeaturePrior.from_dict({"legs": 1}, output="target")
+    assert compare(one, two) == []
+
+
+def test_no_opinion_is_another_opinion_than_zero():
+    none = FeaturePrior(("a", "b"), np.array([[np.nan, np.nan]]))
+    zero = FeaturePrior(("a", "b"), np.array([[0.0, np.nan]]))
+    (found,) = compare(none, zero)
+    assert found.feature == "a"
+    assert not found.flips
+
+
+def test_other_outputs_cannot_be_compared(card, capsys):
+    a = card("a.json", {"cat": {"legs": 1}, "bird": {"legs": -9}})
+    b = card("b.json", {"cat": {"legs": 1}, "fish": {"legs": -9}})
+    assert cli.main(["diff", a, b]) == 1
+    assert "fish" in capsys.readouterr().err

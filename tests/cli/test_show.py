@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from llmreg import FeaturePrior, cli
+from llmreg.cli._show import draw
+
+
+@pytest.fixture
+def prior():
+    return FeaturePrior.from_estimates(
+        [{"age": -10, "bmi": 4, "shoe": 0}, {"age": -9, "bmi": 6, "shoe": 0}],
+        rationale={"age": "Children first."},
+        task="Who survives?",
+        target="survived",
+        provenance={"model": "m", "created": "2026-01-31"},
+    )
+
+
+def test_bars_point_to_the_sign(prior):
+    lines = draw(prior, blocks=False).splitlines()
+    assert lines[:3] == [
+        "3 features, output 'target', 2 estimates",
+        "task: Who survives?",
+        "target: survived",
+    ]
+    age, bmi, shoe = lines[-3:]
+    assert age == "age      ##########|             -9.5     0.5  Children first."
+    assert bmi == "bmi                |#####        +5.0     1.0"
+    assert shoe == "shoe               |             +0.0     0.0"
+
+
+def test_no_opinion_is_no_zero():
+    prior = FeaturePrior(("age", "bmi"), np.array([[np.nan, 1.0]]))
+    age = draw(prior, blocks=False).splitlines()[-1]
+    assert age.split() == ["age", "?", "-"]
+
+
+def test_every_output_has_its_block():
+    prior = FeaturePrior.from_dict({"cat": {"legs": 1}, "bird": {"legs": -9}})
+    text = draw(prior)
+    assert "output 'cat'" in text
+    assert "output 'bird'" in text
+
+
+def test_long_cards_are_cut_and_say_so():
+    prior = FeaturePrior.from_dict({f"x{i}": 1 for i in range(50)})
+    assert "... 40 more; --top 0 shows all" in draw(prior, top=10)
+    assert "more" not in draw(prior)
+
+
+def test_names_cannot_move_the_cursor():
+    prior = FeaturePrior.from_dict({"a\x1b[2Jb\nc": 1})
+    assert "\x1b" not in draw(prior)
+    assert draw(prior).splitlines()[-1].startswith("a[2Jb c")
+
+
+@pytest.mark.parametrize(("encoding", "block"), [("ascii", "#"), ("utf-8", "█")])
+def test_the_terminal_decides_the_blocks(prior, tmp_path, monkeypatch, encoding, block):
+    path = tmp_path / "card.json"
+    prior.write(path)
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    assert cli.main(["show", str(path)]) == 0
+    sys.stdout.flush()
+    assert block * 10 in raw.getvalue().decode(encoding)
+
+
+def test_a_card_that_is_none(tmp_path, capsys):
+    path = tmp_path / "card.json"
+    path.write_text("{}")
+    assert cli.main(["show", str(path)]) == 1
+    assert "no prior card" in capsys.readouterr().err

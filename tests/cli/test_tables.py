@@ -1,0 +1,103 @@
+"""Tables as people have them: gaps, surplus delimiters, names that are there twice."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pandas as pd
+import pytest
+
+from llmreg import LLMAttributionClassifier
+from llmreg.cli._report import read_rows
+from llmreg.cli._tables import read_table, read_task
+from llmreg.exceptions import DataError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text):
+        path = tmp_path / "table.csv"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "diag,age,zip\n0,ill,61,1234\n1,well,34,4321\n",
+        "diag,age,zip\nill,61,1234,,\nwell,34,4321,,\n",
+        "diag,age,zip\nill,61,1234,\nwell,34,4321,5\n",
+        "diag,age,zip\nill,61,1234,5\nwell,34,4321\n",
+        "diag,age,zip\nill,61,1234\nwell,34,4321,5\n",
+    ],
+)
+def test_rows_longer_than_the_header_are_refused(write, text):
+    path = write(text)
+    with pytest.raises(DataError, match=r"than its header|Expected 3 fields") as caught:
+        read_task(path, "diag")
+    # No cell is told; the folder may have any number in its name.
+    assert "61" not in str(caught.value).replace(str(path), "")
+    with pytest.raises(DataError):
+        read_rows(write(text), ["diag"], None)
+
+
+@pytest.mark.parametrize("header", ["diag,age", "diag,age,"])
+def test_a_delimiter_at_the_end_of_the_rows_does_no_harm(write, header):
+    path = write(f"{header}\nill,61,\nwell,34,\n")
+    table = read_table(path)
+    assert table["diag"].tolist() == ["ill", "well"]
+    assert table["age"].tolist() == [61, 34]
+    X, y = read_rows(path, ["diag"], None)
+    assert (X["age"].tolist(), y.tolist()) == ([61, 34], ["ill", "well"])
+
+
+@pytest.mark.parametrize("header", ["age,y,y", '"y", age,y', "NA,y,NA"])
+def test_two_columns_of_one_name_are_refused(write, header):
+    with pytest.raises(DataError, match="more than once"):
+        read_task(write(f"{header}\n1,a,b\n2,b,a\n"), "y")
+
+
+def test_names_that_only_look_renamed_are_taken(write):
+    task = read_task(write("age,age.1,y\n1,2,b\n2,3,a\n"), "y")
+    assert task.keys == ("age", "age.1")
+
+
+def test_a_table_without_rows_is_told(write):
+    with pytest.raises(DataError, match="0 rows"):
+        read_task(write("age,y\n"), "y")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_read_once(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("age,y\n1,a\n2,b\n",))
+    writer.start()
+    assert read_task(path, "y").classes == ("a", "b")
+    writer.join()
+
+
+def test_a_boolean_target_with_gaps_has_two_classes(write):
+    path = write("age,y\n1,True\n2,False\n3,\n4,True\n")
+    task = read_task(path, "y")
+    assert (task.kind, task.classes) == ("classification", ("False", "True"))
+    X, y = read_rows(path, ["y"], None)
+    assert y.dtype == bool
+    model = LLMAttributionClassifier({"age": 1}).fit(X, y)
+    assert model.classes_.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("kind", [None, "classification", "regression"])
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [(["", ""], "none of them has a value"), (["1e400", "2"], "infinite")],
+)
+def test_a_target_that_cannot_be_used_is_told(write, kind, cells, told):
+    path = write(pd.DataFrame({"age": [1, 2], "y": cells}).to_csv(index=False))
+    with pytest.raises(DataError, match=told):
+        read_task(path, "y", kind=kind)
+    with pytest.raises(DataError, match=told):
+        read_rows(path, ["y"], None)

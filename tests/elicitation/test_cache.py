@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import threading
+
+import pytest
+from sklearn.base import clone
+
+from llmreg.elicitation._cache import hash_key
+from llmreg.exceptions import PriorLockedError, ProviderError
+from llmreg.providers import PriorCache
+
+KEY = "0f" * 32
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return PriorCache(tmp_path / "here")
+
+
+def files(cache, pattern):
+    return sorted(cache.folder.glob(pattern))
+
+
+class TestFolder:
+    def test_argument_wins_over_variable_over_default(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("LLMREG_CACHE_DIR", str(tmp_path / "a"))
+        assert PriorCache(tmp_path / "b").folder == tmp_path / "b"
+        assert PriorCache().folder == tmp_path / "a"
+        monkeypatch.delenv("LLMREG_CACHE_DIR")
+        assert PriorCache().folder.name == "llmreg"
+
+    def test_of_accepts_what_users_give(self, cache, tmp_path):
+        assert PriorCache.of(cache) is cache
+        assert PriorCache.of(str(tmp_path)).folder == tmp_path
+        assert PriorCache.of(None).folder == PriorCache().folder
+
+    def test_is_made_when_it_is_needed(self, cache):
+        assert cache.get(KEY) is None
+        assert not cache.folder.exists()
+        cache.put(KEY, {})
+        assert cache.folder.is_dir()
+
+    def test_that_cannot_be_made_is_told_before_anything_is_paid_for(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        cache = PriorCache(tmp_path / "file" / "folder")
+        with (
+            pytest.raises(ProviderError, match="LLMREG_CACHE_DIR"),
+            cache.lock(KEY, 1.0),
+        ):
+            pytest.fail("the lock must not be given")
+
+    def test_survives_clone_and_pickle(self, cache):
+        assert clone(cache, safe=False).folder == cache.folder
+        assert pickle.loads(pickle.dumps(cache)).folder == cache.folder
+        assert repr(cache) == f"PriorCache({str(cache.folder)!r})"
+
+
+class TestEntries:
+    def test_are_found_again(self, cache):
+        cache.put(KEY, {"text": "größer", "usage": {"requests": 1}})
+        assert cache.get(KEY) == {"text": "größer", "usage": {"requests": 1}}
+        assert cache.get("1e" * 32) is None
+
+    def test_are_replaced(self, cache):
+        cache.put(KEY, {"n": 1})
+        cache.put(KEY, {"n": 2})
+        assert cache.get(KEY) == {"n": 2}
+        assert len(files(cache, "*")) == 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            '{"version": 1, "key": "0f',
+            "[]",
+            "null",
+            '{"version": 1}',
+            json.dumps({"version": 0, "key": KEY, "content": {}}),
+            json.dumps({"version": 1, "key": "1e" * 32, "content": {}}),
+            json.dumps({"version": 1, "key": KEY, "content": []}),
+            "[" * 100_000,
+        ],
+    )
+    def test_that_cannot_be_used_count_as_absent_and_are_set_aside(self, cache, text):
+        cache.put(KEY, {})
+        (path,) = files(cache, "*.json")
+        path.write_text(text)
+        assert cache.get(KEY) is None
+        assert cache.get(KEY) is None
+        (aside,) = files(cache, "*")
+        assert aside.suffix == ".unusable"
+        assert aside.read_text() == text
+
+    def test_of_bytes_that_are_no_text_are_set_aside(self, cache):
+        cache.put(KEY, {})
+        files(cache, "*.json")[0].write_bytes(b"\xff\xfe")
+        assert cache.get(KEY) is None
+
+    def test_of_half_a_character_are_found_again(self, cache, tmp_path):
+        content = {"text": 'gr\u00f6\u00dfer "\ud83d', "target": "caf\udce9"}
+        cache.put(KEY, content)
+        assert cache.get(KEY) == content
+        assert "gr\u00f6\u00dfer" in files(cache, "*.json")[0].read_text("utf-8")
+        other = PriorCache(tmp_path / "there")
+        assert cache.export(tmp_path / "all.json") == 1
+        assert other.load(tmp_path / "all.json") == 1
+        assert other.get(KEY) == content
+
+    def test_that_cannot_be_written_are_told(self, cache, caplog):
+        content: dict[str, object] = {}
+        cache.put(KEY, content | {"n": [content]})
+        content["n"] = content
+        cache.put("1e" * 32, content)
+        assert "could not be written" in caplog.text
+        assert len(files(cache, "*")) == 1
+
+    def test_that_may_not_be_read_stay_where_they_are(self, cache, monkeypatch, caplog):
+        cache.put(KEY, {"n": 1})
+
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(cache.folder), "read_text", refuse)
+            assert cache.get(KEY) is None
+        assert "Permission denied" in caplog.text
+        assert cache.get(KEY) == {"n": 1}
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files.")
+    def test_are_open_to_those_who_share_the_folder(self, cache):
+        before = os.umask(0o002)
+        try:
+            cache.put(KEY, {})
+        finally:
+            os.umask(before)
+        assert files(cache, "*.json")[0].stat().st_mode & 0o777 == 0o664
+
+    def test_setting_aside_what_is_gone_is_no_error(self, cache):
+        cache.set_aside(KEY)
+
+    def test_a_write_that_fails_leaves_nothing(self, cache, monkeypatch, caplog):
+        cache.put(KEY, {"n": 1})
+
+        def fail(*_):
+            raise OSError("disk full")
+
+        monkeypatch.setattr(os, "replace", fail)
+        cache.put(KEY, {"n": 2})
+        assert "disk full" in caplog.text
+        assert cache.get(KEY) == {"n": 1}
+        assert len(files(cache, "*")) == 1
+
+    def test_readers_never_see_half_an_entry(self, cache):
+        text = "x" * 200_000
+        cache.put(KEY, {"text": text})
+        done = threading.Event()
+
+        def write():
+            for _ in range(20):
+                cache.put(KEY, {"text": text})
+            done.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while not done.is_set():
+            assert cache.get(KEY) == {"text": text}
+        writer.join()
+
+
+class TestLock:
+    def test_lets_one_in_at_a_time(self, cache):
+        inside, most = 0, 0
+        meeting = threading.Barrier(4)
+
+        def enter():
+            nonlocal inside, most
+            meeting.wait()
+            with cache.lock(KEY, 30.0):
+                inside += 1
+                most = max(most, inside)
+                inside -= 1
+
+        threads = [threading.Thread(target=enter) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert most == 1
+
+    def test_that_is_held_elsewhere_is_named_after_the_time(self, cache):
+        with (
+            cache.lock(KEY, 1.0),
+            pytest.raises(PriorLockedError, match=r"0\.01 s .*0f\.lock"),
+            cache.lock(KEY, 0.01),
+        ):
+            pytest.fail("the lock must not be given twice")
+
+    def test_that_may_not_be_opened_is_an_error_of_the_provider(self, cache):
+        (cache.folder / f"{KEY}.lock").mkdir(parents=True)
+        with (
+            pytest.raises(ProviderError, match=r"0f\.lock.* cannot be taken"),
+            cache.lock(KEY, 1.0),
+        ):
+            pytest.fail("the lock must not be given")
+
+    def test_is_given_back_after_an_error(self, cache):
+        with pytest.raises(KeyError), cache.lock(KEY, 1.0):
+            raise KeyError
+        with cache.lock(KEY, 1.0):
+            pass
+
+
+def test_keys_follow_content_and_not_order():
+    assert hash_key({"a": [1], "b": "ü"}) == hash_key({"b": "ü", "a": [1]})
+    assert hash_key({"a": 1}) != hash_key({"a": 2})
+    assert len(hash_key("\ud800")) == 64

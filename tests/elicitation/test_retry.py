@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from llmreg.elicitation._retry import RetryPolicy, TransientError
+from llmreg.exceptions import ProviderResponseError, ProviderUnavailableError
+
+
+class World:
+    """A clock that only sleeping and sending move, and a scripted server."""
+
+    def __init__(self, *outcomes, seconds_per_request=0.0, **policy):
+        self.now = 100.0
+        self.sleeps = []
+        self.timeouts = []
+        self.outcomes = list(outcomes)
+        self.seconds_per_request = seconds_per_request
+        self.stop = threading.Event()
+        self.policy = RetryPolicy(
+            clock=lambda: self.now, sleep=self.sleep, jitter=lambda: 1.0, **policy
+        )
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+    def send(self, seconds_left):
+        self.timeouts.append(seconds_left)
+        self.now += self.seconds_per_request
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def run(self):
+        return self.policy.run(self.send, self.policy.deadline(), self.stop)
+
+
+def test_waits_double_up_to_a_limit():
+    world = World(TransientError("busy"), longest_wait=5.0, attempts=6)
+    with pytest.raises(ProviderUnavailableError, match="failed 6 times: busy"):
+        world.run()
+    assert world.sleeps == [1, 2, 4, 5, 5]
+
+
+def test_jitter_shortens_a_wait_by_up_to_half():
+    policy = RetryPolicy(jitter=lambda: 0.0, clock=lambda: 0.0)
+    assert policy._wait(1, None, 600.0, "") == 0.5
+
+
+def test_the_answer_after_a_failure_is_given():
+    world = World(TransientError("busy"), "scores")
+    assert world.run() == "scores"
+    assert world.timeouts == [600, 599]
+
+
+def test_the_server_says_how_long_to_wait():
+    world = World(TransientError("busy", retry_after=30.0), "scores")
+    assert world.run() == "scores"
+    assert world.sleeps == [30]
+
+
+def test_a_wait_that_is_longer_than_the_time_left_ends_it_at_once():
+    world = World(TransientError("busy", retry_after=86400.0))
+    with pytest.raises(ProviderUnavailableError, match=r"86400 s .* 600 s of the 600"):
+        world.run()
+    assert world.sleeps == []
+
+
+def test_the_wall_clock_bounds_everything():
+    world = World(TransientError("slow"), seconds_per_request=250.0, attempts=99)
+    with pytest.raises(ProviderUnavailableError, match="no answer within 600 s: slow"):
+        world.run()
+    assert len(world.timeouts) == 3
+    assert world.now <= 100 + 3 * 250 + sum(world.sleeps)
+
+
+def test_other_errors_are_not_tried_again():
+    world = World(ProviderResponseError("nonsense"))
+    with pytest.raises(ProviderResponseError):
+        world.run()
+    assert len(world.timeouts) == 1
+
+
+def test_nothing_is_sent_once_stopped():
+    world = World("scores")
+    world.stop.set()
+    with pytest.raises(ProviderUnavailableError, match="another estimate failed"):
+        world.run()
+    assert world.timeouts == []
+
+
+def test_stopping_ends_a_wait():
+    world = World(TransientError("busy"))
+    policy = RetryPolicy(sleep=None, first_wait=3600.0, longest_wait=3600.0, budget=1e5)
+
+    def send(seconds_left):
+        world.stop.set()
+        return world.send(seconds_left)
+
+    with pytest.raises(ProviderUnavailableError, match=r"for good \(busy\)"):
+        policy.run(send, policy.deadline(), world.stop)

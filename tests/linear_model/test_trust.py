@@ -1,0 +1,146 @@
+"""What is said of a prior after the rows were seen."""
+
+import re
+
+import numpy as np
+import pytest
+
+from llmreg.linear_model._averaging import TrustedWeights
+from llmreg.linear_model._prior_grid import Hypotheses
+from llmreg.linear_model._trust import Contradiction, Trust, judge
+
+GAMMAS = np.array([0.0, 1.0, 10.0, 100.0])
+SIGNS = np.array([0, 1, 1, -1])
+
+
+def make(weights, survival=0.5, contradictions=(), **changes):
+    fields = {
+        "gammas": GAMMAS,
+        "weights": np.array(weights, dtype=float),
+        "signs": SIGNS,
+        "transforms": np.array([-1, 0, 0, 0]),
+        "agreement": np.full((1, 1), np.nan),
+        "survival": survival,
+        "contradictions": tuple(contradictions),
+        "n_samples": 40,
+    }
+    return Trust(**fields | changes)
+
+
+def contradiction(name, probability=0.97):
+    return Contradiction(name, "ill", 3.0, -1.0, probability)
+
+
+def test_probabilities_sum_to_one():
+    trust = make([0.1, 0.2, 0.3, 0.4])
+    assert trust.ignored == pytest.approx(0.1)
+    assert trust.believed == pytest.approx(0.5)
+    assert trust.reversed == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "gamma"),
+    [
+        ([1, 0, 0, 0], 0.0),
+        ([0.4, 0.2, 0.2, 0.2], 1.0),
+        ([0.1, 0.1, 0.6, 0.2], 10.0),
+        ([0, 0, 0, 1], 100.0),
+    ],
+)
+def test_gamma_is_the_weighted_median(weights, gamma):
+    order = [2, 0, 3, 1]
+    trust = make(weights)
+    mixed = make(np.array(weights)[order], gammas=GAMMAS[order])
+    assert trust.gamma == mixed.gamma == gamma
+
+
+@pytest.mark.parametrize(
+    ("weights", "survival", "said"),
+    [
+        ([0, 0, 0.2, 0.8], 0.0, r"wrong sign \(probability 0.80\)"),
+        ([0.7, 0.3, 0, 0], 0.3, r"do not bear the prior out \(probability 0.70 that"),
+        ([0.2, 0.8, 0, 0], 0.05, r"do not bear the prior out \(the cosine.*is 0.05\)"),
+        ([0.1, 0.9, 0, 0], 0.6, r"in part: the cosine.* is 0.60"),
+        ([0, 0, 1, 0], 0.99, r"40 training rows leave the prior as it is"),
+    ],
+)
+def test_the_verdict_says_what_became_of_the_prior(weights, survival, said):
+    trust = make(weights, survival)
+    assert re.search(said, trust.verdict)
+    assert str(trust) == trust.verdict
+    assert "Contradicted" not in trust.verdict
+
+
+def test_contradicted_features_are_named_five_at_most():
+    few = make([0, 1, 0, 0], contradictions=[contradiction("age")])
+    assert few.verdict.endswith("Contradicted: age (0.97).")
+    named = [contradiction(f"x{i}") for i in range(7)]
+    many = make([0, 1, 0, 0], contradictions=named).verdict
+    assert "x4 (0.97) and 2 more." in many
+    assert "x5" not in many
+    assert "Contradicted" not in make([0, 0, 0, 1], contradictions=named).verdict
+
+
+def trusted(posterior, coef, agreement):
+    table = Hypotheses(
+        transform=np.array([-1, 0, 0]),
+        precision=np.array([1.0, 4.0, 4.0]),
+        pull=np.array([0.0, 5.0, -5.0]),
+        pull_sd=np.array([0.0, 1.0, 1.0]),
+        noise=np.ones(3),
+        log_prior=np.log([0.1, 0.6, 0.3]),
+    )
+    coef, agreement = (np.array([v], dtype=float) for v in (coef, agreement))
+    return TrustedWeights(
+        coef, np.zeros(1), table, np.array(posterior), np.zeros(3), agreement, 1
+    )
+
+
+def judged(found, scores, **settings):
+    scores = np.array([scores], dtype=float)
+    filled = np.nan_to_num(scores)
+    settings = {"n_samples": 50, "total_weight": 50.0} | settings
+    return judge(
+        found,
+        scores,
+        features=["a", "b", "c"],
+        outputs=["ill"],
+        units=(filled / np.linalg.norm(filled))[None],
+        **settings,
+    )
+
+
+def test_gammas_pull_as_hard_as_the_hypotheses():
+    """A small turn of the weights costs n times the penalty what it costs here."""
+    trust = judged(trusted([0, 1, 0], [3, 4, 0], [1, 1, 1]), [3.0, 4.0, 0.0])
+    assert trust.gammas.tolist() == [0.0, 3.0, 3.0]
+    angle, d, n = 1e-3, 3, 50
+    penalty = 2 * (1 - np.cos(angle)) / d
+    turn = 0.5 * 4.0 * (5.0 * np.tan(angle)) ** 2
+    assert n * trust.gammas[1] * penalty == pytest.approx(turn, rel=1e-4)
+
+
+def test_gammas_know_the_weight_of_the_rows():
+    found = trusted([0, 1, 0], [3, 4, 0], [1, 1, 1])
+    half = judged(found, [3.0, 4.0, 0.0], total_weight=100.0)
+    assert half.gammas.tolist() == [0.0, 1.5, 1.5]
+    assert half.n_samples == 50
+
+
+def test_survival_is_the_cosine_over_the_scored_features():
+    scores = [3.0, 4.0, np.nan]
+    along = trusted([0, 1, 0], [3, 4, 99], [1, 1, np.nan])
+    assert judged(along, scores).survival == pytest.approx(1.0)
+    opposed = trusted([0, 0, 1], [-3, -4, 0], [0, 0, np.nan])
+    assert judged(opposed, scores).survival == 0.0
+    nothing = trusted([1, 0, 0], [0, 0, 0], [0.5, 0.5, np.nan])
+    assert judged(nothing, scores).survival == 0.0
+
+
+def test_contradictions_come_surest_first():
+    found = trusted([0, 1, 0], [-3, -4, 1], [0.05, 0.01, np.nan])
+    trust = judged(found, [3.0, 4.0, np.nan])
+    assert [c.feature for c in trust.contradictions] == ["b", "a"]
+    first = trust.contradictions[0]
+    assert (first.output, first.score, first.weight) == ("ill", 4.0, -4.0)
+    assert first.probability == pytest.approx(0.99)

@@ -1,0 +1,237 @@
+import datetime as dt
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from llmreg.exceptions import (
+    DataError,
+    EncodingError,
+    FeatureNamesError,
+    UnsupportedColumnError,
+)
+from llmreg.preprocessing._columns import (
+    as_table,
+    column_kinds,
+    column_names,
+    quote,
+    refuse,
+)
+
+
+def kind(values, dtype=None, **options):
+    (found,) = column_kinds(
+        pd.DataFrame({"c": pd.Series(values, dtype=dtype)}), **options
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, 2], "int8"),
+        ([1.5, np.nan], "float32"),
+        ([True, False], "bool"),
+        ([1, None], "Int64"),
+        ([1.5, None], "Float64"),
+        ([True, None], "boolean"),
+        ([1, None], "object"),
+        ([True, None], "object"),
+        ([Decimal("1.5"), pd.NA], "object"),
+        ([1, 2.5, True], "object"),
+    ],
+)
+def test_numbers(values, dtype):
+    assert kind(values, dtype) == "numbers"
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (["a", "b"], "str"),
+        (["a", None], "object"),
+        (["a", 1, 2.5, True], "object"),
+        ([None, None], "object"),
+        ([None, None], "str"),
+        ([1, 2], "category"),
+        ([pd.Timestamp("2020"), None], "category"),
+        (["1", "2"], "object"),
+    ],
+)
+def test_levels(values, dtype):
+    assert kind(values, dtype) == "levels"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.to_datetime(["2020-01-01", None]),
+        pd.to_datetime(["2020-01-01"]).tz_localize("UTC"),
+        pd.to_datetime([None, None]),
+        pd.period_range("2020", periods=2, freq="M"),
+        pd.to_timedelta([1, 2], unit="D"),
+        np.array([dt.date(2020, 1, 1), None], dtype=object),
+        np.array([dt.datetime(2020, 1, 1), "unknown"], dtype=object),
+        np.array([dt.time(1)], dtype=object),
+        ["2020-01-31", "2021-02-01", None],
+        ["2020-01-31T10:20", "2020-01-31 10:20:30.5+02:00"],
+    ],
+)
+def test_dates(values):
+    assert kind(values) == "dates"
+
+
+def test_some_dates_among_strings_are_levels():
+    assert kind(["2020-01-31", "never"]) == "levels"
+    assert kind(["2020", "2021"]) == "levels"
+
+
+@pytest.mark.parametrize(
+    "value", [[1], {"a": 1}, {1}, (1, 2), np.zeros(2), object(), b"x"]
+)
+def test_objects(value):
+    column = np.empty(2, dtype=object)
+    column[0] = value
+    assert kind(column) == "objects"
+
+
+def test_complex():
+    assert kind([1j]) == "complex"
+    assert kind([1j, None], "object") == "complex"
+
+
+SENTENCES = [f"patient {i} reports pain in the chest" for i in range(20)]
+
+
+def test_long_and_distinct_strings_are_text():
+    assert kind(SENTENCES) == "text"
+    assert kind([*SENTENCES, None]) == "text"
+    assert kind(SENTENCES, "category") == "levels"
+    assert kind(SENTENCES, known={0}) == "levels"
+    assert kind(SENTENCES * 2) == "levels"
+
+
+def test_long_level_names_of_a_few_rows_are_no_text():
+    """Of two rows everything is distinct."""
+    names = ["existing credits paid back duly", "no credits taken so far"]
+    assert kind(names) == "levels"
+
+
+def test_many_distinct_strings_are_identifiers():
+    codes = [f"A{i:04}" for i in range(60)]
+    assert kind(codes) == "text"
+    assert kind(codes[:49]) == "levels"
+    assert kind(codes + codes[:50]) == "text"
+    assert kind(codes + codes) == "levels"
+
+
+def test_numeric_text_is_for_arrays_only():
+    assert kind(["1", "2.5", None], "object", numeric_text=True) == "numbers"
+    assert kind(["1", "b"], "object", numeric_text=True) == "levels"
+    assert kind([10**400, "1"], "object", numeric_text=True) == "numbers"
+
+
+def test_refuse_names_every_column_and_a_way_out():
+    kinds = ["numbers", "dates", "text", "objects", "dates"]
+    with pytest.raises(UnsupportedColumnError) as caught:
+        refuse(
+            kinds, ["n", "born", "notes", "tags", "died"], {"dates", "text", "objects"}
+        )
+    message = str(caught.value)
+    assert "'born', 'died': dates or times. Derive numbers" in message
+    assert "'notes': free text or identifiers" in message
+    assert 'astype("category")' in message
+    assert "'tags': lists, dicts" in message
+    assert "'n'" not in message
+
+
+def test_refuse_complex():
+    with pytest.raises(
+        UnsupportedColumnError, match=r"Complex data not supported.*'z'"
+    ):
+        refuse(["complex"], ["z"], {"complex"})
+
+
+def test_quote_shortens():
+    assert quote(["a", "b"]) == "'a', 'b'"
+    assert quote(f"c{i}" for i in range(30)).endswith("'c9' and 20 more")
+
+
+@pytest.mark.parametrize("X", [np.zeros((2, 2)), np.zeros((2, 2), dtype="int8")])
+def test_as_table_keeps_numbers(X):
+    assert as_table(X) is X
+
+
+def test_as_table_keeps_frames(table):
+    assert as_table(table) is table
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [["a", 1.5], ["b", None]],
+        np.array([["a", 1.5], ["b", None]], dtype=object),
+    ],
+)
+def test_as_table_makes_frames_of_objects(X):
+    frame = as_table(X)
+    assert frame.iloc[0, 0] == "a"
+    assert frame.iloc[1, 1] is None
+
+
+@pytest.mark.parametrize("dtype", ["U", "S"])
+def test_as_table_decodes_text_arrays(dtype):
+    frame = as_table(np.array([["a", "1"]], dtype=dtype))
+    assert frame.iloc[0].tolist() == ["a", "1"]
+    assert column_kinds(frame, numeric_text=True) == ["levels", "numbers"]
+
+
+def test_as_table_keeps_dates_dates():
+    X = np.array([["2020-01-01"]], dtype="datetime64[D]")
+    assert column_kinds(as_table(X)) == ["dates"]
+
+
+@pytest.mark.parametrize(
+    "X", [np.zeros(3), pd.Series([1.0]), [1, 2], np.zeros((1, 1, 1))]
+)
+def test_as_table_wants_two_dimensions(X):
+    with pytest.raises(ValueError, match=r"Expected 2D array, got \dD.*Reshape your"):
+        as_table(X)
+
+
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame])
+def test_as_table_wants_rows_and_columns(make):
+    with pytest.raises(
+        DataError, match=r"0 sample\(s\) \(shape=\(0, 2\)\) while a min"
+    ):
+        as_table(make(np.zeros((0, 2))))
+    with pytest.raises(EncodingError, match=r"0 feature\(s\) \(shape=\(2, 0\)\) while"):
+        as_table(make(np.zeros((2, 0))))
+
+
+def test_as_table_refuses_sparse_and_complex():
+    with pytest.raises(TypeError, match="Sparse data was passed"):
+        as_table(sp.csr_array(np.eye(2)))
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        as_table(np.array([[1j]]))
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_as_table_reads_other_frames(library):
+    pytest.importorskip("pyarrow")
+    module = pytest.importorskip(library)
+    make = module.table if library == "pyarrow" else module.DataFrame
+    frame = as_table(make({"age": [1, None], "sex": ["female", None]}))
+    assert list(frame.columns) == ["age", "sex"]
+    assert column_kinds(frame) == ["numbers", "levels"]
+
+
+def test_column_names():
+    frame = pd.DataFrame(np.zeros((1, 3)), columns=[("a", 1), 2, "c"])
+    assert column_names(frame, None, named=True) == ("('a', 1)", "2", "c")
+    assert column_names(frame, None, named=False) == ("x0", "x1", "x2")
+    assert column_names(frame, list("abc"), named=True) == ("a", "b", "c")
+    with pytest.raises(FeatureNamesError, match="2 names for 3 columns"):
+        column_names(frame, ["a", "b"], named=True)

@@ -1,0 +1,82 @@
+import functools
+import os
+import pickle
+
+import pytest
+from pydantic import SecretStr
+
+from llmreg.exceptions import ProviderError
+from llmreg.providers import AnthropicProvider, OpenAIProvider
+from llmreg.providers._hosted import check_key_source, is_importable
+
+KEY = "sk-planted-key"
+
+
+def from_vault():
+    return KEY
+
+
+def test_only_functions_by_name_are_pickled():
+    def closure():
+        return key
+
+    key = KEY
+    for source in (SecretStr(KEY).get_secret_value, closure, lambda: KEY):
+        provider = AnthropicProvider(api_key=source)
+        assert KEY not in repr(provider)
+        saved = pickle.dumps(provider)
+        assert KEY.encode() not in saved
+        assert pickle.loads(saved).api_key is None
+        assert provider.api_key is source
+    assert is_importable(os.getcwd)
+    named = AnthropicProvider(api_key=from_vault)
+    assert pickle.loads(pickle.dumps(named)).api_key is from_vault
+
+
+@pytest.mark.parametrize("value", [KEY, functools.partial(str, KEY), 3])
+def test_a_key_in_plain_sight_is_refused(value):
+    with pytest.raises(TypeError, match="must be a function") as caught:
+        check_key_source(value, "VARIABLE")
+    assert KEY not in str(caught.value)
+    with pytest.raises(TypeError):
+        AnthropicProvider(api_key=value)
+
+
+def test_address_from_the_environment_keeps_answers_apart(monkeypatch):
+    plain = AnthropicProvider().identity()
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")
+    assert AnthropicProvider().identity() != plain
+    assert (
+        AnthropicProvider().identity()
+        == AnthropicProvider(base_url="http://127.0.0.1:1").identity()
+    )
+
+
+@pytest.mark.parametrize("kind", [AnthropicProvider, OpenAIProvider])
+@pytest.mark.parametrize(
+    "address",
+    [f"http://user:{KEY}@127.0.0.1:1/v1", f"https://{KEY}@host", f"http://[{KEY}@"],
+)
+def test_a_password_in_an_address_is_refused(kind, address, task, monkeypatch):
+    provider = kind(base_url="http://127.0.0.1:1")
+    for assign in (
+        lambda: kind(base_url=address),
+        lambda: provider.set_params(base_url=address),
+    ):
+        with pytest.raises(ProviderError, match="password in front of an @") as caught:
+            assign()
+        assert KEY not in str(caught.value)
+        assert caught.value.__context__ is None or KEY not in repr(
+            caught.value.__context__
+        )
+    assert provider.base_url == "http://127.0.0.1:1"
+    assert pickle.loads(pickle.dumps(provider)).base_url == provider.base_url
+    variable = kind._address_variable
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(ProviderError, match=variable) as caught:
+        kind().elicit(task)
+    assert KEY not in str(caught.value)
+
+
+def test_an_address_may_hold_an_at_sign_elsewhere():
+    assert OpenAIProvider(base_url="http://host/v1/@me").base_url.endswith("@me")
