@@ -392,13 +392,6 @@ def undo_fit(estimator: Any, before: dict[str, Any]) -> None:
 
     With `warm_start` the last model comes back. Else there is none afterwards, unless
     the fit failed before it touched the last one; what was paid for, the prior, stays.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Whose fit has failed.
-    before : dict
-        Its attributes when the fit began.
     """
     now = estimator.__dict__
     if estimator.warm_start and "net_" in before:

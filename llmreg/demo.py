@@ -53,33 +53,10 @@ def run_demo(
 ) -> pd.DataFrame:
     """Compare models with and without the prior on few rows, and tell how they do.
 
-    Parameters
-    ----------
-    out : text stream
-        Where the report goes.
-    provider : provider, default=None
-        Who is asked for the prior; None takes the recorded one of the package.
-    plot : Path, default=None
-        Where the plot goes; None draws none.
-    shots : tuple of int, default=(1, 5, 10, 50)
-        Rows per class.
-    n_repetitions : int, default=20
-        Draws of rows for each of `shots`.
-    n_jobs : int, default=-1
-        Processes.
+    Raises ProviderError if the provider gives no prior.
 
-    Returns
-    -------
-    DataFrame
-        One row per draw and method: ``shots``, ``repetition``, ``method``,
-        ``roc_auc``.
-
-    Raises
-    ------
-    ProviderError
-        If the provider gives no prior.
-    MissingDependencyError
-        If a plot is asked for and matplotlib is not installed.
+    Raises MissingDependencyError if a plot is asked for and matplotlib is not
+    installed.
     """
     if plot is not None:
         _require_matplotlib()
@@ -109,12 +86,7 @@ def run_demo(
 def load_table() -> tuple[pd.DataFrame, pd.Series]:
     """Load the Wisconsin breast cancer table that scikit-learn ships.
 
-    Returns
-    -------
-    X : DataFrame of shape (569, 20)
-        The mean and the worst value of ten measures of the cell nuclei.
-    y : Series of shape (569,)
-        "benign" or "malignant".
+    Returns shape (569, 20), (569,).
     """
     data = load_breast_cancer(as_frame=True)
     X = data.data[[c for c in data.data if not c.endswith(" error")]]

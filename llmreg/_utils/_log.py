@@ -41,45 +41,16 @@ _SHOWN: ContextVar[_Shown | None] = ContextVar("llmreg_shown", default=None)
 
 
 class Teller(logging.LoggerAdapter):  # type: ignore[type-arg]
-    """A logger whose records are also written where a fit has `verbose`.
-
-    Parameters
-    ----------
-    logger : logging.Logger
-        Where the records go in any case.
-    """
+    """A logger whose records are also written where a fit has `verbose`."""
 
     def isEnabledFor(self, level: int) -> bool:
-        """Tell whether anybody would see a record of this level.
-
-        Parameters
-        ----------
-        level : int
-            Such as ``logging.INFO``.
-
-        Returns
-        -------
-        bool
-            Whether it is worth while to make one.
-        """
+        """Tell whether anybody would see a record of this level."""
         shown = _SHOWN.get()
         is_shown = shown is not None and level >= shown.level
         return is_shown or self.logger.isEnabledFor(level)
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log a record, and write it where a fit with `verbose` says it.
-
-        Parameters
-        ----------
-        level : int
-            Such as ``logging.INFO``.
-        msg : object
-            The text, with places for `args`.
-        *args : object
-            What is put into them.
-        **kwargs : dict
-            As :meth:`logging.Logger.log` takes them.
-        """
+        """Log a record, and write it where a fit with `verbose` says it."""
         shown = _SHOWN.get()
         if shown is not None and level >= shown.level:
             if not _is_on_screen(self.logger, level):
@@ -91,44 +62,13 @@ class Teller(logging.LoggerAdapter):  # type: ignore[type-arg]
 
 
 def get_logger(name: str) -> Teller:
-    """Give a module its logger.
-
-    Parameters
-    ----------
-    name : str
-        The module's ``__name__``.
-
-    Returns
-    -------
-    Teller
-        The logger.
-
-    Examples
-    --------
-    >>> from llmreg._utils._log import get_logger
-    >>> get_logger("llmreg._base").logger.name
-    'llmreg._base'
-    """
+    """Give a module its logger."""
     return Teller(logging.getLogger(name), {})
 
 
 @contextmanager
 def showing(name: str, verbose: int) -> Iterator[None]:
-    """Write the records of a block to stderr.
-
-    Parameters
-    ----------
-    name : str
-        Who says it.
-    verbose : int
-        0 writes nothing, not even inside the block of another; 1 writes what was done,
-        2 and more also every pass over the rows.
-
-    Yields
-    ------
-    None
-        While it is shown.
-    """
+    """Write the records of a block to stderr."""
     level = logging.DEBUG if verbose > 1 else logging.INFO
     token = _SHOWN.set(_Shown(name, level) if verbose else None)
     try:

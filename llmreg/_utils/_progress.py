@@ -25,17 +25,7 @@ T = TypeVar("T")
 
 
 class Follower:
-    """Tells the callbacks of an estimator what its fit does.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Who is fitted.
-    data : dict
-        `X`, `y` and `metadata`, as callbacks take them.
-    n_stages : int
-        How many stages the fit has.
-    """
+    """Tells the callbacks of an estimator what its fit does."""
 
     def __init__(self, estimator: Any, data: dict[str, Any], n_stages: int) -> None:
         self.estimator, self.data = estimator, data
@@ -52,20 +42,7 @@ class Follower:
 
     @contextmanager
     def stage(self, name: str, n_steps: int | None) -> Iterator[None]:
-        """Tell of a part of the fit.
-
-        Parameters
-        ----------
-        name : str
-            What is done.
-        n_steps : int or None
-            How many parts it has itself; None where that is not known.
-
-        Yields
-        ------
-        None
-            While it is done.
-        """
+        """Tell of a part of the fit."""
         outer = self.context
         self.context = outer.subcontext(task_name=name, max_subtasks=n_steps)
         self._begin(self.context)
@@ -77,20 +54,7 @@ class Follower:
 
     @contextmanager
     def loop(self, name: str, n_steps: int | None) -> Iterator[bool]:
-        """Tell of a loop, unless it is inside of another one.
-
-        Parameters
-        ----------
-        name : str
-            What the steps are.
-        n_steps : int or None
-            How many there are at most.
-
-        Yields
-        ------
-        bool
-            Whether steps are to be told of.
-        """
+        """Tell of a loop, unless it is inside of another one."""
         if self._in_loop:
             yield False
             return
@@ -102,35 +66,13 @@ class Follower:
             self._in_loop = False
 
     def begin_step(self, name: str) -> Any:
-        """Tell that a step begins.
-
-        Parameters
-        ----------
-        name : str
-            What it is.
-
-        Returns
-        -------
-        CallbackContext
-            What `end_step` takes.
-        """
+        """Tell that a step begins."""
         context = self.context.subcontext(task_name=name)
         self._begin(context)
         return context
 
     def end_step(self, context: Any) -> bool:
-        """Tell that a step has ended.
-
-        Parameters
-        ----------
-        context : CallbackContext
-            What `begin_step` returned.
-
-        Returns
-        -------
-        bool
-            Whether a callback asks to stop.
-        """
+        """Tell that a step has ended."""
         return self._end(context)
 
     def _begin(self, context: Any) -> None:
@@ -152,22 +94,7 @@ _FOLLOWER: ContextVar[Follower | None] = ContextVar("llmreg_follower", default=N
 def follow(
     estimator: Any, X: Any, y: Any, sample_weight: Any, n_stages: int
 ) -> Iterator[None]:
-    """Tell the callbacks of an estimator of its fit, if it has any.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Who is fitted; its `fit` tears the callbacks down, as scikit-learn has it.
-    X, y, sample_weight : object
-        What `fit` was given.
-    n_stages : int
-        How many stages the fit has.
-
-    Yields
-    ------
-    None
-        While it is fitted.
-    """
+    """Tell the callbacks of an estimator of its fit, if it has any."""
     follower = None
     if getattr(estimator, "_skl_callbacks", None):
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -184,32 +111,13 @@ def follow(
 
 
 def following() -> Follower | None:
-    """Give what tells the callbacks of the fit that is going on in this thread.
-
-    Returns
-    -------
-    Follower or None
-        None where there are no callbacks.
-    """
+    """Give what tells the callbacks of the fit that is going on in this thread."""
     return _FOLLOWER.get()
 
 
 @contextmanager
 def stage(name: str, n_steps: int | None = 0) -> Iterator[None]:
-    """Tell the callbacks of a part of the fit.
-
-    Parameters
-    ----------
-    name : str
-        What is done.
-    n_steps : int or None, default=0
-        How many parts it has itself; None where that is not known.
-
-    Yields
-    ------
-    None
-        While it is done.
-    """
+    """Tell the callbacks of a part of the fit."""
     follower = _FOLLOWER.get()
     if follower is None:
         yield
@@ -221,30 +129,7 @@ def stage(name: str, n_steps: int | None = 0) -> Iterator[None]:
 def steps(
     items: Iterable[T], many: str, one: str, total: int, *, may_stop: bool = False
 ) -> Iterable[T]:
-    """Go through items, and tell the callbacks of each.
-
-    Parameters
-    ----------
-    items : iterable
-        What a loop goes through.
-    many, one : str
-        What the steps of the loop are, and what one is: "passes" and "pass".
-    total : int
-        How many there are at most.
-    may_stop : bool, default=False
-        Whether the loop may end after any step, if a callback asks for it.
-
-    Returns
-    -------
-    iterable
-        The items themselves where nobody wants to know.
-
-    Examples
-    --------
-    >>> from llmreg._utils._progress import steps
-    >>> steps([1, 2], "folds", "fold", 2)
-    [1, 2]
-    """
+    """Go through items, and tell the callbacks of each."""
     follower = _FOLLOWER.get()
     if follower is None:
         return items

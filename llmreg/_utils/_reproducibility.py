@@ -21,23 +21,6 @@ def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
     Fits in other threads wait for the block to end: the generators belong to the
     whole process, and two fits that draw from one generator get different numbers
     every time.
-
-    Parameters
-    ----------
-    seed : int
-        The seed.
-    device : str, default="cpu"
-        Device whose generator is seeded beside the CPU's.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg._utils._reproducibility import torch_seed
-    >>> with torch_seed(0):
-    ...     first = torch.rand(1)
-    >>> with torch_seed(0):
-    ...     bool(first == torch.rand(1))
-    True
     """
     is_cuda = device.startswith("cuda")
     index = torch.device(device).index or 0
@@ -64,13 +47,6 @@ class ThreadLimit:
     its worker processes fewer threads than the parent has. The number belongs to
     the whole process, so it is put back when the last of several overlapping
     blocks ends.
-
-    Parameters
-    ----------
-    get : callable, default=torch.get_num_threads
-        Returns the number, in whatever form `set_to` takes it back.
-    set_to : callable, default=torch.set_num_threads
-        Sets the number.
     """
 
     def __init__(

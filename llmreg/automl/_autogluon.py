@@ -167,25 +167,10 @@ def named_levels() -> Any:
 def check_levels_are_named(prior: FeaturePrior | None, X: pd.DataFrame) -> None:
     """Refuse a table whose levels were replaced by numbers that the prior knows not.
 
-    Parameters
-    ----------
-    prior : FeaturePrior or None
-        The prior.
-    X : DataFrame of shape (n_samples, n_features)
-        What AutoGluon hands to its models.
+    Shapes: X (n_samples, n_features).
 
-    Raises
-    ------
-    FeatureNamesError
-        If the prior scores levels of a column, and the column has none of them.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg import FeaturePrior
-    >>> from llmreg.automl._autogluon import check_levels_are_named
-    >>> prior = FeaturePrior.from_dict({"sex=female": 3, "sex=male": -3})
-    >>> check_levels_are_named(prior, pd.DataFrame({"sex": ["male"]}))
+    Raises FeatureNamesError if the prior scores levels of a column, and the column
+    has none of them.
     """
     if prior is None:
         return

@@ -63,18 +63,7 @@ class FlamlLearner:
         self.params = params
 
     def __call__(self, **config: Any) -> Any:
-        """Make a learner.
-
-        Parameters
-        ----------
-        **config : dict
-            A point of the search space, `task` and `n_jobs`.
-
-        Returns
-        -------
-        flaml.automl.model.BaseEstimator
-            The learner.
-        """
+        """Make a learner."""
         return _learner_class()(learner=self, **config)
 
     def search_space(
@@ -259,17 +248,7 @@ def _make_class() -> type[Any]:
     base = require("flaml.automl.model", "flaml").BaseEstimator
 
     class LLMRegLearner(base):  # type: ignore[valid-type, misc]
-        """One configuration of llmreg, as FLAML trains it.
-
-        Parameters
-        ----------
-        task : str or flaml Task, default="binary"
-            What is predicted.
-        learner : FlamlLearner
-            Holds the prior and the classes.
-        **config : dict
-            `gamma`, `alpha`, `hidden`, `n_jobs`.
-        """
+        """One configuration of llmreg, as FLAML trains it."""
 
         def __init__(
             self, task: Any = "binary", *, learner: FlamlLearner, **config: Any

@@ -23,28 +23,7 @@ from llmreg.regressor import LLMAttributionRegressor
 def require(module: str, extra: str) -> Any:
     """Import a module of a framework.
 
-    Parameters
-    ----------
-    module : str
-        Its full name.
-    extra : str
-        The extra of llmreg that brings it.
-
-    Returns
-    -------
-    module
-        The module.
-
-    Raises
-    ------
-    MissingDependencyError
-        If it is not installed.
-
-    Examples
-    --------
-    >>> from llmreg.automl._model import require
-    >>> require("json", "none").dumps([1])
-    '[1]'
+    Raises MissingDependencyError if it is not installed.
     """
     try:
         return import_module(module)
@@ -68,37 +47,6 @@ class CodedModel:
     The prior speaks of classes, columns and levels by their names. So the numbers are
     turned back into names before the estimator sees them, and its answers into
     numbers.
-
-    Parameters
-    ----------
-    prior : FeaturePrior or None
-        What `settle_prior` returned for the whole table.
-    kind : {"classification", "regression"}
-        What is predicted.
-    classes : sequence or None, default=None
-        Classes by number; None in a regression.
-    hidden : int, default=0
-        Width of a hidden layer; 0 for the linear model.
-    **params : dict
-        Other parameters of the estimator.
-
-    Attributes
-    ----------
-    estimator_ : LLMAttributionClassifier or LLMAttributionRegressor
-        The fitted estimator.
-    was_shortened_ : bool
-        Whether a hidden layer was asked for and the time did not allow it.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg import FeaturePrior
-    >>> from llmreg.automl._model import CodedModel
-    >>> prior = FeaturePrior.from_dict({"ill": {"age": 8}})
-    >>> model = CodedModel(prior, "classification", ["healthy", "ill"], random_state=0)
-    >>> X = pd.DataFrame({"age": [30, 60]})
-    >>> model.fit(X, [0, 1]).predict(pd.DataFrame({"age": [70]}))
-    array([1])
     """
 
     def __init__(
@@ -125,21 +73,7 @@ class CodedModel:
         linear model is trained first, and the hidden layers only if what it took says
         that they will be done in time.
 
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            Rows, as the framework hands them on.
-        y : array-like of shape (n_samples,)
-            Numbers of the classes, or targets.
-        seconds : float or None, default=None
-            How long it may take.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        self
-            The fitted model.
+        Shapes: X (n_samples, n_features), y (n_samples,), sample_weight (n_samples,).
         """
         X, y = plain_frame(X), self._names(y)
         # Not the monotonic clock: limits are told by the one that the frameworks read.
@@ -158,15 +92,7 @@ class CodedModel:
     def predict(self, X: Any) -> np.ndarray:
         """Predict numbers of classes, or targets.
 
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            Rows, as the framework hands them on.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The predictions.
+        Shapes: X (n_samples, n_features); returns (n_samples,).
         """
         if self.classes is None:
             return np.asarray(self.estimator_.predict(plain_frame(X)))
@@ -175,16 +101,7 @@ class CodedModel:
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probabilities of the classes.
 
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            Rows, as the framework hands them on.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities by the numbers of the classes; 0 for a class that the
-            training rows did not have.
+        Shapes: X (n_samples, n_features); returns (n_samples, n_classes).
         """
         assert self.classes is not None
         known = self.estimator_.predict_proba(plain_frame(X))
@@ -227,24 +144,7 @@ class CodedModel:
 def plain_frame(X: Any) -> Any:
     """Undo what a framework did to the values of a table and a prior trips over.
 
-    Parameters
-    ----------
-    X : DataFrame or array-like of shape (n_samples, n_features)
-        A table.
-
-    Returns
-    -------
-    DataFrame or array-like
-        The same; missing values of FLAML's are missing again, and categories of True
-        and False are booleans.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.automl._model import plain_frame
-    >>> X = pd.DataFrame({"sex": pd.Categorical(["male", "__NAN__"])})
-    >>> plain_frame(X)["sex"].tolist()
-    ['male', nan]
+    Shapes: X (n_samples, n_features).
     """
     if not isinstance(X, pd.DataFrame):
         return X
@@ -332,11 +232,6 @@ def warm_up() -> None:
 
     A first fit takes seconds where the second takes hundredths of one; a search that
     judges by the first would find the model too slow to try.
-
-    Examples
-    --------
-    >>> from llmreg.automl._model import warm_up
-    >>> warm_up()
     """
     model = LLMAttributionRegressor([1.0], gamma=1.0, device="cpu")
     model.fit(np.arange(4.0)[:, None], np.arange(4.0))

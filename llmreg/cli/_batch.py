@@ -22,15 +22,7 @@ NEW = "new"
 def check_batches(provider: Any) -> None:
     """Refuse a provider whose vendor has no batches that we know of.
 
-    Parameters
-    ----------
-    provider : object with an ``elicit`` method
-        Who would be asked.
-
-    Raises
-    ------
-    ProviderError
-        If it is not Anthropic's.
+    Raises ProviderError if it is not Anthropic's.
     """
     if not isinstance(provider, AnthropicProvider):
         raise ProviderError(
@@ -42,19 +34,8 @@ def check_batches(provider: Any) -> None:
 def fill_cache(provider: Any, tasks: Sequence[Task], batch: str = NEW) -> None:
     """Put the answers about some tasks into the cache, by way of batches.
 
-    Parameters
-    ----------
-    provider : AnthropicProvider
-        Whom to ask; its cache is filled.
-    tasks : sequence of Task
-        What about.
-    batch : str, default="new"
-        The id of a batch that was sent earlier, to wait for instead of another.
-
-    Raises
-    ------
-    ProviderError
-        If answers are lacking afterwards, says why; and as `elicit` does.
+    Raises ProviderError if answers are lacking afterwards, says why; and as
+    `elicit` does.
     """
     while count_lacking(provider, tasks):
         name = batch if batch != NEW else submit_batch(provider, tasks)

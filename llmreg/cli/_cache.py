@@ -20,13 +20,7 @@ TEXT_WIDTH = 40
 
 
 def add(commands: Any) -> None:
-    """Describe the command.
-
-    Parameters
-    ----------
-    commands : argparse sub-parsers
-        What the command is added to.
-    """
+    """Describe the command."""
     parser = commands.add_parser("cache", help="look after the answers that are kept")
     actions = parser.add_subparsers(required=True, metavar="action")
     _action(actions, "list", _list, "list the entries, the oldest first")

@@ -9,13 +9,7 @@ from typing import Any
 
 
 def add(commands: Any) -> None:
-    """Describe the command.
-
-    Parameters
-    ----------
-    commands : argparse sub-parsers
-        What the command is added to.
-    """
+    """Describe the command."""
     parser = commands.add_parser(
         "demo", help="compare models with and without a prior on few rows"
     )
@@ -42,13 +36,7 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the command.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        What the command line says.
-    """
+    """Run the command."""
     provider = _provider(arguments)
     from llmreg.demo import run_demo
 

@@ -44,13 +44,7 @@ class Difference(NamedTuple):
 
 
 def add(commands: Any) -> None:
-    """Describe the command.
-
-    Parameters
-    ----------
-    commands : argparse sub-parsers
-        What the command is added to.
-    """
+    """Describe the command."""
     parser = commands.add_parser(
         "diff", help="list the scores in which two prior cards differ"
     )
@@ -69,18 +63,7 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        What the command line says.
-
-    Returns
-    -------
-    int
-        1 if scores differ and ``--exit-code`` is given, else 0.
-    """
+    """Run the command."""
     before = FeaturePrior.read(arguments.before)
     after = FeaturePrior.read(arguments.after)
     found = compare(before, after, arguments.tolerance)
@@ -93,31 +76,7 @@ def compare(
 ) -> list[Difference]:
     """List the scores in which two priors differ.
 
-    Parameters
-    ----------
-    before, after : FeaturePrior
-        The priors; features are matched by name.
-    tolerance : float, default=0.0
-        Differences up to this are none.
-
-    Returns
-    -------
-    list of Difference
-        Those whose sign turns round first, then by size.
-
-    Raises
-    ------
-    PriorMismatchError
-        If the priors score different outputs.
-
-    Examples
-    --------
-    >>> from llmreg import FeaturePrior
-    >>> from llmreg.cli._diff import compare
-    >>> before = FeaturePrior.from_dict({"age": 9, "bmi": 1, "sex": 2})
-    >>> after = FeaturePrior.from_dict({"age": 3, "bmi": -1, "sex": 2})
-    >>> [(d.feature, d.before, d.after) for d in compare(before, after)]
-    [('bmi', 1.0, -1.0), ('age', 9.0, 3.0)]
+    Raises PriorMismatchError if the priors score different outputs.
     """
     single = len(before.outputs) == len(after.outputs) == 1
     if not single and set(before.outputs) != set(after.outputs):

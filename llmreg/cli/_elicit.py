@@ -29,42 +29,20 @@ SETTINGS = ("model", "base_url", "n_estimates", "ask", "send_levels", "cache")
 
 
 class WatchedCache(PriorCache):
-    """A cache that counts the answers as they come in.
-
-    Parameters
-    ----------
-    cache : PriorCache
-        Where they are kept.
-    progress : Progress
-        What counts.
-    """
+    """A cache that counts the answers as they come in."""
 
     def __init__(self, cache: PriorCache, progress: Progress) -> None:
         super().__init__(cache.folder)
         self.progress = progress
 
     def put(self, key: str, content: Any) -> None:
-        """Write an entry, and count it.
-
-        Parameters
-        ----------
-        key : str
-            Hexadecimal digits.
-        content : mapping
-            The answer.
-        """
+        """Write an entry, and count it."""
         super().put(key, content)
         self.progress.step()
 
 
 def add(commands: Any) -> None:
-    """Describe the command.
-
-    Parameters
-    ----------
-    commands : argparse sub-parsers
-        What the command is added to.
-    """
+    """Describe the command."""
     parser = commands.add_parser(
         "elicit",
         help="ask a language model for the prior of a table",
@@ -114,15 +92,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command.
 
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        What the command line says.
-
-    Raises
-    ------
-    ProviderError
-        If it would cost more than the limit and nobody agrees, or the provider fails.
+    Raises ProviderError if it would cost more than the limit and nobody agrees, or
+    the provider fails.
     """
     tables = read_tables(arguments)
     provider = make_provider(

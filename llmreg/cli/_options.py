@@ -18,26 +18,11 @@ from llmreg.providers import _resolve as registry
 def make_provider(name: str, settings: dict[str, Any]) -> Any:
     """Make a provider by its name.
 
-    Parameters
-    ----------
-    name : str
-        One of `registry.provider_names`.
-    settings : dict
-        Parameters of the provider; those that are None are left out.
+    Raises PriorError if there is none of that name.
 
-    Returns
-    -------
-    object with an ``elicit`` method
-        The provider.
+    Raises ProviderError if it does not take a setting.
 
-    Raises
-    ------
-    PriorError
-        If there is none of that name.
-    ProviderError
-        If it does not take a setting.
-    MissingDependencyError
-        If what registers it cannot be imported.
+    Raises MissingDependencyError if what registers it cannot be imported.
     """
     provider = registry.make_provider(name)
     given = {key: value for key, value in settings.items() if value is not None}
@@ -73,22 +58,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
-    """Say what an elicitation will take; nothing is sent.
-
-    Parameters
-    ----------
-    provider : object with an ``elicit`` method
-        Who would be asked; its own `estimate_cost` is used if it has one.
-    task : Task
-        What about.
-    batch : bool, default=False
-        Whether it goes out as a batch, at the price of batches.
-
-    Returns
-    -------
-    Plan
-        Requests and tokens.
-    """
+    """Say what an elicitation will take; nothing is sent."""
     if hasattr(provider, "estimate_cost"):
         if "network" in getattr(provider, "get_params", dict)():
             # A vendor that counts tokens is told the question. Nobody has agreed to
@@ -108,24 +78,7 @@ def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
 
 
 def add_plans(plans: Sequence[Plan]) -> Plan:
-    """Add plans up.
-
-    Parameters
-    ----------
-    plans : sequence of Plan
-        One for each table; at least one.
-
-    Returns
-    -------
-    Plan
-        The only one as it is; of several, the sums.
-
-    Examples
-    --------
-    >>> from llmreg.cli._options import Plan, add_plans
-    >>> add_plans([Plan(5, 900, "five"), Plan(2, 300, "two")]).text
-    '7 requests, about 1,200 tokens in and out'
-    """
+    """Add plans up."""
     if len(plans) == 1:
         return plans[0]
     requests, tokens = sum(p.requests for p in plans), sum(p.tokens for p in plans)

@@ -14,13 +14,7 @@ PAGE = "report.html"
 
 
 def add(commands: Any) -> None:
-    """Describe the command.
-
-    Parameters
-    ----------
-    commands : argparse sub-parsers
-        What the command is added to.
-    """
+    """Describe the command."""
     parser = commands.add_parser(
         "report",
         help="write a page about a saved model",
@@ -58,15 +52,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command.
 
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        What the command line says.
-
-    Raises
-    ------
-    DataError
-        If the model or the table cannot be read.
+    Raises DataError if the model or the table cannot be read.
     """
     if (arguments.data is None) != (not arguments.target):
         raise DataError("--data and --target go together; one of them is missing.")
@@ -93,20 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
 def load_model(path: Path) -> Any:
     """Load a model, which runs the code that its file holds.
 
-    Parameters
-    ----------
-    path : Path
-        What ``joblib.dump`` has written.
-
-    Returns
-    -------
-    object
-        What was saved.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read.
+    Raises DataError if the file cannot be read.
     """
     import joblib
 
@@ -124,26 +97,8 @@ def load_model(path: Path) -> Any:
 def read_rows(path: Path, targets: list[str], model: Any) -> tuple[Any, Any]:
     """Read the columns of a model, and its targets, from a table.
 
-    Parameters
-    ----------
-    path : Path
-        A CSV file with a header.
-    targets : list of str
-        Names of the columns that are predicted.
-    model : estimator
-        The model; columns that it does not know are left out.
-
-    Returns
-    -------
-    X : DataFrame
-        The columns of the model.
-    y : Series or DataFrame
-        The targets. Rows without one are left out.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, lacks columns, or has no usable target.
+    Raises DataError if the file cannot be read, lacks columns, or has no usable
+    target.
     """
     frame = read_table(path)
     known = getattr(model, "feature_names_in_", None)

@@ -18,13 +18,7 @@ HALF_BAR = 10
 
 
 def add(commands: Any) -> None:
-    """Describe the command.
-
-    Parameters
-    ----------
-    commands : argparse sub-parsers
-        What the command is added to.
-    """
+    """Describe the command."""
     parser = commands.add_parser("show", help="show a prior card as a table with bars")
     parser.set_defaults(run=run)
     parser.add_argument("card", type=Path, help="the JSON file")
@@ -37,45 +31,13 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the command.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        What the command line says.
-    """
+    """Run the command."""
     prior = FeaturePrior.read(arguments.card)
     sys.stdout.write(draw(prior, top=arguments.top, blocks=can_draw_blocks()))
 
 
 def draw(prior: FeaturePrior, *, top: int = 0, blocks: bool = True) -> str:
-    """Draw a prior as a table with a bar for every score.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The prior.
-    top : int, default=0
-        The most features of an output to show, the strongest first; 0 for all.
-    blocks : bool, default=True
-        Draw with block characters; with plain ones otherwise.
-
-    Returns
-    -------
-    str
-        Lines, each ended.
-
-    Examples
-    --------
-    >>> from llmreg import FeaturePrior
-    >>> from llmreg.cli._show import draw
-    >>> print(draw(FeaturePrior.from_dict({"age": -4, "bmi": 7}), blocks=False), end="")
-    2 features, output 'target'
-    <BLANKLINE>
-    feature  -10       0       +10  score
-    bmi                |#######      +7.0
-    age            ####|             -4.0
-    """
+    """Draw a prior as a table with a bar for every score."""
     lines = _headline(prior)
     for k, output in enumerate(prior.outputs):
         lines.append("")
@@ -140,13 +102,7 @@ def _number(value: float, sign: str) -> str:
 
 
 def can_draw_blocks() -> bool:
-    """Tell whether the terminal's encoding has block characters.
-
-    Returns
-    -------
-    bool
-        Whether it has all that `draw` uses.
-    """
+    """Tell whether the terminal's encoding has block characters."""
     try:
         "█│".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

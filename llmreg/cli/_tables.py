@@ -43,13 +43,7 @@ class Table(NamedTuple):
 
 
 def add_tables(parser: argparse.ArgumentParser) -> None:
-    """Describe the words that name tables.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        What they are added to.
-    """
+    """Describe the words that name tables."""
     each = "; once for all tables, or once for each"
     add = parser.add_argument
     add("tables", nargs="+", type=Path, metavar="table", help="CSV files with headers")
@@ -85,23 +79,10 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
 def read_tables(arguments: argparse.Namespace) -> list[Table]:
     """Read the tables, and what is said about them.
 
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        What the command line says.
+    Raises DataError if an option is not there once for all tables or once for each,
+    two tables would have one card, or a table cannot be read.
 
-    Returns
-    -------
-    list of Table
-        In the order of the command line.
-
-    Raises
-    ------
-    DataError
-        If an option is not there once for all tables or once for each, two tables
-        would have one card, or a table cannot be read.
-    EncodingError
-        If a column cannot be a feature.
+    Raises EncodingError if a column cannot be a feature.
     """
     paths: list[Path] = arguments.tables
     targets = _for_each(arguments.target, paths, "--target")
@@ -188,32 +169,10 @@ def read_task(
     An estimator that is fitted on the same table, with the same texts, asks for the
     same task, and so finds its prior in the cache.
 
-    Parameters
-    ----------
-    path : Path
-        A CSV file with a header.
-    target : str
-        The column that is predicted.
-    description : str, default=""
-        The task in a sentence.
-    descriptions : mapping or None, default=None
-        What the features mean, by name; levels as ``name=level``.
-    kind : {"classification", "regression"} or None, default=None
-        None goes by the target: text, booleans and few whole numbers are classes.
-    drop : sequence of str, default=()
-        Columns that are no features.
+    Raises DataError if the file is no table, or lacks the columns.
 
-    Returns
-    -------
-    Task
-        Names, levels and classes; nothing else of the table.
-
-    Raises
-    ------
-    DataError
-        If the file is no table, or lacks the columns.
-    EncodingError
-        If a column cannot be a feature, such as dates and free text.
+    Raises EncodingError if a column cannot be a feature, such as dates and free
+    text.
     """
     table = read_table(path)
     if absent := [name for name in (target, *drop) if name not in table.columns]:
@@ -240,20 +199,7 @@ def read_task(
 def read_descriptions(path: Path | None) -> dict[str, str]:
     """Read what features mean.
 
-    Parameters
-    ----------
-    path : Path or None
-        A JSON file: one object, texts by feature name.
-
-    Returns
-    -------
-    dict
-        The texts; empty without a file.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read or holds something else.
+    Raises DataError if the file cannot be read or holds something else.
     """
     if path is None:
         return {}
@@ -274,21 +220,8 @@ def read_descriptions(path: Path | None) -> dict[str, str]:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV file, and refuse one whose columns are in doubt.
 
-    Parameters
-    ----------
-    path : Path
-        A CSV file with a header.
-
-    Returns
-    -------
-    DataFrame
-        The table.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read, two columns have one name, or the rows have more fields
-        than the header.
+    Raises DataError if it cannot be read, two columns have one name, or the rows
+    have more fields than the header.
     """
     try:
         # A pipe can be read only once.
@@ -318,22 +251,7 @@ def read_table(path: Path) -> pd.DataFrame:
 def known_labels(table: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
     """Give the rows of a table that have all targets.
 
-    Parameters
-    ----------
-    table : DataFrame
-        The table.
-    targets : list of str
-        Columns of it.
-
-    Returns
-    -------
-    DataFrame
-        The rows, all columns; the targets as what they are without gaps.
-
-    Raises
-    ------
-    DataError
-        If there is no such row, or a target is infinite.
+    Raises DataError if there is no such row, or a target is infinite.
     """
     known = table.dropna(subset=targets)
     if len(known) == 0:

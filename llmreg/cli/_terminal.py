@@ -9,18 +9,7 @@ from typing import Self
 
 
 def confirm(question: str) -> bool:
-    """Ask a question that takes yes or no; nobody there is a no.
-
-    Parameters
-    ----------
-    question : str
-        The question, on stderr.
-
-    Returns
-    -------
-    bool
-        Whether the answer begins with y.
-    """
+    """Ask a question that takes yes or no; nobody there is a no."""
     if not sys.stdin.isatty():
         return False
     sys.stderr.write(f"{question} [y/N] ")
@@ -32,13 +21,6 @@ class Progress:
     """How many of several things are there, on stderr.
 
     One line that is written over in a terminal, a line each elsewhere.
-
-    Parameters
-    ----------
-    what : str
-        What is counted.
-    total : int or None, default=None
-        How many are expected.
     """
 
     def __init__(self, what: str, total: int | None = None) -> None:

@@ -38,24 +38,9 @@ logger = get_logger(__name__)
 def hold(path: Path, timeout: float) -> Iterator[None]:
     """Hold a lock; the operating system gives it back when its holder dies.
 
-    Parameters
-    ----------
-    path : Path
-        The file that stands for the lock, in a folder that is there.
-    timeout : float
-        The most seconds to wait for it.
+    Raises PriorLockedError if someone else holds it for longer.
 
-    Yields
-    ------
-    None
-        While the lock is held.
-
-    Raises
-    ------
-    PriorLockedError
-        If someone else holds it for longer.
-    ProviderError
-        If the file cannot be opened or locked.
+    Raises ProviderError if the file cannot be opened or locked.
     """
     lock = filelock.FileLock(path)
     try:
@@ -410,23 +395,6 @@ def _dump(entry: CacheEntry) -> str:
 
 
 def hash_key(content: Any) -> str:
-    """Make a cache key of plain data.
-
-    Parameters
-    ----------
-    content : object
-        Dicts, lists, strings, numbers, None.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits; the same for equal content in every process.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._cache import hash_key
-    >>> hash_key({"a": 1, "b": 2}) == hash_key({"b": 2, "a": 1})
-    True
-    """
+    """Make a cache key of plain data."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

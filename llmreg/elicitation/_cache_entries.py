@@ -162,18 +162,7 @@ class CacheEntry:
 
 
 def read_entry(path: Path) -> CacheEntry | None:
-    """Read the file of an entry.
-
-    Parameters
-    ----------
-    path : Path
-        The file, named after the key.
-
-    Returns
-    -------
-    CacheEntry or None
-        None if it is not there, or is no entry under its own key.
-    """
+    """Read the file of an entry."""
     try:
         entry = CacheEntry.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
@@ -182,18 +171,7 @@ def read_entry(path: Path) -> CacheEntry | None:
 
 
 def format_export(entries: Iterable[CacheEntry]) -> str:
-    """Write entries as one JSON text that differs only where entries do.
-
-    Parameters
-    ----------
-    entries : iterable of CacheEntry
-        The entries.
-
-    Returns
-    -------
-    str
-        JSON, sorted by key, ending in a newline.
-    """
+    """Write entries as one JSON text that differs only where entries do."""
     document = {
         "format": EXPORT_FORMAT,
         "version": EXPORT_VERSION,
@@ -205,20 +183,8 @@ def format_export(entries: Iterable[CacheEntry]) -> str:
 def read_export(path: str | os.PathLike[str]) -> list[CacheEntry]:
     """Read what `format_export` wrote to a file.
 
-    Parameters
-    ----------
-    path : str or path-like
-        A JSON file in UTF-8.
-
-    Returns
-    -------
-    list of CacheEntry
-        Its entries.
-
-    Raises
-    ------
-    PriorCacheError
-        If it cannot be read, is no export, or holds something else than entries.
+    Raises PriorCacheError if it cannot be read, is no export, or holds something
+    else than entries.
     """
     name = os.fspath(path)
     try:

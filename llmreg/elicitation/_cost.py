@@ -71,18 +71,7 @@ class Tokens(NamedTuple):
 
 
 def count_roughly(asked: Questionnaire) -> Tokens:
-    """Guess the tokens of a request and of its reply.
-
-    Parameters
-    ----------
-    asked : Questionnaire
-        What is sent.
-
-    Returns
-    -------
-    Tokens
-        By the number of characters, and of features and scores.
-    """
+    """Guess the tokens of a request and of its reply."""
     schema = json.dumps(asked.schema)
     n_characters = len(asked.system) + len(asked.user) + len(schema)
     document: dict[str, Any] = json.loads(asked.user)
@@ -96,22 +85,7 @@ def count_roughly(asked: Questionnaire) -> Tokens:
 def add_up(
     requests: Sequence[Request], times: Sequence[int], counts: Sequence[int] | None
 ) -> Cost:
-    """Add the tokens of requests up.
-
-    Parameters
-    ----------
-    requests : sequence of Request
-        The requests.
-    times : sequence of int
-        How often each is sent.
-    counts : sequence of int or None
-        The tokens of each as the vendor counts them; None for a guess.
-
-    Returns
-    -------
-    Cost
-        Without a price.
-    """
+    """Add the tokens of requests up."""
     guessed = [count_roughly(request.questionnaire) for request in requests]
     sent = [g.input_tokens for g in guessed] if counts is None else counts
     return Cost(
@@ -124,26 +98,7 @@ def add_up(
 
 
 def total(costs: Sequence[Cost]) -> Cost:
-    """Add the costs of several providers up.
-
-    Parameters
-    ----------
-    costs : sequence of Cost
-        What each takes; may be empty.
-
-    Returns
-    -------
-    Cost
-        The sum. It is counted by the vendors only if all of it is, and has a price
-        only if all of it has: what takes no request costs nothing.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._cost import Cost, total
-    >>> one = Cost(1, 800, 100, 4000, "the vendor", usd=0.5)
-    >>> total([one, Cost(1, 700, 100, 4000, "the vendor", usd=0.25)]).usd
-    0.75
-    """
+    """Add the costs of several providers up."""
     asked = [cost for cost in costs if cost.requests]
     counters = {cost.counted_by for cost in asked}
     prices = [cost.usd for cost in asked if cost.usd is not None]
@@ -158,21 +113,7 @@ def total(costs: Sequence[Cost]) -> Cost:
 
 
 def price(cost: Cost, model: str) -> Cost:
-    """Add what the tokens cost, if the package ``genai-prices`` knows it.
-
-    Parameters
-    ----------
-    cost : Cost
-        The tokens.
-    model : str
-        The model that is asked.
-
-    Returns
-    -------
-    Cost
-        With `usd`; as it was if the package is not installed or does not know the
-        model.
-    """
+    """Add what the tokens cost, if the package ``genai-prices`` knows it."""
     try:
         import genai_prices
     except ImportError:

@@ -36,27 +36,7 @@ _INVISIBLE = re.compile(
 
 
 def clean_text(text: str, limit: int) -> str:
-    r"""Make a text from a table safe to pass on: one line, no controls, not too long.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-    limit : int
-        The most characters to keep.
-
-    Returns
-    -------
-    str
-        The text with runs of white space made one space, and without control,
-        formatting, surrogate, unassigned and other invisible characters.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._prompt import clean_text
-    >>> clean_text("blood\n  pressure\x1b", 99), clean_text("abcdef", 4)
-    ('blood pressure', 'abc…')
-    """
+    r"""Return a text on one line, without control characters, cut to `limit`."""
     kept = (c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
     safe = " ".join(_INVISIBLE.sub("", "".join(kept)).split())
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
@@ -65,26 +45,7 @@ def clean_text(text: str, limit: int) -> str:
 def read_json(text: str) -> Any:
     """Parse the reply of a model.
 
-    Parameters
-    ----------
-    text : str
-        What it wrote.
-
-    Returns
-    -------
-    object
-        The value.
-
-    Raises
-    ------
-    ProviderResponseError
-        If it is no JSON, or an object has a name twice.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._prompt import read_json
-    >>> read_json('{"f1": 3}')
-    {'f1': 3}
+    Raises ProviderResponseError if it is no JSON, or an object has a name twice.
     """
     try:
         return json.loads(text, object_pairs_hook=_unique)
@@ -186,28 +147,7 @@ class Answer:
 def build_questionnaire(task: Task) -> Questionnaire:
     """Put a task into words, and say what a reply must look like.
 
-    Parameters
-    ----------
-    task : Task
-        The task.
-
-    Returns
-    -------
-    Questionnaire
-        Depends on the task alone.
-
-    Raises
-    ------
-    FeatureNamesError
-        If features look the same once their names are cleaned.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._prompt import build_questionnaire
-    >>> from llmreg import Feature, Task
-    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
-    >>> json.loads(build_questionnaire(task).user)["features"]
-    [{'id': 'f1', 'name': 'age'}]
+    Raises FeatureNamesError if features look the same once their names are cleaned.
     """
     check_distinct(task)
     return Questionnaire(
@@ -218,20 +158,7 @@ def build_questionnaire(task: Task) -> Questionnaire:
 
 
 def format_document(task: Task, context: Mapping[str, Any] | None = None) -> str:
-    """Write a task as the JSON document that the model is sent.
-
-    Parameters
-    ----------
-    task : Task
-        The task, with the features that are to be judged.
-    context : mapping or None, default=None
-        What else is told about the table, cleaned; it goes before the features.
-
-    Returns
-    -------
-    str
-        JSON.
-    """
+    """Write a task as the JSON document that the model is sent."""
     names = {"classification": "class", "regression": "target"}
     document: dict[str, Any] = {
         "task": clean_text(task.description, MAX_TASK_LENGTH),
@@ -257,16 +184,6 @@ def reply_schema(n_features: int, n_outputs: int) -> dict[str, Any]:
 
     Ranges of numbers are not enforced by the vendors' structured outputs, lists of
     allowed values are, hence the enums.
-
-    Parameters
-    ----------
-    n_features, n_outputs : int
-        How many are scored.
-
-    Returns
-    -------
-    dict
-        The schema.
     """
     score = {"type": "integer", "enum": list(range(-SCORE_LIMIT, SCORE_LIMIT + 1))}
     entry = {
@@ -280,34 +197,11 @@ def reply_schema(n_features: int, n_outputs: int) -> dict[str, Any]:
 def parse_reply(text: str, task: Task) -> Answer:
     """Read the scores out of a reply, trusting none of it.
 
-    Parameters
-    ----------
-    text : str
-        What the model wrote.
-    task : Task
-        The task it was asked about.
+    Raises IncompleteReplyError if nothing is wrong but that features are left out:
+    names them.
 
-    Returns
-    -------
-    Answer
-        An integer for every feature and output.
-
-    Raises
-    ------
-    IncompleteReplyError
-        If nothing is wrong but that features are left out: names them.
-    ProviderResponseError
-        If it is no JSON of the right form, or has unknown or repeated ids, or
-        scores that are no integers from -10 to 10: lists all of it.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._prompt import parse_reply
-    >>> from llmreg import Feature, Task
-    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
-    >>> entry = {"id": "f1", "reason": "Children first.", "scores": {"o1": -3}}
-    >>> parse_reply(json.dumps({"features": [entry]}), task)
-    Answer(scores={'yes': {'age': -3}}, reasons={'age': 'Children first.'})
+    Raises ProviderResponseError if it is no JSON of the right form, or has unknown
+    or repeated ids, or scores that are no integers from -10 to 10: lists all of it.
     """
     entries = read_entries(text)
     features = give_ids("f", task.keys)
@@ -346,15 +240,8 @@ def give_ids(letter: str, items: tuple[Any, ...]) -> dict[str, Any]:
 def check_distinct(task: Task) -> None:
     """Refuse names that the model could not tell apart.
 
-    Parameters
-    ----------
-    task : Task
-        The task, with all of its features.
-
-    Raises
-    ------
-    FeatureNamesError
-        If two of them are the same once they are cleaned and cut.
+    Raises FeatureNamesError if two of them are the same once they are cleaned and
+    cut.
     """
     seen: dict[tuple[str, str | None], str] = {}
     for feature in task.features:
@@ -464,31 +351,7 @@ def in_order(
     *,
     ranked: bool = False,
 ) -> dict[str, Any]:
-    """Rewrite a schema so that a list has an entry for each id, in order.
-
-    Parameters
-    ----------
-    schema : mapping
-        A JSON schema, such as that of `reply_schema`. A list whose entries have an
-        id out of an enumeration becomes a list with one entry per id.
-    longest : int, default=60
-        The most characters of a text that is free otherwise.
-    ranked : bool, default=False
-        Whether the order is the model's to choose: lists then get a length only.
-
-    Returns
-    -------
-    dict
-        The schema; whatever fits it fits the one given too.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._prompt import reply_schema
-    >>> from llmreg.elicitation._prompt import in_order
-    >>> entries = in_order(reply_schema(2, 1))["properties"]["features"]["prefixItems"]
-    >>> [entry["properties"]["id"] for entry in entries]
-    [{'const': 'f1'}, {'const': 'f2'}]
-    """
+    """Rewrite a schema so that a list has an entry for each id, in order."""
     if schema.get("type") == "array" and (ids := _ids(schema.get("items"))):
         if ranked:
             return {**schema, "minItems": len(ids), "maxItems": len(ids)}

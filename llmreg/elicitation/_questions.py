@@ -48,20 +48,7 @@ every feature exactly once, under its id. A person will correct what you write."
 
 
 def draft_schema(n_features: int, n_outputs: int) -> dict[str, Any]:
-    """Build the JSON schema of a reply with drafts.
-
-    Parameters
-    ----------
-    n_features : int
-        How many are described.
-    n_outputs : int
-        Not used: a description does not depend on the output.
-
-    Returns
-    -------
-    dict
-        The schema.
-    """
+    """Build the JSON schema of a reply with drafts."""
     entry = {
         "id": {"type": "string", "enum": [f"f{i + 1}" for i in range(n_features)]},
         "description": {"type": "string"},
@@ -72,32 +59,8 @@ def draft_schema(n_features: int, n_outputs: int) -> dict[str, Any]:
 def parse_drafts(text: str, task: Task) -> Answer:
     """Read the drafts out of a reply.
 
-    Parameters
-    ----------
-    text : str
-        What the model wrote.
-    task : Task
-        The task it was asked about.
-
-    Returns
-    -------
-    Answer
-        No scores; the descriptions as `reasons`, cleaned and cut.
-
-    Raises
-    ------
-    ProviderResponseError
-        If it is no JSON of the right form, or features are unknown, repeated or
-        (`IncompleteReplyError`) left out.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._questions import parse_drafts
-    >>> from llmreg import Feature, Task
-    >>> task = Task((Feature("sbp"),), "stroke", ("yes",), "regression")
-    >>> reply = '{"features": [{"id": "f1", "description": "Blood pressure."}]}'
-    >>> parse_drafts(reply, task).reasons
-    {'sbp': 'Blood pressure.'}
+    Raises ProviderResponseError if it is no JSON of the right form, or features are
+    unknown, repeated or (`IncompleteReplyError`) left out.
     """
     entries = read_entries(text)
     features = give_ids("f", task.keys)
@@ -142,18 +105,7 @@ ranking for each output, with every feature in it exactly once, under its id."""
 
 
 def ranking_schema(n_features: int, n_outputs: int) -> dict[str, Any]:
-    """Build the JSON schema of a ranking.
-
-    Parameters
-    ----------
-    n_features, n_outputs : int
-        How many are ranked, and how often.
-
-    Returns
-    -------
-    dict
-        The schema.
-    """
+    """Build the JSON schema of a ranking."""
     entry = closed(
         {
             "id": {"type": "string", "enum": [f"f{i + 1}" for i in range(n_features)]},
@@ -168,37 +120,11 @@ def ranking_schema(n_features: int, n_outputs: int) -> dict[str, Any]:
 def parse_ranking(text: str, task: Task) -> Answer:
     """Read the scores out of a ranking, trusting none of it.
 
-    Parameters
-    ----------
-    text : str
-        What the model wrote.
-    task : Task
-        The task it was asked about.
+    Raises IncompleteReplyError if nothing is wrong but that features are left out:
+    names them.
 
-    Returns
-    -------
-    Answer
-        A score for every feature and output; no reasons.
-
-    Raises
-    ------
-    IncompleteReplyError
-        If nothing is wrong but that features are left out: names them.
-    ProviderResponseError
-        If it is no JSON of the right form, or has unknown or repeated ids.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._questions import parse_ranking
-    >>> from llmreg import Feature, Task
-    >>> task = Task((Feature("age"), Feature("fare")), "alive", ("yes",), "regression")
-    >>> ranking = (
-    ...     '[{"id": "f2", "direction": "positive"},'
-    ...     ' {"id": "f1", "direction": "negative"}]'
-    ... )
-    >>> reply = '{"reasoning": "", "rankings": {"o1": ' + ranking + "}}"
-    >>> parse_ranking(reply, task).scores
-    {'yes': {'age': -5.0, 'fare': 10.0}}
+    Raises ProviderResponseError if it is no JSON of the right form, or has unknown
+    or repeated ids.
     """
     reply = read_json(text)
     outputs = give_ids("o", task.outputs)
@@ -333,31 +259,12 @@ class Question:
     def read(self, text: str) -> Answer:
         """Read a reply, trusting none of it.
 
-        Parameters
-        ----------
-        text : str
-            What the model wrote.
-
-        Returns
-        -------
-        Answer
-            Scores of the features of this question.
-
-        Raises
-        ------
-        ProviderResponseError
-            If the reply cannot be used.
+        Raises ProviderResponseError if the reply cannot be used.
         """
         return self.way.read(text, self.task)
 
     def halves(self) -> tuple[Question, ...]:
-        """Split a question that is too large.
-
-        Returns
-        -------
-        tuple of Question
-            Two with half the features each; none where there is but one feature.
-        """
+        """Split a question that is too large."""
         features = self.task.features
         if len(features) < 2:
             return ()
@@ -373,37 +280,7 @@ def plan(
     send_levels: bool = True,
     max_features: int = MAX_FEATURES,
 ) -> list[Question]:
-    """Cut a task into the questions that cover it.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    ask : {"all", "each", "rank"}, default="all"
-        All features at once, or one column at a time, with reasons and scores; or a
-        ranking with signs.
-    send_levels : bool, default=True
-        Whether the names of levels are sent. Levels whose names are kept back are in
-        no question: they are told of by number, as context.
-    max_features : int, default=100
-        The most features of one question.
-
-    Returns
-    -------
-    list of Question
-        Each feature that can be asked about is in exactly one of them.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._questions import plan
-    >>> from llmreg import Feature, Task
-    >>> columns = tuple(Feature(f"x{i}") for i in range(250))
-    >>> task = Task(columns, "y", ("y",), "regression")
-    >>> [len(question.task.features) for question in plan(task)]
-    [84, 83, 83]
-    >>> len(plan(task, ask="each"))
-    250
-    """
+    """Cut a task into the questions that cover it."""
     way = WAYS[ask]
     check_distinct(task)
     asked = [f for f in task.features if send_levels or f.level is None]
@@ -412,20 +289,7 @@ def plan(
 
 
 def plan_drafts(task: Task, max_features: int = MAX_FEATURES) -> list[Question]:
-    """Ask for descriptions of the columns that have none; no level is named.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    max_features : int, default=100
-        The most features of one question.
-
-    Returns
-    -------
-    list of Question
-        No question if every column is described.
-    """
+    """Ask for descriptions of the columns that have none; no level is named."""
     check_distinct(task)
     columns = dict.fromkeys(f.name for f in task.features if not f.description)
     units = {f.name: f.unit for f in task.features}

@@ -45,69 +45,23 @@ class Estimate:
 
 
 class AnswerStore:
-    """The answers of one provider to questions, in a cache.
-
-    Parameters
-    ----------
-    cache : PriorCache
-        Where they are.
-    settings : mapping
-        What shapes an answer beside the question: provider, model and so on, as
-        plain data.
-    """
+    """The answers of one provider to questions, in a cache."""
 
     def __init__(self, cache: PriorCache, settings: Mapping[str, Any]) -> None:
         self.cache = cache
         self.settings = dict(settings)
 
     def key(self, questions: Sequence[Question]) -> str:
-        """Give a key for asking some questions, to lock.
-
-        Parameters
-        ----------
-        questions : sequence of Question
-            The questions.
-
-        Returns
-        -------
-        str
-            Hexadecimal digits.
-        """
+        """Give a key for asking some questions, to lock."""
         digests = [question.questionnaire.digest for question in questions]
         return hash_key({"questions": digests, "settings": self.settings})
 
     def entry_key(self, question: Question, index: int) -> str:
-        """Give the key under which an answer is kept.
-
-        Parameters
-        ----------
-        question : Question
-            What was asked.
-        index : int
-            Which of the independent answers to it.
-
-        Returns
-        -------
-        str
-            Hexadecimal digits.
-        """
+        """Give the key under which an answer is kept."""
         return self._key(question, estimate=index)
 
     def load(self, question: Question, index: int) -> Estimate | None:
-        """Look an answer up.
-
-        Parameters
-        ----------
-        question : Question
-            What was asked. If it was split, its halves are put together.
-        index : int
-            Which of the independent answers to it.
-
-        Returns
-        -------
-        Estimate or None
-            None if it is not there, or not usable.
-        """
+        """Look an answer up."""
         whole = self._read(question, index)
         if whole is not None or not self.is_split(question):
             return whole
@@ -116,17 +70,7 @@ class AnswerStore:
         return merge(found) if len(found) == len(halves) else None
 
     def save(self, question: Question, index: int, completion: Completion) -> None:
-        """Keep a reply.
-
-        Parameters
-        ----------
-        question : Question
-            What was asked.
-        index : int
-            Which of the independent answers to it.
-        completion : Completion
-            The reply.
-        """
+        """Keep a reply."""
         content = {
             **self._about(question),
             "model": completion.model,
@@ -140,28 +84,11 @@ class AnswerStore:
         self.cache.put(self.entry_key(question, index), content)
 
     def is_split(self, question: Question) -> bool:
-        """Tell whether a question was found to be too large, now or earlier.
-
-        Parameters
-        ----------
-        question : Question
-            The question.
-
-        Returns
-        -------
-        bool
-            Whether its halves are asked instead.
-        """
+        """Tell whether a question was found to be too large, now or earlier."""
         return self.cache.get(self._key(question, split=True)) is not None
 
     def split(self, question: Question) -> None:
-        """Remember that a question is too large, so that nobody tries it again.
-
-        Parameters
-        ----------
-        question : Question
-            The question.
-        """
+        """Remember that a question is too large, so that nobody tries it again."""
         content = {**self._about(question), "split": True}
         self.cache.put(self._key(question, split=True), content)
 
@@ -193,21 +120,7 @@ class AnswerStore:
 
 
 def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
-    """Put the answers to several questions together.
-
-    Parameters
-    ----------
-    parts : sequence of Estimate
-        Answers about different features.
-    task : Task or None, default=None
-        If it is given, the answer has all of its features, in its order, with NaN
-        for those that nobody was asked about.
-
-    Returns
-    -------
-    Estimate
-        One answer about all of their features.
-    """
+    """Put the answers to several questions together."""
     scores: dict[str, dict[str, float]] = {}
     reasons: dict[str, str] = {}
     for part in parts:
@@ -233,24 +146,7 @@ def combine(
     provenance: Mapping[str, str],
     usage: Mapping[str, int],
 ) -> FeaturePrior:
-    """Average estimates into a prior; warn where their signs are in dispute.
-
-    Parameters
-    ----------
-    task : Task
-        What they answer.
-    estimates : sequence of Estimate
-        At least one.
-    provenance : mapping of str to str
-        What the estimates do not know themselves.
-    usage : mapping of str to int
-        What they took.
-
-    Returns
-    -------
-    FeaturePrior
-        With the scores, reasons and descriptions of all features of the task.
-    """
+    """Average estimates into a prior; warn where their signs are in dispute."""
     prior = FeaturePrior.from_estimates(
         [estimate.answer.scores for estimate in estimates],
         task=task.description,
@@ -270,13 +166,7 @@ def combine(
 
 
 def now() -> str:
-    """Give the time in UTC, to the second.
-
-    Returns
-    -------
-    str
-        In ISO format.
-    """
+    """Give the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -316,15 +206,7 @@ DISPUTED_SIZE = 2.0
 
 
 def warn_of_dispute(who: str, names: Sequence[str]) -> None:
-    """Warn that answers contradict each other.
-
-    Parameters
-    ----------
-    who : str
-        Whose answers, and how many.
-    names : sequence of str
-        The features that are in dispute.
-    """
+    """Warn that answers contradict each other."""
     warnings.warn(
         f"The {who} disagree on the sign of {tuple(names)!r}. Look at the prior; a "
         "better description of these features may settle it.",
@@ -334,25 +216,7 @@ def warn_of_dispute(who: str, names: Sequence[str]) -> None:
 
 
 def disputed(prior: FeaturePrior) -> tuple[str, ...]:
-    """Name the features whose sign the estimates do not agree on.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        A prior with its estimates.
-
-    Returns
-    -------
-    tuple of str
-        Their keys.
-
-    Examples
-    --------
-    >>> from llmreg import FeaturePrior
-    >>> from llmreg.elicitation._responses import disputed
-    >>> disputed(FeaturePrior.from_estimates([{"a": 6, "b": 1}, {"a": -5, "b": 2}]))
-    ('a',)
-    """
+    """Name the features whose sign the estimates do not agree on."""
     if prior.estimates is None:
         return ()
     answers = np.nan_to_num(prior.estimates)

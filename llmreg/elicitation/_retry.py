@@ -89,13 +89,7 @@ class RetryPolicy:
     jitter: Callable[[], float] = random.random
 
     def deadline(self) -> float:
-        """Give the moment, on `clock`, when the budget is spent.
-
-        Returns
-        -------
-        float
-            Seconds on the clock.
-        """
+        """Give the moment, on `clock`, when the budget is spent."""
         return self.clock() + self.budget
 
     def run(
@@ -103,25 +97,8 @@ class RetryPolicy:
     ) -> T:
         """Send until there is an answer, or it is time to give up.
 
-        Parameters
-        ----------
-        send : callable
-            Takes the seconds left, and gives the answer or raises `TransientError`.
-        deadline : float
-            When to give up, from `deadline`.
-        stop : threading.Event
-            When it is set, no further attempt is made.
-
-        Returns
-        -------
-        object
-            What `send` gives.
-
-        Raises
-        ------
-        ProviderUnavailableError
-            If the attempts or the time are used up, or the server asks to wait for
-            longer than the time left.
+        Raises ProviderUnavailableError if the attempts or the time are used up, or the
+        server asks to wait for longer than the time left.
         """
         reason = "nothing was sent"
         for attempt in range(1, self.attempts + 1):
@@ -166,17 +143,7 @@ class RetryPolicy:
 
 
 class Stop(threading.Event):
-    """A wish to stop, which reaches those who are asked by those who are asked.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._retry import Stop, side_by_side
-    >>> stop = Stop()
-    >>> (made,) = side_by_side([Stop], 1, stop)
-    >>> stop.set()
-    >>> made.result().is_set()
-    True
-    """
+    """A wish to stop, which reaches those who are asked by those who are asked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,33 +175,7 @@ def side_by_side(
     seconds: float | None = None,
     late: Exception | None = None,
 ) -> list[Future[T]]:
-    """Make calls in threads, each in the context of whoever asks for them.
-
-    Parameters
-    ----------
-    calls : sequence of callable
-        What to call; at least one.
-    limit : int
-        The most calls at one time.
-    stop : Stop
-        Is set if the wait ends early: by an interrupt, which is raised again, or
-        because the time is up.
-    seconds : float or None, default=None
-        The most seconds to wait.
-    late : Exception or None, default=None
-        What a call has failed with that has not ended by then.
-
-    Returns
-    -------
-    list of Future
-        What the calls gave or raised, in their order; each of them is done.
-
-    Examples
-    --------
-    >>> from llmreg.elicitation._retry import Stop, side_by_side
-    >>> [f.result() for f in side_by_side([lambda: 1, lambda: 2], 2, Stop())]
-    [1, 2]
-    """
+    """Make calls in threads, each in the context of whoever asks for them."""
     futures: list[Future[T]] = [Future() for _ in calls]
     waiting = deque(
         (future, _bind(call, stop)) for future, call in zip(futures, calls, strict=True)

@@ -103,25 +103,7 @@ class Completion:
 
 
 class Interview:
-    """Questions asked of one model, each several times.
-
-    Parameters
-    ----------
-    complete : callable
-        Takes a `Request` and gives a `Completion`.
-    policy : RetryPolicy
-        How often and how long to try.
-    room : callable
-        Takes a task and gives the most tokens of a reply; doubled once for a reply
-        that was cut off.
-    store : AnswerStore
-        Keeps each usable reply as soon as it is there.
-
-    Attributes
-    ----------
-    usage : Counter
-        Requests and tokens so far, those of failed attempts included.
-    """
+    """Questions asked of one model, each several times."""
 
     def __init__(
         self,
@@ -143,25 +125,7 @@ class Interview:
     ) -> dict[Job, Estimate]:
         """Ask some questions side by side.
 
-        Parameters
-        ----------
-        jobs : sequence of (Question, int)
-            What to ask, and which of the independent answers it gives; at least one.
-        limit : int
-            The most requests at one time.
-        deadline : float
-            When to give up, from the `deadline` of the policy. A request that is
-            under way then is not waited for, and after an interrupt none is.
-
-        Returns
-        -------
-        dict
-            The answers.
-
-        Raises
-        ------
-        ProviderError
-            If any of them failed; the others have been kept.
+        Raises ProviderError if any of them failed; the others have been kept.
         """
         calls = [partial(self._one, *job, deadline) for job in jobs]
         left = deadline - self.policy.clock()
@@ -271,26 +235,7 @@ SETTLED = 1.0
 
 
 class Survey:
-    """The questions of one task, and the answers to them so far.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    questions : sequence of Question
-        What covers it.
-    n_estimates : int or "auto"
-        How many answers to each question are wanted.
-    store : AnswerStore
-        Where answers may be.
-
-    Attributes
-    ----------
-    answers : dict
-        The answers, by question and number of the estimate.
-    served : int
-        How many of them were in the cache.
-    """
+    """The questions of one task, and the answers to them so far."""
 
     def __init__(
         self,
@@ -316,18 +261,7 @@ class Survey:
     def run(
         self, ask: Callable[[Sequence[Job]], dict[Job, Estimate]]
     ) -> list[Estimate]:
-        """Collect estimates until there are enough.
-
-        Parameters
-        ----------
-        ask : callable
-            Gets the answers that are not in the cache.
-
-        Returns
-        -------
-        list of Estimate
-            Each about all features of the task.
-        """
+        """Collect estimates until there are enough."""
         count = self.first
         while True:
             if missing := self.missing(count):
@@ -338,18 +272,7 @@ class Survey:
             count = min(count + AUTO_STEP, AUTO_MOST)
 
     def missing(self, count: int) -> list[Job]:
-        """List what has to be asked for a number of estimates.
-
-        Parameters
-        ----------
-        count : int
-            The number.
-
-        Returns
-        -------
-        list of (Question, int)
-            In the order of the estimates.
-        """
+        """List what has to be asked for a number of estimates."""
         missing = []
         for index in range(count):
             for question in self.questions:
@@ -365,26 +288,14 @@ class Survey:
         return missing
 
     def cached(self) -> list[Estimate] | None:
-        """Collect estimates from the cache alone.
-
-        Returns
-        -------
-        list of Estimate or None
-            None if something would have to be asked.
-        """
+        """Collect estimates from the cache alone."""
         try:
             return self.run(_refuse)
         except _NotCached:
             return None
 
     def lacking(self) -> list[Job]:
-        """List what has to be asked next, in the parts that are sent.
-
-        Returns
-        -------
-        list of (Question, int)
-            With "auto" that is one round; none if there are enough estimates.
-        """
+        """List what has to be asked next, in the parts that are sent."""
         try:
             self.run(_refuse)
         except _NotCached as e:
@@ -392,14 +303,7 @@ class Survey:
         return []
 
     def to_send(self) -> list[tuple[Question, int]]:
-        """List the questions as they would be sent now, and how often each.
-
-        Returns
-        -------
-        list of (Question, int)
-            Questions that were found to be too large are there in their parts, those
-            that are in the cache not at all. With "auto" the number is the most.
-        """
+        """List the questions as they would be sent now, and how often each."""
         most = AUTO_MOST if self.auto else self.first
         if self.cached() is not None:
             return []
@@ -441,18 +345,7 @@ def _refuse(missing: Sequence[Job]) -> dict[Job, Estimate]:
 
 
 def settled(estimates: Sequence[Estimate]) -> bool:
-    """Tell whether more estimates would hardly move the mean.
-
-    Parameters
-    ----------
-    estimates : sequence of Estimate
-        At least two.
-
-    Returns
-    -------
-    bool
-        Whether the standard error of every mean score is at most `SETTLED`.
-    """
+    """Tell whether more estimates would hardly move the mean."""
     scores = np.array(
         [[list(row.values()) for row in e.answer.scores.values()] for e in estimates]
     )

@@ -31,15 +31,7 @@ _IR_VERSION = 8
 def import_onnx() -> Any:
     """Import onnx.
 
-    Returns
-    -------
-    module
-        The package.
-
-    Raises
-    ------
-    MissingDependencyError
-        If it is not installed.
+    Raises MissingDependencyError if it is not installed.
     """
     try:
         import onnx
@@ -56,14 +48,6 @@ class Graph:
 
     Everything is in double precision, as the models are: numbers far from zero, such
     as dates in seconds, lose what sets them apart in single precision.
-
-    Examples
-    --------
-    >>> from llmreg.export._onnx import Graph
-    >>> graph = Graph()
-    >>> graph.output("y", graph.add("Abs", graph.input("x", "DOUBLE", 1)), "DOUBLE", 1)
-    >>> [node.op_type for node in graph.model("absolute").graph.node]
-    ['Abs', 'Identity']
     """
 
     def __init__(self) -> None:
@@ -132,24 +116,10 @@ MATRIX = "X"
 def add_encoding(graph: Graph, plan: Plan, encoder: Any) -> str:
     """Add inputs and encoding.
 
-    Parameters
-    ----------
-    graph : Graph
-        The graph.
-    plan : Plan
-        The columns.
-    encoder : TableEncoder
-        The fitted encoder.
+    Returns shape (n_samples, n_columns).
 
-    Returns
-    -------
-    str
-        Name of the encoded rows, of shape (n_samples, n_columns).
-
-    Raises
-    ------
-    ExportError
-        If columns cannot be inputs by their names, or a transformer is the user's.
+    Raises ExportError if columns cannot be inputs by their names, or a transformer
+    is the user's.
     """
     scaling, fills = (
         (scaling_of(encoder), fills_of(encoder)) if plan.numeric else (None, None)
@@ -234,24 +204,7 @@ def _add_levels(graph: Graph, text: str, levels: tuple[str, ...]) -> str:
 def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
     """Add a module.
 
-    Parameters
-    ----------
-    graph : Graph
-        The graph.
-    module : nn.Module
-        A module of llmreg, or one of linear layers and activations in a row.
-    rows : str
-        Name of its input.
-
-    Returns
-    -------
-    str
-        Name of its output.
-
-    Raises
-    ------
-    ExportError
-        If a part of it is not known.
+    Raises ExportError if a part of it is not known.
     """
     if isinstance(module, CorrectedModel):
         return _add_corrected(graph, module, rows)

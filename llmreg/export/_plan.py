@@ -61,17 +61,10 @@ class Plan:
 def check_model(model: Any) -> None:
     """Raise unless something is a fitted estimator of llmreg.
 
-    Parameters
-    ----------
-    model : object
-        What is to be exported.
+    Raises ExportError if it is something else, such as a search or a pipeline
+    around one.
 
-    Raises
-    ------
-    ExportError
-        If it is something else, such as a search or a pipeline around one.
-    NotFittedError
-        If it is not fitted.
+    Raises NotFittedError if it is not fitted.
     """
     if not isinstance(model, BaseAttributionEstimator):
         raise ExportError(
@@ -83,18 +76,7 @@ def check_model(model: Any) -> None:
 
 
 def plan_of(model: BaseAttributionEstimator) -> Plan:
-    """Read off a fitted model how its table is encoded.
-
-    Parameters
-    ----------
-    model : LLMAttributionClassifier or LLMAttributionRegressor
-        A fitted model.
-
-    Returns
-    -------
-    Plan
-        Names, kinds and levels of the columns.
-    """
+    """Read off a fitted model how its table is encoded."""
     encoder = model.encoder_
     names = getattr(model, "feature_names_in_", None)
     levels = tuple(map(tuple, encoder._levels))
@@ -116,20 +98,7 @@ def plan_of(model: BaseAttributionEstimator) -> Plan:
 def scaling_of(encoder: Any) -> Scaling | None:
     """Read off how numeric columns are scaled, where that is one of our own ways.
 
-    Parameters
-    ----------
-    encoder : TableEncoder
-        A fitted encoder.
-
-    Returns
-    -------
-    Scaling or None
-        None where nothing is scaled.
-
-    Raises
-    ------
-    ExportError
-        If the scaler is a transformer of the user's.
+    Raises ExportError if the scaler is a transformer of the user's.
     """
     scaler = encoder.scaler_
     if scaler is None:
@@ -146,20 +115,9 @@ def scaling_of(encoder: Any) -> Scaling | None:
 def fills_of(encoder: Any) -> np.ndarray | None:
     """Read off what gaps of the numeric columns are filled with.
 
-    Parameters
-    ----------
-    encoder : TableEncoder
-        A fitted encoder.
+    Returns shape (n_numeric,).
 
-    Returns
-    -------
-    ndarray of shape (n_numeric,) or None
-        None where nothing is filled.
-
-    Raises
-    ------
-    ExportError
-        If the imputer is a transformer of the user's.
+    Raises ExportError if the imputer is a transformer of the user's.
     """
     imputer = encoder.imputer_
     if imputer is None:
@@ -172,25 +130,7 @@ def fills_of(encoder: Any) -> np.ndarray | None:
 
 
 def spellings(levels: Sequence[str]) -> dict[str, int]:
-    """Give the further spellings of levels, as a file with gaps has them.
-
-    Parameters
-    ----------
-    levels : sequence of str
-        The levels of a column.
-
-    Returns
-    -------
-    dict of str to int
-        The place of the level by spelling: "1.0" finds the level "1", and the other
-        way round.
-
-    Examples
-    --------
-    >>> from llmreg.export._plan import spellings
-    >>> spellings(["1", "2.0", "other"])
-    {'1.0': 0, '2': 1}
-    """
+    """Give the further spellings of levels, as a file with gaps has them."""
     found = {}
     for place, level in enumerate(levels):
         whole = level.removesuffix(".0")

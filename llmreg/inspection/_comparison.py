@@ -20,29 +20,7 @@ from llmreg.providers._resolve import prior_source
 def last_step(estimator: Any) -> BaseAttributionEstimator:
     """Find the estimator of llmreg in what may be a pipeline around it.
 
-    Parameters
-    ----------
-    estimator : estimator or Pipeline
-        An estimator of llmreg, or a pipeline whose last step is one.
-
-    Returns
-    -------
-    LLMAttributionClassifier or LLMAttributionRegressor
-        The estimator itself.
-
-    Raises
-    ------
-    TypeError
-        If there is none.
-
-    Examples
-    --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from llmreg import LLMAttributionRegressor
-    >>> from llmreg.inspection._comparison import last_step
-    >>> last_step(make_pipeline(StandardScaler(), LLMAttributionRegressor()))
-    LLMAttributionRegressor()
+    Raises TypeError if there is none.
     """
     model = estimator
     while isinstance(model, Pipeline):
@@ -59,26 +37,11 @@ def last_step(estimator: Any) -> BaseAttributionEstimator:
 def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
     """Get the prior of an estimator for a table, once; nothing is trained.
 
-    Parameters
-    ----------
-    estimator : estimator or Pipeline
-        An estimator of llmreg, or a pipeline whose last step is one.
-    X : DataFrame or array-like of shape (n_samples, n_features)
-        The table. A provider is told its names and levels, as in `fit`.
-    y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        Its labels or targets.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_targets).
 
-    Returns
-    -------
-    FeaturePrior
-        A score, or NaN, for every column that the estimator makes of `X`.
+    Raises PriorError if there is no prior, or none that would be heard.
 
-    Raises
-    ------
-    PriorError
-        If there is no prior, or none that would be heard.
-    ProviderError
-        If a provider gives none.
+    Raises ProviderError if a provider gives none.
     """
     model = last_step(estimator)
     if prior_source(model.prior) is None or model.gamma == 0:
@@ -99,20 +62,7 @@ def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
 
 
 def with_prior(estimator: Any, prior: FeaturePrior | None) -> Any:
-    """Return an unfitted copy of an estimator that has another prior.
-
-    Parameters
-    ----------
-    estimator : estimator or Pipeline
-        An estimator of llmreg, or a pipeline whose last step is one.
-    prior : FeaturePrior or None
-        The prior.
-
-    Returns
-    -------
-    estimator or Pipeline
-        The copy.
-    """
+    """Return an unfitted copy of an estimator that has another prior."""
     copy = clone(estimator)
     last_step(copy).set_params(prior=prior)
     return copy

@@ -21,24 +21,7 @@ class Markup(str):
 
 
 def escape(text: object) -> Markup:
-    """Make a text harmless in HTML, and visible what would hide or move others.
-
-    Parameters
-    ----------
-    text : object
-        `Markup` stays as it is; anything else becomes a text.
-
-    Returns
-    -------
-    Markup
-        The text.
-
-    Examples
-    --------
-    >>> from llmreg.inspection._report_html import escape
-    >>> escape("<b> & 'c'")
-    '&lt;b&gt; &amp; &#x27;c&#x27;'
-    """
+    """Make a text harmless in HTML, and visible what would hide or move others."""
     if isinstance(text, Markup):
         return text
     safe = "".join(
@@ -48,29 +31,7 @@ def escape(text: object) -> Markup:
 
 
 def element(name: str, /, *children: object, **attributes: str) -> Markup:
-    """Build an element.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    *children : object
-        What is in it; what is no `Markup` is escaped.
-    **attributes : str
-        Its attributes; an underscore at the end of a name is left out, one inside is
-        a dash.
-
-    Returns
-    -------
-    Markup
-        The element.
-
-    Examples
-    --------
-    >>> from llmreg.inspection._report_html import element
-    >>> element("p", "1 < 2", class_="note")
-    '<p class="note">1 &lt; 2</p>'
-    """
+    """Build an element."""
     words = [name]
     for key, value in attributes.items():
         words.append(f'{key.rstrip("_").replace("_", "-")}="{escape(value)}"')
@@ -81,18 +42,7 @@ def element(name: str, /, *children: object, **attributes: str) -> Markup:
 
 
 def join(children: Iterable[object]) -> Markup:
-    """Put pieces one after the other.
-
-    Parameters
-    ----------
-    children : iterable of object
-        The pieces; what is no `Markup` is escaped.
-
-    Returns
-    -------
-    Markup
-        All of them.
-    """
+    """Put pieces one after the other."""
     return Markup("".join(escape(child) for child in children))
 
 
@@ -103,24 +53,7 @@ def table(
     caption: str,
     numeric: Iterable[int] = (),
 ) -> Markup:
-    """Build a table whose first column names the rows.
-
-    Parameters
-    ----------
-    header : sequence of object
-        Names of the columns.
-    rows : iterable of sequence of object
-        The cells.
-    caption : str
-        What it shows.
-    numeric : iterable of int, default=()
-        Columns that hold numbers.
-
-    Returns
-    -------
-    Markup
-        The table, in a box that scrolls where it is too wide.
-    """
+    """Build a table whose first column names the rows."""
     places = set(numeric)
 
     def cell(kind: str, place: int, content: object, scope: str = "") -> Markup:
@@ -151,18 +84,7 @@ def table(
 
 
 def facts(pairs: Iterable[tuple[object, object]]) -> Markup:
-    """Build a list of names and what they stand for.
-
-    Parameters
-    ----------
-    pairs : iterable of tuple
-        Names and contents.
-
-    Returns
-    -------
-    Markup
-        The list.
-    """
+    """Build a list of names and what they stand for."""
     return element(
         "dl",
         *(
@@ -173,18 +95,7 @@ def facts(pairs: Iterable[tuple[object, object]]) -> Markup:
 
 
 def paragraphs(*texts: object) -> Markup:
-    """Build a paragraph of each text that is not empty.
-
-    Parameters
-    ----------
-    *texts : object
-        The texts.
-
-    Returns
-    -------
-    Markup
-        The paragraphs.
-    """
+    """Build a paragraph of each text that is not empty."""
     return join(element("p", text) for text in texts if text)
 
 
@@ -274,24 +185,7 @@ def picture(draw: Callable[[], Any], *, says: str, caption: str) -> Markup:
     An SVG that is an image, and no part of the page, runs no script and fetches
     nothing, whatever its texts are.
 
-    Parameters
-    ----------
-    draw : callable
-        Makes a display, that is, an object with a `figure_`.
-    says : str
-        What there is to see, for those who cannot see it.
-    caption : str
-        How to read it.
-
-    Returns
-    -------
-    Markup
-        The figure.
-
-    Raises
-    ------
-    MissingDependencyError
-        If matplotlib is not installed.
+    Raises MissingDependencyError if matplotlib is not installed.
     """
     require_matplotlib()
     # Not <picture>: a browser that shows the dark source prints it, too, on white.

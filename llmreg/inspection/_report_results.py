@@ -55,20 +55,7 @@ LIMITS = (
 
 
 def performance_section(found: Performance | None, curve: Markup | str) -> Markup:
-    """Say how good the model is on rows that it has not seen.
-
-    Parameters
-    ----------
-    found : Performance or None
-        What was measured; None without a table.
-    curve : Markup or str
-        The learning curves, or why there are none.
-
-    Returns
-    -------
-    Markup
-        The section.
-    """
+    """Say how good the model is on rows that it has not seen."""
     if found is None:
         return section(
             "Performance",
@@ -260,30 +247,10 @@ def measure(
 ) -> Performance:
     """Cross-validate copies of an estimator, with its prior and without.
 
-    Parameters
-    ----------
-    estimator : estimator or Pipeline
-        An estimator of llmreg, or a pipeline whose last step is one.
-    prior : FeaturePrior or None
-        Its prior. Nobody is asked for another.
-    X : DataFrame or array-like of shape (n_samples, n_features)
-        The table.
-    y : Series or array-like of shape (n_samples,) or (n_samples, n_targets)
-        Its labels or targets.
-    random_state : int, default=0
-        Seed of the folds.
-    n_jobs : int, default=None
-        Processes.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_targets).
 
-    Returns
-    -------
-    Performance
-        The scores.
-
-    Raises
-    ------
-    DataError
-        If there are too few rows, or labels that the model does not know.
+    Raises DataError if there are too few rows, or labels that the model does not
+    know.
     """
     model = last_step(estimator)
     is_class = is_classifier(model)

@@ -277,22 +277,7 @@ NEVER = (
 
 
 def sent_section(prior: FeaturePrior | None, given: Any, task: Task) -> Markup:
-    """Say what a provider was told, and who it is.
-
-    Parameters
-    ----------
-    prior : FeaturePrior or None
-        The prior of the model.
-    given : object
-        The parameter `prior` of the estimator.
-    task : Task
-        The task, as the model holds it.
-
-    Returns
-    -------
-    Markup
-        The section.
-    """
+    """Say what a provider was told, and who it is."""
     return section("What was sent, and to whom", _told_sent(prior, given, task))
 
 
@@ -368,21 +353,7 @@ def _texts(prior: FeaturePrior, task: Task) -> Markup:
 
 
 def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
-    """Find the questions that a prior answers, by the hash that it records.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The prior.
-    task : Task
-        The task that it may have been elicited for.
-
-    Returns
-    -------
-    sequence of Question
-        The questions; none if the task was put in other words, or nothing is
-        recorded.
-    """
+    """Find the questions that a prior answers, by the hash that it records."""
     recorded = prior.provenance.get("prompt_hash")
     ask = prior.provenance.get("ask", "all")
     if not recorded or ask not in WAYS:

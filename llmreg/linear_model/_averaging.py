@@ -85,29 +85,8 @@ def trust_prior(
 ) -> TrustedWeights:
     """Weigh a prior against the rows and return the weights that follow.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_columns)
-        Encoded rows.
-    targets : ndarray of shape (n_outputs, n_samples)
-        1 where a row is of the class, else 0; or standardised targets.
-    row_weight : ndarray of shape (n_samples,)
-        How often a row counts.
-    scores : ndarray of shape (n_outputs, n_columns) or None
-        The prior's scores, NaN where it has no opinion.
-    task : {"binary", "multiclass", "regression"}
-        The kind of task loss.
-    transforms : sequence of callable
-        Transforms of the scores that are weighed against one another.
-    looseness : ndarray of shape (n_columns,), default=None
-        Variance of every weight around its score, relative to the others.
-    alpha : float, default=1.0
-        Least precision that weights without a score are sure to have.
-
-    Returns
-    -------
-    TrustedWeights
-        The average.
+    Shapes: X (n_samples, n_columns), targets (n_outputs, n_samples), row_weight
+    (n_samples,), scores (n_outputs, n_columns), looseness (n_columns,).
     """
     space = Coordinates(X, row_weight, scores, looseness)
     units = np.zeros((1, len(targets), X.shape[1]))

@@ -31,10 +31,7 @@ _FEW = 32
 class PairProducts:
     """``columns.T @ diag(w) @ columns`` for many weights w of the rows.
 
-    Parameters
-    ----------
-    columns : ndarray of shape (n_samples, n_columns)
-        The columns.
+    Shapes: columns (n_samples, n_columns).
     """
 
     def __init__(self, columns: np.ndarray) -> None:
@@ -47,15 +44,8 @@ class PairProducts:
     def weighted(self, weights: np.ndarray) -> np.ndarray:
         """Return the sums for weights of shape (n_weights, n_samples).
 
-        Parameters
-        ----------
-        weights : ndarray of shape (n_weights, n_samples)
-            Weights of the rows.
-
-        Returns
-        -------
-        ndarray of shape (n_weights, n_columns, n_columns)
-            Symmetric matrices.
+        Shapes: weights (n_weights, n_samples); returns (n_weights, n_columns,
+        n_columns).
         """
         if len(weights) <= _FEW and self._kept is None:
             turned = self.columns.T
@@ -150,26 +140,9 @@ def fit_classifier(
 ) -> Fits:
     """Fit logistic models under many priors.
 
-    Parameters
-    ----------
-    design : ndarray of shape (n_outputs, n_samples, n_columns + 1)
-        Inputs of every output, with a last column of ones. One output is the logit
-        of two classes, several are those of as many.
-    targets : ndarray of shape (n_outputs, n_samples)
-        1 where a row is of the class, else 0.
-    row_weight : ndarray of shape (n_samples,)
-        How often a row counts.
-    priors : GaussianPriors
-        Of every output's weights.
-    start : ndarray of shape (n_hypotheses, n_outputs, n_columns + 1), default=None
-        Where to start from; None is the mean of the prior.
-    tolerance : float, default=1e-7
-        Rise of the log-probability, as foreseen, at which a hypothesis is done.
-
-    Returns
-    -------
-    Fits
-        One model a hypothesis.
+    Shapes: design (n_outputs, n_samples, n_columns + 1), targets (n_outputs,
+    n_samples), row_weight (n_samples,), start (n_hypotheses, n_outputs, n_columns +
+    1).
     """
     priors = priors.with_bias()
     shape = (len(priors), len(design), design.shape[2])
@@ -201,22 +174,6 @@ def told_apart(n_outputs: int) -> float:
     the second derivatives along all others are those of a class on its own, divided
     by this share; and the determinant of all is the product of the classes' own, to
     the power of it.
-
-    Parameters
-    ----------
-    n_outputs : int
-        Number of outputs; one is the logit of two classes.
-
-    Returns
-    -------
-    float
-        Above 0, at most 1.
-
-    Examples
-    --------
-    >>> from llmreg.linear_model._laplace import told_apart
-    >>> told_apart(1), told_apart(2), told_apart(5)
-    (1.0, 0.5, 0.8)
     """
     return 1.0 if n_outputs == 1 else (n_outputs - 1) / n_outputs
 
@@ -348,23 +305,8 @@ def fit_regressor(
 ) -> Fits:
     """Fit linear models with Gaussian noise under many priors; nothing is iterated.
 
-    Parameters
-    ----------
-    design : ndarray of shape (1, n_samples, n_columns + 1)
-        Inputs, with a last column of ones.
-    targets : ndarray of shape (1, n_samples)
-        Targets.
-    row_weight : ndarray of shape (n_samples,)
-        How often a row counts.
-    priors : GaussianPriors
-        Of the weights.
-    noise : ndarray of shape (n_hypotheses,)
-        Variance of the noise under every hypothesis.
-
-    Returns
-    -------
-    Fits
-        One model a hypothesis.
+    Shapes: design (1, n_samples, n_columns + 1), targets (1, n_samples), row_weight
+    (n_samples,), noise (n_hypotheses,).
     """
     priors = priors.with_bias()
     columns, target = design[0], targets[0]
@@ -413,19 +355,8 @@ class Parabola:
 def sketch(design: np.ndarray, targets: np.ndarray, row_weight: np.ndarray) -> Parabola:
     """Fit once, under a weak prior, and keep top and curvature.
 
-    Parameters
-    ----------
-    design : ndarray of shape (n_outputs, n_samples, n_columns)
-        Inputs of every output, with a last column of ones.
-    targets : ndarray of shape (n_outputs, n_samples)
-        1 where a row is of the class, else 0.
-    row_weight : ndarray of shape (n_samples,)
-        How often a row counts.
-
-    Returns
-    -------
-    Parabola
-        The stand-in.
+    Shapes: design (n_outputs, n_samples, n_columns), targets (n_outputs,
+    n_samples), row_weight (n_samples,).
     """
     width = design.shape[2] - 1
     prior = GaussianPriors(np.zeros((1, width)), np.full((1, width), _PRECISION))
@@ -444,22 +375,8 @@ def sketched_evidence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Judge hypotheses by a parabola.
 
-    Parameters
-    ----------
-    parabola : Parabola
-        The stand-in for the likelihood.
-    change : ndarray of shape (n_outputs, n_columns, n_own_columns)
-        Turns weights in the columns of the hypotheses into weights in those of the
-        parabola, intercepts last in both.
-    priors : GaussianPriors
-        The hypotheses.
-
-    Returns
-    -------
-    log_evidence : ndarray of shape (n_hypotheses,)
-        Up to a constant that all share.
-    weights : ndarray of shape (n_hypotheses, n_outputs, n_own_columns)
-        Most likely weights, to start from.
+    Shapes: change (n_outputs, n_columns, n_own_columns); returns (n_hypotheses,),
+    (n_hypotheses, n_outputs, n_own_columns).
     """
     priors = priors.with_bias()
     total = np.zeros(len(priors))

@@ -32,38 +32,12 @@ class LinearObjective:
     mean row, so that all of it has derivatives in closed form. To align the
     input-weighted attributions of every row is left to the net: that loss has kinks.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Encoded rows, in single or double precision. All sums are in double.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class indices, or targets.
-    sample_weight : ndarray of shape (n_samples,)
-        Weights of the rows.
-    criterion : AttributionAlignedLoss
-        Where the task, the penalty and its directions are read from.
-    l2 : float
-        Strength of the penalty on the weights.
-    n_outputs : int, default=1
-        Logits, or targets.
-    gamma : float or None, default=None
-        Weight of the misalignment; None takes the criterion's.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
+    sample_weight (n_samples,).
 
     Notes
     -----
     Parameters are one vector: for each output its weights, then its bias.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.nn import AttributionAlignedLoss
-    >>> from llmreg.linear_model._objective import LinearObjective
-    >>> criterion = AttributionAlignedLoss([[3.0, 4.0]], task="binary", gamma=10.0)
-    >>> X, y, weight = np.eye(2), np.array([0.0, 1.0]), np.ones(2)
-    >>> objective = LinearObjective(X, y, weight, criterion, l2=0.0)
-    >>> point = objective(np.array([3.0, 4.0, 0.0]))
-    >>> round(point.value, 4), point.gradient.shape
-    (1.5334, (3,))
     """
 
     def __init__(

@@ -69,29 +69,7 @@ class Hypotheses:
 
 
 def make_hypotheses(n_transforms: int, n_scored: int, task: str) -> Hypotheses:
-    """List the hypotheses about a prior.
-
-    Parameters
-    ----------
-    n_transforms : int
-        Number of transforms of the scores; 0 where there are no scores.
-    n_scored : int
-        Number of columns that have a score.
-    task : {"binary", "multiclass", "regression"}
-        The kind of task loss.
-
-    Returns
-    -------
-    Hypotheses
-        The table.
-
-    Examples
-    --------
-    >>> from llmreg.linear_model._prior_grid import make_hypotheses
-    >>> table = make_hypotheses(n_transforms=1, n_scored=4, task="binary")
-    >>> len(table), round(float(np.exp(table.log_prior).sum()), 6)
-    (29, 1.0)
-    """
+    """List the hypotheses about a prior."""
     scale = _TARGET_SCALE if task == "regression" else 1.0
     rows = [
         (-1, precision / scale**2, 0.0, 0.0, _NO_GUIDE_WEIGHT / len(_NO_GUIDE))
@@ -133,17 +111,8 @@ def directions(
 ) -> np.ndarray:
     """Turn scores into unit vectors, one for every transform and output.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_outputs, n_columns)
-        The scores, NaN where there is none.
-    transforms : sequence of callable
-        Applied to the scores of one output.
-
-    Returns
-    -------
-    ndarray of shape (n_transforms, n_outputs, n_columns)
-        Unit vectors; zeros for an output without a score other than 0.
+    Shapes: scores (n_outputs, n_columns); returns (n_transforms, n_outputs,
+    n_columns).
     """
     filled = np.nan_to_num(scores)
     known = ~np.isnan(scores)

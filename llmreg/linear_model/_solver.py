@@ -49,19 +49,7 @@ def minimize_aligned(
 ) -> Solution:
     """Minimize the aligned loss of a linear model.
 
-    Parameters
-    ----------
-    objective : LinearObjective
-        What to minimize.
-    start : ndarray of shape (n_parameters,) or None
-        Where to start; None starts on the prior's own direction, or at zero.
-    max_iter : int
-        Steps at most.
-
-    Returns
-    -------
-    Solution
-        The minimum.
+    Shapes: start (n_parameters,).
 
     Notes
     -----
@@ -72,18 +60,6 @@ def minimize_aligned(
 
     Where the rows are many, some of them lead close to the minimum and give the
     curvature there; steps on all rows finish in its units.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.nn import AttributionAlignedLoss
-    >>> from llmreg.linear_model._objective import LinearObjective
-    >>> from llmreg.linear_model._solver import minimize_aligned
-    >>> criterion = AttributionAlignedLoss([[1.0]], task="regression", gamma=1.0)
-    >>> X, y = np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]])
-    >>> objective = LinearObjective(X, y, np.ones(2), criterion, l2=0.0)
-    >>> minimize_aligned(objective, None, max_iter=20).theta.round(6)
-    array([2., 1.])
     """
     theta = _first_guess(objective) if start is None else start
     n_parameters = theta.size

@@ -19,27 +19,8 @@ _MOST = 128
 class Coordinates:
     """Coordinates in which weights are found, no more of them than rows call for.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_columns)
-        Encoded rows.
-    row_weight : ndarray of shape (n_samples,)
-        How often a row counts.
-    scores : ndarray of shape (n_outputs, n_columns) or None
-        The prior's scores, NaN where it has no opinion.
-    looseness : ndarray of shape (n_columns,) or None
-        Variance of every weight around its score, relative to the others.
-
-    Attributes
-    ----------
-    scored : ndarray of bool, shape (n_columns,)
-        Which columns have a score.
-    centre : ndarray of shape (n_columns,)
-        Mean of the rows.
-    inputs : ndarray of shape (n_samples, n_coordinates)
-        The rows, centred, in the coordinates.
-    is_whole : bool
-        Whether every row is what its coordinates say.
+    Shapes: X (n_samples, n_columns), row_weight (n_samples,), scores (n_outputs,
+    n_columns), looseness (n_columns,).
     """
 
     def __init__(
@@ -73,15 +54,8 @@ class Coordinates:
     def design(self, unit: np.ndarray) -> np.ndarray:
         """Return coordinates, position along the scores and ones, for every output.
 
-        Parameters
-        ----------
-        unit : ndarray of shape (n_outputs, n_columns)
-            Directions of the scores.
-
-        Returns
-        -------
-        ndarray of shape (n_outputs, n_samples, n_coordinates + 2)
-            Inputs of every output.
+        Shapes: unit (n_outputs, n_columns); returns (n_outputs, n_samples,
+        n_coordinates + 2).
         """
         n_samples, width = self.inputs.shape
         table = np.ones((len(unit), n_samples, width + 2))
@@ -92,15 +66,8 @@ class Coordinates:
     def change(self, unit: np.ndarray) -> np.ndarray:
         """Return what turns weights in a design into weights in one without scores.
 
-        Parameters
-        ----------
-        unit : ndarray of shape (n_outputs, n_columns)
-            Directions of the scores.
-
-        Returns
-        -------
-        ndarray of shape (n_outputs, n_coordinates + 1, n_coordinates + 2)
-            A matrix for every output.
+        Shapes: unit (n_outputs, n_columns); returns (n_outputs, n_coordinates + 1,
+        n_coordinates + 2).
         """
         width = len(self.is_free)
         along = np.linalg.lstsq(self.basis, unit.T, rcond=None)[0]
@@ -111,20 +78,7 @@ class Coordinates:
         return ways
 
     def priors(self, table: Hypotheses, alpha: float) -> GaussianPriors:
-        """Return what hypotheses say of the coordinates.
-
-        Parameters
-        ----------
-        table : Hypotheses
-            The hypotheses.
-        alpha : float
-            Least precision that weights without a score are sure to have.
-
-        Returns
-        -------
-        GaussianPriors
-            Of the coordinates, and of the position along the scores.
-        """
+        """Return what hypotheses say of the coordinates."""
         width = len(self.is_free)
         mean = np.zeros((len(table), width + 1))
         mean[:, width] = table.pull
@@ -149,17 +103,8 @@ class Coordinates:
     def back(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return weights of the columns.
 
-        Parameters
-        ----------
-        weights : ndarray of shape (n_hypotheses, n_outputs, n_coordinates + 2)
-            Weights of a design.
-        unit : ndarray of shape (n_outputs, n_columns)
-            Directions of the scores that the design was made with.
-
-        Returns
-        -------
-        ndarray of shape (n_hypotheses, n_outputs, n_columns)
-            The weights.
+        Shapes: weights (n_hypotheses, n_outputs, n_coordinates + 2), unit (n_outputs,
+        n_columns); returns (n_hypotheses, n_outputs, n_columns).
         """
         along = weights[:, :, -2, None] * unit
         coef: np.ndarray = weights[:, :, :-2] @ self.basis.T + along
@@ -168,18 +113,8 @@ class Coordinates:
     def deviation(self, covariance: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return standard deviations of the weights of the columns.
 
-        Parameters
-        ----------
-        covariance : ndarray of shape (n_hypotheses, n_outputs, n_coordinates + 2, \
-                n_coordinates + 2)
-            Of the weights of a design.
-        unit : ndarray of shape (n_outputs, n_columns)
-            Directions of the scores that the design was made with.
-
-        Returns
-        -------
-        ndarray of shape (n_hypotheses, n_outputs, n_columns)
-            The standard deviations.
+        Shapes: unit (n_outputs, n_columns); returns (n_hypotheses, n_outputs,
+        n_columns).
         """
         variance = np.empty((len(covariance), *unit.shape))
         for k, direction in enumerate(unit):
@@ -192,25 +127,7 @@ class Coordinates:
 def row_space(X: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Find an orthonormal basis for rows, of the width of all columns.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_own)
-        Rows, centred, in the columns of the group.
-    group : ndarray of bool, shape (n_columns,)
-        Which columns those are.
-
-    Returns
-    -------
-    ndarray of shape (n_columns, n_coordinates)
-        The columns themselves where they are few; what the rows span where these are
-        fewer; the widest directions of both where both are many.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.linear_model._subspace import row_space
-    >>> row_space(np.ones((2, 5)), np.array([True] * 5 + [False])).shape
-    (6, 1)
+    Shapes: X (n_samples, n_own); returns (n_columns, n_coordinates).
     """
     n_samples, width = X.shape
     basis = np.eye(width) if width <= n_samples and width <= _MOST else None

@@ -56,23 +56,7 @@ class TrustedModel:
 
 
 class TrustSearch:
-    """Fits the linear model of ``gamma="auto"`` to rows.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        Scores of the encoded columns.
-    task : {"binary", "multiclass", "regression"}
-        The kind of task loss.
-    score_transform : str or callable
-        "auto" weighs several against one another.
-    penalty_weights : {"spread"} or None
-        Whether scores on which the estimates differ are held less tightly.
-    alpha : float
-        Least precision of weights without a score.
-    seed : int
-        Seed of the choice of rows, where they are very many.
-    """
+    """Fits the linear model of ``gamma="auto"`` to rows."""
 
     def __init__(
         self,
@@ -97,21 +81,8 @@ class TrustSearch:
     ) -> TrustedModel:
         """Weigh the prior against rows.
 
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_columns)
-            Encoded rows.
-        y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Class indices, or standardised targets.
-        sample_weight : ndarray of shape (n_samples,)
-            Weights, all above 0.
-        chosen : ndarray of bool, shape (n_samples,), default=None
-            Which rows have a say; None is all of them.
-
-        Returns
-        -------
-        TrustedModel
-            The model.
+        Shapes: X (n_samples, n_columns), y (n_samples,) or (n_samples, n_targets),
+        sample_weight (n_samples,).
         """
         rows = np.arange(len(X)) if chosen is None else np.flatnonzero(chosen)
         n_samples, total_weight = len(rows), float(sample_weight[rows].sum())
@@ -183,18 +154,7 @@ class TrustSearch:
 
 
 def has_opinion(prior: FeaturePrior | None) -> bool:
-    """Tell whether a prior has a score other than 0.
-
-    Parameters
-    ----------
-    prior : FeaturePrior or None
-        The prior.
-
-    Returns
-    -------
-    bool
-        False for None.
-    """
+    """Tell whether a prior has a score other than 0."""
     return prior is not None and bool(np.nan_to_num(prior.scores).any())
 
 

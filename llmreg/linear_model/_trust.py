@@ -160,25 +160,7 @@ class Trust:
 
 
 def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:
-    """Give all of what an estimator's `trust_` holds.
-
-    Parameters
-    ----------
-    trust : Trust, tuple of Trust or None
-        One for a classification or a single target, one per target for several, None
-        where the rows had no say.
-
-    Returns
-    -------
-    tuple of Trust
-        As many as there are.
-
-    Examples
-    --------
-    >>> from llmreg.linear_model._trust import each_trust
-    >>> each_trust(None)
-    ()
-    """
+    """Give all of what an estimator's `trust_` holds."""
     if trust is None:
         return ()
     return trust if isinstance(trust, tuple) else (trust,)
@@ -196,27 +178,8 @@ def judge(
 ) -> Trust:
     """Sum up what the search found.
 
-    Parameters
-    ----------
-    trusted : TrustedWeights
-        What the search found.
-    scores : ndarray of shape (n_outputs, n_columns)
-        The prior's scores, NaN where it has no opinion.
-    features : sequence of str
-        Keys of the columns.
-    outputs : sequence of str
-        Names of the outputs.
-    units : ndarray of shape (n_transforms, n_outputs, n_columns)
-        Directions of the scores.
-    n_samples : int
-        Number of rows.
-    total_weight : float
-        How many rows they count as.
-
-    Returns
-    -------
-    Trust
-        The summary.
+    Shapes: scores (n_outputs, n_columns), units (n_transforms, n_outputs,
+    n_columns).
     """
     table = trusted.hypotheses
     known = ~np.isnan(scores)

@@ -41,33 +41,8 @@ def train_automatically(
     Where the parameters ask for something else, a training loop of skorch's, other
     attributions, the search chooses the gamma that the loop then trains with.
 
-    Parameters
-    ----------
-    make_net : callable
-        ``make_net(gamma, score_transform, n_corrections)``.
-    X : ndarray of shape (n_samples, n_columns)
-        Encoded rows.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class indices, or standardised targets.
-    sample_weight : ndarray of shape (n_samples,)
-        Weights, all above 0.
-    prior : FeaturePrior
-        Scores of the encoded columns, one of them at least.
-    params : estimator
-        Where the parameters are read from.
-    task : {"binary", "multiclass", "regression"}
-        The kind of task loss.
-    device : str
-        Where to train.
-    seed : int
-        Seed of folds, weights and order of the rows.
-
-    Returns
-    -------
-    net : AlignedNet
-        The trained net.
-    model : TrustedModel
-        What was found out.
+    Shapes: X (n_samples, n_columns), y (n_samples,) or (n_samples, n_outputs),
+    sample_weight (n_samples,).
     """
     search = TrustSearch(
         prior,

@@ -31,13 +31,7 @@ _TILE_DEVICE = 2**28
 
 
 class Views:
-    """Weights, and the places of their gradients, in the shapes that passes want.
-
-    Parameters
-    ----------
-    parameters, out : list of Tensor
-        Weights and biases of the two layers, and the places of their gradients.
-    """
+    """Weights, and the places of their gradients, in the shapes that passes want."""
 
     def __init__(self, parameters: list[Tensor], out: list[Tensor]) -> None:
         self.first, first_bias, self.second, second_bias = parameters
@@ -58,13 +52,7 @@ class Views:
 
 
 class ReluProgram:
-    """Losses and gradients of members with one hidden layer of rectified units.
-
-    Parameters
-    ----------
-    objective : Objective
-        What is minimised, see `serves`.
-    """
+    """Losses and gradients of members with one hidden layer of rectified units."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
@@ -222,15 +210,7 @@ _ROWS_TOGETHER = 65_536
 
 
 class ModuleProgram:
-    """Losses and gradients of members of any module, by `torch.func`.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The module. A copy of it is used.
-    objective : Objective
-        What is minimised.
-    """
+    """Losses and gradients of members of any module, by `torch.func`."""
 
     def __init__(self, module: nn.Module, objective: Objective) -> None:
         # On no device of its own: the members bring the parameters.
@@ -358,18 +338,7 @@ def is_batchable(module: nn.Module, X: Tensor) -> bool:
     a pass changes would be changed by rows of other members. Both are tried out,
     on a copy, in training and in evaluation mode.
 
-    Parameters
-    ----------
-    module : nn.Module
-        Any module.
-    X : Tensor of shape (n_samples, n_features)
-        Encoded rows, a few of which are passed through.
-
-    Returns
-    -------
-    bool
-        False also where it cannot be told, as with a module that draws numbers
-        other than by torch's dropout layers.
+    Shapes: X (n_samples, n_features).
     """
     if any(p.dtype != X.dtype for p in module.parameters()):
         return False
@@ -410,24 +379,7 @@ def train_one(
     objective: Objective,
     epoch: Iterable[Batch],
 ) -> Tensor:
-    """Train one member for a pass, on the rows that have a weight for it.
-
-    Parameters
-    ----------
-    module : nn.Module
-        What is trained.
-    optimizer : Optimizer
-        Its optimizer.
-    objective : Objective
-        The objective of this one member.
-    epoch : iterable of Batch
-        The batches of the pass, with the weights of this one member.
-
-    Returns
-    -------
-    Tensor
-        The mean loss, a scalar.
-    """
+    """Train one member for a pass, on the rows that have a weight for it."""
     total = torch.zeros((), dtype=objective.gamma.dtype, device=objective.gamma.device)
     count = 0
     module.train()
@@ -516,50 +468,13 @@ def train_members(
     in a plain loop. All tensors are on one device and of one floating point type, but
     for `X`, which may be of less precision than the others.
 
-    Parameters
-    ----------
-    module : nn.Module
-        The initialized module. It is not changed.
-    X : Tensor of shape (n_samples, n_features)
-        Encoded rows.
-    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-        Encoded targets.
-    row_weight : Tensor of shape (n_members, n_samples)
-        Weights of the rows for each member, at least 0. Zero leaves a row out.
-    criterion : AttributionAlignedLoss
-        The loss. Its own `gamma` is not used.
-    gamma : Tensor of shape (n_members,)
-        Weight of the penalty for each member.
-    direction : Tensor of shape (n_members, n_outputs, n_features), default=None
-        Unit vectors that take the place of the criterion's, with zeros where the
-        criterion knows no score. None: the criterion's own for every member.
-    l2 : Tensor of shape (n_members,) or float, default=0.0
-        Half of it times the squared weights (biases left out) is added to the loss.
-    max_iter : int, default=200
-        Passes over the rows.
-    learning_rate : float, default=0.01
-        Step size of Adam.
-    batch_size : int, default=None
-        Rows of a step, in a new order for every pass. None: all rows. A step in
-        which a member has no row leaves it to the other terms of its loss.
-    seed : int, default=0
-        Seed of the orders, of the starts and of a module that draws numbers.
-    start : {"same", "varied"}, default="same"
-        Start every member from the weights of `module`, or member k from new ones,
-        drawn from the seed `seed` + k.
-    offset : Tensor of shape (n_members, n_samples, n_outputs), default=None
-        Added to the outputs in the task loss: what another model says of the rows,
-        for members that learn what it leaves over.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
+    row_weight (n_members, n_samples), gamma (n_members,), direction (n_members,
+    n_outputs, n_features), l2 (n_members,), offset (n_members, n_samples,
+    n_outputs).
 
-    Returns
-    -------
-    Members
-        The trained members.
-
-    Raises
-    ------
-    ValueError
-        If `start` is unknown, or "varied" for a module that cannot draw new weights.
+    Raises ValueError if `start` is unknown, or "varied" for a module that cannot
+    draw new weights.
     """
     objective = Objective.of(criterion, gamma, direction, l2, like=row_weight)
     K = len(row_weight)
@@ -692,15 +607,7 @@ def _parts(
 
 
 class Adam:
-    """Adam on one vector, as torch's, with fewer operations.
-
-    Parameters
-    ----------
-    values : Tensor
-        What is trained, in place.
-    learning_rate : float
-        Step size.
-    """
+    """Adam on one vector, as torch's, with fewer operations."""
 
     def __init__(self, values: Tensor, learning_rate: float) -> None:
         self.learning_rate = learning_rate

@@ -31,23 +31,6 @@ class CorrectedModel(nn.Module):
 
     This is what ``gamma="auto"`` makes of a module: the linear part is how far the
     prior is trusted, and what the rows say beyond it goes into copies of the module.
-
-    Parameters
-    ----------
-    factory : callable
-        Makes a module that maps inputs to outputs.
-    n_features, n_outputs : int
-        Widths of the input and of the output.
-    n_corrections : int
-        Number of copies of the module.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.nn._factory import CorrectedModel
-    >>> model = CorrectedModel(lambda: torch.nn.Linear(3, 1), 3, 1, n_corrections=2)
-    >>> model(torch.zeros(4, 3)).shape
-    torch.Size([4, 1])
     """
 
     shares: Tensor
@@ -67,15 +50,7 @@ class CorrectedModel(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Return the outputs for rows.
 
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, n_features)
-            Encoded rows.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_outputs)
-            Logits, or predictions.
+        Shapes: X (n_samples, n_features); returns (n_samples, n_outputs).
         """
         outputs: Tensor = self.linear(X)
         for share, correction in zip(self.shares, self.corrections, strict=True):
@@ -99,26 +74,7 @@ _RESERVED = (
 def resolve_device(device: str) -> str:
     """Turn "auto" into the best device there is, and check any other.
 
-    Parameters
-    ----------
-    device : str
-        "auto", or a name that torch understands: "cpu", "cuda", "cuda:1", "mps".
-
-    Returns
-    -------
-    str
-        The device.
-
-    Raises
-    ------
-    DeviceError
-        If torch does not know it or it is not there.
-
-    Examples
-    --------
-    >>> from llmreg.nn._factory import resolve_device
-    >>> resolve_device("cpu")
-    'cpu'
+    Raises DeviceError if torch does not know it or it is not there.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -161,40 +117,12 @@ def make_net(
 ) -> AlignedNet:
     """Build and initialize the net that an estimator's parameters describe.
 
-    Parameters
-    ----------
-    params : estimator
-        Where the parameters are read from.
-    device : str
-        Where to train.
-    scores : ndarray of shape (n_outputs, n_features) or None
-        The prior's scores.
-    gamma : float
-        Weight of the penalty.
-    score_transform : str or callable
-        Transform of the scores.
-    task : {"binary", "multiclass", "regression"}
-        The kind of the task loss.
-    n_features, n_outputs : int
-        Widths of the module.
-    total_weight : float
-        Sum of the sample weights; `alpha` is shared out among them.
-    seed : int
-        Seed of the order of the rows.
-    n_corrections : int, default=None
-        Put a linear model and so many copies of the module in the module's place.
+    Shapes: scores (n_outputs, n_features).
 
-    Returns
-    -------
-    AlignedNet
-        The net, initialized and not trained.
+    Raises ModuleOutputError if the user's module does not fit.
 
-    Raises
-    ------
-    ModuleOutputError
-        If the user's module does not fit.
-    ValueError
-        If `net__*` sets what a parameter of the estimator's own decides.
+    Raises ValueError if `net__*` sets what a parameter of the estimator's own
+    decides.
     """
     solver = choose_solver(params)
     is_lbfgs = solver == "lbfgs"
@@ -304,11 +232,8 @@ def l2_strength(alpha: float, task: str, n_outputs: int) -> float:
 def user_settings(params: Any) -> dict[str, Any]:
     """Collect the `net__*` parameters, without their prefix.
 
-    Raises
-    ------
-    ValueError
-        If one of them has a parameter of the estimator's own, or asks torch to
-        compile the module, which cannot differentiate twice.
+    Raises ValueError if one of them has a parameter of the estimator's own, or asks
+    torch to compile the module, which cannot differentiate twice.
     """
     settings = {
         name.removeprefix("net__"): value

@@ -204,20 +204,8 @@ def _directions(
 def misalignment(attributions: Tensor, direction: Tensor, known: Tensor) -> Tensor:
     """Return the penalty of attributions, the mean over the outputs.
 
-    Parameters
-    ----------
-    attributions : Tensor of shape (..., n_outputs, n_features)
-        Attributions of the outputs.
-    direction : Tensor of shape (..., n_outputs, n_features)
-        Unit vectors of the prior; all zero for an output without one, which carries
-        no penalty.
-    known : Tensor of shape (..., n_outputs, n_features)
-        1 where there is a score, 0 where there is none.
-
-    Returns
-    -------
-    Tensor of shape (...,)
-        The penalty.
+    Shapes: attributions (..., n_outputs, n_features), direction (..., n_outputs,
+    n_features), known (..., n_outputs, n_features); returns (...,).
     """
     gap = normalize(attributions * known) - direction
     per_output = gap.square().sum(dim=-1) / known.sum(dim=-1).clamp_min(1)

@@ -56,26 +56,7 @@ _PASSES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]] = {
 
 
 def layers_of(module: nn.Module) -> tuple[str, ...] | None:
-    """Return the activations of a module that has closed-form passes.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Any module.
-
-    Returns
-    -------
-    tuple of str or None
-        The name of every hidden layer's activation; None for a module that is not
-        a default one as it was made.
-
-    Examples
-    --------
-    >>> from llmreg.nn._members import layers_of
-    >>> from llmreg.nn._net import MLP
-    >>> layers_of(MLP(4, 1, (8, 8), "tanh"))
-    ('tanh', 'tanh')
-    """
+    """Return the activations of a module that has closed-form passes."""
     # Exact types: a subclass may compute something else. So may a hook.
     if type(module) is LinearModel:
         layers: list[nn.Module] = [module]
@@ -110,13 +91,6 @@ class LayerProgram:
 
     Activations have the shape (n_members, width, n_samples): the first layers of
     all members are then one matrix product with the rows.
-
-    Parameters
-    ----------
-    activations : tuple of str
-        The activation of every hidden layer.
-    objective : Objective or None
-        What is minimised; None where only outputs are asked for.
     """
 
     def __init__(self, activations: tuple[str, ...], objective: Objective | None):
@@ -268,38 +242,7 @@ def trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
 class Members:
     """Trained copies of one module.
 
-    Parameters
-    ----------
-    module : nn.Module
-        What they are copies of.
-    stacked : dict of str to Tensor
-        Parameters and buffers by name, with the members along the first axis.
-    history : Tensor of shape (n_epochs, n_members)
-        Training losses, the mean over the batches of each epoch.
-    moments : list of dict of str to Tensor, default=()
-        The two moments of Adam where it stopped, by name, as `stacked`.
-    n_steps : int, default=0
-        Steps that Adam has made.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.nn._ensemble import train_members
-    >>> from llmreg.nn import AttributionAlignedLoss
-    >>> from llmreg.nn._net import MLP
-    >>> X = torch.rand(6, 2)
-    >>> y = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
-    >>> members = train_members(
-    ...     MLP(2, 1),
-    ...     X,
-    ...     y,
-    ...     row_weight=torch.ones(3, 6),
-    ...     criterion=AttributionAlignedLoss([[3.0, -1.0]]),
-    ...     gamma=torch.tensor([0.0, 1.0, 100.0]),
-    ...     max_iter=5,
-    ... )
-    >>> members.outputs(X).shape, members.history.shape
-    (torch.Size([3, 6, 1]), torch.Size([5, 3]))
+    Shapes: history (n_epochs, n_members).
     """
 
     def __init__(
@@ -320,32 +263,13 @@ class Members:
         return self.history.shape[1]
 
     def state_dict(self, k: int) -> dict[str, Tensor]:
-        """Return what ``module.load_state_dict`` takes.
-
-        Parameters
-        ----------
-        k : int
-            Which member.
-
-        Returns
-        -------
-        dict of str to Tensor
-            Its parameters and buffers.
-        """
+        """Return what ``module.load_state_dict`` takes."""
         return {name: values[k].clone() for name, values in self.stacked.items()}
 
     def outputs(self, X: Tensor) -> Tensor:
         """Return the outputs of all members, in evaluation mode.
 
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, n_features)
-            Encoded rows.
-
-        Returns
-        -------
-        Tensor of shape (n_members, n_samples, n_outputs)
-            Logits, or predictions in regression.
+        Shapes: X (n_samples, n_features); returns (n_members, n_samples, n_outputs).
         """
         layers = layers_of(self.module)
         with torch.no_grad():
@@ -372,28 +296,7 @@ def in_blocks(
     each block needs for a moment, and the allocator could not use that again: a million
     rows took 700 MB more, now and then.
 
-    Parameters
-    ----------
-    run : callable
-        Computes the outputs of a block.
-    X : Tensor of shape (n_samples, n_features)
-        The rows.
-    n_rows : int
-        Rows of a block.
-    dim : int, default=0
-        The axis of the outputs along which the rows lie.
-
-    Returns
-    -------
-    Tensor
-        The outputs of all rows.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.nn._members import in_blocks
-    >>> in_blocks(lambda block: block.sum(dim=1), torch.ones(5, 2), n_rows=2)
-    tensor([2., 2., 2., 2., 2.])
+    Shapes: X (n_samples, n_features).
     """
     first = run(X[:n_rows])
     if len(X) <= n_rows:

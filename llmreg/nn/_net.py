@@ -26,10 +26,7 @@ from llmreg.nn._loss import AttributionAlignedLoss
 def require_module(made: Any) -> nn.Module:
     """Raise unless what `module` has made is a module.
 
-    Raises
-    ------
-    ModuleOutputError
-        If it is something else.
+    Raises ModuleOutputError if it is something else.
     """
     if not isinstance(made, nn.Module):
         raise ModuleOutputError(
@@ -47,10 +44,7 @@ def check_module(
 ) -> None:
     """Raise unless `module` maps `n_features` inputs to `n_outputs` outputs.
 
-    Raises
-    ------
-    ModuleOutputError
-        If it cannot be called, or gives another shape.
+    Raises ModuleOutputError if it cannot be called, or gives another shape.
     """
     expected = (
         f"a module must map inputs of shape (n_samples, {n_features}) to outputs of "
@@ -108,37 +102,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class LinearModel(nn.Linear):
-    """A linear map from features to outputs: logistic or linear regression.
-
-    Parameters
-    ----------
-    n_features, n_outputs : int
-        Widths of the input and of the output.
-    """
+    """A linear map from features to outputs: logistic or linear regression."""
 
 
 class MLP(nn.Sequential):
-    """A multi-layer perceptron.
-
-    Parameters
-    ----------
-    n_features, n_outputs : int
-        Widths of the input and of the output.
-    hidden_layer_sizes : sequence of int, default=(100,)
-        Widths of the hidden layers.
-    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
-        Nonlinearity after every hidden layer.
-
-    Examples
-    --------
-    >>> from llmreg.nn._net import MLP
-    >>> MLP(4, 1, hidden_layer_sizes=(8,), activation="tanh")
-    MLP(
-      (0): Linear(in_features=4, out_features=8, bias=True)
-      (1): Tanh()
-      (2): Linear(in_features=8, out_features=1, bias=True)
-    )
-    """
+    """A multi-layer perceptron."""
 
     def __init__(
         self,
@@ -158,15 +126,8 @@ class MLP(nn.Sequential):
 class TableDataset(Dataset[Any]):
     """Rows of a table with their targets and weights, held as tensors.
 
-    Parameters
-    ----------
-    X : Tensor of shape (n_samples, n_features)
-        Encoded rows. They are handed out in the precision of `y`, and may be kept in
-        less.
-    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-        Encoded targets.
-    sample_weight : Tensor of shape (n_samples,)
-        Weights of the rows.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
+    sample_weight (n_samples,).
     """
 
     def __init__(self, X: Tensor, y: Tensor, sample_weight: Tensor) -> None:
@@ -185,17 +146,6 @@ class BatchIterator:
 
     Torch's DataLoader picks the rows of a batch one by one and stacks them again,
     which takes longer than training on them.
-
-    Parameters
-    ----------
-    dataset : TableDataset
-        What is sliced.
-    batch_size : int
-        Rows of a batch.
-    shuffle : bool, default=False
-        Draw a new order for every pass.
-    seed : int, default=0
-        Seed of the orders.
     """
 
     def __init__(
@@ -226,21 +176,7 @@ class BatchIterator:
 
 
 class AlignedNet(NeuralNet):
-    """A skorch net whose criterion sees the inputs and the module.
-
-    Parameters
-    ----------
-    *args : tuple
-        Passed to :class:`skorch.NeuralNet`.
-    n_features, n_outputs : int
-        Widths that the module must have.
-    dtype : torch.dtype, default=torch.float64
-        Floating point type of module and criterion.
-    l2 : float, default=0.0
-        Half of it times the squared weights (biases left out) is added to the loss.
-    **kwargs : dict
-        Passed to :class:`skorch.NeuralNet`.
-    """
+    """A skorch net whose criterion sees the inputs and the module."""
 
     module_: nn.Module
     criterion_: AttributionAlignedLoss
@@ -303,15 +239,7 @@ class AlignedNet(NeuralNet):
         return loss
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks, which see targets without the weights of the rows.
-
-        Parameters
-        ----------
-        method_name : str
-            Such as "on_batch_end".
-        **cb_kwargs : dict
-            What skorch passes on.
-        """
+        """Call the callbacks, which see targets without the weights of the rows."""
         if "batch" in cb_kwargs:
             X, (target, _) = cb_kwargs["batch"]
             cb_kwargs["batch"] = X, target
@@ -327,25 +255,8 @@ class AlignedNet(NeuralNet):
     def partial_fit(self, X: Any, y: Any = None, **fit_params: Any) -> AlignedNet:
         """Train, until a callback or a person ends it.
 
-        Parameters
-        ----------
-        X : Dataset
-            What is trained on.
-        y : None
-            In `X` already.
-        **fit_params : dict
-            What skorch passes on.
-
-        Returns
-        -------
-        AlignedNet
-            The net itself.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            If a person interrupts it. skorch would keep quiet about that, and a search
-            would go on with what has been trained so far.
+        Raises KeyboardInterrupt if a person interrupts it. skorch would keep quiet
+        about that, and a search would go on with what has been trained so far.
         """
         self.is_ended = self.is_interrupted = False
         super().partial_fit(X, y, **fit_params)
@@ -354,22 +265,7 @@ class AlignedNet(NeuralNet):
         return self
 
     def fit_loop(self, X: Any, y: Any = None, **fit_params: Any) -> AlignedNet:
-        """Go over the rows, and notice where a person interrupts it.
-
-        Parameters
-        ----------
-        X : Dataset
-            What is trained on.
-        y : None
-            In `X` already.
-        **fit_params : dict
-            What skorch passes on.
-
-        Returns
-        -------
-        AlignedNet
-            The net itself.
-        """
+        """Go over the rows, and notice where a person interrupts it."""
         try:
             super().fit_loop(X, y, **fit_params)
         except KeyboardInterrupt:
@@ -383,13 +279,6 @@ class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
 
     scikit-learn's scorers take it, and so do the callbacks of skorch that are made of
     them. It knows classes by their places: 0 is ``classes_[0]`` of the estimator.
-
-    Parameters
-    ----------
-    *args : tuple
-        Passed to :class:`AlignedNet`.
-    **kwargs : dict
-        Passed to :class:`AlignedNet`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -404,15 +293,7 @@ class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
     def predict(self, X: Any) -> np.ndarray:
         """Return the place of the likeliest class of each row.
 
-        Parameters
-        ----------
-        X : array, tensor or Dataset
-            Encoded rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Places of classes.
+        Returns shape (n_samples,).
         """
         places: np.ndarray = self.predict_proba(X).argmax(axis=1)
         return places
@@ -421,22 +302,7 @@ class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
 def class_probabilities(logits: Tensor) -> Tensor:
     """Turn logits into the probabilities of the classes.
 
-    Parameters
-    ----------
-    logits : Tensor of shape (n_samples, n_outputs)
-        One output is the logit of the second of two classes.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, n_classes)
-        Probabilities.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.nn._net import class_probabilities
-    >>> class_probabilities(torch.tensor([[0.0]]))
-    tensor([[0.5000, 0.5000]])
+    Shapes: logits (n_samples, n_outputs); returns (n_samples, n_classes).
     """
     if logits.shape[1] == 1:
         return torch.cat([-logits, logits], dim=1).sigmoid()
@@ -454,15 +320,7 @@ class PassReport(Callback):
     """
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Tell that a loop begins.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            What skorch passes on.
-        """
+        """Tell that a loop begins."""
         self._stack, self._step = ExitStack(), None
         self._follower = following()
         if self._follower is not None:
@@ -475,43 +333,19 @@ class PassReport(Callback):
                 self._follower = None
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Tell that a pass begins.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            What skorch passes on.
-        """
+        """Tell that a pass begins."""
         if self._follower is not None:
             self._step = self._follower.begin_step("pass")
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Log the losses; stop where a callback asks to.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            What skorch passes on.
-        """
+        """Log the losses; stop where a callback asks to."""
         tell_losses(net.history[-1])
         if self._follower is not None and self._follower.end_step(self._step):
             # As skorch's callbacks do: its loop takes it for a wish to stop.
             raise KeyboardInterrupt
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Tell that the loop has ended.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            What skorch passes on.
-        """
+        """Tell that the loop has ended."""
         self._stack.close()
         self.__dict__.clear()
 
@@ -521,13 +355,7 @@ class PassReport(Callback):
 
 
 def tell_losses(epoch: Any) -> None:
-    """Log the losses of a pass.
-
-    Parameters
-    ----------
-    epoch : mapping
-        Its entry in the history of a net.
-    """
+    """Log the losses of a pass."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
     losses = [
@@ -539,11 +367,5 @@ def tell_losses(epoch: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Log what a callback of skorch's would print.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-    """
+    """Log what a callback of skorch's would print."""
     logger.info("%s", text)

@@ -131,20 +131,8 @@ class Objective:
 class Batches:
     """Rows, targets and weights in batches, in a seeded order.
 
-    Parameters
-    ----------
-    X : Tensor of shape (n_samples, n_features)
-        Encoded rows.
-    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-        Encoded targets.
-    row_weight : Tensor of shape (n_members, n_samples)
-        Weights of the rows.
-    batch_size : int
-        Rows of a batch. No order is drawn where one holds all of them.
-    seed : int
-        Seed of the orders, which are those of :class:`~llmreg.nn._net.BatchIterator`.
-    offset : Tensor of shape (n_members, n_samples, n_outputs), default=None
-        Added to the outputs.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
+    row_weight (n_members, n_samples), offset (n_members, n_samples, n_outputs).
     """
 
     def __init__(

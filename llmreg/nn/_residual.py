@@ -55,29 +55,7 @@ class Split:
 def split_rows(X: np.ndarray, y: np.ndarray, task: str, seed: int) -> Split | None:
     """Choose which rows judge.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Encoded rows.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class indices, or targets.
-    task : {"binary", "multiclass", "regression"}
-        The kind of task loss.
-    seed : int
-        Seed of the choice.
-
-    Returns
-    -------
-    Split or None
-        None where there are too few rows, or too few of a class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.nn._residual import split_rows
-    >>> X, y = np.arange(6.0)[:, None], np.array([0, 1, 0, 1, 0, 1])
-    >>> split_rows(X, y, "binary", seed=0).judges.sum(axis=0)
-    array([1, 1, 1, 1, 1, 1])
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs).
     """
     n_samples = len(X)
     if n_samples > _ONE_PART:
@@ -170,37 +148,8 @@ def learn_correction(
 ) -> Correction:
     """Learn what the linear model leaves over, as far as unseen rows confirm it.
 
-    Parameters
-    ----------
-    module : nn.Module
-        The module, initialized; it is not changed.
-    X : ndarray of shape (n_samples, n_features)
-        Encoded rows.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class indices, or standardised targets.
-    sample_weight : ndarray of shape (n_samples,)
-        Weights, all above 0.
-    fit_linear : callable
-        Fits the linear model to the rows of a boolean mask.
-    linear : tuple of ndarray
-        Its weights and constants, fitted to all rows.
-    task : {"binary", "multiclass", "regression"}
-        The kind of task loss.
-    alpha : float
-        Weight decay that the strengths are multiples of.
-    learning_rate : float
-        Step size of Adam.
-    max_iter : int
-        Passes over the rows; fewer where they are many.
-    device : str
-        Where to train.
-    seed : int
-        Seed of the folds and of the order of the rows.
-
-    Returns
-    -------
-    Correction
-        The copies that are followed; none where there are too few rows to judge.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
+    sample_weight (n_samples,).
     """
     split = split_rows(X, y, task, seed)
     if split is None:
@@ -345,20 +294,7 @@ def _log_likelihoods(
 def describe_state(
     linear: tuple[np.ndarray, np.ndarray], correction: Correction
 ) -> dict[str, Any]:
-    """Put a linear model and its corrections into the state of a `CorrectedModel`.
-
-    Parameters
-    ----------
-    linear : tuple of ndarray
-        Weights and constants.
-    correction : Correction
-        The copies.
-
-    Returns
-    -------
-    dict of str to Tensor
-        What ``CorrectedModel.load_state_dict`` takes.
-    """
+    """Put a linear model and its corrections into the state of a `CorrectedModel`."""
     state: dict[str, Any] = {
         "linear.weight": torch.as_tensor(linear[0]),
         "linear.bias": torch.as_tensor(linear[1]),

@@ -38,18 +38,8 @@ def stream(
     What is not said by rows counts for less the more of them were seen: `alpha`, and
     the penalty of ``gamma="auto"``, are shared out among all rows so far.
 
-    Parameters
-    ----------
-    net : AlignedNet
-        The net.
-    X : ndarray of shape (n_samples, n_features)
-        Encoded rows.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Encoded targets.
-    sample_weight : ndarray of shape (n_samples,)
-        Weights, all above 0.
-    params : estimator
-        Where the parameters are read from.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
+    sample_weight (n_samples,).
     """
     if isinstance(net.optimizer_, torch.optim.LBFGS):
         _take_steps(net, params.learning_rate_init)
@@ -79,22 +69,7 @@ def _take_steps(net: AlignedNet, learning_rate: float) -> None:
 
 
 def trains_at_once(net: AlignedNet, params: Any) -> bool:
-    """Tell whether a fit needs nothing of skorch's loop.
-
-    Parameters
-    ----------
-    net : AlignedNet
-        The net.
-    params : estimator
-        Where the parameters are read from.
-
-    Returns
-    -------
-    bool
-        True for the default modules under Adam, with no settings for skorch but
-        those of the criterion, nothing to print or to stop for, and no earlier
-        training to go on from.
-    """
+    """Tell whether a fit needs nothing of skorch's loop."""
     return (
         type(net.module_) in (LinearModel, MLP)
         and params.module is None
@@ -112,19 +87,6 @@ def train_at_once(
 
     Weights, the moments of the optimizer and the losses of the epochs are those of
     the loop, up to rounding; ``net.history`` has no batches.
-
-    Parameters
-    ----------
-    net : AlignedNet
-        The net, initialized.
-    data : TableDataset
-        Rows, targets and weights.
-    batch_size : int
-        Rows of a batch.
-    max_iter : int
-        Passes over the rows.
-    seed : int
-        Seed of the order of the rows.
     """
     begin = time.perf_counter()
     device = torch.device(net.device)
@@ -200,22 +162,8 @@ def train(
 ) -> None:
     """Train a net on encoded rows, from where it stands.
 
-    Parameters
-    ----------
-    net : AlignedNet
-        The net.
-    X : ndarray of shape (n_samples, n_features)
-        Encoded rows.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Encoded targets.
-    sample_weight : ndarray of shape (n_samples,)
-        Weights, all above 0.
-    params : estimator
-        Where the parameters are read from.
-    seed : int
-        Seed of the validation split.
-    one_pass : bool, default=False
-        Go over the rows once instead of `max_iter` times.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
+    sample_weight (n_samples,).
     """
     if one_pass:
         stream(net, X, y, sample_weight, params)
@@ -262,15 +210,6 @@ def solve(
     """Give the net of a linear model its best weights, without a training loop.
 
     In double precision on the CPU, wherever the net itself is.
-
-    Parameters
-    ----------
-    net : AlignedNet
-        The net, whose module is a :class:`~llmreg.nn._net.LinearModel`.
-    X, y, sample_weight : ndarray
-        As in :func:`train`.
-    params : estimator
-        Where the parameters are read from.
     """
     objective = LinearObjective(
         X, y, sample_weight, net.criterion_, net.l2, n_outputs=net.n_outputs
@@ -310,10 +249,7 @@ def _warn_of_max_iter(params: Any) -> None:
 def check_weights(net: AlignedNet) -> None:
     """Raise if a training ended in weights that are no numbers.
 
-    Raises
-    ------
-    DivergenceError
-        If one is infinite, or none.
+    Raises DivergenceError if one is infinite, or none.
     """
     for name, weight in net.module_.named_parameters():
         if not torch.isfinite(weight).all():
@@ -328,10 +264,7 @@ def check_weights(net: AlignedNet) -> None:
 def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:
     """Start a net from the weights of an earlier fit.
 
-    Raises
-    ------
-    DataError
-        If the weights belong to a module of another shape.
+    Raises DataError if the weights belong to a module of another shape.
     """
     try:
         net.module_.load_state_dict(weights)

@@ -53,35 +53,16 @@ _ADVICE = {
 def as_table(X: Any) -> pd.DataFrame | np.ndarray:
     """Bring a table into one of the two forms that the encoder reads.
 
-    Parameters
-    ----------
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        A pandas, polars or pyarrow table, an array, or a list of rows.
+    Shapes: X (n_samples, n_features); returns (n_samples, n_features).
 
-    Returns
-    -------
-    DataFrame or ndarray of shape (n_samples, n_features)
-        An array of real numbers or a DataFrame as it is; all else as a DataFrame,
-        whose columns are numbered where the input names none.
+    Raises DataError if there are no rows.
 
-    Raises
-    ------
-    DataError
-        If there are no rows.
-    EncodingError
-        If there are no columns, the numbers are complex, or the table is lazy.
-    ValueError
-        If the input does not have two dimensions.
-    TypeError
-        If the input is a sparse matrix.
+    Raises EncodingError if there are no columns, the numbers are complex, or the
+    table is lazy.
 
-    Examples
-    --------
-    >>> from llmreg.preprocessing._columns import as_table
-    >>> as_table([[1, "a"], [2, "b"]])
-       0  1
-    0  1  a
-    1  2  b
+    Raises ValueError if the input does not have two dimensions.
+
+    Raises TypeError if the input is a sparse matrix.
     """
     table = X if isinstance(X, (np.ndarray, pd.DataFrame)) else _convert(X)
     if table.ndim != 2:
@@ -112,31 +93,9 @@ def column_names(
 ) -> tuple[str, ...]:
     """Name the columns: as given, as in the table, or ``x0``, ``x1``, ...
 
-    Parameters
-    ----------
-    table : DataFrame or ndarray of shape (n_samples, n_features)
-        The table.
-    given : sequence of str of length n_features or None
-        Names that take precedence.
-    named : bool
-        Whether a DataFrame names its columns, or was made of an array.
+    Shapes: table (n_samples, n_features).
 
-    Returns
-    -------
-    tuple of str
-        One name for each column.
-
-    Raises
-    ------
-    FeatureNamesError
-        If the number of names is not that of the columns.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._columns import column_names
-    >>> column_names(np.zeros((2, 2)), None, named=False)
-    ('x0', 'x1')
+    Raises FeatureNamesError if the number of names is not that of the columns.
     """
     width = table.shape[1]
     if given is not None:
@@ -168,29 +127,7 @@ def column_kinds(
 ) -> list[Kind]:
     """Decide what each column of a table is.
 
-    Parameters
-    ----------
-    table : DataFrame of shape (n_samples, n_features)
-        The table.
-    known : collection of int, default=()
-        Positions of columns that are known to have levels: their strings are never
-        taken for dates, free text or identifiers.
-    numeric_text : bool, default=False
-        Whether objects of which `float` can make a number are numbers, as in arrays
-        of objects.
-
-    Returns
-    -------
-    list of str
-        ``"numbers"`` and ``"levels"`` can be encoded; the others, which are
-        ``"dates"``, ``"text"``, ``"objects"`` and ``"complex"``, cannot.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.preprocessing._columns import column_kinds
-    >>> column_kinds(pd.DataFrame({"age": [31, None], "sex": ["female", "male"]}))
-    ['numbers', 'levels']
+    Shapes: table (n_samples, n_features).
     """
     # One look at the whole array: thousands of columns are slow one by one.
     if numeric_text and _spells_numbers(table.to_numpy(dtype=object)):
@@ -208,24 +145,7 @@ def column_kinds(
 def refuse(kinds: Sequence[Kind], names: Sequence[str], bad: Collection[Kind]) -> None:
     """Raise one error that names every column of the given kinds.
 
-    Parameters
-    ----------
-    kinds : sequence of str of length n_features
-        What each column is.
-    names : sequence of str of length n_features
-        Names of the columns.
-    bad : collection of str
-        The kinds to refuse.
-
-    Raises
-    ------
-    UnsupportedColumnError
-        If any column is of such a kind.
-
-    Examples
-    --------
-    >>> from llmreg.preprocessing._columns import refuse
-    >>> refuse(["numbers", "levels"], ["age", "sex"], bad={"dates"})
+    Raises UnsupportedColumnError if any column is of such a kind.
     """
     if "complex" in bad and "complex" in kinds:
         where = quote(n for n, k in zip(names, kinds, strict=True) if k == "complex")
@@ -329,24 +249,11 @@ def check_levels(X: pd.DataFrame | np.ndarray, names: Sequence[str]) -> None:
     odd entry turned into strings would so be sent cell by cell. A category dtype
     declares its levels, which settles the matter.
 
-    Parameters
-    ----------
-    X : DataFrame or ndarray of shape (n_samples, n_features)
-        The training rows.
-    names : sequence of str of length n_features
-        Names of the columns.
+    Shapes: X (n_samples, n_features).
 
-    Raises
-    ------
-    UnsupportedColumnError
-        If a column of strings has five different ones or more, and more than half
-        of its cells differ or more than half of its levels are numbers.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.preprocessing._columns import check_levels
-    >>> check_levels(pd.DataFrame({"sex": ["f", "m", "f", "f"]}), ["sex"])
+    Raises UnsupportedColumnError if a column of strings has five different ones or
+    more, and more than half of its cells differ or more than half of its levels are
+    numbers.
     """
     if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
         return

@@ -55,18 +55,7 @@ class Ranges:
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Take the scaling into the weights of a linear map of the scaled columns.
 
-        Parameters
-        ----------
-        weight : ndarray of shape (n_outputs, n_features)
-            Weights of the columns.
-        bias : ndarray of shape (n_outputs,)
-            Constants.
-
-        Returns
-        -------
-        tuple of ndarray or None
-            Weights and constants of raw rows within the ranges; None where these lie
-            so far from zero that digits would be lost.
+        Shapes: weight (n_outputs, n_features), bias (n_outputs,).
         """
         if not self._is_near:
             return None
@@ -76,15 +65,7 @@ class Ranges:
     def beyond(self, X: np.ndarray) -> np.ndarray:
         """Find rows whose scaling is more than a multiplication.
 
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Complete rows.
-
-        Returns
-        -------
-        ndarray of int
-            Numbers of the rows that leave the ranges, where that counts.
+        Shapes: X (n_samples, n_features).
         """
         if not self.bounded:
             return np.empty(0, dtype=int)
@@ -130,24 +111,8 @@ def raw_outputs(
 ) -> np.ndarray | None:
     """Return the outputs of a linear model of encoded rows for raw ones.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Raw rows, as floats.
-    weight : ndarray of shape (n_outputs, n_features)
-        Weights of the encoded columns.
-    bias : ndarray of shape (n_outputs,)
-        Constants.
-    ranges : Ranges
-        The encoding of complete rows.
-    encode : callable
-        Encodes raw rows; called for those that leave the ranges.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_outputs) or None
-        None where the rows need more than scaling: gaps or infinite numbers, which
-        are for the encoder to fill or to name.
+    Shapes: X (n_samples, n_features), weight (n_outputs, n_features), bias
+    (n_outputs,); returns (n_samples, n_outputs).
     """
     folded = ranges.fold(weight, bias)
     if folded is None:

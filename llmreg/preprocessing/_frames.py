@@ -12,25 +12,7 @@ from llmreg.exceptions import EncodingError, MissingDependencyError
 
 
 def is_foreign(data: Any) -> bool:
-    """Say whether something is a table or a column of a library other than pandas.
-
-    Parameters
-    ----------
-    data : object
-        Anything.
-
-    Returns
-    -------
-    bool
-        Whether `to_pandas` has something to do.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.preprocessing._frames import is_foreign
-    >>> is_foreign([1, 2]), is_foreign(pd.DataFrame({"age": [31]}))
-    (False, False)
-    """
+    """Say whether something is a table or a column of a library other than pandas."""
     if isinstance(data, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)):
         return False
     signs = ("__dataframe__", "__arrow_c_stream__", "__arrow_c_array__", "collect")
@@ -42,31 +24,9 @@ def to_pandas(data: Any) -> Any:
 
     A frame of polars is read without pyarrow, which polars' own conversion needs.
 
-    Parameters
-    ----------
-    data : DataFrame, Table, Series, ChunkedArray or Array
-        Of polars, pyarrow or another library that narwhals reads.
+    Raises EncodingError if the table is lazy: its rows have not been read yet.
 
-    Returns
-    -------
-    DataFrame, Series or object
-        Numbers and booleans with gaps as floats, and the type kept where there are
-        none; categories, enums and dictionaries as categories; all else as Python's
-        objects. What narwhals does not read is returned as it is.
-
-    Raises
-    ------
-    EncodingError
-        If the table is lazy: its rows have not been read yet.
-    MissingDependencyError
-        If narwhals is not installed.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.preprocessing._frames import to_pandas
-    >>> to_pandas(pd.Series([1, 2], name="age")).name
-    'age'
+    Raises MissingDependencyError if narwhals is not installed.
     """
     nw = _narwhals()
     read = nw.from_native(_whole(data), allow_series=True, pass_through=True)

@@ -16,26 +16,7 @@ from llmreg.preprocessing._values import MISSING, to_levels
 def check_levels(levels: Mapping[str, Sequence[str]] | None) -> dict[str, set[str]]:
     """Check the levels to open columns for, by column name.
 
-    Parameters
-    ----------
-    levels : mapping of str to sequence of str, or None
-        As the encoder is given them.
-
-    Returns
-    -------
-    dict of str to set of str
-        The same, as text.
-
-    Raises
-    ------
-    EncodingError
-        If a column has a string in place of a list of them.
-
-    Examples
-    --------
-    >>> from llmreg.preprocessing._levels import check_levels
-    >>> check_levels({"floor": [1]})
-    {'floor': {'1'}}
+    Raises EncodingError if a column has a string in place of a list of them.
     """
     levels = levels or {}
     if any(isinstance(names, str) for names in levels.values()):
@@ -48,24 +29,7 @@ def check_levels(levels: Mapping[str, Sequence[str]] | None) -> dict[str, set[st
 def open_levels(column: pd.Series, extra: set[str]) -> list[str]:
     """Name the levels of a training column: declared or sorted, a gap's level last.
 
-    Parameters
-    ----------
-    column : Series of shape (n_samples,)
-        The column.
-    extra : set of str
-        Levels that it may lack.
-
-    Returns
-    -------
-    list of str
-        The levels.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.preprocessing._levels import open_levels
-    >>> open_levels(pd.Series(["b", None]), {"a"})
-    ['a', 'b', 'missing']
+    Shapes: column (n_samples,).
     """
     found = set(to_levels(column)) | extra
     declared: list[str] = []
@@ -80,19 +44,7 @@ def level_names(
 ) -> np.ndarray:
     """Give the level names of the categorical columns of a table.
 
-    Parameters
-    ----------
-    table : DataFrame of shape (n_samples, n_features)
-        The table.
-    columns : sequence of int
-        Numbers of the categorical columns.
-    levels : sequence of sequence of str
-        Their levels.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_categorical)
-        The names, as objects.
+    Shapes: table (n_samples, n_features); returns (n_samples, n_categorical).
     """
     names = np.empty((len(table), len(columns)), dtype=object)
     for j, i in enumerate(columns):
@@ -101,18 +53,7 @@ def level_names(
 
 
 def make_onehot(levels: Sequence[Sequence[str]]) -> Any:
-    """Make what opens a column for each level.
-
-    Parameters
-    ----------
-    levels : sequence of sequence of str
-        The levels of each column.
-
-    Returns
-    -------
-    OneHotEncoder
-        Not fitted yet; a level that is not among them is all zeros.
-    """
+    """Make what opens a column for each level."""
     return OneHotEncoder(
         categories=[np.array(names, dtype=object) for names in levels],
         handle_unknown="ignore",

@@ -26,24 +26,6 @@ def bend(scaled: np.ndarray) -> np.ndarray:
 
     Few rows show too narrow a range, and a value many such ranges away would outweigh
     all else that is known of its row.
-
-    Parameters
-    ----------
-    scaled : ndarray
-        Values of which those of the training rows are from 0 to 1.
-
-    Returns
-    -------
-    ndarray
-        Of the same shape: 1 + e / (1 + e) for a value e above 1, -e / (1 + e) for one
-        e below 0, the values between as they are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._scaler import bend
-    >>> bend(np.array([-1.0, 0.5, 2.0, 100.0])).round(2)
-    array([-0.5 ,  0.5 ,  1.5 ,  1.99])
     """
     inside = np.clip(scaled, 0, 1)
     beyond = scaled - inside
@@ -52,43 +34,19 @@ def bend(scaled: np.ndarray) -> np.ndarray:
 
 
 class BoundedScaler(MinMaxScaler):
-    """Min-max scaling whose values level off beyond the range of the training rows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._scaler import BoundedScaler
-    >>> BoundedScaler().fit(np.array([[20.0], [40.0]])).transform(np.array([[60.0]]))
-    array([[1.5]])
-    """
+    """Min-max scaling whose values level off beyond the range of the training rows."""
 
     def transform(self, X: Any) -> Any:
         """Scale rows.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            Values between -1 and 2; from 0 to 1 within the ranges of training.
+        Shapes: X (n_samples, n_features); returns (n_samples, n_features).
         """
         return bend(np.asarray(super().transform(X)))
 
     def inverse_transform(self, X: Any) -> Any:
         """Undo `transform`.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Scaled rows, above -1 and below 2.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            The rows.
+        Shapes: X (n_samples, n_features); returns (n_samples, n_features).
         """
         X = np.asarray(X, dtype=float)
         inside = np.clip(X, 0, 1)
@@ -107,22 +65,7 @@ class Summary(NamedTuple):
 def summarize(numbers: np.ndarray) -> Summary | None:
     """Give least, greatest and middle value of each column, in one pass.
 
-    Parameters
-    ----------
-    numbers : ndarray of shape (n_samples, n_features)
-        The numeric columns.
-
-    Returns
-    -------
-    Summary or None
-        None where a number is missing or infinite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._scaler import summarize
-    >>> summarize(np.array([[31.0], [20.0], [40.0]])).median
-    array([31.])
+    Shapes: numbers (n_samples, n_features).
     """
     n_samples, width = numbers.shape
     if numbers.size <= _SMALL:
@@ -158,22 +101,7 @@ def summarize(numbers: np.ndarray) -> Summary | None:
 def scale_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Give what turns a range into one of length 1; a constant keeps its units.
 
-    Parameters
-    ----------
-    low, high : ndarray of shape (n_features,)
-        The ranges.
-
-    Returns
-    -------
-    ndarray of shape (n_features,)
-        As in :class:`sklearn.preprocessing.MinMaxScaler`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._scaler import scale_of
-    >>> scale_of(np.array([0.0, 3.0]), np.array([4.0, 3.0]))
-    array([0.25, 1.  ])
+    Shapes: low, high (n_features,); returns (n_features,).
     """
     span = high - low
     span[span < 10 * np.finfo(span.dtype).eps] = 1.0
@@ -186,32 +114,11 @@ def stretch(
 ) -> np.ndarray:
     """Scale complete columns: subtract, then multiply.
 
-    Parameters
-    ----------
-    numbers : ndarray of shape (n_samples, n_features)
-        The numeric columns, finite.
-    low, scale : ndarray of shape (n_features,)
-        What is subtracted from each column, and what it is multiplied by.
-    bounded : bool, default=False
-        Level off what lies beyond the range from 0 to 1.
+    Shapes: numbers (n_samples, n_features), low, scale (n_features,); returns
+    (n_samples, n_features).
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_features)
-        A new array, in the precision of `numbers`.
-
-    Raises
-    ------
-    EncodingError
-        If the numbers are so large that scaling makes them infinite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._scaler import stretch
-    >>> stretch(np.array([[20.0], [40.0]]), np.array([20.0]), np.array([0.05]))
-    array([[0.],
-           [1.]])
+    Raises EncodingError if the numbers are so large that scaling makes them
+    infinite.
     """
     low, scale = low.astype(numbers.dtype), scale.astype(numbers.dtype)
     out = np.empty_like(numbers, order="C")
@@ -251,26 +158,7 @@ _SCALERS = {
 def make_scaler(scaler: Any) -> Any:
     """Build the scaler that a parameter asks for, unfitted.
 
-    Parameters
-    ----------
-    scaler : {"bounded", "minmax", "standard"}, transformer or None
-        A name, a transformer to clone, or None.
-
-    Returns
-    -------
-    transformer or None
-        The scaler.
-
-    Raises
-    ------
-    EncodingError
-        If it is none of them.
-
-    Examples
-    --------
-    >>> from llmreg.preprocessing._scaler import make_scaler
-    >>> make_scaler("minmax")
-    MinMaxScaler()
+    Raises EncodingError if it is none of them.
     """
     if scaler is None or hasattr(scaler, "transform"):
         return None if scaler is None else clone(scaler)
@@ -282,26 +170,7 @@ def make_scaler(scaler: Any) -> Any:
 def make_imputer(imputer: Any) -> Any:
     """Build the imputer that a parameter asks for, unfitted.
 
-    Parameters
-    ----------
-    imputer : {"median", "mean", "most_frequent"}, transformer or None
-        A name, a transformer to clone, or None.
-
-    Returns
-    -------
-    transformer or None
-        The imputer.
-
-    Raises
-    ------
-    EncodingError
-        If it is none of them.
-
-    Examples
-    --------
-    >>> from llmreg.preprocessing._scaler import make_imputer
-    >>> make_imputer("median").strategy
-    'median'
+    Raises EncodingError if it is none of them.
     """
     if imputer is None or hasattr(imputer, "transform"):
         return None if imputer is None else clone(imputer)
@@ -316,31 +185,9 @@ def is_complete(
 ) -> bool:
     """Say whether no number is missing, and refuse what cannot be encoded.
 
-    Parameters
-    ----------
-    numbers : ndarray of shape (n_samples, n_features)
-        The numeric columns.
-    names : sequence of str of length n_features
-        Their names.
-    allow_nan : bool, default=True
-        Whether gaps are fine.
+    Shapes: numbers (n_samples, n_features).
 
-    Returns
-    -------
-    bool
-        Whether there is no gap.
-
-    Raises
-    ------
-    EncodingError
-        If a number is infinite, or missing where that is not fine.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._scaler import is_complete
-    >>> is_complete(np.array([[31.0, np.nan]]), ["age", "bmi"])
-    False
+    Raises EncodingError if a number is infinite, or missing where that is not fine.
     """
     if _sums_up(numbers):
         return True
@@ -360,33 +207,10 @@ def apply(
 ) -> np.ndarray:
     """Transform, whatever container the transformer was told to return.
 
-    Parameters
-    ----------
-    transformer : transformer
-        A fitted transformer.
-    values : ndarray of shape (n_samples, n_features)
-        Its input, which stays as it is.
-    keep_shape : bool, default=False
-        Whether the output must have the shape of the input.
+    Shapes: values (n_samples, n_features); returns (n_samples, n_columns).
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_columns)
-        Its output, as float64.
-
-    Raises
-    ------
-    EncodingError
-        If the output has gaps, infinite numbers or the wrong shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._scaler import apply, make_scaler
-    >>> numbers = np.array([[20.0], [40.0]])
-    >>> apply(make_scaler("minmax").fit(numbers), numbers)
-    array([[0.],
-           [1.]])
+    Raises EncodingError if the output has gaps, infinite numbers or the wrong
+    shape.
     """
     result = transformer.transform(values)
     matrix = np.asarray(result.toarray() if issparse(result) else result, np.float64)

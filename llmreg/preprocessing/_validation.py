@@ -27,21 +27,7 @@ def check_table(
 ) -> Any:
     """Check the shape and the names of a table; its values await the encoder.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Remembers names and width, or has them compared with those it remembers.
-    X : {array-like, DataFrame} of shape (n_samples, n_features)
-        The table.
-    y : object, default="no_validation"
-        The targets; None is an error where there have to be some.
-    reset : bool
-        Remember, rather than compare.
-
-    Returns
-    -------
-    DataFrame or ndarray
-        The table.
+    Shapes: X (n_samples, n_features).
     """
     if y is None:
         validate_data(estimator, X, y, skip_check_array=True, reset=False)
@@ -64,24 +50,10 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
     A row of weight zero is a row that is not there: its values must not reach the
     scaling of the others.
 
-    Parameters
-    ----------
-    X : DataFrame or ndarray of shape (n_samples, n_features)
-        The table.
-    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-        The targets.
-    sample_weight : array-like of shape (n_samples,), number or None
-        The weights, at least 0.
+    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_targets),
+    sample_weight (n_samples,).
 
-    Returns
-    -------
-    tuple
-        Table, targets and weights of the rows that count.
-
-    Raises
-    ------
-    DataError
-        If table and targets differ in length, or no row counts.
+    Raises DataError if table and targets differ in length, or no row counts.
     """
     if len(y) != len(X):
         raise DataError(
@@ -102,28 +74,11 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
 def check_labels(y: Any) -> np.ndarray:
     """Check class labels.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels of any kind.
+    Shapes: y (n_samples,); returns (n_samples,).
 
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        The labels.
+    Raises DataError if labels are missing.
 
-    Raises
-    ------
-    DataError
-        If labels are missing.
-    ValueError
-        If they are not class labels.
-
-    Examples
-    --------
-    >>> from llmreg.preprocessing._validation import check_labels
-    >>> check_labels(["no", "yes"])
-    array(['no', 'yes'], dtype='<U3')
+    Raises ValueError if they are not class labels.
     """
     assert_all_finite(y, allow_nan=True, input_name="y")
     n_missing = int(np.sum(np.asarray(pd.isna(y))))
@@ -142,31 +97,10 @@ def choose_classes(
 ) -> np.ndarray:
     """Return the classes to learn, sorted.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels.
-    classes : array-like or None
-        All classes, where `y` may lack some.
-    known : ndarray or None
-        Classes of the model that is trained further.
+    Shapes: y (n_samples,); returns (n_classes,).
 
-    Returns
-    -------
-    ndarray of shape (n_classes,)
-        The classes.
-
-    Raises
-    ------
-    DataError
-        If there is one class only, or `y` or `classes` contradict the others.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._validation import choose_classes
-    >>> choose_classes(np.array(["b", "a", "b"]))
-    array(['a', 'b'], dtype='<U1')
+    Raises DataError if there is one class only, or `y` or `classes` contradict the
+    others.
     """
     found = np.unique(y)
     if classes is not None:
@@ -193,29 +127,9 @@ def choose_classes(
 def weigh_classes(class_weight: Any, y: np.ndarray) -> np.ndarray:
     """Give every row the weight of its class.
 
-    Parameters
-    ----------
-    class_weight : dict or "balanced"
-        Weights by class, or all classes alike.
-    y : ndarray of shape (n_samples,)
-        Labels.
+    Shapes: y (n_samples,); returns (n_samples,).
 
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Weights, at least 0.
-
-    Raises
-    ------
-    DataError
-        If one is negative or not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.preprocessing._validation import weigh_classes
-    >>> weigh_classes({"ill": 3}, np.array(["ill", "well"]))
-    array([3., 1.])
+    Raises DataError if one is negative or not finite.
     """
     weight = compute_sample_weight(class_weight, y)
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
@@ -229,20 +143,9 @@ def weigh_classes(class_weight: Any, y: np.ndarray) -> np.ndarray:
 def check_numbers(y: Any) -> np.ndarray:
     """Check targets of a regression.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        Finite numbers.
+    Shapes: y (n_samples,) or (n_samples, n_targets).
 
-    Returns
-    -------
-    ndarray of float64, shape (n_samples,) or (n_samples, n_targets)
-        The targets; one column is flattened, with a warning.
-
-    Raises
-    ------
-    ValueError
-        If they are not finite numbers.
+    Raises ValueError if they are not finite numbers.
     """
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     return np.asarray(

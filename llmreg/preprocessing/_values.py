@@ -18,30 +18,9 @@ MISSING = "missing"
 def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """Give the values of numeric columns, NaN where they are missing.
 
-    Parameters
-    ----------
-    table : DataFrame of shape (n_samples, n_features)
-        Columns of any type that hold numbers, or text that spells numbers.
-    names : sequence of str of length n_features
-        What to call the columns in an error.
+    Shapes: table (n_samples, n_features); returns (n_samples, n_features).
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_features)
-        As float64 in C order; True is 1 and False is 0.
-
-    Raises
-    ------
-    EncodingError
-        If a value is no number.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.preprocessing._values import to_numbers
-    >>> to_numbers(pd.DataFrame({"age": [31, 40], "smoker": [True, None]}), ["a", "s"])
-    array([[31.,  1.],
-           [40., nan]])
+    Raises EncodingError if a value is no number.
     """
     dtypes = list(table.dtypes)
     kinds = set(dtypes)
@@ -80,26 +59,7 @@ def to_floats(values: np.ndarray) -> np.ndarray:
 def to_levels(column: pd.Series, known: Collection[str] = ()) -> np.ndarray:
     """Give the level names of a categorical column.
 
-    Parameters
-    ----------
-    column : Series of shape (n_samples,)
-        Values of any type.
-    known : collection of str, default=()
-        Levels that exist. A whole number among floats finds the level of the
-        integer, and the other way round: a missing value in a file turns the whole
-        column into floats, and 1 into 1.0.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Strings, as objects; `MISSING` for missing values.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from llmreg.preprocessing._values import to_levels
-    >>> to_levels(pd.Series([1.0, None], dtype="category"), known=["1"])
-    array(['1', 'missing'], dtype=object)
+    Shapes: column (n_samples,); returns (n_samples,).
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         spelled = [_spell(value, known) for value in column.cat.categories]

@@ -32,18 +32,7 @@ _JSON_NAMES: dict[Any, str] = {list: "array", dict: "object", str: "string"}
 
 
 def format_card(prior: FeaturePrior) -> str:
-    """Write a prior as the text of a card.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The prior.
-
-    Returns
-    -------
-    str
-        JSON, ending in a newline.
-    """
+    """Write a prior as the text of a card."""
     card = {
         "format": CARD_FORMAT,
         "version": CARD_VERSION,
@@ -61,20 +50,8 @@ def format_card(prior: FeaturePrior) -> str:
 def parse_card(text: str) -> dict[str, Any]:
     """Read the text of a card, or of a recorded elicitation.
 
-    Parameters
-    ----------
-    text : str
-        JSON.
-
-    Returns
-    -------
-    dict
-        The arguments of `FeaturePrior`; the scores are not checked yet.
-
-    Raises
-    ------
-    PriorCardError
-        If it is no JSON, no card, of a newer version, or lacks a field.
+    Raises PriorCardError if it is no JSON, no card, of a newer version, or lacks a
+    field.
     """
     card = _load(text)
     if card.get("scale", SCALE) != SCALE:
@@ -95,20 +72,7 @@ def parse_card(text: str) -> dict[str, Any]:
 def read_text(path: str | os.PathLike[str]) -> str:
     """Read the text of a card from a file.
 
-    Parameters
-    ----------
-    path : str or path-like
-        A JSON file in UTF-8, with or without a byte order mark.
-
-    Returns
-    -------
-    str
-        Its text.
-
-    Raises
-    ------
-    PriorCardError
-        If it cannot be read.
+    Raises PriorCardError if it cannot be read.
     """
     try:
         return Path(path).read_text(encoding="utf-8-sig")

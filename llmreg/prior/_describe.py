@@ -26,31 +26,10 @@ def column_names(
 ) -> ColumnNames:
     """Name the columns of a table.
 
-    Parameters
-    ----------
-    X : DataFrame or ndarray of shape (n_samples, n_features)
-        The table.
-    feature_names : sequence of str of length n_features, or mapping, default=None
-        Names to use instead of the table's: all of them, or new ones by old ones.
+    Shapes: X (n_samples, n_features).
 
-    Returns
-    -------
-    ColumnNames
-        The names; "x0", "x1" and so on, not `given`, where there are none.
-
-    Raises
-    ------
-    FeatureNamesError
-        If `feature_names` has another length, or renames columns that are not there.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from llmreg.prior._describe import column_names
-    >>> column_names(np.zeros((1, 2)))
-    ColumnNames(names=('x0', 'x1'), given=False)
-    >>> column_names(np.zeros((1, 2)), ["age", "bmi"])
-    ColumnNames(names=('age', 'bmi'), given=True)
+    Raises FeatureNamesError if `feature_names` has another length, or renames
+    columns that are not there.
     """
     if isinstance(X, pd.DataFrame):
         names = tuple(str(name) for name in X.columns)
@@ -82,37 +61,10 @@ def describe(
 ) -> tuple[Feature, ...]:
     """Attach descriptions to the columns of an encoded table.
 
-    Parameters
-    ----------
-    columns : sequence of Feature
-        Where each encoded column came from.
-    descriptions : mapping or None
-        Texts by feature name, and for levels by ``name=level``. Names are matched
-        as those of a prior are: behind the prefix of a ColumnTransformer too. For a
-        column also a mapping with a "description", a "unit", or both.
+    Raises FeatureNamesError if a described feature is not in the table, or two
+    columns fit one name.
 
-    Returns
-    -------
-    tuple of Feature
-        The columns, described.
-
-    Raises
-    ------
-    FeatureNamesError
-        If a described feature is not in the table, or two columns fit one name.
-    TypeError
-        If a description is neither a text nor such a mapping.
-
-    Examples
-    --------
-    >>> from llmreg.prior._describe import describe
-    >>> from llmreg import Feature
-    >>> (age,) = describe([Feature("num__age")], {"age": "at admission"})
-    >>> age.name, age.description
-    ('age', 'at admission')
-    >>> told = {"age": {"description": "at admission", "unit": "years"}}
-    >>> describe([Feature("age")], told)[0].unit
-    'years'
+    Raises TypeError if a description is neither a text nor such a mapping.
     """
     if not descriptions:
         return tuple(columns)
@@ -160,25 +112,7 @@ def _told(name: str, value: object) -> dict[str, str]:
 
 
 def number_twins(columns: Sequence[Feature]) -> tuple[Feature, ...]:
-    """Tell columns of the same name apart, where positions decide and not names.
-
-    Parameters
-    ----------
-    columns : sequence of Feature
-        Columns, some of which may have the same key.
-
-    Returns
-    -------
-    tuple of Feature
-        The columns; of twins, the later ones with a number behind their name.
-
-    Examples
-    --------
-    >>> from llmreg.prior._describe import number_twins
-    >>> from llmreg import Feature
-    >>> [column.name for column in number_twins([Feature("a"), Feature("a")])]
-    ['a', 'a.1']
-    """
+    """Tell columns of the same name apart, where positions decide and not names."""
     seen: Counter[str] = Counter()
     numbered = []
     for column in columns:

@@ -23,18 +23,7 @@ Row = list[str]
 
 
 def format_text(prior: FeaturePrior) -> str:
-    """Lay a prior out for a terminal.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The prior.
-
-    Returns
-    -------
-    str
-        A headline and a table; the middle of a long table is left out.
-    """
+    """Lay a prior out for a terminal."""
     header, rows = _table(prior, NAME_WIDTH, REASON_WIDTH)
     shown = _elide(rows)
     widths = [
@@ -52,18 +41,7 @@ def format_text(prior: FeaturePrior) -> str:
 
 
 def format_html(prior: FeaturePrior) -> str:
-    """Lay a prior out for a notebook.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The prior.
-
-    Returns
-    -------
-    str
-        An HTML table, with every name and text escaped.
-    """
+    """Lay a prior out for a notebook."""
     header, rows = _table(prior, 4 * NAME_WIDTH, 8 * REASON_WIDTH)
     head = "".join(f'<th scope="col">{_escape(cell)}</th>' for cell in header)
     body = "".join(

@@ -55,31 +55,7 @@ def match(
     The spellings are made from the keys, since a column name cannot be taken
     apart at its underscores.
 
-    Parameters
-    ----------
-    keys : sequence of str
-        The keys of the prior.
-    features : sequence of Feature
-        The columns of the table.
-    aliases : bool, default=True
-        Whether to look for prefixed and one-hot spelled names too.
-
-    Returns
-    -------
-    Match
-        The key of every column, and the keys without one.
-
-    Raises
-    ------
-    FeatureNamesError
-        If two columns fit one key, or two keys one column.
-
-    Examples
-    --------
-    >>> from llmreg.prior._names import match
-    >>> from llmreg import Feature
-    >>> match(["age", "sex=female"], [Feature("cat__sex_female"), Feature("age")])
-    Match(sources=('sex=female', 'age'), unknown=())
+    Raises FeatureNamesError if two columns fit one key, or two keys one column.
     """
     known = set(keys)
     spelled = _spellings(keys) if aliases else {}
@@ -96,23 +72,7 @@ def match(
 
 
 def without_prefix(name: str) -> str:
-    """Drop the prefix that a ColumnTransformer puts before a column name.
-
-    Parameters
-    ----------
-    name : str
-        A column name.
-
-    Returns
-    -------
-    str
-        What follows the first double underscore, or the name itself.
-
-    Examples
-    --------
-    >>> without_prefix("num__age"), without_prefix("age")
-    ('age', 'age')
-    """
+    """Drop the prefix that a ColumnTransformer puts before a column name."""
     _, mark, rest = name.partition(PREFIX_END)
     return rest if mark and rest else name
 
@@ -201,26 +161,7 @@ def align(
     negative: str | None,
     aliases: bool,
 ) -> dict[str, Any]:
-    """Work out what `FeaturePrior.align` changes; see there for the rules.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The prior.
-    features : sequence of Feature
-        The columns of the table.
-    outputs : sequence of str
-        The outputs of the model.
-    negative : str or None
-        The other class of two.
-    aliases : bool
-        Whether prefixed and one-hot spelled names find their scores.
-
-    Returns
-    -------
-    dict
-        The fields of the prior that get a new value.
-    """
+    """Work out what `FeaturePrior.align` changes; see there for the rules."""
     rows, sign = _rows(prior.outputs, tuple(outputs), negative)
     keys = check_names([feature.key for feature in features], "feature")
     found = match(prior.features, features, aliases)
@@ -247,15 +188,7 @@ def align(
 
 
 def warn_of_outputs(prior: FeaturePrior, task: Task) -> None:
-    """Warn where a prior says of two classes something that is not heard, or unclear.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The prior, as it was given.
-    task : Task
-        What it is for; nothing is said but of two classes.
-    """
+    """Warn where what a prior says of two classes is ambiguous or not used."""
     if len(task.classes) != 2 or len(task.outputs) != 1:
         return
     (positive,) = task.outputs

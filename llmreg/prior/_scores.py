@@ -26,24 +26,9 @@ FloatArray = NDArray[np.float64]
 def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
     """Check that names are strings, not empty, and each there once.
 
-    Parameters
-    ----------
-    names : sequence
-        The names.
-    what : {"feature", "output"}
-        What they name; decides the type of the error.
+    Raises FeatureNamesError for features.
 
-    Returns
-    -------
-    tuple of str
-        The names.
-
-    Raises
-    ------
-    FeatureNamesError
-        For features.
-    PriorMismatchError
-        For outputs.
+    Raises PriorMismatchError for outputs.
     """
     error = FeatureNamesError if what == "feature" else PriorMismatchError
     if isinstance(names, str):
@@ -61,26 +46,12 @@ def check_scores(
 ) -> FloatArray:
     """Turn scores into a read-only float64 array, or name those that are wrong.
 
-    Parameters
-    ----------
-    values : array-like of shape ([n_estimates,] n_outputs, n_features)
-        Numbers from -10 to 10; NaN or None is "no opinion".
-    features, outputs : tuple of str
-        The names of the two last axes.
-    ndim : {2, 3}, default=2
-        Number of axes expected.
+    Shapes: values ([n_estimates,] n_outputs, n_features).
 
-    Returns
-    -------
-    ndarray of float64
-        The scores.
+    Raises PriorMismatchError if the shape does not fit the names.
 
-    Raises
-    ------
-    PriorMismatchError
-        If the shape does not fit the names.
-    PriorScoreError
-        If values are no numbers or are out of range: names all of them.
+    Raises PriorScoreError if values are no numbers or are out of range: names all
+    of them.
     """
     table = _as_table(values)
     expected = (len(outputs), len(features))
@@ -102,23 +73,7 @@ def stack(
 ) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.object_]]:
     """Lay dicts of scores over each other, by name.
 
-    Parameters
-    ----------
-    estimates : sequence of mapping
-        Each ``{output: {feature: score}}``, or ``{feature: score}`` where there is
-        one output. An estimate may leave features out.
-
-    Returns
-    -------
-    features, outputs : tuple of str
-        Every name that occurs, in the order of its first appearance.
-    table : ndarray of object, shape (n_estimates, n_outputs, n_features)
-        The scores as given, unchecked; None where there is none.
-
-    Raises
-    ------
-    PriorError
-        If an estimate is no such mapping.
+    Raises PriorError if an estimate is no such mapping.
     """
     nested = [_by_output(estimate) for estimate in estimates]
     outputs = check_names(list({o: None for e in nested for o in e}), "output")
@@ -136,15 +91,7 @@ def stack(
 def mean(estimates: FloatArray) -> FloatArray:
     """Average over the first axis, leaving NaN out; NaN where nothing is left.
 
-    Parameters
-    ----------
-    estimates : ndarray of shape (n_estimates, ...)
-        The values.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        Their mean.
+    Shapes: estimates (n_estimates, ...); returns (...).
     """
     known = ~np.isnan(estimates)
     total = np.where(known, estimates, 0.0).sum(axis=0)
@@ -155,15 +102,7 @@ def mean(estimates: FloatArray) -> FloatArray:
 def spread(estimates: FloatArray) -> FloatArray:
     """Give the standard deviation over the first axis, leaving NaN out.
 
-    Parameters
-    ----------
-    estimates : ndarray of shape (n_estimates, ...)
-        The values.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        Their standard deviation (of the population); NaN where no value is left.
+    Shapes: estimates (n_estimates, ...); returns (...).
     """
     return np.sqrt(mean((estimates - mean(estimates)) ** 2))
 

@@ -55,29 +55,9 @@ SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
 def transform_scores(transform: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
     """Transform the scores of one output.
 
-    Parameters
-    ----------
-    transform : callable
-        The transform, perhaps the user's.
-    scores : Tensor of shape (n_features,)
-        The scores.
+    Shapes: scores (n_features,); returns (n_features,).
 
-    Returns
-    -------
-    Tensor of shape (n_features,)
-        Finite numbers.
-
-    Raises
-    ------
-    PriorScoreError
-        If the transform gives something else.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.prior._transforms import transform_scores
-    >>> transform_scores(torch.square, torch.tensor([3.0]))
-    tensor([9.])
+    Raises PriorScoreError if the transform gives something else.
     """
     found = transform(scores)
     if found.shape != scores.shape or not torch.isfinite(found).all():

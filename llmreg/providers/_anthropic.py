@@ -272,22 +272,7 @@ def read_message(message: Any, secrets: tuple[str, ...]) -> Completion:
     The SDK does not check replies: an error body or a proxy's page with status 200
     arrives here as a message without content, or as text.
 
-    Parameters
-    ----------
-    message : object
-        What the SDK gives.
-    secrets : tuple of str
-        What must never be repeated, in case the server sends it back.
-
-    Returns
-    -------
-    Completion
-        The reply.
-
-    Raises
-    ------
-    ProviderResponseError
-        If it is no message.
+    Raises ProviderResponseError if it is no message.
     """
     content = getattr(message, "content", None)
     stop = _STOPS.get(getattr(message, "stop_reason", None))

@@ -70,38 +70,12 @@ class PriorProvider(BaseEstimator):
 
 
 def is_at_hand(provider: Any, task: Task) -> bool:
-    """Tell whether a provider has its prior without asking anybody.
-
-    Parameters
-    ----------
-    provider : object with an ``elicit`` method
-        The provider. Its method ``has_cached(task)`` tells, if it has one.
-    task : Task
-        What is predicted from what.
-
-    Returns
-    -------
-    bool
-        Whether all of it is in a cache; False where the provider cannot tell.
-    """
+    """Tell whether a provider has its prior without asking anybody."""
     return hasattr(provider, "has_cached") and bool(provider.has_cached(task))
 
 
 def qualified_name(thing: object) -> str:
-    """Name the class of an object, with its module.
-
-    Parameters
-    ----------
-    thing : object
-        Anything.
-
-    Returns
-    -------
-    str
-        Such as ``llmreg.providers.base.PriorProvider``. The underscores of this
-        package's own files are left out: the name is part of every key of the cache,
-        and stays as it was before the files had them.
-    """
+    """Name the class of an object, with its module."""
     module = type(thing).__module__
     if module.startswith("llmreg."):
         module = module.replace("._", ".")
@@ -111,22 +85,7 @@ def qualified_name(thing: object) -> str:
 def preview_of(provider: Any, task: Task) -> list[dict[str, Any]]:
     """Show what a provider would send for a task.
 
-    Parameters
-    ----------
-    provider : object with an ``elicit`` method
-        The provider; `preview` is not something that all of them have.
-    task : Task
-        What is predicted from what.
-
-    Returns
-    -------
-    list of dict
-        As the provider's own ``preview``.
-
-    Raises
-    ------
-    ProviderError
-        If the provider cannot show what it sends.
+    Raises ProviderError if the provider cannot show what it sends.
     """
     if not hasattr(provider, "preview"):
         raise ProviderError(

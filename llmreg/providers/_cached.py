@@ -177,20 +177,7 @@ class CachedProvider(PriorProvider):
 def plain(value: Any) -> Any:
     """Turn a provider, or a parameter, into data that is the same in every process.
 
-    Parameters
-    ----------
-    value : object
-        Plain data, a function, or an object that can be told by its attributes.
-
-    Returns
-    -------
-    object
-        What JSON can hold.
-
-    Raises
-    ------
-    ProviderError
-        If it cannot be told from others of its kind.
+    Raises ProviderError if it cannot be told from others of its kind.
     """
     if value is None or isinstance(value, str | int | float | bool):
         return value

@@ -34,30 +34,6 @@ class Outages:
     is told at once, and may be right the next time. So is whoever waited for another
     process (`PriorLockedError`), which may have its answer now. A provider that may try
     for longer or more often counts as another. Nothing is written anywhere.
-
-    Parameters
-    ----------
-    seconds : float, default=300.0
-        How long an outage is remembered.
-    clock : callable, default=time.monotonic
-        Gives the time in seconds.
-
-    Examples
-    --------
-    >>> from llmreg.exceptions import ProviderUnavailableError
-    >>> from llmreg.providers import PriorProvider
-    >>> from llmreg.providers._circuit_breaker import Outages
-    >>> from llmreg import Feature, Task
-    >>> task = Task((Feature("age"),), "risk", ("risk",), "regression")
-    >>> outages, provider = Outages(clock=lambda: 0.0), PriorProvider()
-    >>> for attempt in range(2):
-    ...     try:
-    ...         with outages.watch(provider, task):
-    ...             raise ProviderUnavailableError(f"HTTP 529 at attempt {attempt}.")
-    ...     except ProviderUnavailableError as error:
-    ...         print(error)
-    HTTP 529 at attempt 0.
-    HTTP 529 at attempt 0. (That was 0 s ago; nobody is asked again for 300 s.)
     """
 
     def __init__(
@@ -74,22 +50,7 @@ class Outages:
 
         Where it has the prior in its cache by now, it may be asked all the same.
 
-        Parameters
-        ----------
-        provider : object with an ``elicit`` method
-            Who is asked.
-        task : Task
-            What about.
-
-        Yields
-        ------
-        None
-            Once, if the provider may be asked.
-
-        Raises
-        ------
-        ProviderUnavailableError
-            If it is known to be out of reach.
+        Raises ProviderUnavailableError if it is known to be out of reach.
         """
         key = _key(provider, task)
         if (told := self._recall(key)) and not is_at_hand(provider, task):

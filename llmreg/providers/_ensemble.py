@@ -27,18 +27,7 @@ from llmreg.providers._resolve import make_provider
 
 
 def in_words(error: Exception) -> str:
-    """Put an error into words.
-
-    Parameters
-    ----------
-    error : Exception
-        An error of llmreg, which holds no secrets.
-
-    Returns
-    -------
-    str
-        Its kind and what it says.
-    """
+    """Put an error into words."""
     return f"{type(error).__name__}: {error}"
 
 
@@ -48,24 +37,7 @@ def average(
     names: Sequence[str],
     failed: Mapping[str, Exception],
 ) -> FeaturePrior:
-    """Average priors that are in the same order, and say how far apart they are.
-
-    Parameters
-    ----------
-    task : Task
-        What they answer.
-    priors : sequence of FeaturePrior
-        At least one; with the features and outputs of the task, in its order.
-    names : sequence of str
-        Whose they are.
-    failed : mapping of str to Exception
-        Who gave none, and why.
-
-    Returns
-    -------
-    FeaturePrior
-        Each prior counts the same, however many estimates it has.
-    """
+    """Average priors that are in the same order, and say how far apart they are."""
     missing = {name: in_words(error) for name, error in failed.items()}
     # Those that an ensemble among the members went on without.
     for name, prior in zip(names, priors, strict=True):

@@ -19,22 +19,7 @@ from llmreg.providers._llm import LLMProvider
 def check_key_source(value: Any, variable: str) -> None:
     """Refuse what would show a key in `repr`, `get_params` and pickles.
 
-    Parameters
-    ----------
-    value : callable or None
-        What was given as `api_key`.
-    variable : str
-        The environment variable that is the other way.
-
-    Raises
-    ------
-    TypeError
-        If it is no function; the value is not repeated.
-
-    Examples
-    --------
-    >>> from llmreg.providers._hosted import check_key_source
-    >>> check_key_source(lambda: "...", "ANTHROPIC_API_KEY")
+    Raises TypeError if it is no function; the value is not repeated.
     """
     if value is None:
         return
@@ -49,22 +34,8 @@ def check_key_source(value: Any, variable: str) -> None:
 def check_address(value: Any, name: str) -> None:
     """Refuse an address that holds a user's name or a password.
 
-    Parameters
-    ----------
-    value : str or None
-        The address.
-    name : str
-        Where it is from: a parameter, or an environment variable.
-
-    Raises
-    ------
-    ProviderError
-        If there is something in front of an ``@``; it is not repeated.
-
-    Examples
-    --------
-    >>> from llmreg.providers._hosted import check_address
-    >>> check_address("http://localhost:11434/v1", "base_url")
+    Raises ProviderError if there is something in front of an ``@``; it is not
+    repeated.
     """
     if not isinstance(value, str):
         return
@@ -86,22 +57,6 @@ def is_importable(function: Callable[..., Any] | None) -> bool:
 
     A closure, a lambda or a bound method takes what it holds along into a pickle,
     and what it holds may be the key.
-
-    Parameters
-    ----------
-    function : callable or None
-        What was given as `api_key`.
-
-    Returns
-    -------
-    bool
-        True for a function at the top level of a module other than ``__main__``.
-
-    Examples
-    --------
-    >>> from os import getcwd
-    >>> is_importable(getcwd), is_importable(lambda: "..."), is_importable(None)
-    (True, False, False)
     """
     name = getattr(function, "__qualname__", None)
     module = getattr(function, "__module__", None)
@@ -267,18 +222,7 @@ class HostedProvider(LLMProvider):
 
 
 def secrets_of(headers: Mapping[str, Any]) -> tuple[str, ...]:
-    """List what must never be repeated, in case a server sends it back.
-
-    Parameters
-    ----------
-    headers : mapping
-        The headers that go with every request.
-
-    Returns
-    -------
-    tuple of str
-        Keys and tokens among them, without the word that introduces them.
-    """
+    """List what must never be repeated, in case a server sends it back."""
     sent = (
         value
         for name, value in headers.items()

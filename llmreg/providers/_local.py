@@ -56,18 +56,7 @@ class Reply:
     is_late: bool = False
 
     def take(self, step: dict[str, Any]) -> bool:
-        """Take the next piece.
-
-        Parameters
-        ----------
-        step : dict
-            A chunk of a streamed chat completion.
-
-        Returns
-        -------
-        bool
-            Whether to stop: llama.cpp swallows what is raised here.
-        """
+        """Take the next piece."""
         self.error = step.get("error") or self.error
         for choice in step.get("choices") or ():
             self.pieces.append(choice.get("delta", {}).get("content") or "")
@@ -109,26 +98,11 @@ class Llama:
     def answer(self, options: dict[str, Any], timeout: float) -> Reply:
         """Answer a chat completion.
 
-        Parameters
-        ----------
-        options : dict
-            In the words of OpenAI's chat completions.
-        timeout : float
-            The most seconds to take, waiting for other answers included.
+        Raises RequestTooLargeError if the question does not fit into the context.
 
-        Returns
-        -------
-        Reply
-            The whole answer.
+        Raises ProviderUnavailableError if there is no answer in time.
 
-        Raises
-        ------
-        RequestTooLargeError
-            If the question does not fit into the context.
-        ProviderUnavailableError
-            If there is no answer in time.
-        ProviderError
-            If llama.cpp cannot load the file, or cannot answer.
+        Raises ProviderError if llama.cpp cannot load the file, or cannot answer.
         """
         reply = Reply(time.monotonic() + timeout, self._closing)
         streamed = {

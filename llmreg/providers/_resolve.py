@@ -104,18 +104,7 @@ def make_provider(name: str) -> Any:
 
 
 def known_names(name: str) -> str:
-    """Say which providers there are, and which of them was probably meant.
-
-    Parameters
-    ----------
-    name : str
-        What was given.
-
-    Returns
-    -------
-    str
-        One or two sentences.
-    """
+    """Say which providers there are, and which of them was probably meant."""
     names = provider_names()
     close = get_close_matches(name, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -177,33 +166,12 @@ PriorSource = FeaturePrior | Provider | Mapping[str, Any] | np.ndarray
 def prior_source(prior: Any) -> PriorSource | None:
     """Check what was given as `prior` before any data are touched.
 
-    Parameters
-    ----------
-    prior : provider, FeaturePrior, mapping, array-like, number, str, path or None
-        The parameter of an estimator. A text is the name of a provider, such as
-        ``"anthropic"``, or else the path of a card.
+    Raises PriorError if it is none of these.
 
-    Returns
-    -------
-    FeaturePrior, provider, mapping, ndarray or None
-        A card is read, a name is a provider, array-likes are arrays; the rest is as
-        given.
+    Raises PriorCardError if it is a path and there is no prior card, or a text and
+    there is no provider of that name either.
 
-    Raises
-    ------
-    PriorError
-        If it is none of these.
-    PriorCardError
-        If it is a path and there is no prior card, or a text and there is no provider
-        of that name either.
-    ProviderError
-        If it is the name of a provider that cannot be made.
-
-    Examples
-    --------
-    >>> from llmreg.providers._resolve import prior_source
-    >>> prior_source([1, -2])
-    array([ 1., -2.])
+    Raises ProviderError if it is the name of a provider that cannot be made.
     """
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
@@ -258,24 +226,6 @@ def known_levels(
 
     A level that the training rows happen not to show still deserves a column if
     the prior has an opinion on it.
-
-    Parameters
-    ----------
-    source : PriorSource or None
-        What :func:`prior_source` returned.
-    columns : sequence of str
-        Names of the table's columns, before encoding.
-
-    Returns
-    -------
-    dict
-        Level names by column name; columns without any are left out.
-
-    Examples
-    --------
-    >>> from llmreg.providers._resolve import known_levels
-    >>> known_levels({"sex=female": 3, "age": 1}, ["age", "sex"])
-    {'sex': ['female']}
     """
     if isinstance(source, Mapping):
         source = from_mapping(source)
@@ -299,30 +249,12 @@ def known_levels(
 def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePrior:
     """Give every feature and output of a task its score.
 
-    Parameters
-    ----------
-    source : PriorSource
-        What :func:`prior_source` returned.
-    task : Task
-        What is predicted from what.
-    named : bool, default=True
-        Whether the table's columns have names of their own.
+    Raises PriorMismatchError if an array has another width, a dict names features
+    that the table lacks, or nothing fits at all.
 
-    Returns
-    -------
-    FeaturePrior
-        With the features and outputs of the task, in its order; NaN where the
-        source has no opinion.
+    Raises IncompleteReplyError if a provider leaves features out.
 
-    Raises
-    ------
-    PriorMismatchError
-        If an array has another width, a dict names features that the table lacks,
-        or nothing fits at all.
-    IncompleteReplyError
-        If a provider leaves features out.
-    FeatureNamesError
-        If names are needed and the columns have none.
+    Raises FeatureNamesError if names are needed and the columns have none.
     """
     if isinstance(source, np.ndarray):
         prior = _from_array(source, task)
@@ -340,38 +272,7 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
 
 
 def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
-    """Ask a provider as `resolve` does; where it fails, warn and have no opinion.
-
-    Parameters
-    ----------
-    provider : object with an ``elicit`` method
-        Whom to ask.
-    task : Task
-        What is predicted from what.
-
-    Returns
-    -------
-    FeaturePrior
-        The prior; after a failure, NaN for every feature and output, with the error
-        in ``provenance["error"]``. A provider that was out of reach is not asked
-        again for some minutes; see `llmreg.providers._circuit_breaker`.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> from llmreg.exceptions import ProviderUnavailableError
-    >>> from llmreg.providers._resolve import resolve_or_warn
-    >>> from llmreg import Feature, Task
-    >>> class Asleep:
-    ...     def elicit(self, task):
-    ...         raise ProviderUnavailableError("asleep")
-    >>> task = Task((Feature("age"),), "risk", ("risk",), "regression")
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore")
-    ...     prior = resolve_or_warn(Asleep(), task)
-    >>> prior.scores, prior.provenance["error"]
-    (array([[nan]]), 'ProviderUnavailableError: asleep')
-    """
+    """Ask a provider as `resolve` does; where it fails, warn and have no opinion."""
     try:
         with OUTAGES.watch(provider, task):
             return resolve(provider, task)
@@ -468,13 +369,7 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
 
 
 def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
-    """Build a prior from a dict whose classes or columns may be numbers.
-
-    Parameters
-    ----------
-    scores : mapping
-        Scores by feature, or by class or target and feature.
-    """
+    """Build a prior from a dict whose classes or columns may be numbers."""
     return FeaturePrior.from_dict({str(name): score for name, score in scores.items()})
 
 

@@ -74,18 +74,7 @@ class Translator:
     secrets: tuple[str, ...]
 
     def translate(self, error: Exception) -> Exception:
-        """Choose the exception that says what happened and whether to try again.
-
-        Parameters
-        ----------
-        error : Exception
-            What the SDK or its HTTP client raised.
-
-        Returns
-        -------
-        Exception
-            A `TransientError` if trying again may help, a `ProviderError` if not.
-        """
+        """Choose the exception that says what happened and whether to try again."""
         sdk, name = self.sdk, type(error).__name__
         if isinstance(error, sdk.APIStatusError):
             return self._from_status(error)
@@ -164,21 +153,7 @@ class Translator:
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """Take secrets out of a text.
-
-    Parameters
-    ----------
-    text : str
-        What came from a server, which may repeat what it was sent.
-    secrets : tuple of str
-        What must not be in it.
-
-    Returns
-    -------
-    str
-        The text with stars in their place; also in place of one that is written with
-        the escapes of JSON, or with spaces or invisible characters in it.
-    """
+    """Take secrets out of a text."""
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
         visible = "".join(secret.split())
