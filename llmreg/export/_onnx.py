@@ -170,11 +170,11 @@ def _add_numbers(
         return numbers
     numbers = graph.add("Sub", numbers, graph.constant(scaling.offset[None]))
     numbers = graph.add("Mul", numbers, graph.constant(scaling.factor[None]))
-    return _add_bend(graph, numbers) if scaling.bounded else numbers
+    return _add_soft_clip(graph, numbers) if scaling.bounded else numbers
 
 
-def _add_bend(graph: Graph, scaled: str) -> str:
-    """Level off as `llmreg.preprocessing._scaler.bend` does."""
+def _add_soft_clip(graph: Graph, scaled: str) -> str:
+    """Level off as `llmreg.preprocessing._scaler.soft_clip` does."""
     zero, one = graph.constant(0.0), graph.constant(1.0)
     inside = graph.add("Clip", scaled, zero, one)
     beyond = graph.add("Sub", scaled, inside)

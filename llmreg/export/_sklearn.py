@@ -143,7 +143,7 @@ def _filling(encoder: Any, row: Any) -> list[tuple[str, Any]]:
 
 
 def _bounded(scaling: Scaling | None) -> FeatureUnion:
-    """Level off beyond 0 and 1, in parts whose sum is that of `_scaler.bend`.
+    """Level off beyond 0 and 1, in parts whose sum is that of `_scaler.soft_clip`.
 
     With s the scaled value that is its clipped value, less 1 / max(s, 1), plus
     1 / max(1 - s, 1).
