@@ -33,7 +33,6 @@ from benchmarks.measured import add_measured, complete_and_report, keep
 from benchmarks.programs import make_parser, run_program
 from benchmarks.results import ResultFile, threads
 from llmreg import FeaturePrior, LLMAttributionClassifier, Task
-from llmreg.automl._model import warm_up
 from llmreg.providers import PriorProvider
 
 SEED, FOLDS, CARD, ROWS = 0, 5, "breast-cancer-wisconsin", 200
@@ -187,7 +186,7 @@ def measure(
         begin = time.perf_counter()
         with started(backend, workers):
             # Several for each worker: the first takes seconds, and the others wait.
-            joblib.Parallel()(joblib.delayed(warm_up)() for _ in range(3 * workers))
+            joblib.Parallel()(joblib.delayed(_warm_up)() for _ in range(3 * workers))
             middle = time.perf_counter()
             times = [_seconds(search, X, y) for _ in range(rounds)]
         asked = len(notes.read_text().splitlines())
@@ -205,6 +204,11 @@ def measure(
         "score": search.best_score_,
         "load": load_before,
     }
+
+
+def _warm_up() -> None:
+    """Train a small model: the first fit of a process imports and allocates."""
+    LLMAttributionClassifier([1.0], device="cpu").fit([[0.0], [1.0]], [0, 1])
 
 
 def _seconds(search: GridSearchCV, X: Any, y: Any) -> float:
