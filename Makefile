@@ -71,7 +71,6 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings llmreg/*.py llmreg/*/*.py
 
 # Every experiment at its smallest size, into a folder that is removed at the end.
 bench-smoke: .venv/dev

@@ -6,9 +6,12 @@ import importlib
 import inspect
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
+from types import FunctionType
 
 import pytest
+from numpydoc.validate import validate
 
 import llmreg
 from llmreg import exceptions
@@ -16,6 +19,9 @@ from llmreg.cli import _parser
 
 DOCS = Path(__file__).parents[1] / "docs"
 API = DOCS / "api"
+PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+# Checks of numpydoc that are left out, with the reasons, in pyproject.toml.
+NOT_ASKED = set(PROJECT["tool"]["numpydoc_validation"]["checks"]) - {"all"}
 
 # AutoGluon has an environment of its own (`make test-automl`), so examples of what
 # needs it are shown and not run.
@@ -64,6 +70,25 @@ def test_reference_lists_every_public_name():
     shown = list(LISTED.values())
     missing = [name for name, value in public_names() if value not in shown]
     assert not missing, f"list these on a page of docs/api: {missing}"
+
+
+def with_methods():
+    """List what the pages show, and the methods of the classes among it."""
+    for name, value in LISTED.items():
+        yield name
+        for attribute in dir(value) if inspect.isclass(value) else ():
+            owner = next(c for c in value.__mro__ if attribute in vars(c))
+            member = vars(owner)[attribute]
+            is_ours = owner.__module__.startswith("llmreg")
+            kinds = (FunctionType, classmethod, staticmethod, property)
+            if is_ours and attribute[0] != "_" and isinstance(member, kinds):
+                yield f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize("name", list(with_methods()))
+def test_docstrings_are_numpydoc(name):
+    errors = [error for error in validate(name)["errors"] if error[0] not in NOT_ASKED]
+    assert not errors
 
 
 @pytest.mark.parametrize("name", list(LISTED))

@@ -318,14 +318,14 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     MissingDependencyError
         If onnx is not installed.
 
+    See Also
+    --------
+    to_sklearn : A linear model as a pipeline of scikit-learn's own parts.
+
     Notes
     -----
     What is an error in `predict` is none here: infinite numbers, and gaps where
     `imputer` is None, become predictions that are not numbers.
-
-    See Also
-    --------
-    to_sklearn : A linear model as a pipeline of scikit-learn's own parts.
 
     Examples
     --------
