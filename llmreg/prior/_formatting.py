@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmreg._utils._text import list_names, shorten
 from llmreg.prior._scores import FloatArray
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _headline(prior: FeaturePrior) -> str:
     if prior.estimates is not None:
         parts.append(_count(prior.estimates, "estimate"))
     if error := prior.provenance.get("error"):
-        parts.append(f"not elicited ({_clean(error.partition(':')[0], NAME_WIDTH)})")
+        parts.append(f"not elicited ({shorten(error.partition(':')[0], NAME_WIDTH)})")
     for name in ("missing", "unknown"):
         if keys := getattr(prior, name):
             parts.append(f"{len(keys)} {name}")
@@ -74,12 +75,8 @@ def _count(items: Sized, noun: str) -> str:
 
 def _outputs(outputs: Sequence[str]) -> str:
     """Name the outputs that have a column."""
-    more = (
-        "" if len(outputs) <= MAX_OUTPUTS else f" and {len(outputs) - MAX_OUTPUTS} more"
-    )
-    return (
-        ", ".join(repr(_clean(name, NAME_WIDTH)) for name in outputs[:MAX_OUTPUTS])
-        + more
+    return list_names(
+        outputs, MAX_OUTPUTS, lambda name: repr(shorten(name, NAME_WIDTH))
     )
 
 
@@ -88,7 +85,7 @@ def _table(
 ) -> tuple[Row, list[Row]]:
     """Build the header and one row per feature, the strongest first."""
     several = len(prior.outputs) > 1
-    outputs = [_clean(name, NAME_WIDTH) for name in prior.outputs[:MAX_OUTPUTS]]
+    outputs = [shorten(name, NAME_WIDTH) for name in prior.outputs[:MAX_OUTPUTS]]
     header = ["feature", *(outputs if several else ["score"])]
     spread = None if prior.spread is None else _worst(prior.spread)
     if spread is not None:
@@ -99,12 +96,12 @@ def _table(
     strength = np.nan_to_num(_worst(prior.scores), nan=-1.0)
     for j in np.argsort(-strength, kind="stable"):
         feature = prior.features[j]
-        row = [_clean(feature, name_width, tail=name_width // 3)]
+        row = [shorten(feature, name_width, tail=name_width // 3)]
         row += [_number(score, "+.1f") for score in prior.scores[:MAX_OUTPUTS, j]]
         if spread is not None:
             row.append(_number(spread[j], ".1f"))
         if prior.rationale:
-            row.append(_clean(prior.rationale.get(feature, ""), text_width))
+            row.append(shorten(prior.rationale.get(feature, ""), text_width))
         rows.append(row)
     return header, rows
 
@@ -127,17 +124,6 @@ def _elide(rows: list[Row]) -> list[Row]:
 def _number(value: float, spec: str) -> str:
     """Write a number, or a dash where there is none."""
     return "-" if np.isnan(value) else format(value + 0.0, spec)
-
-
-def _clean(text: str, width: int, tail: int = 0) -> str:
-    """Cut a text, and show what could move a cursor or break a line as escapes.
-
-    The last `tail` characters are kept: in the key of a feature they are the level.
-    """
-    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    if len(safe) <= width:
-        return safe
-    return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]
 
 
 def _escape(text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmreg._utils._text import list_names
 from llmreg.exceptions import (
     FeatureNamesError,
     PriorError,
@@ -59,7 +60,8 @@ def check_scores(
         axes = "(n_outputs, n_features)" if ndim == 2 else "(.., n_outputs, n_features)"
         raise PriorMismatchError(
             f"Scores of shape {axes} = {expected} were expected for outputs "
-            f"{_cut(outputs)} and {len(features)} features; got shape {table.shape}."
+            f"{list_names(outputs)} and {len(features)} features; got shape "
+            f"{table.shape}."
         )
     if wrong := _wrong(table):
         raise PriorScoreError(_describe(wrong, table, features, outputs))
@@ -171,15 +173,3 @@ def _by_output(estimate: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
             f"throughout; {flat!r} mix the two."
         )
     return estimate if kinds == {True} else {DEFAULT_OUTPUT: estimate}
-
-
-def _cut(names: Sequence[str], limit: int = 8) -> str:
-    """Show the first few of many names."""
-    return ", ".join(_shown(names, limit))
-
-
-def _shown(names: Sequence[str], limit: int) -> Iterator[str]:
-    """Yield quoted names, then how many are left out."""
-    yield from (repr(name) for name in names[:limit])
-    if len(names) > limit:
-        yield f"and {len(names) - limit} more"
