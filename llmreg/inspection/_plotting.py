@@ -12,8 +12,9 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._imports import import_optional
 from llmreg._utils._text import shorten
-from llmreg.exceptions import MissingDependencyError, PriorError
+from llmreg.exceptions import PriorError
 from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
@@ -149,12 +150,7 @@ def place_of(given: np.ndarray, n_panels: int) -> SubplotSpec:
 
 def require_matplotlib() -> None:
     """Say what to install where matplotlib is not there."""
-    try:
-        import matplotlib.pyplot  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "The displays need matplotlib: pip install 'llmreg[plot]'."
-        ) from error
+    import_optional("matplotlib.pyplot", "llmreg[plot]")
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
