@@ -321,7 +321,7 @@ def _from_scores(
 ) -> FeaturePrior:
     is_dict = isinstance(source, Mapping)
     prior = from_mapping(source) if isinstance(source, Mapping) else source
-    warn_of_outputs(prior, task)
+    warn_of_outputs(prior.outputs, prior.scores, prior.target, task)
     aligned = prior.align(task.features, task.outputs, negative_class(task))
     if np.isnan(aligned.scores).all():
         if not named:
@@ -358,7 +358,7 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
             f"{type(provider).__name__}.elicit must return a FeaturePrior or a dict "
             f"of scores by feature name; got {type(reply).__name__}."
         )
-    warn_of_outputs(reply, task)
+    warn_of_outputs(reply.outputs, reply.scores, reply.target, task)
     aligned = reply.align(task.features, task.outputs, negative_class(task))
     if aligned.missing:
         raise IncompleteReplyError(
