@@ -24,7 +24,7 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings llmreg/*.py llmreg/*/*.py
+	$(BIN)/numpydoc lint llmreg/*.py llmreg/*/*.py
 
 # The tests of the package and the examples in its docstrings.
 test: .venv/dev
