@@ -41,7 +41,7 @@ from llmreg.nn._training import (
     predict_outputs,
     train,
 )
-from llmreg.preprocessing._columns import check_levels
+from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._folding import raw_outputs
 from llmreg.preprocessing._frames import is_foreign, to_pandas
@@ -238,7 +238,7 @@ class ElicitingEstimator(AttributionParameters):
                     "The provider judges features by their names, but the columns of "
                     f"X have none. {WAYS_TO_NAMES}"
                 )
-            check_levels(X, names)
+            refuse_cell_values(X, names)
         self.encoder_ = TableEncoder(
             scaler=self.scaler,
             imputer=self.imputer,

@@ -24,10 +24,6 @@ def to_pandas(data: Any) -> Any:
     """Turn a table or a column into pandas' own, types and gaps kept.
 
     A frame of polars is read without pyarrow, which polars' own conversion needs.
-
-    Raises EncodingError if the table is lazy: its rows have not been read yet.
-
-    Raises MissingDependencyError if narwhals is not installed.
     """
     nw = _narwhals()
     read = nw.from_native(_whole(data), allow_series=True, pass_through=True)
