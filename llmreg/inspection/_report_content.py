@@ -38,18 +38,12 @@ def content(
     task, prior = model._describe_task(), model.prior_
     trusts = each_trust(model.trust_)
     names = model._task_names()[1] if len(trusts) > 1 else ("",)
-    return {
+    found: dict[str, Any] = {
         "summary": _summary(model, task, performance),
         "model": model,
         "prior": prior,
         "task": task,
-        "sentence": task.description or (prior.task if prior is not None else ""),
-        "task_facts": _task_facts(task),
-        "error": prior is not None and prior.provenance.get("error"),
-        "scores": prior is not None and _score_table(prior, task),
-        "origin": prior is not None and _origin(prior),
-        "sent": prior is not None and _sent(prior, model.prior, task),
-        "cosines": _cosines(model),
+        "cosines": None,
         "trusts": list(zip(names, trusts, strict=False)),
         "contradictions": [
             (
@@ -64,6 +58,14 @@ def content(
         "model_facts": _model_facts(estimator, model),
         "parameters": list(_parameters(model)),
     }
+    if prior is not None:
+        found["scores"] = _score_table(prior, task)
+        found["origin"] = _origin(prior)
+        found["sent"] = _sent(prior, model.prior, task)
+        if has_opinion(prior):
+            cosines = map(number, model.alignment_)
+            found["cosines"] = list(zip(prior.outputs, cosines, strict=True))
+    return found
 
 
 def number(value: float, spec: str = ".2f") -> str:
@@ -117,35 +119,13 @@ def _trust_in_short(model: BaseAttributionEstimator) -> str:
     return f"cosine {cosine:.2f}; {against} {scores} contradicted"
 
 
-def _columns(task: Task) -> list[str]:
-    return list(dict.fromkeys(feature.name for feature in task.features))
-
-
-def _task_facts(task: Task) -> Pairs:
-    """Say what is predicted from what."""
-    inputs = f"{len(_columns(task))} columns"
-    if n_levels := sum(feature.level is not None for feature in task.features):
-        inputs += f", encoded as {len(task.features)} ({n_levels} of them levels)"
-    pairs = [("Predicts", task.target), ("Kind", task.kind), ("From", inputs)]
-    if task.classes:
-        pairs.append(("Classes", listed(task.classes)))
-    if len(task.classes) != len(task.outputs) or len(task.outputs) > 1:
-        pairs.append(("Scores speak for", listed(task.outputs)))
-    return pairs
-
-
 def _score_table(prior: FeaturePrior, task: Task) -> Table:
     """Give every score with its meaning and its reason, the strongest first."""
     several = len(prior.outputs) > 1
-    told = {
-        f.key: "; ".join(
-            filter(
-                None,
-                (f.description, f.unit and f"in {f.unit}", f.level_description),
-            )
-        )
-        for f in task.features
-    }
+    told = {}
+    for f in task.features:
+        parts = (f.description, f.unit and f"in {f.unit}", f.level_description)
+        told[f.key] = "; ".join(filter(None, parts))
     meanings = [told.get(k) or prior.descriptions.get(k, "") for k in prior.features]
     header = ["Feature", *(["Meaning"] if any(meanings) else [])]
     n_texts = len(header)
@@ -188,27 +168,15 @@ def _sent(prior: FeaturePrior, given: Any, task: Task) -> dict[str, Any] | None:
     by_this_model = isinstance(given, str | Provider)
     if not by_this_model and "provider" not in source:
         return None
-    whom = [
-        ("Provider", source.get("provider", "not recorded")),
-        ("Model", source.get("model") or "not recorded"),
-        ("When", source.get("created", "not recorded")),
-    ]
-    if source.get("members"):
-        whom.append(("Members", source["members"]))
-    levels = [feature.key for feature in task.features if feature.level is not None]
-    n_described = sum(bool(feature.description) for feature in task.features)
     return {
         "by_this_model": by_this_model,
-        "whom": whom,
-        "questions": find_questions(prior, task),
-        "words": [
-            ("The task", task.description or "no sentence"),
-            ("The target", task.target),
-            ("Names of classes", listed(task.classes) or "none"),
-            ("Names of columns", listed(_columns(task))),
-            ("Descriptions", f"of {n_described} features"),
-            ("Levels, unless kept back", listed(levels) or "none"),
+        "whom": [
+            ("Provider", source.get("provider", "not recorded")),
+            ("Model", source.get("model") or "not recorded"),
+            ("When", source.get("created", "not recorded")),
+            *([("Members", source["members"])] if source.get("members") else []),
         ],
+        "questions": find_questions(prior, task),
     }
 
 
@@ -227,17 +195,6 @@ def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
         if recorded == (digests[0] if len(digests) == 1 else hash_key(digests)):
             return questions
     return []
-
-
-def _cosines(model: BaseAttributionEstimator) -> Pairs:
-    """Give the alignment of every output; nothing without a prior."""
-    prior = model.prior_
-    if prior is None or not has_opinion(prior):
-        return []
-    return [
-        (output, number(cosine))
-        for output, cosine in zip(prior.outputs, model.alignment_, strict=True)
-    ]
 
 
 def _performance_table(performance: Performance) -> Table:
