@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llmreg.automl._model import CodedModel, require, settle_prior
+from llmreg._utils._imports import import_optional
+from llmreg.automl._model import CodedModel, settle_prior
 from llmreg.exceptions import FeatureNamesError
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -110,8 +111,8 @@ def autogluon_options(
     card = None if settled is None else settled.to_json()
     models: Any = hyperparameters or {}
     if isinstance(models, str):
-        configs = require(
-            "autogluon.tabular.configs.hyperparameter_configs", "autogluon"
+        configs = import_optional(
+            "autogluon.tabular.configs.hyperparameter_configs", "llmreg[autogluon]"
         )
         models = configs.get_hyperparameter_config(models)
     models = deepcopy(models)
@@ -189,7 +190,7 @@ def __getattr__(name: str) -> Any:
 
 def _make_generator() -> type[Any]:
     """Subclass AutoGluon's default feature generator."""
-    generators = require("autogluon.features.generators", "autogluon")
+    generators = import_optional("autogluon.features.generators", "llmreg[autogluon]")
 
     class NamedLevels(generators.AutoMLPipelineFeatureGenerator):  # type: ignore
         """AutoGluon's default, but that categories keep their names."""
@@ -212,8 +213,9 @@ def _make_generator() -> type[Any]:
 
 def _make_model() -> type[Any]:
     """Subclass AutoGluon's base class, which is not there to import before."""
-    base = require("autogluon.core.models", "autogluon").AbstractModel
-    too_late = require("autogluon.core.utils.exceptions", "autogluon").TimeLimitExceeded
+    base = import_optional("autogluon.core.models", "llmreg[autogluon]").AbstractModel
+    exceptions = import_optional("autogluon.core.utils.exceptions", "llmreg[autogluon]")
+    too_late = exceptions.TimeLimitExceeded
 
     class LLMRegModel(base):  # type: ignore[valid-type, misc]
         """llmreg, as AutoGluon trains it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
@@ -13,22 +12,10 @@ import pandas as pd
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.classifier import LLMAttributionClassifier
-from llmreg.exceptions import DataError, MissingDependencyError, PriorMismatchWarning
+from llmreg.exceptions import DataError, PriorMismatchWarning
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers._resolve import prior_source
 from llmreg.regressor import LLMAttributionRegressor
-
-
-def require(module: str, extra: str) -> Any:
-    """Import a module of a framework."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{module} cannot be imported ({error}). Install it with: "
-            f'pip install "llmreg[{extra}]"'
-        ) from error
-
 
 #: What FLAML writes into a category column in place of a missing value.
 FLAML_MISSING = "__NAN__"

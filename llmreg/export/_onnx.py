@@ -11,7 +11,8 @@ from sklearn.base import is_classifier
 from torch import Tensor, nn
 
 import llmreg
-from llmreg.exceptions import ExportError, MissingDependencyError
+from llmreg._utils._imports import import_optional
+from llmreg.exceptions import ExportError
 from llmreg.export._plan import (
     Plan,
     check_model,
@@ -28,18 +29,6 @@ OPSETS = {"": 17, "ai.onnx.ml": 3}
 _IR_VERSION = 8
 
 
-def import_onnx() -> Any:
-    """Import onnx, which is an extra."""
-    try:
-        import onnx
-    except ImportError as e:
-        raise MissingDependencyError(
-            "to_onnx needs the package onnx, which is not installed. Install it with: "
-            'pip install "llmreg[onnx]".'
-        ) from e
-    return onnx
-
-
 class Graph:
     """Nodes, constants, inputs and outputs on their way to a model.
 
@@ -48,7 +37,7 @@ class Graph:
     """
 
     def __init__(self) -> None:
-        self.onnx = import_onnx()
+        self.onnx = import_optional("onnx", "llmreg[onnx]")
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.inputs: list[Any] = []
@@ -276,14 +265,14 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     MissingDependencyError
         If onnx is not installed.
 
+    See Also
+    --------
+    to_sklearn : A linear model as a pipeline of scikit-learn's own parts.
+
     Notes
     -----
     Infinite numbers, and gaps where `imputer` is None, are errors in `predict`; the
     graph makes predictions of them that are not numbers.
-
-    See Also
-    --------
-    to_sklearn : A linear model as a pipeline of scikit-learn's own parts.
 
     Examples
     --------

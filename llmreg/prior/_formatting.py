@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from llmreg._utils._text import list_names, shorten
 from llmreg.prior import _scores as score_table
 from llmreg.prior._scores import FloatArray
 
@@ -51,14 +52,14 @@ def format_html(fields: Mapping[str, Any]) -> str:
 def _headline(fields: Mapping[str, Any]) -> str:
     """Say in one line what the prior holds."""
     outputs = fields["outputs"]
-    names = ", ".join(repr(_clean(name, NAME_WIDTH)) for name in outputs[:MAX_OUTPUTS])
-    if len(outputs) > MAX_OUTPUTS:
-        names += f" and {len(outputs) - MAX_OUTPUTS} more"
+    names = list_names(
+        outputs, MAX_OUTPUTS, lambda name: repr(shorten(name, NAME_WIDTH))
+    )
     parts = [_count(fields["features"], "feature"), f"output {names}"]
     if fields["estimates"] is not None:
         parts.append(_count(fields["estimates"], "estimate"))
     if error := fields["provenance"].get("error"):
-        parts.append(f"not elicited ({_clean(error.partition(':')[0], NAME_WIDTH)})")
+        parts.append(f"not elicited ({shorten(error.partition(':')[0], NAME_WIDTH)})")
     parts += [f"{len(fields[n])} {n}" for n in ("missing", "unknown") if fields[n]]
     return "FeaturePrior: " + ", ".join(parts)
 
@@ -72,7 +73,7 @@ def _table(fields: Mapping[str, Any], name_width: int, text_width: int) -> list[
     outputs: Sequence[str] = fields["outputs"]
     reasons, scores = fields["rationale"], fields["scores"]
     several = len(outputs) > 1
-    shown = [_clean(name, NAME_WIDTH) for name in outputs[:MAX_OUTPUTS]]
+    shown = [shorten(name, NAME_WIDTH) for name in outputs[:MAX_OUTPUTS]]
     header = ["feature", *(shown if several else ["score"])]
     spread = None
     if fields["estimates"] is not None:
@@ -84,12 +85,12 @@ def _table(fields: Mapping[str, Any], name_width: int, text_width: int) -> list[
     strength = np.nan_to_num(_largest(scores), nan=-1.0)
     for j in np.argsort(-strength, kind="stable"):
         feature = fields["features"][j]
-        row = [_clean(feature, name_width, tail=name_width // 3)]
+        row = [shorten(feature, name_width, tail=name_width // 3)]
         row += [_number(score, "+.1f") for score in scores[:MAX_OUTPUTS, j]]
         if spread is not None:
             row.append(_number(spread[j], ".1f"))
         if reasons:
-            row.append(_clean(reasons.get(feature, ""), text_width))
+            row.append(shorten(reasons.get(feature, ""), text_width))
         rows.append(row)
     if len(rows) > MAX_ROWS:
         half = MAX_ROWS // 2
@@ -107,14 +108,3 @@ def _largest(values: FloatArray) -> FloatArray:
 def _number(value: float, spec: str) -> str:
     """Write a number, or a dash where there is none."""
     return "-" if np.isnan(value) else format(value + 0.0, spec)
-
-
-def _clean(text: str, width: int, tail: int = 0) -> str:
-    """Cut a text, and show what could move a cursor or break a line as escapes.
-
-    The last `tail` characters are kept: in the key of a feature they are the level.
-    """
-    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    if len(safe) <= width:
-        return safe
-    return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]
