@@ -54,7 +54,7 @@ test-automl: .venv-automl/ready
 		tests/test_automl_flaml.py tests/test_automl_autogluon.py
 
 automl: .venv-automl/ready
-	OMP_NUM_THREADS=1 $(AUTOML)/python -m benchmarks.automl
+	OMP_NUM_THREADS=1 $(AUTOML)/python -m benchmarks automl
 
 # The site, with every notebook run from top to bottom; a warning is an error.
 docs: .venv/dev

@@ -1,0 +1,145 @@
+"""Ablations: what each part of llmreg is worth, changed alone from a named start.
+
+The paper's ten tables at 5, 25 and 100 rows per class, and the regressions at 10 and
+50 rows; the same draws for every method. What is varied is in `ablated.py`. A run goes
+on where it was stopped.
+
+    python -m benchmarks ablations                          all of it
+    python -m benchmarks ablations --cards packaged --repetitions 1   no download
+    python -m benchmarks ablations --tables gamma noise     some tables alone
+    python -m benchmarks ablations --report                 only write the tables again
+    python -m benchmarks ablations --costs                  tokens and dollars, no fit
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from benchmarks.console import echo
+from benchmarks.data.catalogue import GROUPS, RESULTS, cards_of
+from benchmarks.data.datasets import load
+from benchmarks.data.results import ResultFile
+from benchmarks.data.splits import Cell, Shots
+from benchmarks.experiments import ablation_costs
+from benchmarks.experiments.fewshot import complete, plan
+from benchmarks.experiments.options import add_draws, add_out
+from benchmarks.methods.ablations import SHARED, TABLES
+from benchmarks.programs import make_parser, publish, run_program, tell_failed
+from benchmarks.reporting import ablation_report
+
+DEFAULT_OUT = RESULTS / "ablations.csv"
+#: Rows per class, and in a regression.
+SIZES: dict[str, tuple[Shots, ...]] = {
+    "classification": (5, 25, 100),
+    "regression": (10, 50),
+}
+#: The cards that are fitted where none are named.
+FITTED = ("paper", "regression")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program as `run_program` does; 1 where a fit failed."""
+    return run_program(_run, _parser(), arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    groups = options.cards or (["all"] if options.costs else FITTED)
+    cards = cards_of(groups)
+    if options.costs:
+        out = options.out.with_name(f"{options.out.stem}-costs.csv")
+        echo(ablation_costs.write(cards, out))
+        return 0
+    file = ResultFile(options.out)
+    if not options.report:
+        complete(
+            file,
+            cells(cards, options.repetitions),
+            methods_of(options.tables),
+            seed=options.seed,
+            repetitions=options.repetitions,
+            jobs=options.jobs,
+        )
+    frame = file.read()
+    publish(ablation_report.write(frame), options.out.with_suffix(".md"))
+    return tell_failed(frame)
+
+
+def cells(cards: Sequence[str], repetitions: int) -> list[Cell]:
+    """List the draws, each card at the sizes of its kind.
+
+    Parameters
+    ----------
+    cards : sequence of str
+        Names of data sets.
+    repetitions : int
+        Draws per card and size.
+
+    Returns
+    -------
+    list of Cell
+        All of the first repetition come first.
+    """
+    found = [
+        cell
+        for kind, sizes in SIZES.items()
+        for cell in plan([c for c in cards if load(c).kind == kind], sizes, repetitions)
+    ]
+    return sorted(found, key=lambda cell: cell.repetition)
+
+
+def methods_of(tables: Sequence[str]) -> list[str]:
+    """List the methods that tables need, the rows shared by all of them first.
+
+    Parameters
+    ----------
+    tables : sequence of str
+        Names of tables.
+
+    Returns
+    -------
+    list of str
+        Names of methods.
+
+    Examples
+    --------
+    >>> from benchmarks.experiments.ablations import methods_of
+    >>> methods_of(["penalty_weights"])[2:]
+    ['prior alone, exp', 'default linear', 'default linear, spread not used']
+    """
+    asked = list(SHARED)
+    for table in tables:
+        for start, varied in TABLES[table].items():
+            asked += [start, *varied]
+    return list(dict.fromkeys(asked))
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = make_parser("benchmarks ablations", __doc__)
+    add = parser.add_argument
+    add(
+        "--cards",
+        nargs="+",
+        metavar="NAME",
+        help=f"data sets or groups of them: {', '.join(GROUPS)} ({' '.join(FITTED)}; "
+        "for the costs all)",
+    )
+    add(
+        "--tables",
+        nargs="+",
+        choices=list(TABLES),
+        default=list(TABLES),
+        metavar="NAME",
+        help=f"what to vary, of {', '.join(TABLES)} (all)",
+    )
+    add_draws(parser, 5)
+    add_out(
+        parser,
+        DEFAULT_OUT,
+        "tables and notes are",
+        "fit nothing, write the tables again",
+    )
+    add("--costs", action="store_true", help="fit nothing, write what asking costs")
+    return parser

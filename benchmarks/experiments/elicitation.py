@@ -1,0 +1,258 @@
+"""How good the priors themselves are, before any model is trained with them.
+
+For every data set and every language model that was asked about it: how far its
+answers agree with one another, how far they agree with a linear model fitted on all
+rows, how well the scores alone rank the rows for 1 to 5 estimates averaged, and how
+many tokens it takes. Nobody is asked anything: the answers were recorded.
+
+    python -m benchmarks elicitation                        all cards
+    python -m benchmarks elicitation --cards packaged       no download
+    python -m benchmarks elicitation --report               only redraw table and plot
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.console import Progress, say
+from benchmarks.data.catalogue import (
+    GROUPS,
+    RESULTS,
+    cards_of,
+    read_card,
+    read_prior,
+)
+from benchmarks.data.datasets import load
+from benchmarks.data.questions import task_of
+from benchmarks.data.results import note_run
+from benchmarks.experiments.agreement import (
+    between_estimates,
+    subsets,
+    with_coefficients,
+)
+from benchmarks.experiments.all_rows import AllRows
+from benchmarks.experiments.local_priors import COUNTED, FOLDER, read_record
+from benchmarks.experiments.options import add_out
+from benchmarks.programs import make_parser, publish, run_program
+from benchmarks.reporting import elicitation_report as report
+from benchmarks.reporting.elicitation_plot import plot
+from llmreg.prior import FeaturePrior
+from llmreg.providers import AnthropicProvider, LLMProvider, LocalProvider
+from llmreg.task import Task
+
+DEFAULT_OUT = RESULTS / "elicitation.csv"
+#: The language models, and who would ask them; the baseline knows nothing.
+MODELS: Mapping[str, type[LLMProvider] | None] = {
+    report.LARGE: AnthropicProvider,
+    report.SMALL: LocalProvider,
+    report.BASELINE: None,
+}
+#: Nothing is drawn: all subsets of the estimates and all rows are used.
+SEED = 0
+
+Row = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program as `run_program` does."""
+    errors = (FileNotFoundError,)
+    return run_program(_run, _parser(), arguments, errors=errors, stopped="Stopped.")
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    if not options.report:
+        _compute(options)
+    answers, alone = (pd.read_csv(path) for path in _files(options.out))
+    text = report.tables(answers, alone)
+    publish(text, options.out.with_suffix(".md"))
+    plot(answers, alone, options.out.with_suffix(".png"))
+    return 0
+
+
+def read_answers(model: str, card: str) -> FeaturePrior | None:
+    """Read what a language model has answered about a data set.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`.
+    card : str
+        Name of the card.
+
+    Returns
+    -------
+    FeaturePrior or None
+        None if it has not been asked.
+    """
+    if model == report.LARGE:
+        return read_prior(card)
+    if model == report.BASELINE:
+        task = task_of(read_card(card))
+        ones = np.ones((len(task.outputs), len(task.keys)))
+        return FeaturePrior.from_array(ones, task.keys, task.outputs)
+    path = FOLDER / f"{card}.json"
+    return FeaturePrior.read(path) if path.exists() else None
+
+
+def measure(model: str, rows: AllRows, prior: FeaturePrior) -> tuple[Row, list[Row]]:
+    """Measure the answers of one language model about one data set.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`.
+    rows : AllRows
+        The data set.
+    prior : FeaturePrior
+        The answers.
+
+    Returns
+    -------
+    answers : dict
+        One row: agreement and tokens.
+    alone : list of dict
+        A row for each subset of the estimates: how well their mean ranks all rows.
+    """
+    dataset = rows.dataset
+    estimates = rows.in_order(prior)
+    about = {"model": model, "card": dataset.name, "task": dataset.task}
+    task, asked = task_of(dataset.card), MODELS[model]
+    answers = {
+        **about,
+        "n_rows": len(dataset.X),
+        "n_features": len(rows.keys),
+        "n_outputs": estimates.shape[1],
+        "n_estimates": len(estimates),
+        **between_estimates(estimates),
+        **with_coefficients(estimates.mean(axis=0), rows.coefficients),
+        **{
+            f"model_{name}": value
+            for name, value in rows.alone(rows.coefficients).items()
+            if not name.endswith("_exp")
+        },
+        **({} if asked is None else count_tokens(asked, task)),
+        **_recorded(model, dataset.name),
+    }
+    alone = [
+        {
+            **about,
+            "n_estimates": len(subset),
+            "estimates": "+".join(str(number + 1) for number in subset),
+            **rows.alone(estimates[list(subset)].mean(axis=0)),
+        }
+        for subset in subsets(len(estimates))
+    ]
+    return answers, alone
+
+
+def count_tokens(provider: type[LLMProvider], task: Task) -> Row:
+    """Estimate the tokens of one estimate; nobody is asked, nothing is sent.
+
+    Parameters
+    ----------
+    provider : type of LLMProvider
+        Who would be asked, with its defaults.
+    task : Task
+        What about.
+
+    Returns
+    -------
+    dict
+        Requests and tokens, as `estimate_cost` has them.
+    """
+    with tempfile.TemporaryDirectory() as empty:
+        asked = provider(n_estimates=1, cache=empty)
+        if "network" in asked.get_params():
+            asked.set_params(network="never")
+        cost = asked.estimate_cost(task)
+    return {
+        "requests": cost.requests,
+        "tokens_in": cost.input_tokens,
+        "tokens_out": cost.output_tokens,
+    }
+
+
+def _recorded(model: str, card: str) -> Row:
+    """Give the tokens that were counted when the answers were recorded, for one."""
+    record = read_record(FOLDER / f"{card}.json") if model == report.SMALL else {}
+    if "usage" not in record:
+        return {}
+    n = len(record["estimates"])
+    return {f"counted_{name}": record["usage"][name] / n for name in COUNTED}
+
+
+def _compute(options: argparse.Namespace) -> None:
+    """Measure the chosen cards, and put them in the place of earlier results."""
+    chosen = cards_of(options.cards)
+    answers: list[Row] = []
+    alone: list[Row] = []
+    unasked: list[str] = []
+    progress = Progress(len(chosen))
+    for card in chosen:
+        rows = AllRows.of(load(card))
+        for model in MODELS:
+            prior = read_answers(model, card)
+            if prior is None:
+                unasked.append(card)
+                continue
+            found, more = measure(model, rows, prior)
+            answers.append(found)
+            alone += more
+        progress.step()
+    if unasked:
+        say(
+            f"{report.SMALL} has not been asked about {', '.join(unasked)}, and has no "
+            "row for them. With llmreg[local] installed, `python -m "
+            "benchmarks local-priors` asks it."
+        )
+    note_run(options.out, {"seed": SEED, "cards": chosen, "models": list(MODELS)})
+    for path, new in zip(_files(options.out), (answers, alone), strict=True):
+        replace_rows(path, pd.DataFrame(new))
+
+
+def replace_rows(path: Path, new: pd.DataFrame) -> None:
+    """Write rows to a result file, in the place of those about the same cards.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not be there.
+    new : DataFrame
+        The rows, with the columns "model" and "card".
+    """
+    if path.exists():
+        old = pd.read_csv(path)
+        new = pd.concat([old[~old["card"].isin(new["card"])], new])
+    order = {name: number for number, name in enumerate(GROUPS["all"])}
+    models = list(MODELS)
+    key = [new["model"].map(models.index), new["card"].map(order)]
+    new = new.iloc[np.lexsort(key[::-1])]
+    new.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _files(out: Path) -> tuple[Path, Path]:
+    """Name the two result files."""
+    return out, out.with_name(f"{out.stem}-alone.csv")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = make_parser("benchmarks elicitation", __doc__)
+    parser.add_argument(
+        "--cards",
+        nargs="+",
+        default=["all"],
+        metavar="NAME",
+        help="data sets or groups of them: paper, multiclass, packaged, regression, "
+        "all; tables come from where `fewshot` takes them",
+    )
+    add_out(parser, DEFAULT_OUT, "the others are", "run nothing, redraw table and plot")
+    return parser

@@ -1,0 +1,82 @@
+"""What the programs share that measure this machine: options, rows, and the report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.data.results import ResultFile, note_run
+from benchmarks.programs import publish
+
+
+def add_measured(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add the options that all of these programs have.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command line.
+    required : bool, default=True
+        Whether the result file has to be named.
+    """
+    add = parser.add_argument
+    add("--out", type=Path, required=required, metavar="FILE.csv", help="result file")
+    add("--report", action="store_true", help="measure nothing, write the table again")
+    add("--again", action="store_true", help="measure what is there once more")
+
+
+def keep(
+    file: ResultFile,
+    rows: Iterable[Mapping[str, Any]],
+    settings: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Write each row as soon as it is there, with the number of its run.
+
+    Parameters
+    ----------
+    file : ResultFile
+        Where the rows go.
+    rows : iterable of mapping
+        Measures each row when it is asked for it.
+    settings : callable
+        Gives what the note says of the run; where there is no row, there is no note.
+    """
+    number = None
+    for row in rows:
+        if number is None:
+            number = note_run(file.path, settings())
+        file.append({**row, "run": number})
+
+
+def complete_and_report(
+    file: ResultFile,
+    given: argparse.Namespace,
+    compute: Callable[[ResultFile, argparse.Namespace], None],
+    table_of: Callable[[pd.DataFrame], str],
+) -> int:
+    """Measure what is missing, and write the table of all that there is.
+
+    Parameters
+    ----------
+    file : ResultFile
+        Where the rows go.
+    given : Namespace
+        The options.
+    compute : callable
+        Measures what the file lacks; not called where only the report is wanted.
+    table_of : callable
+        Writes the rows as a table in markdown.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+    """
+    if not given.report:
+        compute(file, given)
+    publish(table_of(file.read()), file.path.with_suffix(".md"))
+    return 0

@@ -1,0 +1,226 @@
+"""What memory a fit takes, and how time grows with rows and columns.
+
+Each measurement has a process of its own, since a process gives little memory back.
+Memory is the peak above what the process held before the data, the data included.
+Each row is kept as soon as it is there; a later start measures what is missing.
+
+    python -m benchmarks memory --out memory.csv
+    python -m benchmarks memory --out memory.csv --report    only the table again
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.console import Progress, echo
+from benchmarks.data.results import ResultFile, threads
+from benchmarks.experiments.measured import add_measured, complete_and_report, keep
+from benchmarks.programs import make_parser, run_program
+from llmreg import LLMAttributionClassifier
+
+#: Kind of fit, rows, columns: long tables, then longer and wider ones.
+CASES = (
+    ("auto", 1_000_000, 50),
+    ("auto, MLP", 1_000_000, 50),
+    ("linear", 1_000_000, 50),
+    ("minibatches", 1_000_000, 50),
+    ("partial_fit", 1_000_000, 50),
+    *(("linear", n_rows, 50) for n_rows in (50_000, 100_000, 200_000, 400_000)),
+    *(("linear", 1_000, n_columns) for n_columns in (625, 1_250, 2_500, 5_000)),
+    *(("auto", 1_000, n_columns) for n_columns in (625, 1_250, 2_500, 5_000)),
+    *(("minibatches", 1_000, n_columns) for n_columns in (1_250, 2_500, 5_000)),
+)
+PIECE = 10_000
+BOUND = 3.0
+SEED = 0
+KEY = ("kind", "rows", "columns")
+#: `run` is the number of the run in the note beside the file.
+COLUMNS = (*KEY, "seconds", "data_mb", "peak_mb", "ratio", "n_iter", "run")
+
+
+def peak() -> float:
+    """Return the peak of this process's memory, in MB."""
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return usage / (1e6 if sys.platform == "darwin" else 1e3) * 1.024
+
+
+def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
+    """Fit once, and tell the time and the memory that it took.
+
+    Parameters
+    ----------
+    kind : {"auto", "auto, MLP", "linear", "minibatches", "partial_fit"}
+        The default, linear or with 100 hidden units; the linear model's solver for a
+        fixed gamma; Adam on batches for two passes; one pass over pieces of the table.
+    n_rows, n_columns : int
+        Size of a random table in single precision.
+
+    Returns
+    -------
+    dict
+        Seconds, MB of the data, MB at the peak, and their ratio.
+    """
+    warm = np.random.default_rng(SEED).random((40, 3), dtype=np.float32)
+    settings: dict[str, Any] = {"random_state": SEED, "device": "cpu", "gamma": 1.0}
+    if kind.startswith("auto"):
+        settings["gamma"] = "auto"
+        if kind == "auto, MLP":
+            settings["hidden_layer_sizes"] = (100,)
+    elif kind != "linear":
+        settings |= {"solver": "adam", "max_iter": 2, "batch_size": 2_048}
+    LLMAttributionClassifier(1.0, **settings).fit(warm, np.arange(40) % 2)
+    before = peak()
+    rng = np.random.default_rng(SEED)
+    X = rng.random((n_rows, n_columns), dtype=np.float32)
+    weight = rng.normal(size=n_columns).astype(np.float32)
+    y = (X[:, :8] @ weight[:8] > weight[:8].sum() / 2).astype(int)
+    scores = np.clip(np.round(3 * weight), -10, 10)
+    model = LLMAttributionClassifier(scores, **settings)
+    start = time.perf_counter()
+    if kind == "partial_fit":
+        for piece in range(0, n_rows, PIECE):
+            rows = slice(piece, piece + PIECE)
+            model.partial_fit(X[rows], y[rows], classes=[0, 1])
+    else:
+        model.fit(X, y)
+    seconds = time.perf_counter() - start
+    data, top = X.nbytes / 1e6, peak() - before
+    return {
+        "kind": kind,
+        "rows": n_rows,
+        "columns": n_columns,
+        "seconds": seconds,
+        "data_mb": data,
+        "peak_mb": top,
+        "ratio": top / data,
+        "n_iter": model.n_iter_,
+    }
+
+
+def measure_apart(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
+    """Measure in a process of its own.
+
+    Parameters
+    ----------
+    kind : str
+        As in `measure`.
+    n_rows, n_columns : int
+        As in `measure`.
+
+    Returns
+    -------
+    dict
+        As `measure` returns.
+    """
+    command = [sys.executable, "-m", "benchmarks", "memory", "--case", kind]
+    done = subprocess.run(
+        [*command, str(n_rows), str(n_columns)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    row: dict[str, Any] = json.loads(done.stdout)
+    return row
+
+
+def table_of(results: pd.DataFrame) -> str:
+    """Write results as a table in markdown.
+
+    Parameters
+    ----------
+    results : DataFrame
+        What `measure` returned, a row each.
+
+    Returns
+    -------
+    str
+        The table; memory over the aim of three times a large table is marked.
+    """
+    lines = [
+        "| | rows | columns | time | per million numbers | data | peak | ratio |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results.itertuples():
+        each = row.seconds / (row.rows * row.columns / 1e6)
+        # What a fit takes for itself counts little beside a table of that size.
+        over = " (over)" if row.data_mb >= 100 and row.ratio > BOUND else ""
+        lines.append(
+            f"| {row.kind} | {row.rows} | {row.columns} | {row.seconds:.2f} s | "
+            f"{each:.3f} s | {row.data_mb:.0f} MB | {row.peak_mb:.0f} MB | "
+            f"{row.ratio:.2f}{over} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments)
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    if given.case:
+        kind, n_rows, n_columns = given.case
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            echo(json.dumps(measure(kind, int(n_rows), int(n_columns))))
+        return 0
+    if given.out is None:
+        _parser().error("--out is needed")
+    file = ResultFile(given.out, COLUMNS, KEY)
+    return complete_and_report(file, given, _compute, _table_in_order)
+
+
+def _table_in_order(results: pd.DataFrame) -> str:
+    """Write the table in the order of the cases, whichever was measured first."""
+    order = results[list(KEY)].apply(tuple, axis=1).map(CASES.index)
+    return table_of(results.iloc[order.argsort(kind="stable")])
+
+
+def _compute(file: ResultFile, given: argparse.Namespace) -> None:
+    """Measure what the result file lacks, or, if asked to, all anew."""
+    cases = [case for case in CASES if case[1] * case[2] <= given.largest]
+    if given.again:
+        file.forget(cases)
+    finished = file.finished()
+    left = [case for case in cases if case not in finished]
+    settings = {"seed": SEED, "cases": cases, "threads": threads()}
+    keep(file, _rows(left), lambda: settings)
+
+
+def _rows(cases: Sequence[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
+    """Measure cases one after the other, and tell how far it is."""
+    progress = Progress(len(cases), every=0)
+    for case in cases:
+        yield measure_apart(*case)
+        progress.step(f", {case}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = make_parser("benchmarks memory", __doc__)
+    add = parser.add_argument
+    add_measured(parser, required=False)
+    add(
+        "--largest",
+        type=float,
+        default=np.inf,
+        metavar="N",
+        help="leave out tables of more than so many numbers",
+    )
+    add("--case", nargs=3, help=argparse.SUPPRESS)
+    return parser

@@ -1,0 +1,305 @@
+"""What makes llmreg's results: one thing changed at a time, from a named start.
+
+A thing is varied from up to two starting points, the default (`gamma="auto"`) and the
+paper's configuration (gamma 100, exponential transform, min-max scaling). Where a
+start does not use a thing, it is not varied there: a fixed gamma has no use for the
+spread of the estimates, and the penalty of a linear model is the same for every row.
+
+A further table is one more entry of `TABLES`, with its title and what a reader has to
+know in `ablation_report`; methods that `methods` has already are taken from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.methods.baselines import Predictor, exponential, prior_alone
+from benchmarks.methods.estimators import METHODS, laat
+from benchmarks.methods.method import Method
+from benchmarks.methods.misled import Change, flipped, misled, shuffled
+from llmreg.prior import FeaturePrior
+from llmreg.scores import mean
+
+TUNED, ALONE, ALONE_EXP = "no prior, tuned", "prior alone", "prior alone, exp"
+#: Rows that stand in every table.
+SHARED = (TUNED, ALONE, ALONE_EXP)
+#: Starting point -> the methods that differ from it in one thing.
+Rows = Mapping[str, Mapping[str, Method]]
+
+DEFAULT, DEFAULT_MLP = "default linear", "default MLP"
+PAPER, PAPER_MLP = "LAAT linear, gamma 100, exp", "LAAT MLP, gamma 100, exp"
+_AS_PAPER: Mapping[str, Any] = {
+    "gamma": 100.0,
+    "score_transform": "exp",
+    "scaler": "minmax",
+}
+_WIDE: Mapping[str, Any] = {"hidden_layer_sizes": (100,)}
+#: The parameters of each starting point, as `methods` has them.
+STARTS: Mapping[str, Mapping[str, Any]] = {
+    DEFAULT: {"gamma": "auto"},
+    PAPER: _AS_PAPER,
+    DEFAULT_MLP: {"gamma": "auto", **_WIDE},
+    PAPER_MLP: {**_AS_PAPER, **_WIDE},
+}
+GAMMAS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+ESTIMATES = (1, 2, 3, 4)
+NOISE = (0.25, 0.5, 0.75, 1.0)
+TEMPERATURES = (3.0, 2.0)
+WIDTHS = (10, 30, 300)
+#: Asks for the training loop, where "auto" would do without: what it says is usual.
+_LOOP = {"net__train_split": None}
+
+
+def first(number: int) -> Change:
+    """Make a change that keeps the first estimates of a prior alone.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+
+    Returns
+    -------
+    callable
+        The change. The scores become the mean of what is kept.
+
+    Examples
+    --------
+    >>> from benchmarks.methods.ablations import first
+    >>> from llmreg.prior import FeaturePrior
+    >>> prior = FeaturePrior.from_estimates([{"age": 1}, {"age": 3}, {"age": 8}])
+    >>> first(2)(prior, 0).scores, first(2)(prior, 0).spread
+    (array([[2.]]), array([[1.]]))
+    """
+
+    def change(prior: FeaturePrior, seed: int) -> FeaturePrior:
+        if prior.estimates is None:
+            return prior
+        kept = prior.estimates[:number]
+        return replace(prior, scores=mean(kept), estimates=kept)
+
+    return change
+
+
+def noisy(share: float) -> Change:
+    """Make a change that puts noise in the place of a share of the scores' variance.
+
+    Parameters
+    ----------
+    share : float
+        From 0, the scores as they are, to 1, noise alone.
+
+    Returns
+    -------
+    callable
+        The change: sqrt(1 - share) times the scores plus sqrt(share) times Gaussian
+        noise of their standard deviation, clipped to the scale. One seed draws the
+        same noise for every share. The estimates move along with their mean: they
+        agree with each other as before, on scores that are wrong.
+
+    Examples
+    --------
+    >>> from benchmarks.methods.ablations import noisy
+    >>> from llmreg.prior import FeaturePrior
+    >>> prior = FeaturePrior.from_dict({"a": 4, "b": -4})
+    >>> noisy(0.0)(prior, 0).scores
+    array([[ 4., -4.]])
+    """
+
+    def change(prior: FeaturePrior, seed: int) -> FeaturePrior:
+        # The second number keeps this apart from other draws from the cell's seed.
+        generator = np.random.default_rng([seed, 2])
+        noise = generator.normal(0, np.nanstd(prior.scores), prior.scores.shape)
+        mixed = np.sqrt(1 - share) * prior.scores + np.sqrt(share) * noise
+        scores = np.clip(mixed, -10, 10)
+        estimates = prior.estimates
+        if estimates is not None:
+            estimates = np.clip(estimates + (scores - prior.scores), -10, 10)
+        return replace(prior, scores=scores, estimates=estimates)
+
+    return change
+
+
+def _from(start: str, **changes: Any) -> Method:
+    """Change parameters of a starting point."""
+    return Method(laat(**{**STARTS[start], **changes}), imports=("llmreg",))
+
+
+def _with_prior(start: str, change: Change) -> Method:
+    """Give a starting point another prior."""
+    if start == ALONE_EXP:
+        return Method(misled(prior_alone(exponential), change), probabilities=False)
+    return Method(misled(laat(**STARTS[start]), change), imports=("llmreg",))
+
+
+def _named(
+    start: str, values: Iterable[Any], label: str, make: Callable[[str, Any], Method]
+) -> dict[str, Method]:
+    """Make a method for every value, named after the start and the value."""
+    return {f"{start}, {label.format(value)}": make(start, value) for value in values}
+
+
+def _gamma() -> Rows:
+    """From no penalty to one that leaves the rows no say."""
+    default = _named(
+        DEFAULT, GAMMAS, "gamma {:g}", lambda start, gamma: _from(start, gamma=gamma)
+    )
+    # Named as `methods` names them, where some of them are.
+    paper = {
+        f"LAAT linear, gamma {gamma:g}, exp": _from(PAPER, gamma=gamma)
+        for gamma in GAMMAS
+        if gamma != STARTS[PAPER]["gamma"]
+    }
+    paper["LAAT linear, gamma auto, exp, minmax"] = _from(PAPER, gamma="auto")
+    return {DEFAULT: default, PAPER: paper}
+
+
+def _estimates() -> Rows:
+    """Fewer answers of the language model."""
+    return {
+        start: _named(
+            start,
+            ESTIMATES,
+            "first {} of 5",
+            lambda start, number: _with_prior(start, first(number)),
+        )
+        for start in (DEFAULT, PAPER, ALONE_EXP)
+    }
+
+
+def _noise() -> Rows:
+    """Priors that are wrong by degrees, or altogether."""
+    rows: dict[str, dict[str, Method]] = {}
+    for start in (DEFAULT, PAPER, ALONE_EXP):
+        rows[start] = _named(
+            start,
+            NOISE,
+            "noise {:g}",
+            lambda start, share: _with_prior(start, noisy(share)),
+        )
+        rows[start] |= {
+            f"{start}, {change.__name__} prior": _with_prior(start, change)
+            for change in (flipped, shuffled)
+        }
+    return rows
+
+
+def _attribution() -> Rows:
+    """Other attributions; the default then trains by the paper's loop."""
+    rows = {
+        start: _named(
+            start,
+            ("input_x_gradient", "integrated_gradients"),
+            "{}",
+            lambda start, name: _from(start, attribution=name),
+        )
+        for start in (DEFAULT_MLP, PAPER_MLP)
+    }
+    # To tell what the loop does from what the attributions do in it.
+    loop = {f"{DEFAULT_MLP}, gradient in the loop": _from(DEFAULT_MLP, **_LOOP)}
+    one = f"{PAPER}, input_x_gradient"
+    return {
+        PAPER: {one: _from(PAPER, attribution="input_x_gradient")},
+        DEFAULT_MLP: loop | rows[DEFAULT_MLP],
+        PAPER_MLP: rows[PAPER_MLP],
+    }
+
+
+def _transform() -> Rows:
+    """From the scores as they are to "exp", sharper and sharper."""
+    raw = {"score_transform": "identity"}
+    return {
+        DEFAULT: {
+            f"{DEFAULT}, raw": _from(DEFAULT, **raw),
+            **_tempered(DEFAULT),
+            f"{DEFAULT}, exp": _from(DEFAULT, score_transform="exp"),
+        },
+        PAPER: {
+            "LAAT linear, gamma 100, raw": _from(PAPER, **raw),
+            **_tempered(PAPER),
+        },
+    }
+
+
+def _tempered(start: str) -> dict[str, Method]:
+    """Take sign(s) exp(abs(s) / temperature) for a transform."""
+
+    def make(start: str, temperature: float) -> Method:
+        def fit(*arguments: Any) -> Predictor:
+            # Here, so that to list the methods does not take as long as loading torch.
+            from llmreg.criterion import Sharpen
+
+            changed = {**STARTS[start], "score_transform": Sharpen(temperature)}
+            return laat(**changed)(*arguments)
+
+        return Method(fit, imports=("llmreg",))
+
+    return _named(start, TEMPERATURES, "temperature {:g}", make)
+
+
+def _penalty_on() -> Rows:
+    """Align the mean attribution of all rows, or that of every row."""
+    return {PAPER_MLP: {f"{PAPER_MLP}, per row": _from(PAPER_MLP, penalty_on="row")}}
+
+
+def _penalty_weights() -> Rows:
+    """Whether scores on which the estimates differ are held less tightly."""
+    name = f"{DEFAULT}, spread not used"
+    return {DEFAULT: {name: _from(DEFAULT, penalty_weights=None)}}
+
+
+def _width() -> Rows:
+    """Units of the one hidden layer."""
+    return {
+        start: _named(
+            start,
+            WIDTHS,
+            "width {}",
+            lambda start, width: _from(start, hidden_layer_sizes=(width,)),
+        )
+        for start in (DEFAULT_MLP, PAPER_MLP)
+    }
+
+
+def _scaler() -> Rows:
+    """Scaling of the numeric columns."""
+    return {
+        DEFAULT: _named(
+            DEFAULT,
+            ("minmax", "standard"),
+            "{}",
+            lambda start, name: _from(start, scaler=name),
+        ),
+        PAPER: _named(
+            PAPER,
+            ("bounded", "standard"),
+            "{}",
+            lambda start, name: _from(start, scaler=name),
+        ),
+    }
+
+
+#: Every table of the report, by the thing that is varied in it.
+TABLES: Mapping[str, Rows] = {
+    "gamma": _gamma(),
+    "estimates": _estimates(),
+    "noise": _noise(),
+    "attribution": _attribution(),
+    "score_transform": _transform(),
+    "penalty_on": _penalty_on(),
+    "penalty_weights": _penalty_weights(),
+    "width": _width(),
+    "scaler": _scaler(),
+}
+#: The methods that are not among those of `methods` already.
+ABLATIONS: Mapping[str, Method] = {
+    name: method
+    for rows in TABLES.values()
+    for varied in rows.values()
+    for name, method in varied.items()
+    if name not in METHODS
+}

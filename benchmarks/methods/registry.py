@@ -1,0 +1,111 @@
+"""Every method that a benchmark can name, in the order of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from benchmarks.methods.ablations import ABLATIONS
+from benchmarks.methods.automl import AUTOML
+from benchmarks.methods.disguised import DISGUISED
+from benchmarks.methods.estimators import CAUTIOUS, METHODS
+from benchmarks.methods.method import Method
+from benchmarks.methods.rivals import RIVALS
+from benchmarks.programs import RequestError
+
+#: Sets of methods that are asked for by one name.
+SETS: Mapping[str, Mapping[str, Method]] = {
+    "llmreg": METHODS,
+    "cautious": CAUTIOUS,
+    "rivals": RIVALS,
+    "ablations": ABLATIONS,
+    "disguised": DISGUISED,
+    "automl": AUTOML,
+}
+
+
+class UnknownMethodError(RequestError, LookupError):
+    """A name that is neither a method nor a set of methods."""
+
+
+def methods(selection: str) -> tuple[str, ...]:
+    """Give the methods that a name stands for.
+
+    Parameters
+    ----------
+    selection : str
+        The name of a method, or of a set of them.
+
+    Returns
+    -------
+    tuple of str
+        Names of methods.
+
+    Raises
+    ------
+    UnknownMethodError
+        If it is neither.
+
+    Examples
+    --------
+    >>> from benchmarks.methods.registry import methods
+    >>> methods("default linear")
+    ('default linear',)
+    """
+    if selection in SETS:
+        return tuple(SETS[selection])
+    find(selection)
+    return (selection,)
+
+
+def methods_of(selections: Iterable[str]) -> list[str]:
+    """Give the methods that several names stand for, each once.
+
+    Parameters
+    ----------
+    selections : iterable of str
+        Names of methods, or of sets of them.
+
+    Returns
+    -------
+    list of str
+        Names of methods.
+    """
+    return list(dict.fromkeys(name for one in selections for name in methods(one)))
+
+
+def find(name: str) -> Method:
+    """Give the method of a name.
+
+    Parameters
+    ----------
+    name : str
+        What the tables call it.
+
+    Returns
+    -------
+    Method
+        The method.
+
+    Raises
+    ------
+    UnknownMethodError
+        If there is none.
+    """
+    for members in SETS.values():
+        if name in members:
+            return members[name]
+    raise UnknownMethodError(
+        f"No method or set of methods is called {name!r}. Sets: {', '.join(SETS)}. "
+        f"Methods: {'; '.join(in_order())}."
+    )
+
+
+def in_order() -> list[str]:
+    """List all methods in the order of the tables.
+
+    Returns
+    -------
+    list of str
+        Names.
+    """
+    return [name for members in SETS.values() for name in members]

@@ -1,0 +1,282 @@
+"""From the measured answers of language models to tables in markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+LARGE = "large model, recorded"
+SMALL = "SmolLM2 135M, local"
+BASELINE = "every score +1"
+ALL_ROWS = "linear model of all rows"
+#: Columns of the tables: what they hold, and how many digits they have.
+AGREEMENT = {
+    "n_estimates": ("estimates", 0),
+    "pearson": ("Pearson", 2),
+    "spearman": ("Spearman", 2),
+    "cosine": ("cosine", 2),
+    "spread": ("spread", 2),
+    "opinions": ("not zero", 2),
+    "sign": ("signs", 2),
+    "sign_weighted": ("signs, weighted", 2),
+    "size": ("sizes", 2),
+}
+TOKENS = {
+    "requests": ("requests", 0),
+    "tokens_in": ("in (guess)", 0),
+    "tokens_out": ("out (guess)", 0),
+    "counted_input_tokens": ("in (counted)", 0),
+    "counted_output_tokens": ("out (counted)", 0),
+}
+#: What ranks the rows, by kind of task, and what a coin has.
+HEADLINE = {"roc_auc": ("ROC AUC", 0.5), "rank": ("Spearman", 0.0)}
+
+
+def by_count(alone: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Average a measure of the prior alone over subsets of estimates, then cards.
+
+    Parameters
+    ----------
+    alone : DataFrame
+        A row per model, card and subset.
+    metric : str
+        A column of it.
+
+    Returns
+    -------
+    DataFrame
+        A row per model, group and number of estimates: `mean`, `low` and `high` (the
+        means over the cards of the worst and the best subset of that size), `cards`.
+        Every line is over one set of cards: those that have as many estimates as
+        most of the model's cards have (`common_count`), up to that number; a second
+        group has those that every model shares.
+    """
+    known = alone[alone[metric].notna()]
+    most = known.groupby(["model", "card"], sort=False)["n_estimates"].max()
+    full, longest = {}, {}
+    for model, counts in most.groupby(level="model", sort=False):
+        longest[model] = common_count(list(counts))
+        enough = counts[counts >= longest[model]]
+        full[model] = set(enough.index.get_level_values("card"))
+    shared = set.intersection(*full.values()) if full else set()
+    rows = []
+    for model, cards in full.items():
+        for group in dict.fromkeys((frozenset(cards), frozenset(shared))):
+            these = known[(known["model"] == model) & known["card"].isin(group)]
+            these = these[these["n_estimates"] <= longest[model]]
+            spread = these.groupby(["n_estimates", "card"])[metric]
+            table = spread.agg(["mean", "min", "max"]).groupby("n_estimates").mean()
+            rows += [
+                (model, len(group), group == shared, n, *values)
+                for n, values in zip(table.index, table.to_numpy(), strict=True)
+            ]
+    columns = ["model", "cards", "shared", "n_estimates", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def common_count(counts: Sequence[int]) -> int:
+    """Choose how many estimates a line goes up to.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        How many each card has.
+
+    Returns
+    -------
+    int
+        The most that three quarters of the cards have, so that a few cards more or
+        less do not change what the others are a mean of.
+
+    Examples
+    --------
+    >>> from benchmarks.reporting.elicitation_report import common_count
+    >>> common_count([5, 5, 5, 1]), common_count([3, 3, 2, 2, 2, 2, 2, 1])
+    (5, 2)
+    """
+    enough = 0.75 * len(counts)
+    return max(n for n in set(counts) if sum(c >= n for c in counts) >= enough)
+
+
+def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
+    """Write all tables in markdown.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        A row per model and card.
+    alone : DataFrame
+        A row per model, card and subset of the estimates.
+
+    Returns
+    -------
+    str
+        The tables, each with what it holds in words.
+    """
+    parts = []
+    for metric, (label, _) in known_measures(alone).items():
+        for suffix, how in (("", ""), ("_exp", ", exponential transform")):
+            parts.append(f"## Prior alone: {label}{how}, by number of estimates\n")
+            parts.append(_count_table(by_count(alone, metric + suffix)))
+    parts.append("## Agreement with one another, and with all rows\n")
+    parts.append(_summary(answers))
+    for model in answers["model"].unique():
+        these = answers[answers["model"] == model]
+        if model == BASELINE:
+            continue
+        parts.append(f"## {model}: each card\n")
+        parts.append(_cards(these, headline_values(alone, model)))
+    return "\n".join(parts)
+
+
+def known_measures(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
+    """Choose the measures that any card has.
+
+    Parameters
+    ----------
+    alone : DataFrame
+        A row per model, card and subset of the estimates.
+
+    Returns
+    -------
+    dict
+        Measure -> what it is called, and what a coin has.
+    """
+    return {
+        metric: about
+        for metric, about in HEADLINE.items()
+        if metric in alone and alone[metric].notna().any()
+    }
+
+
+def headline_values(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
+    """Give the measures of the mean of all estimates.
+
+    Parameters
+    ----------
+    alone : DataFrame
+        A row per model, card and subset of the estimates.
+    model : str
+        One of the models.
+
+    Returns
+    -------
+    dict
+        Measure -> its values by card.
+    """
+    these = alone[alone["model"] == model]
+    most = these.groupby("card")["n_estimates"].transform("max")
+    full = these[these["n_estimates"] == most].set_index("card")
+    return {
+        name: full[name].dropna() if name in full else pd.Series(dtype=float)
+        for name in ("roc_auc", "r2", "rank")
+    }
+
+
+def _count_table(summary: pd.DataFrame) -> str:
+    """Write a row per model and group of cards, a column per number of estimates."""
+    counts = sorted(summary["n_estimates"].unique())
+    lines = [f"| | cards | {' | '.join(map(str, counts))} |"]
+    lines.append("|---" * (len(counts) + 2) + "|")
+    for (model, cards), these in summary.groupby(["model", "cards"], sort=False):
+        by = these.set_index("n_estimates")
+        cells = [
+            f"{by.loc[n, 'mean']:.3f} ({by.loc[n, 'low']:.3f} to "
+            f"{by.loc[n, 'high']:.3f})"
+            if n in by.index
+            else "-"
+            for n in counts
+        ]
+        lines.append(f"| {model} | {cards} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\n" + _COUNT_CAPTION + "\n"
+
+
+def _summary(answers: pd.DataFrame) -> str:
+    """Write the mean over the cards of each column, for cards that models share too."""
+    shared = set.intersection(
+        *(set(these["card"]) for _, these in answers.groupby("model"))
+    )
+    groups = {}
+    for model in answers["model"].unique():
+        these = answers[answers["model"] == model]
+        groups[f"{model} ({len(these)} cards)"] = these
+        if len(shared) < len(these):
+            same = these[these["card"].isin(shared)]
+            groups[f"{model} ({len(same)} shared cards)"] = same
+    columns = {name: about for name, about in AGREEMENT.items() if name in answers}
+    lines = [f"| | {' | '.join(label for label, _ in columns.values())} |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for title, these in groups.items():
+        cells = [
+            _number(these[name].mean(), max(n, 1)) for name, (_, n) in columns.items()
+        ]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\n" + _AGREEMENT_CAPTION + "\n"
+
+
+def _cards(answers: pd.DataFrame, headlines: dict[str, pd.Series]) -> str:
+    """Write a row per card: agreement, the prior alone, tokens."""
+    columns = {
+        name: about
+        for name, about in (AGREEMENT | TOKENS).items()
+        if name in answers and answers[name].notna().any()
+    }
+    heads = [
+        "card",
+        "features",
+        "prior alone",
+        ALL_ROWS,
+        *(label for label, _ in columns.values()),
+    ]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in answers.to_dict("records"):
+        n_outputs = "" if row["n_outputs"] == 1 else f" x {row['n_outputs']}"
+        cells = [row["card"], f"{row['n_features']}{n_outputs}"]
+        cells.append(_alone(row["card"], headlines))
+        cells.append(
+            _ranking(*(row.get(f"model_{name}") for name in ("roc_auc", "r2", "rank")))
+        )
+        cells += [_number(row[name], n) for name, (_, n) in columns.items()]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\n" + _CARDS_CAPTION + "\n"
+
+
+def _alone(card: str, headlines: dict[str, pd.Series]) -> str:
+    """Write how well a prior alone ranks the rows of a card."""
+    return _ranking(*(column.get(card) for column in headlines.values()))
+
+
+def _ranking(
+    roc_auc: float | None, r2: float | None = None, rank: float | None = None
+) -> str:
+    """Write the measure that a card has, with what it is where it is no ROC AUC."""
+    if roc_auc is not None and not np.isnan(roc_auc):
+        return f"{roc_auc:.3f}"
+    return f"R2 {r2:.2f}, Spearman {rank:.2f}"
+
+
+def _number(value: float, digits: int) -> str:
+    """Write a number; a dash where there is none."""
+    return "-" if value is None or np.isnan(value) else f"{value:,.{digits}f}"
+
+
+_COUNT_CAPTION = (
+    "Columns: estimates averaged. Mean over the cards of the mean over all subsets of "
+    "that many estimates (in brackets the means over the cards of the worst and of the "
+    "best subset). All rows are ranked; none is trained on."
+)
+_AGREEMENT_CAPTION = (
+    "Pearson, Spearman, cosine: mean over all pairs of estimates. Spread: standard "
+    "deviation over the estimates, mean over the scores (-10 to 10). Not zero: share "
+    "of mean scores that are an opinion. Signs: share that have the sign of the "
+    "coefficient of a logistic (ridge) regression on all rows, in the second column "
+    "weighted by the size of the coefficient. Sizes: rank correlation of the absolute "
+    "values."
+)
+_CARDS_CAPTION = (
+    "Prior alone: ROC AUC of all estimates averaged, unless it says otherwise. Tokens "
+    "are for one estimate: guesses are `estimate_cost` of the provider's own question, "
+    "counts are what the model's tokenizer said."
+)

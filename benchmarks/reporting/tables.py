@@ -1,0 +1,295 @@
+"""From rows of fits to a table in markdown and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmarks.reporting.metrics import METRICS
+
+#: Okabe and Ito's colours, told apart by colour-blind people as well; no yellow.
+COLOURS = (
+    "#000000",
+    "#0072B2",
+    "#56B4E9",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#7F7F7F",
+)
+MARKERS = "osD^vPX*"
+LABELS = {
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "r2": "R2",
+    "rmse": "RMSE",
+}
+
+
+def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Average a measure over the cards, then over the repetitions.
+
+    Only the repetitions count in which a method has a value for every card that the
+    number of shots has at all: a mean over other cards is another number.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of a result file.
+    metric : str
+        A column of it.
+
+    Returns
+    -------
+    DataFrame
+        One row per method and shots, in order of appearance and of size: `mean`,
+        `spread` (the standard error over the repetitions of the mean over the
+        cards; missing with one repetition), `cards`, `repetitions`.
+    """
+    columns = ["method", "shots", "mean", "spread", "cards", "repetitions"]
+    known = frame[frame[metric].notna()]
+    rows = []
+    for method in known["method"].unique():
+        for shots in sorted(known["shots"].unique(), key=size_order):
+            cards = known.loc[known["shots"] == shots, "card"].nunique()
+            these = known[(known["method"] == method) & (known["shots"] == shots)]
+            by_repetition = these.groupby("repetition")[metric]
+            means = by_repetition.mean()[by_repetition.count() == cards]
+            if means.empty:
+                continue
+            spread = means.std(ddof=1) / np.sqrt(len(means))
+            rows.append((method, shots, means.mean(), spread, cards, len(means)))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def ordered(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Put the rows of a result file into the order of the tables.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of a result file.
+    names : sequence of str
+        Methods in their order; others follow.
+
+    Returns
+    -------
+    DataFrame
+        The same rows.
+    """
+    order = {name: number for number, name in enumerate(names)}
+    return frame.sort_values(
+        "method", key=lambda column: column.map(order).fillna(len(order)), kind="stable"
+    )
+
+
+def table(
+    summary: pd.DataFrame,
+    metric: str,
+    rows: Sequence[tuple[str, str]] | None = None,
+    *,
+    best: bool = True,
+    error: bool = True,
+    caption: bool = True,
+) -> str:
+    """Write a summary as a table in markdown: a row per method, a column per shots.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What `summarise` gives.
+    metric : str
+        The measure.
+    rows : sequence of (str, str), default=None
+        What to call a row, and the method that it shows, or no method (``""``) for a
+        row of words. All methods under their names by default.
+    best : bool, default=True
+        Set the best value of each column in bold.
+    error : bool, default=True
+        Write the standard errors.
+    caption : bool, default=True
+        Say below what the numbers are means of.
+
+    Returns
+    -------
+    str
+        The table.
+    """
+    if rows is None:
+        rows = [(method, method) for method in summary["method"].unique()]
+    summary = summary[summary["method"].isin([method for _, method in rows])]
+    columns = sorted(summary["shots"].unique(), key=size_order)
+    bests = summary.groupby("shots")["mean"].agg("max" if METRICS[metric] else "min")
+    lines = [
+        f"| {LABELS[metric]} | {' | '.join(map(heading, columns))} |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for label, method in rows:
+        cells = [label]
+        for shots in columns:
+            these = summary[(summary["method"] == method) & (summary["shots"] == shots)]
+            high = bests[shots] if best else np.nan
+            cells.append(_cell(these, high, error) if method else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    if caption:
+        lines += ["", _caption(summary, columns, error)]
+    return "\n".join(lines) + "\n"
+
+
+def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
+    """Draw a summary, and write beside the picture the numbers that it shows.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What `summarise` gives.
+    metric : str
+        The measure.
+    path : Path
+        The picture (PNG); the numbers have its name and the ending ``.csv``.
+    """
+    summary.to_csv(path.with_suffix(".csv"), index=False, float_format="%.6g")
+    columns = sorted(summary["shots"].unique(), key=size_order)
+    with mpl.rc_context({"font.size": 10, "axes.spines.top": False}):
+        figure = Figure(figsize=(8.5, 4.8), dpi=150, layout="constrained")
+        axes = figure.add_subplot()
+        ends = []
+        for number, method in enumerate(summary["method"].unique()):
+            these = summary[summary["method"] == method]
+            colour = COLOURS[number % len(COLOURS)]
+            marker = MARKERS[number % len(MARKERS)]
+            x = np.array([columns.index(shots) for shots in these["shots"]])
+            mean, spread = these["mean"].to_numpy(), these["spread"].fillna(0)
+            low, high = mean - spread.to_numpy(), mean + spread.to_numpy()
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(x, mean, color=colour, marker=marker, markersize=5)
+            ends.append((float(mean[-1]), method, colour))
+        _label_lines(axes, ends, right=len(columns) - 1)
+        axes.set_xticks(range(len(columns)), [heading(shots) for shots in columns])
+        per_class = "" if metric in ("r2", "rmse") else " per class"
+        axes.set_xlabel(f"training rows{per_class}")
+        axes.set_ylabel(f"{LABELS[metric]}, mean over data sets")
+        axes.spines["right"].set_visible(False)
+        axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        # Without this, two runs over the same rows would give different bytes.
+        figure.savefig(path, metadata={"Software": None})
+
+
+def _label_lines(
+    axes: Axes, ends: Sequence[tuple[float, str, str]], right: int
+) -> None:
+    """Name each line at its right end, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    ends = sorted(ends)
+    heights = np.array([height for height, _, _ in ends])
+    places = _apart(heights, step=(high - low) * 0.05)
+    for (height, method, colour), place in zip(ends, places, strict=True):
+        axes.annotate(
+            method,
+            xy=(right, height),
+            xytext=(right + 0.15, place),
+            color="#222222",
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 1,
+                "relpos": (0, 0.5),
+                "shrinkB": 4,
+            },
+        )
+    axes.set_ylim(low, high)
+
+
+def _apart(heights: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Move sorted heights apart by little pushes until all gaps are about a step."""
+    places = heights.copy()
+    for _ in range(200):
+        push = np.clip(step - np.diff(places), 0, None) / 2
+        places[:-1] -= push
+        places[1:] += push
+    return places
+
+
+def _cell(row: pd.DataFrame, best: float, error: bool) -> str:
+    """Write mean and standard error; the best of a column in bold."""
+    if row.empty:
+        return "-"
+    mean, spread = row["mean"].iloc[0], row["spread"].iloc[0]
+    text = f"**{mean:.3f}**" if f"{mean:.3f}" == f"{best:.3f}" else f"{mean:.3f}"
+    return f"{text} ± {spread:.3f}" if error and not np.isnan(spread) else text
+
+
+def _caption(summary: pd.DataFrame, columns: Sequence[str], error: bool) -> str:
+    """Say what the numbers are means of."""
+    counts: dict[str, list[str]] = {}
+    for shots in columns:
+        rows = summary[summary["shots"] == shots]
+        count = (
+            f"{_range(rows['cards'])} data sets, "
+            f"{_range(rows['repetitions'])} repetitions"
+        )
+        counts.setdefault(count, []).append(heading(shots))
+    said = "; ".join(
+        count if len(counts) == 1 else f"{', '.join(sizes)}: {count}"
+        for count, sizes in counts.items()
+    )
+    errors = (
+        " ± standard error over the repetitions of the mean over the data sets"
+        if error
+        else ""
+    )
+    return (
+        "Columns: training rows per class (rows, in a regression). Mean over data "
+        f"sets and repetitions{errors} ({said})."
+    )
+
+
+def _range(counts: pd.Series[int]) -> str:
+    """Write one number, or the smallest and the largest."""
+    low, high = counts.min(), counts.max()
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def heading(shots: str) -> str:
+    """Write shots as a reader expects them: a share in per cent.
+
+    Parameters
+    ----------
+    shots : str
+        Rows, or a share of them.
+
+    Returns
+    -------
+    str
+        Such as "10" or "80% of rows".
+    """
+    return f"{float(shots):.0%} of rows" if float(shots) < 1 else shots
+
+
+def size_order(shots: str) -> tuple[bool, float]:
+    """Order numbers of rows before shares of them.
+
+    Parameters
+    ----------
+    shots : str
+        Rows, or a share of them.
+
+    Returns
+    -------
+    tuple
+        What to sort by.
+    """
+    return float(shots) < 1, float(shots)
