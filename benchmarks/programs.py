@@ -25,20 +25,7 @@ class RequestError(Exception):
 
 
 def make_parser(name: str, about: str | None) -> argparse.ArgumentParser:
-    """Begin the description of a command line.
-
-    Parameters
-    ----------
-    name : str
-        The name of the program, as ``python -m`` takes it.
-    about : str or None
-        What the program is for: the docstring of its module.
-
-    Returns
-    -------
-    ArgumentParser
-        Without options yet.
-    """
+    """Begin the description of a command line."""
     return argparse.ArgumentParser(
         prog=f"python -m {name}",
         description=about,
@@ -56,30 +43,8 @@ def run_program(
 ) -> int:
     """Run a program, and say why where it cannot do what it is asked.
 
-    Parameters
-    ----------
-    body : callable
-        Takes the options and returns the exit status.
-    parser : ArgumentParser
-        The command line.
-    arguments : sequence of str or None
-        What follows the name of the program; None takes it from the command line.
-    errors : tuple of type, default=()
-        What else than `RequestError` means that the request cannot be met.
-    stopped : str, default=GOES_ON
-        What is said where somebody stops the program.
-
-    Returns
-    -------
-    int
-        What the body returns; 2 where the request cannot be met; 130 where the program
-        was stopped.
-
-    Examples
-    --------
-    >>> from benchmarks.programs import make_parser, run_program
-    >>> run_program(lambda options: 0, make_parser("toy", "A toy."), [])
-    0
+    Returns what the body returns; 2 where the request cannot be met, which `errors`
+    adds exceptions to; 130 where the program was stopped.
     """
     options = parser.parse_args(arguments)
     met_with: tuple[type[Exception], ...] = (RequestError, *errors)
@@ -94,18 +59,7 @@ def run_program(
 
 
 def tell_failed(frame: pd.DataFrame) -> int:
-    """Say which fits failed and why.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-
-    Returns
-    -------
-    int
-        The exit status: 1 where one failed.
-    """
+    """Say which fits failed and why. Returns 1 where one failed."""
     failed = frame[frame["error"].notna()]
     for reason, rows in failed.groupby("error"):
         say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
@@ -113,14 +67,6 @@ def tell_failed(frame: pd.DataFrame) -> int:
 
 
 def publish(text: str, path: Path) -> None:
-    """Print a report, and write it.
-
-    Parameters
-    ----------
-    text : str
-        The report, in markdown.
-    path : Path
-        Where to write it.
-    """
+    """Print a report, and write it."""
     echo(text)
     path.write_text(text, encoding="utf-8")

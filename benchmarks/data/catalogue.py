@@ -82,27 +82,8 @@ class UnknownCardError(RequestError, LookupError):
 def names(selection: str) -> tuple[str, ...]:
     """Give the cards that a name stands for.
 
-    Parameters
-    ----------
-    selection : str
-        The name of a card, or a group: "paper", "multiclass", "packaged",
-        "regression", "development", "thirds", "all".
-
-    Returns
-    -------
-    tuple of str
-        Names of cards.
-
-    Raises
-    ------
-    UnknownCardError
-        If it is neither.
-
-    Examples
-    --------
-    >>> from benchmarks.data.catalogue import names
-    >>> names("multiclass")
-    ('contraceptive-multiclass', 'obesity')
+    A card, or "paper", "multiclass", "packaged", "regression", "development", "thirds"
+    or "all".
     """
     if selection in GROUPS:
         return GROUPS[selection]
@@ -115,42 +96,15 @@ def names(selection: str) -> tuple[str, ...]:
 
 
 def cards_of(selections: Iterable[str]) -> list[str]:
-    """Give the cards that several names stand for, each once.
-
-    Parameters
-    ----------
-    selections : iterable of str
-        Names of cards, or of groups of them.
-
-    Returns
-    -------
-    list of str
-        Names of cards.
-    """
+    """Give the cards that several names stand for, each once."""
     return list(dict.fromkeys(card for one in selections for card in names(one)))
 
 
 def read_card(name: str) -> dict[str, Any]:
     """Read the card of a data set.
 
-    Parameters
-    ----------
-    name : str
-        Name of the card.
-
-    Returns
-    -------
-    dict
-        The card as it was written, plus ``table``, the name of its file and of its
-        prior's; with ``>median`` or ``>thirds`` at the end of the name, a card of two
-        or three classes.
-
-    Examples
-    --------
-    >>> from benchmarks.data.catalogue import read_card
-    >>> card = read_card("salaries>median")
-    >>> card["table"], card["kind"], card["classes"], card["positive"]
-    ('salaries', 'classification', ['not above', 'above'], 'above')
+    It is as written, plus `table`, the name of its file and of its prior's. With
+    `>median` or `>thirds` at the end of the name it has two or three classes.
     """
     names(name)
     table, _, cut = name.partition(">")
@@ -169,18 +123,7 @@ def read_card(name: str) -> dict[str, Any]:
 
 
 def read_prior(name: str) -> FeaturePrior:
-    """Read the recorded prior of a data set, its output named as in the card.
-
-    Parameters
-    ----------
-    name : str
-        Name of the card.
-
-    Returns
-    -------
-    FeaturePrior
-        The mean over the recorded estimates.
-    """
+    """Read the recorded prior of a data set, its output named as in the card."""
     card = read_card(name)
     prior = FeaturePrior.read(HERE / "priors" / f"{card['table']}.json")
     # The questionnaires call the positive class "yes", whatever the table calls it.
@@ -203,15 +146,7 @@ def _for_and_against(prior: FeaturePrior, classes: Sequence[str]) -> FeaturePrio
 def encoded_keys(card: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the inputs of a card once its categories are opened into levels.
 
-    Parameters
-    ----------
-    card : mapping
-        A card.
-
-    Returns
-    -------
-    tuple of str
-        ``name`` for a numeric feature, ``name=level`` for each level of another.
+    They are `name` for a numeric feature, and `name=level` for each level of another.
     """
     return tuple(
         key
@@ -227,17 +162,7 @@ def encoded_keys(card: Mapping[str, Any]) -> tuple[str, ...]:
 def mismatches(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Compare the keys of a prior with the inputs of its card.
 
-    Parameters
-    ----------
-    name : str
-        Name of the card.
-
-    Returns
-    -------
-    missing : tuple of str
-        Inputs without a score.
-    unknown : tuple of str
-        Scores without an input.
+    Returns the inputs without a score, and the scores without an input.
     """
     keys = encoded_keys(read_card(name))
     scored = read_prior(name).features

@@ -38,26 +38,11 @@ class TableMismatchError(RequestError, ValueError):
 class Dataset:
     """A table, what it means, and what a language model expects of it.
 
-    Parameters
-    ----------
-    name : str
-        Name of the card.
-    X : DataFrame of shape (n_rows, n_features)
-        Numeric columns as float64, categorical ones as pandas categories with
-        exactly the levels of the card, in its order, whether or not a row has them.
-    y : Series of shape (n_rows,)
-        Class names (str), or the target of a regression (float64).
-    kind : {"classification", "regression"}
-        The kind of the prediction.
-    positive : str or None
-        The positive class of two; None for more classes and in a regression.
-    classes : tuple of str
-        All classes in the card's order; empty in a regression.
-    card : mapping
-        The whole card.
-    prior : FeaturePrior
-        The recorded scores, averaged over the estimates. Its outputs are the
-        positive class, every class where there are more than two, or ``"target"``.
+    Numeric columns of `X` are float64, the others categories with exactly the levels of
+    the card, in its order. `y` holds class names, or numbers. `positive` is the
+    positive class of two, else None; `classes` has the card's order and is empty in a
+    regression. The outputs of the prior are the positive class, or every class, or the
+    target.
     """
 
     name: str
@@ -79,34 +64,7 @@ class Dataset:
 
 @cache
 def load(name: str) -> Dataset:
-    """Load a data set; a second call returns the same object.
-
-    Parameters
-    ----------
-    name : str
-        Name of the card.
-
-    Returns
-    -------
-    Dataset
-        The table, its card and its prior.
-
-    Raises
-    ------
-    UnknownCardError
-        If there is no such card.
-    TableNotFoundError
-        If the table is nowhere to be had.
-    TableMismatchError
-        If what was found does not fit the card.
-
-    Examples
-    --------
-    >>> from benchmarks.data.datasets import load
-    >>> cancer = load("breast-cancer-wisconsin")
-    >>> cancer.X.shape, cancer.positive, cancer.prior.outputs
-    ((569, 20), '1', ('1',))
-    """
+    """Load a data set; a second call returns the same object."""
     card = read_card(name)
     frame = _read_table(card).drop(columns=card["drop"])
     columns = [*card["features"], card["target"]]

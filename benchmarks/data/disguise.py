@@ -26,14 +26,7 @@ _BEFORE_COUNT = "\nFeatures ("
 class Item:
     """A numbered line of a questionnaire.
 
-    Parameters
-    ----------
-    key : str
-        The feature, as it is asked about.
-    about : str
-        What is said about it, "" for nothing.
-    stands_for : str
-        The feature of the card that the line was made from.
+    `key` is the feature as it is asked about, `stands_for` that of the card.
     """
 
     key: str
@@ -45,12 +38,7 @@ class Item:
 class Questionnaire:
     """What a language model is asked about a table.
 
-    Parameters
-    ----------
-    head : str
-        Instruction, task and class.
-    items : tuple of Item
-        The features.
+    The head has the instruction, the task and the class.
     """
 
     head: str
@@ -68,23 +56,7 @@ class Questionnaire:
 
 
 def recorded(name: str) -> Questionnaire:
-    """Read the questionnaire that the recorded prior of a table answers.
-
-    Parameters
-    ----------
-    name : str
-        Name of a card.
-
-    Returns
-    -------
-    Questionnaire
-        Its text is the recorded one, word for word.
-
-    Raises
-    ------
-    ValueError
-        If it does not ask about the features of the card, each of them once.
-    """
+    """Read the questionnaire that the recorded prior of a table answers."""
     text = json.loads((HERE / "priors" / f"{name}.json").read_text())["questionnaire"]
     head, _, body = text.partition(_BEFORE_COUNT)
     items = []
@@ -101,22 +73,6 @@ def swapped_pair(name: str) -> tuple[str, str]:
 
     They are numeric, so that each name can stand where the other stood, and they are
     those whose recorded scores differ most, so that it shows whom an answer follows.
-
-    Parameters
-    ----------
-    name : str
-        Name of a card with one output and two numeric features.
-
-    Returns
-    -------
-    tuple of str
-        The feature of the largest score, and that of the smallest.
-
-    Examples
-    --------
-    >>> from benchmarks.data.disguise import swapped_pair
-    >>> swapped_pair("bodyfat")
-    ('Abdomen', 'Wrist')
     """
     prior, about = read_prior(name), read_card(name)["features"]
     scores = dict(zip(prior.features, prior.scores[0], strict=True))
@@ -126,27 +82,7 @@ def swapped_pair(name: str) -> tuple[str, str]:
 
 
 def disguised(name: str, variant: str) -> Questionnaire:
-    """Give the questionnaire of a table in one of its disguises.
-
-    Parameters
-    ----------
-    name : str
-        Name of a card.
-    variant : str
-        A key of `VARIANTS`.
-
-    Returns
-    -------
-    Questionnaire
-        With the lines where they are in the recorded one.
-
-    Examples
-    --------
-    >>> from benchmarks.data.disguise import disguised
-    >>> disguised("indian_liver", "neutral").items[1]
-    Item(key='feature 2=level 1', about='a category, level 1 of 2',
-         stands_for='Gender=Female')
-    """
+    """Give the questionnaire of a table in one of its disguises."""
     asked = recorded(name)
     return replace(asked, items=VARIANTS[variant](name, asked.items))
 
@@ -154,20 +90,8 @@ def disguised(name: str, variant: str) -> Questionnaire:
 def read_disguised(name: str, variant: str, folder: Path = FOLDER) -> FeaturePrior:
     """Read the answer to a disguised questionnaire.
 
-    Parameters
-    ----------
-    name : str
-        Name of a card.
-    variant : str
-        A key of `VARIANTS`.
-    folder : Path, default=FOLDER
-        Where the answers are kept.
-
-    Returns
-    -------
-    FeaturePrior
-        In the names of the card. A score goes to the feature whose line it answers:
-        where names are swapped, to the feature that was described.
+    A score goes to the feature whose line it answers: where names are swapped, to the
+    feature that was described.
     """
     record = json.loads((folder / variant / f"{name}.json").read_text())
     true_names = {i.key: i.stands_for for i in disguised(name, variant).items}

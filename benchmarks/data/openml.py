@@ -79,23 +79,9 @@ def _ljubljana(table: pd.DataFrame) -> pd.DataFrame:
 class Recipe:
     """Where a table lies on OpenML, and how it is renamed and recoded.
 
-    Parameters
-    ----------
-    data_id : int
-        The number of the data set on OpenML.
-    target : str
-        The card's name of the target.
-    classes : mapping
-        Class on OpenML -> class of the card.
-    columns : str, default=""
-        The card's names of the columns in OpenML's order, with spaces between;
-        empty where OpenML's own names are kept.
-    levels : mapping, default={}
-        Column -> (level on OpenML -> level of the card).
-    missing : str or None, default=None
-        The level that a missing category stands for.
-    prepare : callable or None, default=None
-        Makes the card's columns out of OpenML's text columns.
+    `columns` names the columns in OpenML's order (empty: OpenML's own names), `levels`
+    recodes the levels of a column, `missing` is the level that a missing category
+    stands for, and `prepare` makes the card's columns from OpenML's text.
     """
 
     data_id: int
@@ -172,23 +158,8 @@ RECIPES: Mapping[str, Recipe] = {
 def fetch(name: str) -> pd.DataFrame:
     """Download a table from OpenML and name its columns as the card does.
 
-    Parameters
-    ----------
-    name : str
-        Name of the card.
-
-    Returns
-    -------
-    DataFrame
-        The features and the target, with the card's names and levels.
-
-    Raises
-    ------
-    LookupError
-        If no OpenML number is known for the card, or OpenML's table has other
-        columns than when the recipe was written.
-    OSError
-        If OpenML does not answer.
+    Raises LookupError where no number is known or the columns are other ones than when
+    the recipe was written, OSError where OpenML does not answer.
     """
     if name not in RECIPES:
         raise LookupError(f"no OpenML number is known for {name!r}")

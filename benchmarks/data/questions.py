@@ -11,24 +11,7 @@ from llmreg.task import Feature, Task
 def task_of(card: Mapping[str, Any]) -> Task:
     """Put a card into the task that an estimator would tell a provider.
 
-    Parameters
-    ----------
-    card : mapping
-        A card.
-
-    Returns
-    -------
-    Task
-        With a feature for each numeric column and for each level of the others, in
-        the order of `catalogue.encoded_keys`.
-
-    Examples
-    --------
-    >>> from benchmarks.data.catalogue import read_card
-    >>> from benchmarks.data.questions import task_of
-    >>> task = task_of(read_card("titanic"))
-    >>> task.keys[:3], task.outputs
-    (('sex=female', 'sex=male', 'age'), ('yes',))
+    The features are in the order of `encoded_keys`.
     """
     classes = tuple(card.get("classes", ()))
     positive = card["positive"]

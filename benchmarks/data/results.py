@@ -69,28 +69,10 @@ class ResultFileError(RequestError, ValueError):
 class ResultFile:
     """A CSV file with one row per fit, to which rows are added one by one.
 
-    A row is written by one system call and ends in a line break, so a program that
-    is killed leaves at most one torn line, which the next start removes.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it is made, with its folder, by the first row.
-    columns : sequence of str, default=COLUMNS
-        Its columns.
-    key : sequence of str, default=KEY
-        Those that tell one fit from every other.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from benchmarks.data.results import ResultFile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = ResultFile(Path(folder) / "results.csv")
-    ...     file.append({"card": "toy", "shots": "5", "repetition": 0, "method": "m"})
-    ...     len(file.read()), file.finished()
-    (1, {('toy', '5', 0, 'm')})
+    A row is written by one system call and ends in a line break, so a program that is
+    killed leaves at most one torn line, which the next start removes. The file and its
+    folder are made by the first row. `key` names the columns that tell one fit from
+    every other.
     """
 
     def __init__(
@@ -104,18 +86,7 @@ class ResultFile:
         self.key = list(key)
 
     def read(self) -> pd.DataFrame:
-        """Read all rows; where a fit was tried again, its last row.
-
-        Returns
-        -------
-        DataFrame
-            With the columns of the file, empty where there is no file yet.
-
-        Raises
-        ------
-        ResultFileError
-            If the file has other columns.
-        """
+        """Read all rows; where a fit was tried again, its last row."""
         if not self.path.exists():
             return pd.DataFrame(columns=list(self.columns))
         text = {"shots": str, "error": str, "method": str, "card": str}
@@ -132,10 +103,7 @@ class ResultFile:
     def finished(self) -> set[tuple[Any, ...]]:
         """Tell which fits need no second run: those that ended without an error.
 
-        Returns
-        -------
-        set of tuple
-            The key of each: by default (card, shots, repetition, method).
+        The keys of those that ended without an error.
         """
         frame = self.read()
         if "error" in self.columns:
@@ -143,13 +111,7 @@ class ResultFile:
         return set(frame[self.key].itertuples(index=False, name=None))
 
     def forget(self, keys: Iterable[tuple[Any, ...]]) -> None:
-        """Take rows out, so that the next run measures them again.
-
-        Parameters
-        ----------
-        keys : iterable of tuple
-            Those of the rows, as `finished` gives them.
-        """
+        """Take rows out, so that the next run measures them again."""
         if not self.path.exists():
             return
         frame, gone = self.read(), set(keys)
@@ -161,13 +123,7 @@ class ResultFile:
         os.replace(beside, self.path)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row.
-
-        Parameters
-        ----------
-        row : mapping
-            Column -> value; what it lacks is left empty.
-        """
+        """Add a row. What the row lacks is left empty."""
         line = _line([_cell(row.get(column)) for column in self.columns])
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,22 +146,8 @@ class ResultFile:
 def note_run(path: Path, settings: Mapping[str, Any]) -> int:
     """Write beside a result file how it came about; a run of its own per change.
 
-    Parameters
-    ----------
-    path : Path
-        The result file; the note has its name and the ending ``.json``.
-    settings : mapping
-        Seed, cards, shots, repetitions, methods: whatever was asked for.
-
-    Returns
-    -------
-    int
-        The number of the run in the note, from 0.
-
-    Raises
-    ------
-    ResultFileError
-        If the file was begun with another seed.
+    Returns the number of the run in the note, which has the name of the file and the
+    ending `.json`. A file that was begun with another seed is refused.
     """
     runs = read_runs(path)
     for run in runs:
@@ -232,17 +174,8 @@ def note_run(path: Path, settings: Mapping[str, Any]) -> int:
 def read_runs(path: Path) -> list[dict[str, Any]]:
     """Read how a result file came about.
 
-    Parameters
-    ----------
-    path : Path
-        The result file.
-
-    Returns
-    -------
-    list of dict
-        The runs of its note, in their order: `settings`, `versions`, `machine`,
-        `commit`, and in newer notes the days on which it was `begun` and last
-        `continued`; empty without a note.
+    Each has `settings`, `versions`, `machine`, `commit`, and in newer notes the days on
+    which it was `begun` and last `continued`.
     """
     note = path.with_suffix(".json")
     runs: list[dict[str, Any]] = []
@@ -254,10 +187,7 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
 def environment() -> dict[str, Any]:
     """Describe what a run depends on: versions, class of machine, commit.
 
-    Returns
-    -------
-    dict
-        Plain values; no name of the machine, no path.
+    No name of the machine, no path.
     """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -277,13 +207,7 @@ def environment() -> dict[str, Any]:
 
 
 def threads() -> int:
-    """Tell how many threads the libraries that count may use: times hang on it.
-
-    Returns
-    -------
-    int
-        The most of all libraries that are loaded.
-    """
+    """Tell how many threads the libraries that count may use: times hang on it."""
     return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 

@@ -18,14 +18,7 @@ Rows = NDArray[np.intp]
 class Cell:
     """One draw of training rows: what every method of a comparison shares.
 
-    Parameters
-    ----------
-    card : str
-        Name of the data set.
-    shots : int or float
-        Rows per class (rows, in a regression); below 1 a share of the rows.
-    repetition : int
-        Number of the draw, from 0.
+    `shots` are rows per class (rows, in a regression); below 1 they are a share.
     """
 
     card: str
@@ -39,29 +32,7 @@ class Cell:
 
 
 def parse_shots(text: str) -> Shots:
-    """Read a number of rows, or a share of them.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"10"`` or ``"0.8"``.
-
-    Returns
-    -------
-    int or float
-        An int of at least 1, or a float between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-
-    Examples
-    --------
-    >>> from benchmarks.data.splits import parse_shots
-    >>> parse_shots("10"), parse_shots("0.8")
-    (10, 0.8)
-    """
+    """Read a number of rows, or a share of them."""
     number = float(text)
     if 0 < number < 1:
         return number
@@ -75,17 +46,8 @@ def parse_shots(text: str) -> Shots:
 def seeds(cell: Cell, base: int) -> np.random.SeedSequence:
     """Derive the randomness of a cell from its name alone.
 
-    Parameters
-    ----------
-    cell : Cell
-        The draw.
-    base : int
-        The seed of the whole experiment.
-
-    Returns
-    -------
-    SeedSequence
-        Its children, in order: the draw of the rows, the seed of the methods.
+    Its children, in order: the draw of the rows, the seed of the methods. `base` is the
+    seed of the whole experiment.
     """
     whole = isinstance(cell.shots, int)
     size = cell.shots if whole else round(cell.shots * 1_000_000)
@@ -96,17 +58,7 @@ def seeds(cell: Cell, base: int) -> np.random.SeedSequence:
 def method_seed(cell: Cell, base: int) -> int:
     """Give the seed that every method of a cell receives.
 
-    Parameters
-    ----------
-    cell : Cell
-        The draw.
-    base : int
-        The seed of the whole experiment.
-
-    Returns
-    -------
-    int
-        Below 2 ** 31, so that any library takes it.
+    It is below 2 ** 31, so that any library takes it.
     """
     return int(seeds(cell, base).spawn(2)[1].generate_state(1)[0] >> 1)
 
@@ -114,35 +66,9 @@ def method_seed(cell: Cell, base: int) -> int:
 def draw(y: NDArray[Any], classes: int, cell: Cell, base: int) -> tuple[Rows, Rows]:
     """Draw the training rows of a cell; all the rest are test rows.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,)
-        The target.
-    classes : int
-        The number of classes; 0 in a regression, where rows are drawn from all.
-    cell : Cell
-        The draw.
-    base : int
-        The seed of the whole experiment.
-
-    Returns
-    -------
-    train, test : ndarray of int
-        Row numbers, each sorted; together they are all rows, without overlap.
-
-    Raises
-    ------
-    ValueError
-        If a class would be left without a training or a test row.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.data.splits import Cell, draw
-    >>> y = np.array(["no"] * 5 + ["yes"] * 5)
-    >>> train, test = draw(y, 2, Cell("toy", 2, 0), base=0)
-    >>> sorted(y[train].tolist()), len(test)
-    (['no', 'no', 'yes', 'yes'], 6)
+    Returns sorted row numbers. `classes` is 0 in a regression, where rows are drawn
+    from all. Raises ValueError where a class would be left without a training or a test
+    row.
     """
     generator = np.random.default_rng(seeds(cell, base).spawn(2)[0])
     groups = [np.arange(len(y))]

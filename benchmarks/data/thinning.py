@@ -30,16 +30,9 @@ class NoRuleError(RequestError, LookupError):
 class Rule:
     """Which rows of a table are removed.
 
-    Parameters
-    ----------
-    words : str
-        The group, in words.
-    inside : callable
-        Takes the features, tells of each row whether it is in the group. What is
-        removed is the group's rows of the positive class.
-    outside : str, default=""
-        All other rows, in words, where their rows of the negative class are removed
-        as well (a two-sided rule); empty where they stay.
+    The rows of the positive class are removed that `inside` is true of. Where `outside`
+    describes all other rows, their rows of the negative class are removed as well (a
+    two-sided rule).
     """
 
     words: str
@@ -64,23 +57,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def find_rule(card: str) -> Rule:
-    """Give the rule of a card.
-
-    Parameters
-    ----------
-    card : str
-        Name of the card.
-
-    Returns
-    -------
-    Rule
-        Which rows are removed.
-
-    Raises
-    ------
-    NoRuleError
-        If there is none.
-    """
+    """Give the rule of a card."""
     if card not in RULES:
         raise NoRuleError(
             f"No rule says which rows of {card!r} are removed. "
@@ -90,34 +67,15 @@ def find_rule(card: str) -> Rule:
 
 
 def members(dataset: Dataset) -> Mask:
-    """Tell of each row of a table whether it is in the group.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A table with a rule.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-        True in the group.
-    """
+    """Tell of each row of a table whether it is in the group."""
     return find_rule(dataset.name).inside(dataset.X).to_numpy(dtype=bool)
 
 
 def removable(dataset: Dataset) -> list[Mask]:
     """Tell which rows of a table are thinned out, one mask per side of the rule.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        A table with a rule.
-
-    Returns
-    -------
-    list of ndarray of shape (n_rows,)
-        The positive rows of the group; in a two-sided rule then the negative rows of
-        all others.
+    The positive rows of the group; in a two-sided rule then the negative rows of all
+    others.
     """
     group, positive = members(dataset), (dataset.y == dataset.positive).to_numpy()
     sides = [group & positive]
@@ -132,34 +90,8 @@ def thin(
     """Remove a share of each side from the training rows.
 
     The rows are put in a random order that does not depend on the share, and removed
-    from its beginning: what a smaller share removes, a larger one removes too.
-
-    Parameters
-    ----------
-    train : ndarray of int
-        Row numbers.
-    sides : sequence of ndarray of shape (n_rows,)
-        What `removable` gives.
-    share : float
-        From 0 to 1.
-    generator : Generator
-        In the same state for every share.
-
-    Returns
-    -------
-    ndarray of int
-        The row numbers that stay, in the order they had.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.data.thinning import thin
-    >>> sick = np.array([True, True, True, True, False, False])
-    >>> rows = np.arange(6)
-    >>> thin(rows, [sick], 0.5, np.random.default_rng(0)).tolist()
-    [1, 3, 4, 5]
-    >>> thin(rows, [sick], 1.0, np.random.default_rng(0)).tolist()
-    [4, 5]
+    from its beginning: what a smaller share removes, a larger one removes too. The
+    generator has to be in the same state for every share.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"A share is from 0 to 1, not {share!r}.")
@@ -173,24 +105,7 @@ def thin(
 def cap(
     y: NDArray[Any], train: Rows, limit: int, generator: np.random.Generator
 ) -> Rows:
-    """Draw at most so many of the training rows, each class in its share.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,)
-        The classes of the whole table.
-    train : ndarray of int
-        Row numbers.
-    limit : int
-        The most that may stay, but for rounding.
-    generator : Generator
-        What to draw from.
-
-    Returns
-    -------
-    ndarray of int
-        Row numbers, sorted.
-    """
+    """Draw at most so many of the training rows, each class in its share."""
     if len(train) <= limit:
         return train
     taken = []

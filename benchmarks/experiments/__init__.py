@@ -22,32 +22,14 @@ _SMALL = "--shots 5 --repetitions 1"
 class Experiment:
     """An experiment that can be started by its name.
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    about : str
-        What it asks, in a line.
-    program : str
-        The module of this folder whose `main` is called.
-    command : str
-        Arguments of both sizes.
-    full, smoke : str
-        What the sizes add to them. The smoke size takes at most about a minute, and
-        no table that a package does not ship.
-    takes : tuple of str
-        How long the smoke size and the full size take, roughly.
-    writes : str
-        The files that it leaves in the folder of the results, the one that it goes on
-        from first; those with its own name by their ends alone.
-    report : str, default="--report"
-        What is added to the arguments of the full size to draw tables and plots
-        again; empty where the experiment does nothing else.
-    data : bool, default=False
-        Whether the full size needs tables that no package ships.
-    after : tuple of str, default=()
-        Experiments whose smoke size has to come first, since this one reads their
-        results.
+    `program` is the module whose `main` is called, with `command` and `full` or
+    `smoke`. The smoke size takes at most about a minute, and no table that a package
+    does not ship. `takes` tells how long the smoke and the full size take. `writes`
+    lists the files, that which it goes on from first, those with the experiment's own
+    name by their ends alone. `report` is added to draw tables and plots again, and is
+    empty where the experiment does nothing else. `data` says whether the full size
+    needs tables that no package ships, `after` which experiments this one reads the
+    results of.
     """
 
     name: str

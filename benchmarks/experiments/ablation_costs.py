@@ -36,15 +36,7 @@ the number of rows and of fits.
 def costs(card: str) -> list[dict[str, object]]:
     """Estimate what a card takes, with every provider.
 
-    Parameters
-    ----------
-    card : str
-        Name of the card.
-
-    Returns
-    -------
-    list of dict
-        A row per provider and number of estimates.
+    One row for each provider and number of estimates.
     """
     about = read_card(card)
     task = task_of(about)
@@ -61,20 +53,7 @@ def costs(card: str) -> list[dict[str, object]]:
 
 
 def write(cards: Sequence[str], out: Path) -> str:
-    """Write the costs of cards: all numbers as CSV, a table beside it.
-
-    Parameters
-    ----------
-    cards : sequence of str
-        Names of cards.
-    out : Path
-        The CSV file; the table has its name and the ending ``.md``.
-
-    Returns
-    -------
-    str
-        The table.
-    """
+    """Write the costs of cards: all numbers as CSV, a table beside it."""
     frame = pd.DataFrame([row for card in cards for row in costs(card)])
     out.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out, index=False, float_format="%.6g")
@@ -84,18 +63,7 @@ def write(cards: Sequence[str], out: Path) -> str:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """Write a row per card.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of `costs`.
-
-    Returns
-    -------
-    str
-        A table in markdown, its last row the sum.
-    """
+    """Write a row per card."""
     models = list(frame["model"].unique())
     numbers = sorted(frame["estimates"].unique())
     heads = ["card", "features", "scores"]

@@ -69,17 +69,7 @@ def _run(options: argparse.Namespace) -> int:
 def cells(cards: Sequence[str], repetitions: int) -> list[Cell]:
     """List the draws, each card at the sizes of its kind.
 
-    Parameters
-    ----------
-    cards : sequence of str
-        Names of data sets.
-    repetitions : int
-        Draws per card and size.
-
-    Returns
-    -------
-    list of Cell
-        All of the first repetition come first.
+    All of the first repetition come first.
     """
     found = [
         cell
@@ -90,24 +80,7 @@ def cells(cards: Sequence[str], repetitions: int) -> list[Cell]:
 
 
 def methods_of(tables: Sequence[str]) -> list[str]:
-    """List the methods that tables need, the rows shared by all of them first.
-
-    Parameters
-    ----------
-    tables : sequence of str
-        Names of tables.
-
-    Returns
-    -------
-    list of str
-        Names of methods.
-
-    Examples
-    --------
-    >>> from benchmarks.experiments.ablations import methods_of
-    >>> methods_of(["penalty_weights"])[2:]
-    ['prior alone, exp', 'default linear', 'default linear, spread not used']
-    """
+    """List the methods that tables need, the rows shared by all of them first."""
     asked = list(SHARED)
     for table in tables:
         for start, varied in TABLES[table].items():

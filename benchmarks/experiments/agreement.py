@@ -17,57 +17,17 @@ FloatArray = NDArray[np.float64]
 
 
 def pearson(a: FloatArray, b: FloatArray) -> float:
-    """Give the correlation of two tables.
-
-    Parameters
-    ----------
-    a, b : ndarray
-        Of one shape.
-
-    Returns
-    -------
-    float
-        From -1 to 1; NaN where one of them is constant.
-    """
+    """Give the correlation of two tables. NaN where one of them is constant."""
     return cosine(a - a.mean(), b - b.mean())
 
 
 def spearman(a: FloatArray, b: FloatArray) -> float:
-    """Give the rank correlation of two tables.
-
-    Parameters
-    ----------
-    a, b : ndarray
-        Of one shape.
-
-    Returns
-    -------
-    float
-        From -1 to 1; NaN where one of them is constant.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.experiments.agreement import spearman
-    >>> round(spearman(np.array([1.0, 2, 30]), np.array([-5.0, 0, 1])), 6)
-    1.0
-    """
+    """Give the rank correlation of two tables. NaN where one of them is constant."""
     return pearson(rankdata(a, axis=None), rankdata(b, axis=None))
 
 
 def cosine(a: FloatArray, b: FloatArray) -> float:
-    """Give the cosine between two tables.
-
-    Parameters
-    ----------
-    a, b : ndarray
-        Of one shape.
-
-    Returns
-    -------
-    float
-        From -1 to 1; NaN where one of them is zero throughout.
-    """
+    """Give the cosine between two tables. NaN where one of them is zero throughout."""
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float((a * b).sum()) / norm if norm > 0 else float("nan")
 
@@ -82,24 +42,9 @@ _MEASURES: dict[str, Callable[[FloatArray, FloatArray], float]] = {
 def between_estimates(estimates: FloatArray) -> dict[str, float]:
     """Tell how far the answers of one model agree with one another.
 
-    Parameters
-    ----------
-    estimates : ndarray of shape (n_estimates, n_outputs, n_features)
-        Independent answers to one questionnaire.
-
-    Returns
-    -------
-    dict
-        "pearson", "spearman", "cosine": the mean over all pairs that can be
-        compared, NaN where none can; "spread": the standard deviation over the
-        estimates, averaged over all scores. Empty for a single estimate.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.experiments.agreement import between_estimates
-    >>> between_estimates(np.array([[[3.0, -1, 2]], [[5.0, -3, 4]]]))["spread"]
-    1.0
+    The estimates have the shape (n_estimates, n_outputs, n_features). Correlations are
+    means over the pairs that can be compared; "spread" is the standard deviation over
+    the estimates, averaged over all scores. Empty for a single estimate.
     """
     if len(estimates) < 2:
         return {}
@@ -114,26 +59,10 @@ def between_estimates(estimates: FloatArray) -> dict[str, float]:
 def with_coefficients(scores: FloatArray, coefficients: FloatArray) -> dict[str, float]:
     """Tell how far scores agree with the coefficients of a model of all rows.
 
-    Parameters
-    ----------
-    scores, coefficients : ndarray of shape (n_outputs, n_features)
-        In the same order. A coefficient is exactly zero where no row has the level.
-
-    Returns
-    -------
-    dict
-        "opinions": share of the scores that are not zero. "sign": share of equal
-        signs among those that have a coefficient; "sign_weighted": the same, each
-        counted by the size of its coefficient; NaN without any. "size": rank
-        correlation of the absolute values, over all that have a coefficient.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.experiments.agreement import with_coefficients
-    >>> found = with_coefficients(np.array([[3, -2, 0]]), np.array([[0.9, 0.1, 2.0]]))
-    >>> found["sign"], found["sign_weighted"]
-    (0.5, 0.9)
+    "opinions": share of the scores that are not zero. "sign": share of equal signs
+    among those that have a coefficient, which is exactly zero where no row has the
+    level; "sign_weighted": the same, each counted by the size of its coefficient.
+    "size": rank correlation of the absolute values, over all that have a coefficient.
     """
     both = (scores != 0) & (coefficients != 0)
     agreed = np.sign(scores[both]) == np.sign(coefficients[both])
@@ -149,24 +78,7 @@ def with_coefficients(scores: FloatArray, coefficients: FloatArray) -> dict[str,
 
 
 def subsets(n: int) -> Iterator[tuple[int, ...]]:
-    """List the subsets of some estimates, the smaller first; none is empty.
-
-    Parameters
-    ----------
-    n : int
-        The number of estimates.
-
-    Yields
-    ------
-    tuple of int
-        Numbers of estimates, from 0.
-
-    Examples
-    --------
-    >>> from benchmarks.experiments.agreement import subsets
-    >>> list(subsets(2))
-    [(0,), (1,), (0, 1)]
-    """
+    """List the subsets of some estimates, the smaller first; none is empty."""
     for size in range(1, n + 1):
         yield from combinations(range(n), size)
 

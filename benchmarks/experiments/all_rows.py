@@ -26,18 +26,10 @@ FloatArray = NDArray[np.float64]
 class AllRows:
     """An encoded table, and a linear model of it.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        The table.
-    keys : tuple of str
-        Names of the encoded columns.
-    encoded : ndarray of shape (n_rows, n_keys)
-        Numbers scaled to [0, 1], a column for every level.
-    coefficients : ndarray of shape (n_outputs, n_keys)
-        Of a logistic regression (C=1), or of a ridge regression of the standardized
-        target (alpha=1). Outputs are the positive class, every class in the card's
-        order, or the target.
+    `encoded` has the shape (n_rows, n_keys): numbers scaled to [0, 1], a column for
+    every level. `coefficients`, of shape (n_outputs, n_keys), are those of a logistic
+    regression (C=1), or of a ridge regression of the standardized target (alpha=1), in
+    the order of the card.
     """
 
     dataset: Dataset
@@ -47,18 +39,7 @@ class AllRows:
 
     @classmethod
     def of(cls, dataset: Dataset) -> AllRows:
-        """Encode a table, and fit the model.
-
-        Parameters
-        ----------
-        dataset : Dataset
-            The table.
-
-        Returns
-        -------
-        AllRows
-            The encoded table and the coefficients.
-        """
+        """Encode a table, and fit the model."""
         encoder = make_encoder(dataset).fit(dataset.X)
         encoded = encoder.transform(dataset.X)
         keys = tuple(str(key) for key in encoder.get_feature_names_out())
@@ -67,15 +48,7 @@ class AllRows:
     def in_order(self, prior: FeaturePrior) -> FloatArray:
         """Put the estimates of a prior in the order of the coefficients.
 
-        Parameters
-        ----------
-        prior : FeaturePrior
-            A prior of this card.
-
-        Returns
-        -------
-        ndarray of shape (n_estimates, n_outputs, n_keys)
-            Zero where there is no opinion.
+        Of shape (n_estimates, n_outputs, n_keys), zero where there is no opinion.
         """
         scores = prior.scores[None] if prior.estimates is None else prior.estimates
         many = self.dataset.task == "multiclass"
@@ -88,18 +61,10 @@ class AllRows:
     def alone(self, weights: FloatArray) -> dict[str, float]:
         """Measure what weights make of the rows, nothing being trained.
 
-        Parameters
-        ----------
-        weights : ndarray of shape (n_outputs, n_keys)
-            Scores of a prior, or coefficients.
-
-        Returns
-        -------
-        dict
-            "roc_auc", or "r2" and "rank" (the rank correlation with the target) in a
-            regression; both also for the exponential transform of the weights, under
-            names that end in "_exp". For R2 the line from scores to the target is
-            fitted on all rows, and does not fall.
+        "roc_auc", or "r2" and "rank" (the rank correlation with the target) in a
+        regression; both also for the exponential transform of the weights, under names
+        that end in "_exp". For R2 the line from scores to the target is fitted on all
+        rows, and does not fall.
         """
         found = self._measure(weights)
         transformed = self._measure(exponential(weights))

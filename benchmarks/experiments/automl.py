@@ -42,18 +42,7 @@ SHOWN = ("roc_auc", "log_loss")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program.
-
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
-
-    Returns
-    -------
-    int
-        0; 1 where a fit failed.
-    """
+    """Run the program. Returns 1 where a fit failed."""
     options = _parser().parse_args(arguments)
     file = ResultFile(options.out)
     if not options.report:
@@ -69,26 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def chosen_methods(seconds: int, tools: Sequence[str]) -> list[str]:
-    """List the methods of a run.
-
-    Parameters
-    ----------
-    seconds : int
-        The budget.
-    tools : sequence of str
-        Names of AutoML tools.
-
-    Returns
-    -------
-    list of str
-        The methods to compare with, and two for each tool.
-
-    Examples
-    --------
-    >>> from benchmarks.experiments.automl import chosen_methods
-    >>> chosen_methods(10, ["FLAML"])[-2:]
-    ['FLAML, 10 s', 'FLAML with llmreg, 10 s']
-    """
+    """List the methods of a run. Those to compare with, and two for each tool."""
     return [
         *BESIDE,
         *(
@@ -100,18 +70,7 @@ def chosen_methods(seconds: int, tools: Sequence[str]) -> list[str]:
 
 
 def tables(frame: pd.DataFrame) -> str:
-    """Write the tables: how good, how long, and what did not end.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write the tables: how good, how long, and what did not end."""
     order = {name: number for number, name in enumerate(in_order())}
     frame = frame.sort_values(
         "method", key=lambda column: column.map(order).fillna(len(order)), kind="stable"

@@ -39,20 +39,7 @@ class Comparison(NamedTuple):
 
 
 def make_table(n_rows: int, n_columns: int, seed: int = SEED) -> Table:
-    """Draw a table.
-
-    Parameters
-    ----------
-    n_rows, n_columns : int
-        Its size.
-    seed : int, default=0
-        Seed of the draw.
-
-    Returns
-    -------
-    Table
-        With two classes, whatever the size.
-    """
+    """Draw a table. It has two classes, whatever its size."""
     rng = np.random.default_rng(seed)
     X, weight = rng.normal(size=(n_rows, n_columns)), rng.normal(size=n_columns)
     outputs = 2 * X @ weight / np.sqrt(n_columns)
@@ -63,18 +50,7 @@ def make_table(n_rows: int, n_columns: int, seed: int = SEED) -> Table:
 
 
 def comparisons(table: Table) -> Iterator[Comparison]:
-    """Yield all that is compared on a table.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-
-    Yields
-    ------
-    Comparison
-        A row of the result.
-    """
+    """Yield all that is compared on a table."""
     X, y, targets, scores = table
     make = partial(LLMAttributionClassifier, scores, random_state=SEED, device="cpu")
     fixed, plain = make(gamma=100.0), LogisticRegression()

@@ -50,25 +50,9 @@ TRANSFORMS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
 def agreement(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str, float]:
     """Tell how far answers agree, on average over pairs of them.
 
-    Parameters
-    ----------
-    pairs : sequence of (ndarray of shape (n_features,), ndarray)
-        Scores of two answers each.
-
-    Returns
-    -------
-    dict
-        "pearson", "spearman": their correlations. "sign": share of the features with
-        two opinions on whose sign they agree; "sign_weighted": the same, each counted
-        by the size of the second answer's score. NaN where no pair can be compared.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.experiments.disguised_answers import agreement
-    >>> found = agreement([(np.array([3.0, 1, -2]), np.array([6.0, -2, 0]))])
-    >>> found["sign"], found["sign_weighted"]
-    (0.5, 0.75)
+    "sign" is the share of the features with two opinions on whose sign they agree;
+    "sign_weighted" the same, each counted by the size of the second answer's score. NaN
+    where no pair can be compared.
     """
     found = []
     for a, b in pairs:
@@ -91,18 +75,9 @@ def agreement(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str, float
 def compare_answers(card: str) -> list[Row]:
     """Hold the answers about a table against the recorded estimates.
 
-    Parameters
-    ----------
-    card : str
-        Name of a card.
-
-    Returns
-    -------
-    list of dict
-        A row for the recorded estimates among themselves, and one per disguise, each
-        pair of an answer and a recorded estimate counted once: `agreement`, and the
-        correlation over the "columns" that have one score, and over the "levels" of
-        the others. The table itself is not read.
+    A row for the recorded estimates among themselves, and one for each disguise:
+    `agreement`, and the correlation over the "columns" that have one score, and over
+    the "levels" of the others. The table itself is not read.
     """
     about = read_card(card)["features"]
     keys = encoded_keys(read_card(card))
@@ -137,18 +112,9 @@ def compare_answers(card: str) -> list[Row]:
 def follow_swap(card: str) -> Row:
     """Tell whether the scores of two features with swapped names follow the names.
 
-    Parameters
-    ----------
-    card : str
-        Name of a card.
-
-    Returns
-    -------
-    dict
-        The pair; the scores that were recorded for it, the mean of the estimates; the
-        scores of the lines that describe it, when asked again and with the names
-        swapped; "share", how much of the recorded difference between the two is left:
-        1 where the answer follows the descriptions, -1 where it follows the names.
+    The scores are those of the lines that describe the pair. "share" is how much of the
+    recorded difference between the two is left: 1 where the answer follows the
+    descriptions, -1 where it follows the names.
     """
     pair = swapped_pair(card)
     found: Row = {"card": card, "high": pair[0], "low": pair[1]}
@@ -168,26 +134,8 @@ def follow_swap(card: str) -> Row:
 def within_kinds(card: Mapping[str, Any]) -> Change:
     """Make a shuffle that knows all about a table's layout but which column is which.
 
-    Parameters
-    ----------
-    card : mapping
-        The card of the table.
-
-    Returns
-    -------
-    callable
-        Deals the scores of a prior out anew between the numeric features, between the
-        yes-or-no features, and between the levels of each feature with levels.
-
-    Examples
-    --------
-    >>> from benchmarks.experiments.disguised_answers import within_kinds
-    >>> from llmreg.prior import FeaturePrior
-    >>> levels = {"kind": "categorical", "levels": {"u": "", "v": ""}}
-    >>> card = {"features": {"a": {"kind": "numeric"}, "b": levels}}
-    >>> prior = FeaturePrior.from_dict({"a": 9, "b=u": 1, "b=v": 2})
-    >>> float(within_kinds(card)(prior, 0).scores[0, 0])
-    9.0
+    It deals the scores out anew between the numeric features, between the yes-or-no
+    features, and between the levels of each feature with levels.
     """
     groups: dict[str, list[str]] = {}
     for name, feature in card["features"].items():
@@ -215,19 +163,9 @@ def rank_rows(
 ) -> list[Row]:
     """Measure how well scores alone rank all rows of a table, and how well by chance.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        A table with two classes.
-    priors : mapping
-        Priors of one answer each, by name.
-
-    Returns
-    -------
-    list of dict
-        A row per name and transform: "roc_auc", the mean over its priors; "shuffled",
-        the mean over `SHUFFLES` shuffles, and "shuffled_reach", the share of them that
-        reach "roc_auc"; "within" and "within_reach", the same for `within_kinds`.
+    A row for each name and transform: "roc_auc", the mean over its priors; "shuffled",
+    the mean over `SHUFFLES` shuffles, and "shuffled_reach", the share of them that
+    reach "roc_auc"; "within" and "within_reach", the same for `within_kinds`.
     """
     encoder = make_encoder(dataset).fit(dataset.X)
     encoded = encoder.transform(dataset.X)
@@ -258,16 +196,8 @@ def rank_rows(
 def single_answers(dataset: Dataset) -> dict[str, list[FeaturePrior]]:
     """List all priors of one answer that there are of a table.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        The table.
-
-    Returns
-    -------
-    dict
-        The recorded estimates one by one, and the answer to each disguise; where the
-        model named a feature (`NAMED`), the estimates with zeros for it, too.
+    The recorded estimates one by one, and the answer to each disguise; where the model
+    named a feature (`NAMED`), the estimates with zeros for it, too.
     """
     prior = dataset.prior
     if prior.estimates is None:
@@ -296,17 +226,8 @@ def single_answers(dataset: Dataset) -> dict[str, list[FeaturePrior]]:
 def named_rates(dataset: Dataset) -> list[Row]:
     """Put beside each score of what the model named how often the class is met there.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        A table of `NAMED`, whose features there are yes-or-no or have levels.
-
-    Returns
-    -------
-    list of dict
-        A row per level, or per yes: "score", the recorded one, the mean of the
-        estimates; "rows", how many rows there are, and "rate", the share of them in
-        the positive class.
+    A row for each level, or for yes: "score", the mean of the recorded estimates;
+    "rows", how many there are, and "rate", the share of them in the positive class.
     """
     positive = (dataset.y == dataset.positive).to_numpy()
     rows = []

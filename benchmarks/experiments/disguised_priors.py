@@ -40,17 +40,7 @@ class AnswerError(ValueError):
 def question_text(variant: str, cards: Sequence[str] = PAPER) -> str:
     """Put the questionnaires of several tables into one text.
 
-    Parameters
-    ----------
-    variant : str
-        A disguise.
-    cards : sequence of str, default=PAPER
-        Names of cards; the text has only their numbers, for a name would tell.
-
-    Returns
-    -------
-    str
-        The text.
+    The text has only the numbers of the cards, for a name would tell.
     """
     asked = [
         f"Questionnaire {number}\n\n{disguised(card, variant).text}"
@@ -64,30 +54,8 @@ def question_text(variant: str, cards: Sequence[str] = PAPER) -> str:
 def checked(answer: Mapping[str, Any], asked: Questionnaire) -> dict[str, int]:
     """Hold an answer against its questionnaire.
 
-    Parameters
-    ----------
-    answer : mapping
-        Scores by feature key.
-    asked : Questionnaire
-        What was asked.
-
-    Returns
-    -------
-    dict
-        The scores in the order of the questionnaire.
-
-    Raises
-    ------
-    AnswerError
-        If features are missing or unknown, or scores are not whole or out of range.
-
-    Examples
-    --------
-    >>> from benchmarks.data.disguise import Item, Questionnaire
-    >>> from benchmarks.experiments.disguised_priors import checked
-    >>> checked({"b": 2, "a": -1}, Questionnaire("", (Item("a", "", "x"),
-    ...                                              Item("b", "", "y"))))
-    {'a': -1, 'b': 2}
+    Returns the scores in the order of the questionnaire. Raises AnswerError where
+    features are missing or unknown, or scores are not whole or out of range.
     """
     keys = [item.key for item in asked.items]
     faults = {
@@ -113,21 +81,8 @@ def record(
 ) -> None:
     """Keep the answers to a disguise, one file per table.
 
-    Parameters
-    ----------
-    variant : str
-        A disguise.
-    answers : mapping
-        Scores by feature, by the number of the questionnaire.
-    provenance : str
-        Where they are from, in words.
-    folder : Path, default=FOLDER
-        Where they are kept.
-
-    Raises
-    ------
-    AnswerError
-        If an answer does not fit; then nothing is written.
+    The answers are scores by feature, by the number of the questionnaire. Where one
+    does not fit, AnswerError is raised and nothing is written.
     """
     records, faults = {}, []
     for number, card in enumerate(PAPER, 1):

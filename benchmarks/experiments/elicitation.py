@@ -80,17 +80,7 @@ def _run(options: argparse.Namespace) -> int:
 def read_answers(model: str, card: str) -> FeaturePrior | None:
     """Read what a language model has answered about a data set.
 
-    Parameters
-    ----------
-    model : str
-        One of `MODELS`.
-    card : str
-        Name of the card.
-
-    Returns
-    -------
-    FeaturePrior or None
-        None if it has not been asked.
+    None if it has not been asked.
     """
     if model == report.LARGE:
         return read_prior(card)
@@ -105,21 +95,8 @@ def read_answers(model: str, card: str) -> FeaturePrior | None:
 def measure(model: str, rows: AllRows, prior: FeaturePrior) -> tuple[Row, list[Row]]:
     """Measure the answers of one language model about one data set.
 
-    Parameters
-    ----------
-    model : str
-        One of `MODELS`.
-    rows : AllRows
-        The data set.
-    prior : FeaturePrior
-        The answers.
-
-    Returns
-    -------
-    answers : dict
-        One row: agreement and tokens.
-    alone : list of dict
-        A row for each subset of the estimates: how well their mean ranks all rows.
+    Returns one row with agreement and tokens, and a row for each subset of the
+    estimates: how well their mean ranks all rows.
     """
     dataset = rows.dataset
     estimates = rows.in_order(prior)
@@ -154,20 +131,7 @@ def measure(model: str, rows: AllRows, prior: FeaturePrior) -> tuple[Row, list[R
 
 
 def count_tokens(provider: type[LLMProvider], task: Task) -> Row:
-    """Estimate the tokens of one estimate; nobody is asked, nothing is sent.
-
-    Parameters
-    ----------
-    provider : type of LLMProvider
-        Who would be asked, with its defaults.
-    task : Task
-        What about.
-
-    Returns
-    -------
-    dict
-        Requests and tokens, as `estimate_cost` has them.
-    """
+    """Estimate the tokens of one estimate; nobody is asked, nothing is sent."""
     with tempfile.TemporaryDirectory() as empty:
         asked = provider(n_estimates=1, cache=empty)
         if "network" in asked.get_params():
@@ -219,15 +183,7 @@ def _compute(options: argparse.Namespace) -> None:
 
 
 def replace_rows(path: Path, new: pd.DataFrame) -> None:
-    """Write rows to a result file, in the place of those about the same cards.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it need not be there.
-    new : DataFrame
-        The rows, with the columns "model" and "card".
-    """
+    """Write rows to a result file, in the place of those about the same cards."""
     if path.exists():
         old = pd.read_csv(path)
         new = pd.concat([old[~old["card"].isin(new["card"])], new])

@@ -59,20 +59,8 @@ def plan(
 ) -> list[Cell]:
     """List the cells of an experiment, those that a table is too small for left out.
 
-    Parameters
-    ----------
-    cards : sequence of str
-        Names of data sets.
-    shots : sequence of int or float, or None
-        Rows per class, or shares of the rows; None takes those of `SIZES`.
-    repetitions : int
-        Draws per card and shots.
-
-    Returns
-    -------
-    list of Cell
-        All cards and shots of the first repetition come first, so that a run that
-        is stopped has whole repetitions to show.
+    All cards and shots of the first repetition come first, so that a run that is
+    stopped has whole repetitions to show. Without shots, those of `SIZES` are taken.
     """
     fitting = []
     for card in cards:
@@ -104,24 +92,7 @@ def complete(
 ) -> None:
     """Fit what a result file lacks of an experiment, and note how it came about.
 
-    Parameters
-    ----------
-    file : ResultFile
-        Where the rows go.
-    cells : sequence of Cell
-        All draws of the experiment.
-    asked : sequence of str
-        Names of its methods.
-    seed : int
-        Its seed.
-    repetitions : int
-        How many draws were asked for, for the note.
-    jobs : int, default=1
-        Number of processes.
-    more : mapping or None, default=None
-        What else the note is to say of the draws.
-    one : callable or None, default=None
-        As `run` takes it.
+    `repetitions` and `more` are for the note; `one` is as `run` takes it.
     """
     left = pending(cells, asked, file.finished())
     fits = sum(len(methods_left) for _, methods_left in left)

@@ -37,15 +37,7 @@ N_ROUNDS = 7
 def seconds(statement: str) -> float:
     """Time a fresh interpreter that runs an import.
 
-    Parameters
-    ----------
-    statement : str
-        The import.
-
-    Returns
-    -------
-    float
-        Seconds, the interpreter's own start included.
+    The interpreter's own start is included.
     """
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", statement], check=True)
@@ -53,18 +45,7 @@ def seconds(statement: str) -> float:
 
 
 def table_of(rounds: pd.DataFrame) -> str:
-    """Write the medians, and that of the difference to skorch, as a table in markdown.
-
-    Parameters
-    ----------
-    rounds : DataFrame
-        Seconds of each import, a row for each round.
-
-    Returns
-    -------
-    str
-        The table.
-    """
+    """Write the medians, and that of the difference to skorch, as a table in markdown."""
     lines = ["| | median | more than skorch | rounds |", "|---|---|---|---|"]
     for name, statement in STATEMENTS.items():
         more = (rounds[name] - rounds["skorch"]).median()

@@ -73,15 +73,7 @@ def _run(options: argparse.Namespace) -> int:
 def read_record(path: Path) -> dict[str, Any]:
     """Read what has been recorded about a data set.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    dict
-        Empty where there is nothing yet.
+    Empty where there is nothing yet.
     """
     if not path.exists():
         return {}
@@ -92,24 +84,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def extend(
     record: Mapping[str, Any], name: str, prior: FeaturePrior, provenance: str
 ) -> dict[str, Any]:
-    """Add an estimate to a record.
-
-    Parameters
-    ----------
-    record : mapping
-        What there is; empty for the first estimate.
-    name : str
-        Name of the card.
-    prior : FeaturePrior
-        A prior of one estimate.
-    provenance : str
-        Where it is from, in words.
-
-    Returns
-    -------
-    dict
-        In the form of the recorded priors, with the model and the tokens so far.
-    """
+    """Add an estimate to a record."""
     usage = Counter(record.get("usage", {}))
     usage.update({key: prior.usage.get(key, 0) for key in COUNTED})
     scores = {

@@ -14,15 +14,7 @@ from benchmarks.programs import publish
 
 
 def add_measured(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Add the options that all of these programs have.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The command line.
-    required : bool, default=True
-        Whether the result file has to be named.
-    """
+    """Add the options that all of these programs have."""
     add = parser.add_argument
     add("--out", type=Path, required=required, metavar="FILE.csv", help="result file")
     add("--report", action="store_true", help="measure nothing, write the table again")
@@ -36,14 +28,8 @@ def keep(
 ) -> None:
     """Write each row as soon as it is there, with the number of its run.
 
-    Parameters
-    ----------
-    file : ResultFile
-        Where the rows go.
-    rows : iterable of mapping
-        Measures each row when it is asked for it.
-    settings : callable
-        Gives what the note says of the run; where there is no row, there is no note.
+    `settings` gives what the note says of the run; where there is no row, there is no
+    note.
     """
     number = None
     for row in rows:
@@ -60,21 +46,7 @@ def complete_and_report(
 ) -> int:
     """Measure what is missing, and write the table of all that there is.
 
-    Parameters
-    ----------
-    file : ResultFile
-        Where the rows go.
-    given : Namespace
-        The options.
-    compute : callable
-        Measures what the file lacks; not called where only the report is wanted.
-    table_of : callable
-        Writes the rows as a table in markdown.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
+    `compute` is not called where only the report is wanted.
     """
     if not given.report:
         compute(file, given)

@@ -60,18 +60,9 @@ def peak() -> float:
 def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
     """Fit once, and tell the time and the memory that it took.
 
-    Parameters
-    ----------
-    kind : {"auto", "auto, MLP", "linear", "minibatches", "partial_fit"}
-        The default, linear or with 100 hidden units; the linear model's solver for a
-        fixed gamma; Adam on batches for two passes; one pass over pieces of the table.
-    n_rows, n_columns : int
-        Size of a random table in single precision.
-
-    Returns
-    -------
-    dict
-        Seconds, MB of the data, MB at the peak, and their ratio.
+    The kinds are the default, linear or with 100 hidden units; the linear model's
+    solver for a fixed gamma; Adam on batches for two passes; one pass over pieces of
+    the table. The table is random, in single precision.
     """
     warm = np.random.default_rng(SEED).random((40, 3), dtype=np.float32)
     settings: dict[str, Any] = {"random_state": SEED, "device": "cpu", "gamma": 1.0}
@@ -111,20 +102,7 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
 
 
 def measure_apart(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
-    """Measure in a process of its own.
-
-    Parameters
-    ----------
-    kind : str
-        As in `measure`.
-    n_rows, n_columns : int
-        As in `measure`.
-
-    Returns
-    -------
-    dict
-        As `measure` returns.
-    """
+    """Measure in a process of its own."""
     command = [sys.executable, "-m", "benchmarks", "memory", "--case", kind]
     done = subprocess.run(
         [*command, str(n_rows), str(n_columns)],
@@ -140,15 +118,7 @@ def measure_apart(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
 def table_of(results: pd.DataFrame) -> str:
     """Write results as a table in markdown.
 
-    Parameters
-    ----------
-    results : DataFrame
-        What `measure` returned, a row each.
-
-    Returns
-    -------
-    str
-        The table; memory over the aim of three times a large table is marked.
+    Memory over the aim of three times a large table is marked.
     """
     lines = [
         "| | rows | columns | time | per million numbers | data | peak | ratio |",

@@ -13,17 +13,7 @@ from benchmarks.methods.registry import SETS
 def add_shots(
     parser: argparse.ArgumentParser, shots: Sequence[Shots] | None, help: str
 ) -> None:
-    """Add the option that says how many rows to draw.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The command line.
-    shots : sequence of int or float, or None
-        Rows per class, or shares of the rows, where nothing else is asked for.
-    help : str
-        What they are.
-    """
+    """Add the option that says how many rows to draw."""
     parser.add_argument(
         "--shots",
         nargs="+",
@@ -39,17 +29,7 @@ def add_draws(
     repetitions: int,
     methods: Sequence[str] | None = None,
 ) -> None:
-    """Add the options that say what is fitted how often, and how.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The command line.
-    repetitions : int
-        Draws where nothing else is asked for.
-    methods : sequence of str or None, default=None
-        What is fitted where nothing else is asked for; None: not to be chosen.
-    """
+    """Add the options that say what is fitted how often, and how."""
     add = parser.add_argument
     add(
         "--repetitions",
@@ -74,19 +54,7 @@ def add_draws(
 def add_out(
     parser: argparse.ArgumentParser, out: Path, beside: str, report: str
 ) -> None:
-    """Add the options that say where results go, and that only the report is wanted.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The command line.
-    out : Path
-        The result file where nothing else is asked for.
-    beside : str
-        What is written beside it.
-    report : str
-        What is done where only the report is wanted.
-    """
+    """Add the options that say where results go, and that only the report is wanted."""
     parser.add_argument(
         "--out",
         type=Path,

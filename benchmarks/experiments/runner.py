@@ -30,19 +30,7 @@ def pending(
 ) -> list[Job]:
     """List what is left to do.
 
-    Parameters
-    ----------
-    cells : iterable of Cell
-        All cells of an experiment.
-    methods : sequence of str
-        All its methods.
-    finished : set of tuple
-        The key of the cell, and the method, of the fits that need no second run.
-
-    Returns
-    -------
-    list of (Cell, list of str)
-        The cells with something left, in order.
+    `finished` has the keys of the cells, with the method, that need no second run.
     """
     jobs: list[Job] = []
     for cell in cells:
@@ -57,22 +45,8 @@ def run(
 ) -> Iterator[list[Row]]:
     """Run the jobs and give the rows of each as it ends, in no fixed order.
 
-    Parameters
-    ----------
-    jobs : sequence of (Cell, sequence of str)
-        What to do.
-    seed : int
-        The seed of the experiment.
-    workers : int
-        Number of processes; 1 stays in this one.
-    one : callable or None, default=None
-        Does one job; None takes `run_cell`. A function of a module, so that other
-        processes find it.
-
-    Yields
-    ------
-    list of dict
-        One row per method.
+    `one` does one job (by default `run_cell`); it is a function of a module, so that
+    other processes find it. One worker is this process.
     """
     one = run_cell if one is None else one
     if workers == 1:
@@ -85,22 +59,7 @@ def run(
 
 
 def run_cell(cell: Cell, methods: Sequence[str], seed: int) -> list[Row]:
-    """Fit and measure methods on one draw of training rows.
-
-    Parameters
-    ----------
-    cell : Cell
-        The draw.
-    methods : sequence of str
-        Names of methods.
-    seed : int
-        The seed of the experiment.
-
-    Returns
-    -------
-    list of dict
-        One row per method, ready for a result file.
-    """
+    """Fit and measure methods on one draw of training rows."""
     dataset = load(cell.card)
     y = dataset.y.to_numpy()
     train, test = draw(y, len(dataset.classes), cell, seed)
@@ -130,24 +89,9 @@ def fit_and_measure(
 ) -> Row:
     """Fit a method on some rows and measure it on others, on one thread.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        The table.
-    train, test : ndarray of int
-        Row numbers.
-    name : str
-        The name of the method.
-    seed : int
-        The seed of the method.
-    more : callable or None, default=None
-        What an experiment measures besides: takes the scores of the test rows.
-
-    Returns
-    -------
-    dict
-        The measures and `fit_seconds`; or `error`, for one bad fit does not end an
-        experiment of hours.
+    Returns the measures and `fit_seconds`; or `error`, for one bad fit does not end an
+    experiment of hours. `more` measures further things from the scores of the test
+    rows.
     """
     row: Row = {}
     y = dataset.y.to_numpy()

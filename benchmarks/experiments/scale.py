@@ -68,12 +68,7 @@ COLUMNS = (
 class Recorded(PriorProvider):
     """Answers with the scores of a card, and notes in a file that it was asked.
 
-    Parameters
-    ----------
-    prior : FeaturePrior
-        What it answers.
-    notes : str
-        The file, which every process can write to.
+    Every process can write to that file.
     """
 
     def __init__(self, prior: FeaturePrior, notes: str) -> None:
@@ -81,18 +76,7 @@ class Recorded(PriorProvider):
         self.notes = notes
 
     def elicit(self, task: Task) -> FeaturePrior:
-        """Give the scores.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        FeaturePrior
-            The scores of the card.
-        """
+        """Give the scores."""
         with Path(self.notes).open("a") as notes:
             notes.write(f"{os.getpid()}\n")
         return self.prior
@@ -102,17 +86,7 @@ class Recorded(PriorProvider):
 def started(backend: str, workers: int) -> Iterator[None]:
     """Start the workers of a backend, and end them.
 
-    Parameters
-    ----------
-    backend : {"none", "loky", "threading", "dask"}
-        As `joblib.parallel_config` names it; "none" is a plain loop.
-    workers : int
-        How many.
-
-    Yields
-    ------
-    None
-        While everything that joblib does is done by them.
+    Backends are named as `joblib.parallel_config` does; "none" is a plain loop.
     """
     if backend == "dask":
         from distributed import Client, LocalCluster
@@ -148,26 +122,7 @@ def measure(
 ) -> dict[str, Any]:
     """Search, and tell the time that it took.
 
-    Parameters
-    ----------
-    data : Dataset
-        What is searched on.
-    kind : {"linear", "MLP"}
-        The model.
-    backend : str
-        As in `started`.
-    workers : int
-        How many processes or threads.
-    n_candidates : int
-        How many settings are tried.
-    rounds : int, default=1
-        How often the search is run; the fastest counts, since whatever else the
-        machine does makes it slower.
-
-    Returns
-    -------
-    dict
-        A row of the result file.
+    The fastest round counts, since whatever else the machine does makes it slower.
     """
     rows = np.random.default_rng(SEED).permutation(len(data.X))[:ROWS]
     X, y = data.X.iloc[rows], data.y.iloc[rows]
@@ -217,15 +172,7 @@ def _seconds(search: GridSearchCV, X: Any, y: Any) -> float:
 def table_of(results: pd.DataFrame) -> str:
     """Write results as a table in markdown.
 
-    Parameters
-    ----------
-    results : DataFrame
-        Rows with the columns of `COLUMNS`.
-
-    Returns
-    -------
-    str
-        The table, in the order of the cases; speed-ups are over the plain loop.
+    In the order of the cases; speed-ups are over the plain loop.
     """
     lines = [
         "| | backend | workers | fits | start | search | slowest | fits a second "

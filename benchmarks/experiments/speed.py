@@ -43,17 +43,8 @@ PATIENCE, FEWEST, MOST = 4.0, 3, 25
 def measure(comparison: Comparison, patience: float = PATIENCE) -> dict[str, Any]:
     """Time both sides in turns.
 
-    Parameters
-    ----------
-    comparison : Comparison
-        What to time.
-    patience : float, default=4.0
-        Seconds that the rounds may take together; three are run whatever they take.
-
-    Returns
-    -------
-    dict
-        Median seconds of both sides and the median of the ratios.
+    `patience` is in seconds, for all rounds together; three are run whatever they take.
+    Returns the median seconds of both sides and the median of the ratios.
     """
     first = seconds(comparison.ours), seconds(comparison.theirs)
     rounds = int(np.clip(patience / sum(first), FEWEST, MOST))
@@ -73,18 +64,7 @@ def measure(comparison: Comparison, patience: float = PATIENCE) -> dict[str, Any
 
 
 def seconds(call: Call) -> float:
-    """Time a call.
-
-    Parameters
-    ----------
-    call : callable
-        What to call.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Time a call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -96,24 +76,7 @@ def run(
     finished: Container[tuple[str, str]] = (),
     patience: float = PATIENCE,
 ) -> Iterator[dict[str, Any]]:
-    """Compare on tables of all sizes.
-
-    Parameters
-    ----------
-    sizes : sequence of (int, int)
-        Rows and columns.
-    only : str, default=""
-        Leave out comparisons whose name does not hold this.
-    finished : container of (str, str), default=()
-        Comparisons and sizes that need no second measurement.
-    patience : float, default=4.0
-        Seconds for the rounds of a row.
-
-    Yields
-    ------
-    dict
-        A row of the result file.
-    """
+    """Compare on tables of all sizes."""
     for n_rows, n_columns in sizes:
         size = size_name(n_rows, n_columns)
         every = [
@@ -131,33 +94,14 @@ def run(
 
 
 def size_name(n_rows: int, n_columns: int) -> str:
-    """Write a size as the result file has it.
-
-    Parameters
-    ----------
-    n_rows, n_columns : int
-        The size.
-
-    Returns
-    -------
-    str
-        Such as "1000 x 50".
-    """
+    """Write a size as the result file has it."""
     return f"{n_rows} x {n_columns}"
 
 
 def table_of(results: pd.DataFrame) -> str:
     """Write results as tables in markdown: the ratios, then all that was measured.
 
-    Parameters
-    ----------
-    results : DataFrame
-        Rows with the columns of `COLUMNS`.
-
-    Returns
-    -------
-    str
-        Two sections; ratios over their bound are in bold.
+    Ratios over their bound are in bold.
     """
     known = {size_name(*size): f"{size[0]:,} x {size[1]}" for size in SIZES}
     sizes = [size for size in known if (results["size"] == size).any()]

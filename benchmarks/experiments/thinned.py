@@ -39,14 +39,9 @@ COLUMNS = (
 class ThinnedCell(Cell):
     """A draw of training rows, of which some are then removed.
 
-    Parameters
-    ----------
-    card, shots, repetition
-        The draw; its randomness depends on nothing else.
-    delta : float, default=0.0
-        The share that is removed of the rows that the rule names.
-    max_train : int, default=4000
-        The most rows to train on before any are removed.
+    `delta` is the share that is removed of the rows that the rule names, `max_train`
+    the most rows to train on before any are removed. The randomness of the draw does
+    not depend on them.
     """
 
     delta: float = 0.0
@@ -61,19 +56,8 @@ class ThinnedCell(Cell):
 def split(cell: ThinnedCell, seed: int) -> tuple[Rows, Rows, int]:
     """Give the rows of a cell.
 
-    Parameters
-    ----------
-    cell : ThinnedCell
-        The draw, and how much of it is removed.
-    seed : int
-        The seed of the experiment.
-
-    Returns
-    -------
-    train, test : ndarray of int
-        Row numbers; the test rows are the same for every delta.
-    removed : int
-        How many rows were removed.
+    Returns the training rows, the test rows, which are the same for every delta, and
+    how many rows were removed.
     """
     dataset = load(cell.card)
     y = dataset.y.to_numpy()
@@ -87,22 +71,7 @@ def split(cell: ThinnedCell, seed: int) -> tuple[Rows, Rows, int]:
 
 
 def run_thinned(cell: ThinnedCell, names: Sequence[str], seed: int) -> list[Row]:
-    """Fit and measure methods on one thinned draw.
-
-    Parameters
-    ----------
-    cell : ThinnedCell
-        The draw, and how much of it is removed.
-    names : sequence of str
-        Names of methods.
-    seed : int
-        The seed of the experiment.
-
-    Returns
-    -------
-    list of dict
-        One row per method, ready for the result file.
-    """
+    """Fit and measure methods on one thinned draw."""
     dataset = load(cell.card)
     train, test, removed = split(cell, seed)
     truth = (dataset.y == dataset.positive).to_numpy()[test]

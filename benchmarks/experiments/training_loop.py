@@ -48,23 +48,8 @@ def fit_by_loop(
 ) -> NeuralNet:
     """Train the linear model or the network of one hidden layer.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows, scaled already.
-    y : ndarray of shape (n_samples,)
-        Classes 0 and 1.
-    scores : ndarray of shape (n_features,)
-        The prior.
-    hidden : int or None
-        Width of the hidden layer; None is the linear model.
-    n_epochs : int, default=200
-        Passes over the rows.
-
-    Returns
-    -------
-    NeuralNet
-        The trained net.
+    The rows are scaled already, the classes are 0 and 1. Without `hidden` it is the
+    linear model.
     """
     torch.manual_seed(0)
     width = X.shape[1]

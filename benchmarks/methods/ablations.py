@@ -57,23 +57,7 @@ _LOOP = {"net__train_split": None}
 def first(number: int) -> Change:
     """Make a change that keeps the first estimates of a prior alone.
 
-    Parameters
-    ----------
-    number : int
-        How many.
-
-    Returns
-    -------
-    callable
-        The change. The scores become the mean of what is kept.
-
-    Examples
-    --------
-    >>> from benchmarks.methods.ablations import first
-    >>> from llmreg.prior import FeaturePrior
-    >>> prior = FeaturePrior.from_estimates([{"age": 1}, {"age": 3}, {"age": 8}])
-    >>> first(2)(prior, 0).scores, first(2)(prior, 0).spread
-    (array([[2.]]), array([[1.]]))
+    The scores become the mean of what is kept.
     """
 
     def change(prior: FeaturePrior, seed: int) -> FeaturePrior:
@@ -88,26 +72,10 @@ def first(number: int) -> Change:
 def noisy(share: float) -> Change:
     """Make a change that puts noise in the place of a share of the scores' variance.
 
-    Parameters
-    ----------
-    share : float
-        From 0, the scores as they are, to 1, noise alone.
-
-    Returns
-    -------
-    callable
-        The change: sqrt(1 - share) times the scores plus sqrt(share) times Gaussian
-        noise of their standard deviation, clipped to the scale. One seed draws the
-        same noise for every share. The estimates move along with their mean: they
-        agree with each other as before, on scores that are wrong.
-
-    Examples
-    --------
-    >>> from benchmarks.methods.ablations import noisy
-    >>> from llmreg.prior import FeaturePrior
-    >>> prior = FeaturePrior.from_dict({"a": 4, "b": -4})
-    >>> noisy(0.0)(prior, 0).scores
-    array([[ 4., -4.]])
+    The scores become sqrt(1 - share) times themselves plus sqrt(share) times Gaussian
+    noise of their standard deviation, clipped to the scale. One seed draws the same
+    noise for every share. The estimates move along with their mean: they agree with
+    each other as before, on scores that are wrong.
     """
 
     def change(prior: FeaturePrior, seed: int) -> FeaturePrior:

@@ -42,20 +42,7 @@ _TARGET = "the target"
 
 
 def named(name: str, seconds: int) -> str:
-    """Name a method after its budget.
-
-    Parameters
-    ----------
-    name : str
-        What it is called without.
-    seconds : int
-        The budget.
-
-    Returns
-    -------
-    str
-        Such as "FLAML, 10 s".
-    """
+    """Name a method after its budget."""
     return f"{name}, {seconds} s"
 
 
@@ -65,11 +52,6 @@ def seconds_of_a_core() -> Iterator[None]:
 
     Both tell their budgets by `time.time`. On a machine with other work the same
     seconds by the wall are another budget in every run.
-
-    Yields
-    ------
-    None
-        While the clock is the other one.
     """
     began = time.time() - time.process_time()
     with mock.patch.object(time, "time", lambda: began + time.process_time()):
@@ -77,20 +59,7 @@ def seconds_of_a_core() -> Iterator[None]:
 
 
 def flaml(seconds: int, *, llmreg: bool) -> Fit:
-    """Make a method of FLAML's.
-
-    Parameters
-    ----------
-    seconds : int
-        Its time budget.
-    llmreg : bool
-        Whether llmreg is among the learners.
-
-    Returns
-    -------
-    callable
-        The method.
-    """
+    """Make a method of FLAML's."""
 
     def fit(
         dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
@@ -129,20 +98,7 @@ def flaml(seconds: int, *, llmreg: bool) -> Fit:
 
 
 def autogluon(seconds: int, *, llmreg: bool) -> Fit:
-    """Make a method of AutoGluon's.
-
-    Parameters
-    ----------
-    seconds : int
-        Its time limit.
-    llmreg : bool
-        Whether llmreg is among the models.
-
-    Returns
-    -------
-    callable
-        The method.
-    """
+    """Make a method of AutoGluon's."""
 
     def fit(
         dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int

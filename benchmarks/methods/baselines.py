@@ -30,15 +30,7 @@ INVERSE_STRENGTHS = np.logspace(-4, 2, 13)
 def make_encoder(dataset: Dataset) -> ColumnTransformer:
     """Build the baselines' encoder: min-max scaling, a column for every level.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which columns are categorical.
-
-    Returns
-    -------
-    ColumnTransformer
-        Unfitted; its `get_feature_names_out` gives the keys of the prior.
+    Its `get_feature_names_out` gives the keys of the prior.
     """
     categorical = dataset.X.select_dtypes("category").columns
     onehot = OneHotEncoder(
@@ -56,20 +48,7 @@ def make_encoder(dataset: Dataset) -> ColumnTransformer:
 
 
 def prior_scores(dataset: Dataset, encoder: ColumnTransformer) -> FloatArray:
-    """Put the scores of a prior in the order of the encoded columns.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the prior.
-    encoder : ColumnTransformer
-        A fitted encoder of `make_encoder`.
-
-    Returns
-    -------
-    ndarray of shape (n_columns, n_outputs)
-        Zero where the prior has no opinion; outputs in the order of the classes.
-    """
+    """Put the scores of a prior in the order of the encoded columns."""
     return of_columns(dataset, encoder, dataset.prior.scores)
 
 
@@ -78,19 +57,8 @@ def of_columns(
 ) -> FloatArray:
     """Put what a prior tells of its features in the order of the encoded columns.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the prior.
-    encoder : ColumnTransformer
-        A fitted encoder of `make_encoder`.
-    told : ndarray of shape (n_outputs, n_features)
-        The scores of the prior, or their spread.
-
-    Returns
-    -------
-    ndarray of shape (n_columns, n_outputs)
-        Zero where it tells nothing; outputs in the order of the classes.
+    From (n_outputs, n_features) to (n_columns, n_outputs): zero where the prior tells
+    nothing, outputs in the order of the classes.
     """
     prior = dataset.prior
     column = {key: number for number, key in enumerate(prior.features)}
@@ -106,25 +74,9 @@ def tuned_without_prior(
 ) -> Predictor:
     """Fit a regularised linear model, its strength chosen by cross-validation.
 
-    Classification takes logistic regression and the log loss over up to five
-    stratified folds; with one row in a class there is nothing to validate on, and
-    C is 1. Regression takes `RidgeCV`.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    seed : int
-        Shuffles the folds.
-
-    Returns
-    -------
-    callable
-        The predictor.
+    Classification takes logistic regression and the log loss over up to five stratified
+    folds; with one row in a class there is nothing to validate on, and C is 1.
+    Regression takes `RidgeCV`.
     """
     encoder = make_encoder(dataset).fit(X)
     table = encoder.transform(X)
@@ -147,17 +99,9 @@ def tuned_without_prior(
 def prior_alone(transform: Callable[[FloatArray], FloatArray]) -> Fit:
     """Make a method that weighs the columns by their scores and trains nothing.
 
-    Parameters
-    ----------
-    transform : callable
-        Applied to the scores first.
-
-    Returns
-    -------
-    callable
-        The method. In a regression its scores are brought to the scale of the
-        target by a line through the training rows that does not fall, and that ends
-        at the smallest and the largest target among them.
+    In a regression its scores are brought to the scale of the target by a line through
+    the training rows that does not fall, and that ends at the smallest and the largest
+    target among them.
     """
 
     def fit(
@@ -178,37 +122,14 @@ def prior_alone(transform: Callable[[FloatArray], FloatArray]) -> Fit:
 
 
 def exponential(scores: FloatArray) -> FloatArray:
-    """Transform scores as the reference does: sign(s) * exp(abs(s)), 0 staying 0.
-
-    Parameters
-    ----------
-    scores : ndarray
-        Scores from -10 to 10.
-
-    Returns
-    -------
-    ndarray
-        Of the same shape.
-    """
+    """Transform scores as the reference does: sign(s) * exp(abs(s)), 0 staying 0."""
     return np.sign(scores) * np.exp(np.abs(scores))
 
 
 def of_classes(dataset: Dataset, model: Any, rows: Any) -> FloatArray:
     """Give what a fitted classifier holds likely, as `measure` expects it.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which class is the positive one, and the order of the classes.
-    model : classifier
-        Has `predict_proba` and `classes_`.
-    rows : array-like or DataFrame
-        What the model predicts from.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,) or (n_rows, n_classes)
-        P(positive), or every class in the order of the card.
+    P(positive), or every class in the order of the card.
     """
     table = model.predict_proba(rows)
     known = list(model.classes_)
@@ -220,22 +141,7 @@ def of_classes(dataset: Dataset, model: Any, rows: Any) -> FloatArray:
 
 
 def predictor(dataset: Dataset, encoder: ColumnTransformer, model: Any) -> Predictor:
-    """Make the predictor of a model of encoded rows.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    encoder : ColumnTransformer
-        The fitted encoder.
-    model : classifier or regressor
-        Fitted on what the encoder makes of the training rows.
-
-    Returns
-    -------
-    callable
-        The predictor.
-    """
+    """Make the predictor of a model of encoded rows."""
     if dataset.kind == "regression":
         return lambda rows: np.asarray(model.predict(encoder.transform(rows)))
     return lambda rows: of_classes(dataset, model, encoder.transform(rows))

@@ -42,25 +42,7 @@ class NotAskedError(LookupError):
 def one_estimate(prior: FeaturePrior, seed: int) -> FeaturePrior:
     """Take one of the estimates of a prior for all of it.
 
-    Parameters
-    ----------
-    prior : FeaturePrior
-        A prior with estimates.
-    seed : int
-        The seed of the draw: every method of a cell takes the same.
-
-    Returns
-    -------
-    FeaturePrior
-        With the scores of that estimate, and no other estimate.
-
-    Examples
-    --------
-    >>> from benchmarks.methods.disguised import one_estimate
-    >>> from llmreg.prior import FeaturePrior
-    >>> prior = FeaturePrior.from_estimates([{"yes": {"a": 1}}, {"yes": {"a": 2}}])
-    >>> one_estimate(prior, 0).scores
-    array([[2.]])
+    Every method of a draw takes the same, by its seed.
     """
     if prior.estimates is None:
         return prior
@@ -71,36 +53,14 @@ def one_estimate(prior: FeaturePrior, seed: int) -> FeaturePrior:
 
 
 def recorded_estimate(dataset: Dataset, seed: int) -> FeaturePrior:
-    """Take one of the recorded estimates of a data set.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The data set.
-    seed : int
-        The seed of the draw.
-
-    Returns
-    -------
-    FeaturePrior
-        Of one estimate.
-    """
+    """Take one of the recorded estimates of a data set."""
     return one_estimate(dataset.prior, seed)
 
 
 def answered(variant: str) -> Choice:
     """Choose the answer to a disguised questionnaire.
 
-    Parameters
-    ----------
-    variant : str
-        A disguise.
-
-    Returns
-    -------
-    callable
-        Gives the prior of a data set. It raises `NotAskedError` where there is no
-        answer.
+    It raises NotAskedError where there is no answer.
     """
 
     def choose(dataset: Dataset, seed: int) -> FeaturePrior:
@@ -114,20 +74,7 @@ def answered(variant: str) -> Choice:
 
 
 def informed(fit: Fit, choose: Choice) -> Fit:
-    """Make a method that is given another prior than the recorded one.
-
-    Parameters
-    ----------
-    fit : callable
-        The method.
-    choose : callable
-        Gives that prior.
-
-    Returns
-    -------
-    callable
-        The same method with it.
-    """
+    """Make a method that is given another prior than the recorded one."""
 
     def fit_informed(
         dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int

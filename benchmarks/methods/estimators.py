@@ -44,17 +44,8 @@ REFERENCE: Mapping[str, Any] = {
 def laat(row_weight: float | None = None, **parameters: Any) -> Fit:
     """Make a method of llmreg.
 
-    Parameters
-    ----------
-    row_weight : float or None, default=None
-        The weight of every row (``sample_weight``); None leaves it at one.
-    **parameters : dict
-        Parameters of the estimator; the rest stay at their defaults.
-
-    Returns
-    -------
-    callable
-        The method.
+    `row_weight` is the weight of every row (`sample_weight`); the other parameters are
+    those of the estimator.
     """
 
     def fit(

@@ -47,16 +47,8 @@ _NOISES = np.logspace(-1.5, 0.5, 33)
 def with_gaussian_prior(constants: Mapping[str, tuple[float, float]]) -> Fit:
     """Make the method for two constants.
 
-    Parameters
-    ----------
-    constants : mapping
-        Kind of prediction -> what a point of the score is worth, and the deviation of
-        one answer in points.
-
-    Returns
-    -------
-    callable
-        The method.
+    They are, by the kind of prediction, what a point of the score is worth and the
+    deviation of one answer in points.
     """
 
     def fit(
@@ -77,17 +69,8 @@ def with_gaussian_prior(constants: Mapping[str, tuple[float, float]]) -> Fit:
 def answer_spread(dataset: Dataset, problem: Problem) -> FloatArray:
     """Give the deviation of the recorded answers around their mean.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the prior.
-    problem : Problem
-        Says in which order the columns come.
-
-    Returns
-    -------
-    ndarray of shape (n_columns, n_outputs)
-        In points of the score; 0 where there was only one answer.
+    In points of the score, of shape (n_columns, n_outputs); 0 where there was only one
+    answer.
     """
     spread = dataset.prior.spread
     if spread is None:
@@ -140,22 +123,10 @@ def laplace(
 ) -> tuple[FloatArray, Any]:
     """Find the most likely weights of a logistic regression, and their curvature.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_rows, n_columns)
-        The table, with a column of ones for the intercept.
-    y : ndarray of shape (n_rows, n_outputs)
-        One column for two classes, a column per class for more.
-    mean, precision : ndarray of shape (n_columns, n_outputs)
-        Of the Gaussian prior.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_columns, n_outputs)
-        Where the posterior is highest.
-    factor : tuple
-        The curvature there, as `scipy.linalg.cho_factor` gives it, the columns of the
-        first output first.
+    `X` has a column of ones for the intercept; `y` has one column for two classes, a
+    column for each of more. `mean` and `precision` of the Gaussian prior have the shape
+    of the weights, (n_columns, n_outputs). Returns the weights and the curvature as
+    `scipy.linalg.cho_factor` gives it, the columns of the first output first.
     """
     weights = mean.copy()
     value = _energy(X, y, weights, mean, precision)

@@ -39,24 +39,8 @@ _UNTUNED = (1, 0.5)
 def penalty_factors(scores: FloatArray, exponent: float) -> FloatArray:
     """Turn scores into penalty factors.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_columns, n_outputs)
-        Scores from -10 to 10.
-    exponent : float
-        How much they count; 0 makes all factors 1.
-
-    Returns
-    -------
-    ndarray of shape (n_columns, n_outputs)
-        Factors, their mean over the columns 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.methods.llm_lasso import penalty_factors
-    >>> penalty_factors(np.array([[4.0], [-2.0], [0.0]]), 1).round(2).ravel()
-    array([0.43, 0.86, 1.71])
+    Of shape (n_columns, n_outputs), their mean over the columns 1; exponent 0 makes all
+    of them 1.
     """
     factors: FloatArray = np.maximum(np.abs(scores), _LEAST_IMPORTANCE) ** -exponent
     return factors / factors.mean(axis=0)
@@ -65,24 +49,7 @@ def penalty_factors(scores: FloatArray, exponent: float) -> FloatArray:
 def fit_llm_lasso(
     dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
 ) -> Predictor:
-    """Fit LLM-Lasso.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the prior.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    seed : int
-        Shuffles the folds.
-
-    Returns
-    -------
-    callable
-        The predictor.
-    """
+    """Fit LLM-Lasso."""
     problem = prepare(dataset, X, y, standardised=True)
     every = penalties(problem, EXPONENTS, SHARES)
     penalty = chosen(problem, lambda rows: every, seed)
@@ -96,19 +63,8 @@ def penalties(
 ) -> Penalty:
     """Make the penalties of all exponents and values of lambda.
 
-    Parameters
-    ----------
-    problem : Problem
-        The training rows.
-    exponents : tuple of float
-        Exponents.
-    shares : ndarray of shape (n_shares,)
-        Values of lambda, as shares of the least one at which all weights are 0.
-
-    Returns
-    -------
-    Penalty
-        One problem for every pair, the shares of the first exponent first.
+    `shares` are values of lambda as shares of the least one at which all weights are 0.
+    One problem for every pair, the shares of the first exponent first.
     """
     X, y, task = problem.X, problem.y, problem.task
     empty = solve(X, y, task, Penalty(lower=0.0, upper=0.0))

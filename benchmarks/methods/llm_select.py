@@ -33,24 +33,7 @@ _UNTUNED_C = 1.0
 def fit_llm_select(
     dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
 ) -> Predictor:
-    """Fit a linear model on the features with the top scores.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the prior.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    seed : int
-        Shuffles the folds.
-
-    Returns
-    -------
-    callable
-        The predictor.
-    """
+    """Fit a linear model on the features with the top scores."""
     problem = prepare(dataset, X, y)
     feature, importance = importances(problem.encoder, problem.scores)
     kept = np.array([_top(feature, importance, share) for share in SHARES])
@@ -74,22 +57,7 @@ def fit_llm_select(
 def importances(
     encoder: ColumnTransformer, scores: FloatArray
 ) -> tuple[list[str], dict[str, float]]:
-    """Tell which feature each column belongs to, and how important it is.
-
-    Parameters
-    ----------
-    encoder : ColumnTransformer
-        A fitted encoder of `make_encoder`.
-    scores : ndarray of shape (n_columns, n_outputs)
-        Of its columns.
-
-    Returns
-    -------
-    feature : list of str
-        The feature of each column.
-    importance : dict
-        Feature -> its largest absolute score.
-    """
+    """Tell which feature each column belongs to, and how important it is."""
     (_, _, numeric), (_, onehot, categorical) = encoder.transformers_[:2]
     feature = list(numeric)
     for name, levels in zip(

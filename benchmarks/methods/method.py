@@ -11,15 +11,9 @@ from benchmarks.methods.baselines import Fit
 class Method:
     """A row of the tables.
 
-    Parameters
-    ----------
-    fit : callable
-        ``fit(dataset, X_train, y_train, seed)`` gives the predictor.
-    probabilities : bool, default=True
-        Whether its scores are probabilities, so that log loss, Brier score and
-        accuracy can be told.
-    imports : tuple of str, default=()
-        Modules to import before the clock starts.
+    `fit(dataset, X_train, y_train, seed)` gives the predictor. `probabilities` says
+    whether its scores are such, so that log loss, Brier score and accuracy can be told.
+    `imports` are modules to import before the clock starts.
     """
 
     fit: Fit

@@ -18,27 +18,7 @@ Change = Callable[[FeaturePrior, int], FeaturePrior]
 
 
 def flipped(prior: FeaturePrior, seed: int) -> FeaturePrior:
-    """Turn the sign of every score, as an expert does who mistook the classes.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The recorded prior.
-    seed : int
-        Not used.
-
-    Returns
-    -------
-    FeaturePrior
-        With scores and estimates of the other sign.
-
-    Examples
-    --------
-    >>> from benchmarks.methods.misled import flipped
-    >>> from llmreg.prior import FeaturePrior
-    >>> flipped(FeaturePrior.from_dict({"age": 3, "sex=female": -2}), 0).scores
-    array([[-3.,  2.]])
-    """
+    """Turn the sign of every score, as an expert does who mistook the classes."""
     estimates = None if prior.estimates is None else -prior.estimates
     return replace(prior, scores=-prior.scores, estimates=estimates)
 
@@ -46,29 +26,10 @@ def flipped(prior: FeaturePrior, seed: int) -> FeaturePrior:
 def shuffled(prior: FeaturePrior, seed: int) -> FeaturePrior:
     """Deal the scores out anew between the features.
 
-    What is dealt out are the columns of the encoded table: a level is a column like
-    any other, for only so can a feature with levels swap with one without. The scores
-    that a column has for several classes, and its estimates, stay together, so that
-    nothing but the names is wrong.
-
-    Parameters
-    ----------
-    prior : FeaturePrior
-        The recorded prior.
-    seed : int
-        The seed of the cell: every method of a cell meets the same wrong prior.
-
-    Returns
-    -------
-    FeaturePrior
-        With the same features and the same scores, in another order.
-
-    Examples
-    --------
-    >>> from benchmarks.methods.misled import shuffled
-    >>> from llmreg.prior import FeaturePrior
-    >>> shuffled(FeaturePrior.from_dict({"a": 1, "b": 2, "c": 3}), 0).scores
-    array([[3., 1., 2.]])
+    What is dealt out are the columns of the encoded table: a level is a column like any
+    other, for only so can a feature with levels swap with one without. The scores that
+    a column has for several classes, and its estimates, stay together, so that nothing
+    but the names is wrong.
     """
     # The second number keeps this apart from what a model draws from its seed.
     order = np.random.default_rng([seed, 1]).permutation(len(prior.features))
@@ -77,20 +38,7 @@ def shuffled(prior: FeaturePrior, seed: int) -> FeaturePrior:
 
 
 def misled(fit: Fit, change: Change) -> Fit:
-    """Make a method that is given a wrong prior.
-
-    Parameters
-    ----------
-    fit : callable
-        The method.
-    change : callable
-        `flipped` or `shuffled`.
-
-    Returns
-    -------
-    callable
-        The same method, which receives the changed prior.
-    """
+    """Make a method that is given a wrong prior."""
 
     def fit_misled(
         dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int

@@ -30,24 +30,7 @@ _FOLDS = 3
 def fit_mlp_search(
     dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
 ) -> Predictor:
-    """Fit a network, its settings chosen by cross-validation.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    seed : int
-        Of the weights and the folds.
-
-    Returns
-    -------
-    callable
-        The predictor.
-    """
+    """Fit a network, its settings chosen by cross-validation."""
     encoder = make_encoder(dataset).fit(X)
     model = _search(dataset, y, seed)
     with warnings.catch_warnings():

@@ -28,29 +28,7 @@ class UnknownMethodError(RequestError, LookupError):
 
 
 def methods(selection: str) -> tuple[str, ...]:
-    """Give the methods that a name stands for.
-
-    Parameters
-    ----------
-    selection : str
-        The name of a method, or of a set of them.
-
-    Returns
-    -------
-    tuple of str
-        Names of methods.
-
-    Raises
-    ------
-    UnknownMethodError
-        If it is neither.
-
-    Examples
-    --------
-    >>> from benchmarks.methods.registry import methods
-    >>> methods("default linear")
-    ('default linear',)
-    """
+    """Give the methods that a name stands for. One method, or all of a set of them."""
     if selection in SETS:
         return tuple(SETS[selection])
     find(selection)
@@ -58,39 +36,12 @@ def methods(selection: str) -> tuple[str, ...]:
 
 
 def methods_of(selections: Iterable[str]) -> list[str]:
-    """Give the methods that several names stand for, each once.
-
-    Parameters
-    ----------
-    selections : iterable of str
-        Names of methods, or of sets of them.
-
-    Returns
-    -------
-    list of str
-        Names of methods.
-    """
+    """Give the methods that several names stand for, each once."""
     return list(dict.fromkeys(name for one in selections for name in methods(one)))
 
 
 def find(name: str) -> Method:
-    """Give the method of a name.
-
-    Parameters
-    ----------
-    name : str
-        What the tables call it.
-
-    Returns
-    -------
-    Method
-        The method.
-
-    Raises
-    ------
-    UnknownMethodError
-        If there is none.
-    """
+    """Give the method of a name."""
     for members in SETS.values():
         if name in members:
             return members[name]
@@ -101,11 +52,5 @@ def find(name: str) -> Method:
 
 
 def in_order() -> list[str]:
-    """List all methods in the order of the tables.
-
-    Returns
-    -------
-    list of str
-        Names.
-    """
+    """List all methods in the order of the tables."""
     return [name for members in SETS.values() for name in members]

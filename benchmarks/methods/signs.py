@@ -26,24 +26,7 @@ _UNTUNED = int(np.argmin(np.abs(INVERSE_STRENGTHS - 1)))
 def fit_signs(
     dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
 ) -> Predictor:
-    """Fit a linear model whose weights have the signs of the scores.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the prior.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    seed : int
-        Shuffles the folds.
-
-    Returns
-    -------
-    callable
-        The predictor.
-    """
+    """Fit a linear model whose weights have the signs of the scores."""
     problem = prepare(dataset, X, y)
     scores = problem.scores[:, None, :]
     lower, upper = np.where(scores > 0, 0, -np.inf), np.where(scores < 0, 0, np.inf)

@@ -27,16 +27,8 @@ _LOOK = 10
 class Penalty:
     """What is asked of the weights, but to fit the rows; of the intercept, nothing.
 
-    Every part broadcasts to (n_features, n_problems, n_outputs).
-
-    Parameters
-    ----------
-    l1 : ndarray or float, default=0.0
-        Factor of the absolute weights.
-    l2 : ndarray or float, default=0.0
-        Factor of half the squared weights.
-    lower, upper : ndarray or float
-        Bounds of the weights; none, where not given.
+    Every part broadcasts to (n_features, n_problems, n_outputs). `l1` is the factor of
+    the absolute weights, `l2` of half the squared ones.
     """
 
     l1: FloatArray | float = 0.0
@@ -47,32 +39,13 @@ class Penalty:
     def shape(self, features: int, outputs: int) -> tuple[int, ...]:
         """Give the shape of the weights that it speaks of.
 
-        Parameters
-        ----------
-        features, outputs : int
-            Their numbers.
-
-        Returns
-        -------
-        tuple of int
-            (n_features, n_problems, n_outputs).
+        (n_features, n_problems, n_outputs).
         """
         parts = [np.shape(getattr(self, part.name)) for part in fields(self)]
         return np.broadcast_shapes((features, 1, outputs), *parts)
 
     def only(self, problem: int) -> Penalty:
-        """Give the penalty of one problem.
-
-        Parameters
-        ----------
-        problem : int
-            Its number.
-
-        Returns
-        -------
-        Penalty
-            With one problem.
-        """
+        """Give the penalty of one problem."""
         parts: dict[str, Any] = {}
         for part in fields(self):
             value = getattr(self, part.name)
@@ -92,35 +65,11 @@ def solve(
 ) -> FloatArray:
     """Minimise the mean loss plus the penalty, for many problems.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_rows, n_features)
-        The table.
-    y : ndarray of shape (n_rows, n_outputs)
-        Zeros and ones: one column for two classes, a column per class for more. In
-        a regression, one column with the target.
-    task : {"binary", "multiclass", "regression"}
-        Logistic loss, cross-entropy, or half the squared error.
-    penalty : Penalty
-        Of the weights.
-    tol : float, default=1e-6
-        A problem has converged when no step is larger than this, relative to its
-        largest weight.
-    max_iter : int, default=5000
-        The most steps.
-
-    Returns
-    -------
-    ndarray of shape (n_features + 1, n_problems, n_outputs)
-        The weights; the last row is the intercept.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.methods.solver import Penalty, solve
-    >>> X, y = np.array([[-1.0], [1.0]]), np.array([[0.0], [4.0]])
-    >>> solve(X, y, "regression", Penalty(l1=0.5)).ravel()
-    array([1.5, 2. ])
+    `y` has zeros and ones, one column for two classes, a column for each of more; in a
+    regression, one column with the target. The loss is logistic, the cross-entropy, or
+    half the squared error. A problem has converged when no step is larger than `tol`,
+    relative to its largest weight. The weights have the shape (n_features + 1,
+    n_problems, n_outputs); the last row is the intercept.
     """
     # Centred columns are far better conditioned, and only the intercept knows.
     centre = X.mean(axis=0)
@@ -157,19 +106,8 @@ def solve(
 def predict(X: FloatArray, weights: FloatArray, task: str) -> FloatArray:
     """Predict with the weights of `solve`.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_rows, n_features)
-        The table.
-    weights : ndarray of shape (n_features + 1, n_problems, n_outputs)
-        The weights.
-    task : {"binary", "multiclass", "regression"}
-        As in `solve`.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_problems, n_outputs)
-        Probabilities, or predictions of a regression.
+    Probabilities, or predictions of a regression, of shape (n_rows, n_problems,
+    n_outputs).
     """
     return _expected(_product(X, weights[:-1]) + weights[-1], task)
 
@@ -177,17 +115,7 @@ def predict(X: FloatArray, weights: FloatArray, task: str) -> FloatArray:
 def losses(X: FloatArray, y: FloatArray, task: str, weights: FloatArray) -> FloatArray:
     """Give the mean loss of every problem.
 
-    Parameters
-    ----------
-    X, y, task
-        As in `solve`.
-    weights : ndarray of shape (n_features + 1, n_problems, n_outputs)
-        The weights.
-
-    Returns
-    -------
-    ndarray of shape (n_problems,)
-        Log loss, or the squared error.
+    Log loss, or the squared error, of shape (n_problems,).
     """
     scores = _product(X, weights[:-1]) + weights[-1]
     if task == "regression":

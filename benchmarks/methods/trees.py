@@ -27,24 +27,7 @@ _NAMES = {"xgboost": "XGB", "lightgbm": "LGBM", "catboost": "CatBoost"}
 def fit_random_forest(
     dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
 ) -> Predictor:
-    """Fit a random forest.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    seed : int
-        Of the forest.
-
-    Returns
-    -------
-    callable
-        The predictor.
-    """
+    """Fit a random forest."""
     encoder = make_encoder(dataset).fit(X)
     regression = dataset.kind == "regression"
     kind = RandomForestRegressor if regression else RandomForestClassifier
@@ -55,16 +38,8 @@ def fit_random_forest(
 def boosting(library: str) -> Fit:
     """Make a method of a boosting library with the interface of scikit-learn.
 
-    Parameters
-    ----------
-    library : {"xgboost", "lightgbm", "catboost"}
-        The library.
-
-    Returns
-    -------
-    callable
-        The method. Classes are numbered in the card's order, with the positive one
-        of two last, since not every library takes their names.
+    Classes are numbered in the card's order, with the positive one of two last, since
+    not every library takes their names.
     """
 
     def fit(

@@ -31,22 +31,9 @@ _ROUGH_TOL, _ROUGH_STEPS = 1e-4, 600
 class Problem:
     """The training rows as numbers, and the scores of their columns.
 
-    Parameters
-    ----------
-    task : {"binary", "multiclass", "regression"}
-        The kind of prediction.
-    encoder : ColumnTransformer
-        The fitted encoder.
-    X : ndarray of shape (n_rows, n_columns)
-        The encoded rows, less `middle` and divided by `spread`.
-    y : ndarray of shape (n_rows, n_outputs)
-        As `solve` takes it; a regression's target has mean 0 and deviation 1.
-    scores : ndarray of shape (n_columns, n_outputs)
-        Of the prior.
-    middle, spread : ndarray of shape (n_columns,)
-        What is taken from each column, and what it is divided by.
-    centre, unit : float
-        What was taken from the target of a regression, and what it is counted in.
+    `X` are the encoded rows, less `middle` and divided by `spread`. `y` is as `solve`
+    takes it; a regression's target has mean 0 and deviation 1, once `centre` was taken
+    from it and it was divided by `unit`. `scores` has the shape (n_columns, n_outputs).
     """
 
     task: str
@@ -60,52 +47,19 @@ class Problem:
     unit: float
 
     def table(self, rows: pd.DataFrame) -> FloatArray:
-        """Encode rows.
-
-        Parameters
-        ----------
-        rows : DataFrame of shape (n_rows, n_features)
-            Any rows.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_columns)
-            As `X`.
-        """
+        """Encode rows."""
         encoded: FloatArray = self.encoder.transform(rows)
         return (encoded - self.middle) / self.spread
 
     def finish(self, predicted: FloatArray) -> FloatArray:
-        """Bring predictions to the form that the runner measures.
-
-        Parameters
-        ----------
-        predicted : ndarray of shape (n_rows, n_outputs)
-            What a model of `X` and `y` predicts.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,) or (n_rows, n_classes)
-            P(positive), all classes, or targets in their own unit.
-        """
+        """Bring predictions to the form that the runner measures."""
         if self.task == "multiclass":
             return predicted
         one = predicted[:, 0]
         return one * self.unit + self.centre if self.task == "regression" else one
 
     def fit(self, penalty: Penalty) -> Predictor:
-        """Fit one linear model to all training rows.
-
-        Parameters
-        ----------
-        penalty : Penalty
-            Of one setting.
-
-        Returns
-        -------
-        callable
-            The predictor.
-        """
+        """Fit one linear model to all training rows."""
         weights = solve(self.X, self.y, self.task, penalty)
         return lambda rows: self.finish(
             predict(self.table(rows), weights, self.task)[:, 0]
@@ -117,22 +71,8 @@ def prepare(
 ) -> Problem:
     """Encode training rows.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is, and has the prior.
-    X : DataFrame of shape (n_rows, n_features)
-        The training rows.
-    y : Series of shape (n_rows,)
-        Their target.
-    standardised : bool, default=False
-        Bring every column to mean 0 and deviation 1 in the training rows, rather than
-        to their range alone. A column that does not vary is centred only.
-
-    Returns
-    -------
-    Problem
-        The training rows as numbers.
+    `standardised` brings every column to mean 0 and deviation 1 in the training rows,
+    rather than to their range alone. A column that does not vary is centred only.
     """
     encoder = make_encoder(dataset).fit(X)
     table = encoder.transform(X)
@@ -164,20 +104,8 @@ def prepare(
 def cross_validate(problem: Problem, grid: Grid, seed: int) -> FloatArray | None:
     """Measure all settings of a grid on rows left out, as `tuned_without_prior` does.
 
-    Parameters
-    ----------
-    problem : Problem
-        The training rows.
-    grid : callable
-        Makes the penalties of all settings for a number of rows.
-    seed : int
-        Shuffles the folds.
-
-    Returns
-    -------
-    ndarray of shape (n_settings,), or None
-        The loss, averaged over up to five folds; None where a class has one row,
-        which leaves nothing to validate on.
+    Returns the loss of each, averaged over up to five folds; None where a class has one
+    row, which leaves nothing to validate on.
     """
     X, y = problem.X, problem.y
     if problem.task == "regression":
@@ -208,19 +136,7 @@ def cross_validate(problem: Problem, grid: Grid, seed: int) -> FloatArray | None
 def chosen(problem: Problem, grid: Grid, seed: int) -> Penalty | None:
     """Choose the setting of a grid with the least loss on rows left out.
 
-    Parameters
-    ----------
-    problem : Problem
-        The training rows.
-    grid : callable
-        Makes the penalties of all settings for a number of rows.
-    seed : int
-        Shuffles the folds.
-
-    Returns
-    -------
-    Penalty or None
-        For all training rows; None where a class has one row.
+    None where a class has one row.
     """
     found = cross_validate(problem, grid, seed)
     if found is None:
@@ -231,16 +147,8 @@ def chosen(problem: Problem, grid: Grid, seed: int) -> Penalty | None:
 def ridge_strengths(rows: int) -> FloatArray:
     """Give the L2 factors of `tuned_without_prior` as `Penalty` counts them.
 
-    Parameters
-    ----------
-    rows : int
-        Number of training rows: scikit-learn's C weighs the sum over the rows, `solve`
-        their mean.
-
-    Returns
-    -------
-    ndarray of shape (1, n_settings, 1)
-        The strongest first.
+    scikit-learn's C weighs the sum over the rows, `solve` their mean. The strongest
+    comes first.
     """
     strengths: FloatArray = 1 / (INVERSE_STRENGTHS * rows)
     return strengths[None, :, None]

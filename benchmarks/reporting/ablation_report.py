@@ -82,18 +82,7 @@ Columns: rows per class, in a regression (R2) rows. Lower is better for the log 
 
 
 def write(frame: pd.DataFrame) -> str:
-    """Write a table for every thing that a result file has something varied of.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write a table for every thing that a result file has something varied of."""
     parts = [_PREFACE, _counts(frame)]
     for name in TABLES:
         text = table(frame, name)
@@ -105,18 +94,8 @@ def write(frame: pd.DataFrame) -> str:
 def table(frame: pd.DataFrame, name: str) -> str:
     """Write the table of one thing.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-    name : str
-        The thing.
-
-    Returns
-    -------
-    str
-        A table in markdown: the shared rows, then each start and what comes from it.
-        Empty where nothing of it was measured on every data set.
+    The shared rows, then each start and what comes from it. Empty where nothing of it
+    was measured on every data set.
     """
     rows = list(_rows(name))
     these = frame[frame["method"].isin([method for method, _ in rows])]

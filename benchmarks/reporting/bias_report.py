@@ -51,21 +51,9 @@ PLOTTED = (
 def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Average a measure over the cards, then over the repetitions.
 
-    Only the repetitions count in which a method has a value for every card.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file, of one setting.
-    metric : str
-        A column of it.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by method and delta: `mean`, `spread` (the standard error over the
-        repetitions of the mean over the cards; missing with one), `cards`,
-        `repetitions`.
+    Only the repetitions count in which a method has a value for every card. Indexed by
+    method and delta: `mean`, `spread` (the standard error over the repetitions of the
+    mean over the cards), `cards`, `repetitions`.
     """
     known = frame[frame[metric].notna()]
     keys = ["method", "delta", "repetition"]
@@ -76,20 +64,7 @@ def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame, out: Path) -> str:
-    """Write the tables (``.md``), their numbers and the plots beside a result file.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The rows of the result file.
-    out : Path
-        The result file.
-
-    Returns
-    -------
-    str
-        The tables.
-    """
+    """Write the tables (``.md``), their numbers and the plots beside a result file."""
     frame = frame[frame["error"].isna()]
     if frame.empty:
         return "No result yet.\n"
@@ -205,15 +180,7 @@ def _cell(mean: float, spread: float, best: float) -> str:
 
 
 def plot(frame: pd.DataFrame, path: Path) -> None:
-    """Draw the measures over delta, a column of panels per card.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file, of one setting.
-    path : Path
-        The picture (PNG).
-    """
+    """Draw the measures over delta, a column of panels per card."""
     cards = list(frame["card"].unique())
     drawn = [name for name in PLOTTED if name in set(frame["method"])]
     methods = drawn or list(frame["method"].unique())[: len(COLOURS)]

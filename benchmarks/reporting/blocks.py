@@ -18,15 +18,9 @@ WRONG = (", flipped prior", ", shuffled prior")
 class Block:
     """A measure of all methods on the same draws of the same data sets.
 
-    Parameters
-    ----------
-    sizes : tuple of str
-        Its sizes: one, or all of them.
-    tables : mapping of str to tuple of DataFrame
-        Data set -> one table per size that it has: a row per repetition, a column per
-        method, without gaps; more is better.
-    left_out : tuple of str
-        Methods that lack a data set, or share no repetition with the others.
+    `tables` has for each data set one table per size: a row per repetition, a column
+    per method, without gaps; more is better. `left_out` are methods that lack a data
+    set, or share no repetition with the others.
     """
 
     sizes: tuple[str, ...]
@@ -45,13 +39,7 @@ class Block:
         return min(counts), max(counts)
 
     def scores(self) -> pd.DataFrame:
-        """Average over the repetitions, then over the sizes that a data set has.
-
-        Returns
-        -------
-        DataFrame of shape (n_data_sets, n_methods)
-            More is better.
-        """
+        """Average over the repetitions, then over the sizes that a data set has."""
         means = {
             card: sum(table.mean() for table in tables) / len(tables)
             for card, tables in self.tables.items()
@@ -62,23 +50,10 @@ class Block:
 def block(frame: pd.DataFrame, metric: str, size: str) -> Block | None:
     """Take what can be compared at one size.
 
-    A method that lacks a data set which another has is left out. Of the others only
-    the repetitions count that all of them have; where there is none, the method with
-    the fewest fits is left out, until there is one.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-    metric : str
-        The measure.
-    size : str
-        Rows per class, or a share of the rows.
-
-    Returns
-    -------
-    Block or None
-        None where fewer than two methods can be compared.
+    A method that lacks a data set which another has is left out. Of the others only the
+    repetitions count that all of them have; where there is none, the method with the
+    fewest fits is left out, until there is one. None where fewer than two methods can
+    be compared.
     """
     known = frame[(frame["shots"] == size) & frame[metric].notna()]
     values = np.log(known[metric]) if metric == "rmse" else known[metric]
@@ -107,16 +82,7 @@ def block(frame: pd.DataFrame, metric: str, size: str) -> Block | None:
 def over_sizes(blocks: Sequence[Block]) -> Block | None:
     """Put the blocks of several sizes together.
 
-    Parameters
-    ----------
-    blocks : sequence of Block
-        One per size.
-
-    Returns
-    -------
-    Block or None
-        With the methods that are in each of them; None where these are fewer than
-        two.
+    With the methods that are in each of them; None where these are fewer than two.
     """
     every = list(dict.fromkeys(name for one in blocks for name in one.methods))
     shared = [name for name in every if all(name in one.methods for one in blocks)]

@@ -32,18 +32,6 @@ def envelope(table: pd.DataFrame, slack: float = 0.003) -> list[Check]:
     """Hold the default against the best of the named rows, size by size.
 
     The best is picked by the numbers that it is then compared by, which favours it.
-
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-    slack : float, default=0.003
-        How far below the best row the default may be.
-
-    Returns
-    -------
-    list of Check
-        One per size; without numbers where one of the rows was not run.
     """
     checks = []
     for size in sizes(table):
@@ -56,15 +44,7 @@ def envelope(table: pd.DataFrame, slack: float = 0.003) -> list[Check]:
 def over_sizes(table: pd.DataFrame) -> list[Check]:
     """Hold the default against every other row on the mean over the sizes.
 
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-
-    Returns
-    -------
-    list of Check
-        One per method that all sizes have; the named rows must be below it.
+    The named rows must be below it.
     """
     checks = []
     for other in [*NAMED, *REFERENCES.values(), MLP]:
@@ -90,15 +70,7 @@ def over_sizes(table: pd.DataFrame) -> list[Check]:
 def over_reference(table: pd.DataFrame) -> list[Check]:
     """Hold the defaults against the configuration of the paper's authors.
 
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-
-    Returns
-    -------
-    list of Check
-        Above it from 5 rows up, by 0.01 from 50 up.
+    Above it from 5 rows up, by 0.01 from 50 up.
     """
     return [
         compare(
@@ -119,18 +91,7 @@ def with_hindsight(frame: pd.DataFrame, metric: str) -> list[Check]:
 
     For each table and size the best of the named rows and the linear default is taken,
     by its mean on the test rows: no method that chooses among them can be above that.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-    metric : str
-        The measure; more is better.
-
-    Returns
-    -------
-    list of Check
-        One per size; nothing is asked.
+    Nothing is asked.
     """
     named = frame[frame["method"].isin([*NAMED, LINEAR])]
     cells = ["shots", "card", "method"]
@@ -146,16 +107,8 @@ def with_hindsight(frame: pd.DataFrame, metric: str) -> list[Check]:
 def with_wrong_priors(table: pd.DataFrame) -> list[Check]:
     """Hold the defaults with a wrong prior against tuning without one.
 
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-
-    Returns
-    -------
-    list of Check
-        At most 0.02 below at 10 rows, 0.01 from 25 up. A fixed gamma stands beside
-        them, of which nothing is asked.
+    At most 0.02 below at 10 rows, 0.01 from 25 up. A fixed gamma stands beside them, of
+    which nothing is asked.
     """
     checks = []
     for method in (LINEAR, MLP, FIXED):
@@ -171,15 +124,7 @@ def with_wrong_priors(table: pd.DataFrame) -> list[Check]:
 def of_the_mlp(table: pd.DataFrame) -> list[Check]:
     """Hold the MLP against the linear model.
 
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-
-    Returns
-    -------
-    list of Check
-        At most 0.005 below, and above on a share of the rows.
+    At most 0.005 below, and above on a share of the rows.
     """
     return [
         compare(
@@ -195,18 +140,7 @@ def of_the_mlp(table: pd.DataFrame) -> list[Check]:
 
 
 def over_tuned(table: pd.DataFrame) -> list[Check]:
-    """Hold the defaults against tuning without a prior.
-
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-
-    Returns
-    -------
-    list of Check
-        Better at every size.
-    """
+    """Hold the defaults against tuning without a prior. Better at every size."""
     return [
         compare(table, size, method, TUNED, 0.0, strict=True)
         for method in (LINEAR, MLP)

@@ -102,22 +102,8 @@ def _run(options: argparse.Namespace) -> int:
 def read(paths: Sequence[Path]) -> pd.DataFrame:
     """Read what result files have of the methods of the curves.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        Result files, also such as were written with fewer measures than today.
-
-    Returns
-    -------
-    DataFrame
-        Rows with a ROC AUC. Of a fit that is in several files, the first file's.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is not there.
-    ResultFileError
-        If a file is no result file of the few-shot benchmark.
+    Files may have fewer measures than today. Of a fit that is in several files, the
+    first file's row counts.
     """
     frames = []
     for path in paths:
@@ -134,36 +120,14 @@ def read(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def same_draws(frame: pd.DataFrame) -> pd.DataFrame:
-    """Keep the draws that every method has that has any at that size.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of result files.
-
-    Returns
-    -------
-    DataFrame
-        Those of them that can be compared.
-    """
+    """Keep the draws that every method has that has any at that size."""
     asked = frame.groupby(["card", "shots"])["method"].transform("nunique")
     draw = frame.groupby(["card", "shots", "repetition"])["method"]
     return frame[draw.transform("nunique") == asked].reset_index(drop=True)
 
 
 def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """Average every method on every data set over its draws.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of result files.
-
-    Returns
-    -------
-    DataFrame
-        Columns `card`, `method`, and those of `learning.curve`.
-    """
+    """Average every method on every data set over its draws."""
     parts = [
         curve(rows, method).assign(card=card, method=method)
         for card, rows in frame.groupby("card")
@@ -175,18 +139,7 @@ def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame) -> str:
-    """Write both tables.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of result files.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write both tables."""
     by_card = {str(card): rows for card, rows in frame.groupby("card")}
     lines = [
         _PREFACE + _STOP + "| | small from | settled from | largest | gain there |"

@@ -25,20 +25,7 @@ def plot(
     path: Path,
     methods: Sequence[str],
 ) -> None:
-    """Draw the curves.
-
-    Parameters
-    ----------
-    numbers : DataFrame
-        What `curves.curves_of` gives.
-    marks : mapping of str to float
-        Data set -> height of a dotted line.
-    path : Path
-        The picture (PNG).
-    methods : sequence of str
-        The methods, in the order of the legend; each has the colour that it has in
-        the plots of `report`.
-    """
+    """Draw the curves."""
     cards = list(numbers["card"].unique())
     n_columns = min(COLUMNS, len(cards))
     n_rows = -(-len(cards) // n_columns)

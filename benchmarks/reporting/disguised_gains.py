@@ -43,18 +43,7 @@ ABLATION = {
 
 
 def few_shots(frame: pd.DataFrame) -> str:
-    """Write what the default makes of the priors.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of the result file of the fits.
-
-    Returns
-    -------
-    str
-        Tables in markdown.
-    """
+    """Write what the default makes of the priors."""
     parts = ["## Few shots\n"]
     for metric in ("roc_auc", "log_loss"):
         parts.append(report.table(report.summarise(frame, metric), metric))
@@ -110,30 +99,7 @@ def _gains_by_card(frame: pd.DataFrame) -> str:
 def section(
     title: str, header: Sequence[str], lines: Iterable[Sequence[str]], words: str
 ) -> str:
-    """Write a heading, a table and what it holds.
-
-    Parameters
-    ----------
-    title : str
-        The heading.
-    header : sequence of str
-        What the columns are called.
-    lines : iterable of sequence of str
-        The cells.
-    words : str
-        What the table holds.
-
-    Returns
-    -------
-    str
-        Markdown.
-
-    Examples
-    --------
-    >>> from benchmarks.reporting.disguised_gains import section
-    >>> section("Sizes", ["", "n"], [["a", "1"]], "Rows.").splitlines()[2:4]
-    ['|  | n |', '| --- | --- |']
-    """
+    """Write a heading, a table and what it holds."""
     rows = [list(header), ["---"] * len(header), *map(list, lines)]
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"## {title}\n\n{body}\n\n{words}\n"

@@ -20,15 +20,7 @@ _DOTS = {
 
 
 def plot(alone: pd.DataFrame, path: Path) -> None:
-    """Draw the prior alone, the recorded one beside the disguises and the floor.
-
-    Parameters
-    ----------
-    alone : DataFrame
-        Rows of `rank_rows`; the exponential transform is shown.
-    path : Path
-        The picture (PNG).
-    """
+    """Draw the prior alone, the recorded one beside the disguises and the floor."""
     exp = alone[alone["transform"] == "exp"]
     table = exp.pivot(index="card", columns="prior", values="roc_auc")
     floor = exp[exp["prior"] == "neutral"].set_index("card")["shuffled"]

@@ -28,24 +28,7 @@ def tables(
     alone: pd.DataFrame,
     fits: pd.DataFrame,
 ) -> str:
-    """Write all tables in markdown.
-
-    Parameters
-    ----------
-    agreement : DataFrame
-        Rows of `compare_answers`.
-    swaps : DataFrame
-        Rows of `follow_swap`.
-    alone : DataFrame
-        Rows of `rank_rows`; may be empty.
-    fits : DataFrame
-        Rows of the result file of the fits; may be empty.
-
-    Returns
-    -------
-    str
-        The tables, each with what it holds in words.
-    """
+    """Write all tables in markdown."""
     parts = [_agreement(agreement), _agreement_by_card(agreement), _swaps(swaps)]
     if not alone.empty:
         parts += [_alone(alone), _alone_by_card(alone)]
@@ -55,20 +38,7 @@ def tables(
 
 
 def named_features(rates: pd.DataFrame, alone: pd.DataFrame) -> str:
-    """Write how the scores go with the outcome where the model named its memory.
-
-    Parameters
-    ----------
-    rates : DataFrame
-        Rows of `named_rates`.
-    alone : DataFrame
-        Rows of `rank_rows` of the same cards.
-
-    Returns
-    -------
-    str
-        A table in markdown.
-    """
+    """Write how the scores go with the outcome where the model named its memory."""
     exp = alone[alone["transform"] == "exp"].set_index(["card", "prior"])["roc_auc"]
     lines = []
     for card, features in NAMED.items():
@@ -97,26 +67,8 @@ def named_features(rates: pd.DataFrame, alone: pd.DataFrame) -> str:
 def regained(exp: pd.DataFrame) -> pd.Series:
     """Tell how much of a prior's worth is left when only the layout was asked with.
 
-    Parameters
-    ----------
-    exp : DataFrame
-        Rows of `rank_rows` of one transform.
-
-    Returns
-    -------
-    Series
-        By card: what that answer has above its own scores shuffled, over what the
-        unchanged questionnaire's has above these.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from benchmarks.reporting.disguised_report import regained
-    >>> row = {"card": "a", "shuffled": 0.5}
-    >>> rows = [row | {"prior": "neutral", "roc_auc": 0.7}]
-    >>> rows += [row | {"prior": "again", "roc_auc": 0.9}]
-    >>> round(float(regained(pd.DataFrame(rows))["a"]), 3)
-    0.5
+    By card: what that answer has above its own scores shuffled, over what the unchanged
+    questionnaire's has above these.
     """
     by_card = {
         name: exp[exp["prior"] == name].set_index("card")

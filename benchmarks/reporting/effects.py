@@ -26,16 +26,9 @@ TIE = 0.001
 class Effect:
     """The gain of one method over another.
 
-    Parameters
-    ----------
-    method, other : str
-        The two methods.
-    gain : float
-        The mean over the data sets of the paired difference; more is better.
-    low, high : float
-        Its 95% percentile interval.
-    wins, ties, losses : int
-        On how many data sets the mean difference is above, within and below `TIE`.
+    `gain` is the mean over the data sets of the paired difference, `low` and `high` its
+    95% percentile interval. On `wins` data sets the mean difference is above `TIE`, on
+    `ties` within, on `losses` below.
     """
 
     method: str
@@ -53,21 +46,7 @@ def effects(
 ) -> list[Effect]:
     """Compare some methods with each other one of a block.
 
-    Parameters
-    ----------
-    block : Block
-        The values.
-    of : sequence of str
-        The methods to compare; those that the block lacks are passed over.
-    draws : int, default=2000
-        How many times the data sets are drawn anew.
-    seed : int, default=0
-        The seed of the draws.
-
-    Returns
-    -------
-    list of Effect
-        In the order of `of`, then of the block.
+    Methods that the block lacks are passed over.
     """
     scores = block.scores()
     tables = [
@@ -97,20 +76,9 @@ def resampled(
 ) -> FloatArray:
     """Draw data sets with replacement, then repetitions of each, and average.
 
-    Parameters
-    ----------
-    tables : sequence of sequence of ndarray of shape (n_repetitions, n_methods)
-        One sequence per data set, with one table per size.
-    draws : int
-        How many times.
-    generator : Generator
-        What to draw from.
-
-    Returns
-    -------
-    ndarray of shape (draws, n_methods)
-        The mean over the drawn data sets of the mean over sizes of the mean over the
-        drawn repetitions.
+    A data set has one table of shape (n_repetitions, n_methods) per size. Returns the
+    mean over the drawn data sets of the mean over sizes of the mean over the drawn
+    repetitions, of shape (draws, n_methods).
     """
     total = np.zeros((draws, tables[0][0].shape[1]))
     for _ in tables:

@@ -29,17 +29,7 @@ MARKERS = {LARGE: "o", SMALL: "^", BASELINE: "x", ALL_ROWS: "|"}
 
 
 def plot(answers: pd.DataFrame, alone: pd.DataFrame, path: Path) -> None:
-    """Draw the prior alone, card by card and by number of estimates.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        A row per model and card.
-    alone : DataFrame
-        A row per model, card and subset of the estimates.
-    path : Path
-        The picture (PNG).
-    """
+    """Draw the prior alone, card by card and by number of estimates."""
     metrics = known_measures(alone)
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
         figure = Figure(figsize=(9.5, 3.4 * len(metrics)), dpi=150)

@@ -37,21 +37,10 @@ HEADLINE = {"roc_auc": ("ROC AUC", 0.5), "rank": ("Spearman", 0.0)}
 def by_count(alone: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Average a measure of the prior alone over subsets of estimates, then cards.
 
-    Parameters
-    ----------
-    alone : DataFrame
-        A row per model, card and subset.
-    metric : str
-        A column of it.
-
-    Returns
-    -------
-    DataFrame
-        A row per model, group and number of estimates: `mean`, `low` and `high` (the
-        means over the cards of the worst and the best subset of that size), `cards`.
-        Every line is over one set of cards: those that have as many estimates as
-        most of the model's cards have (`common_count`), up to that number; a second
-        group has those that every model shares.
+    Returns `mean`, and `low` and `high`: the means over the cards of the worst and the
+    best subset of that size. Every line is over one set of cards: those that have as
+    many estimates as most of the model's cards have (`common_count`), up to that
+    number; a second group has those that every model shares.
     """
     known = alone[alone[metric].notna()]
     most = known.groupby(["model", "card"], sort=False)["n_estimates"].max()
@@ -79,42 +68,15 @@ def by_count(alone: pd.DataFrame, metric: str) -> pd.DataFrame:
 def common_count(counts: Sequence[int]) -> int:
     """Choose how many estimates a line goes up to.
 
-    Parameters
-    ----------
-    counts : sequence of int
-        How many each card has.
-
-    Returns
-    -------
-    int
-        The most that three quarters of the cards have, so that a few cards more or
-        less do not change what the others are a mean of.
-
-    Examples
-    --------
-    >>> from benchmarks.reporting.elicitation_report import common_count
-    >>> common_count([5, 5, 5, 1]), common_count([3, 3, 2, 2, 2, 2, 2, 1])
-    (5, 2)
+    The most that three quarters of the cards have, so that a few cards more or less do
+    not change what the others are a mean of.
     """
     enough = 0.75 * len(counts)
     return max(n for n in set(counts) if sum(c >= n for c in counts) >= enough)
 
 
 def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
-    """Write all tables in markdown.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        A row per model and card.
-    alone : DataFrame
-        A row per model, card and subset of the estimates.
-
-    Returns
-    -------
-    str
-        The tables, each with what it holds in words.
-    """
+    """Write all tables in markdown."""
     parts = []
     for metric, (label, _) in known_measures(alone).items():
         for suffix, how in (("", ""), ("_exp", ", exponential transform")):
@@ -134,15 +96,7 @@ def tables(answers: pd.DataFrame, alone: pd.DataFrame) -> str:
 def known_measures(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
     """Choose the measures that any card has.
 
-    Parameters
-    ----------
-    alone : DataFrame
-        A row per model, card and subset of the estimates.
-
-    Returns
-    -------
-    dict
-        Measure -> what it is called, and what a coin has.
+    With what each is called, and what a coin has.
     """
     return {
         metric: about
@@ -152,20 +106,7 @@ def known_measures(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
 
 
 def headline_values(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
-    """Give the measures of the mean of all estimates.
-
-    Parameters
-    ----------
-    alone : DataFrame
-        A row per model, card and subset of the estimates.
-    model : str
-        One of the models.
-
-    Returns
-    -------
-    dict
-        Measure -> its values by card.
-    """
+    """Give the measures of the mean of all estimates."""
     these = alone[alone["model"] == model]
     most = these.groupby("card")["n_estimates"].transform("max")
     full = these[these["n_estimates"] == most].set_index("card")

@@ -63,15 +63,7 @@ def _run(options: argparse.Namespace) -> int:
 def write(frame: pd.DataFrame) -> str:
     """Write every bound of every group of data sets that a frame has results of.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of result files.
-
-    Returns
-    -------
-    str
-        Markdown; empty where there is nothing to tell.
+    Empty where there is nothing to tell.
     """
     parts = []
     for title, (cards, metric) in GROUPS.items():

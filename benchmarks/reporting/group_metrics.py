@@ -43,34 +43,9 @@ def measure_group(
 ) -> dict[str, float]:
     """Measure the scores of a binary classification within a group and outside it.
 
-    Parameters
-    ----------
-    truth : ndarray of shape (n_rows,)
-        Whether the row is positive.
-    group : ndarray of shape (n_rows,)
-        Whether the row is in the group; all others are "the rest".
-    scores : ndarray of shape (n_rows,)
-        Of the positive class.
-    probabilities : bool
-        Whether they are probabilities.
-
-    Returns
-    -------
-    dict
-        ROC AUC, false negative rate and false positive rate of both sides, and the
-        gap: the rate of the group minus that of the rest. What has no rows to be
-        measured on is left out, and so are the rates at 1/2 without probabilities.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.reporting.group_metrics import measure_group
-    >>> truth = np.array([True, True, False, True, True, False])
-    >>> group = np.array([True, True, True, False, False, False])
-    >>> scores = np.array([0.6, 0.4, 0.1, 0.9, 0.8, 0.7])
-    >>> found = measure_group(truth, group, scores, probabilities=True)
-    >>> found["fnr_group"], found["fnr_rest"], found["fnr_gap"], found["fpr_rest"]
-    (0.5, 0.0, 0.5, 1.0)
+    ROC AUC, false negative rate and false positive rate of the group and of the rest,
+    and the gap: the rate of the group minus that of the rest. What has no rows to be
+    measured on is left out, and so are the rates at 1/2 without probabilities.
     """
     sides = {"group": group, "rest": ~group}
     found: dict[str, float] = {}

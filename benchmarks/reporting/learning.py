@@ -30,18 +30,11 @@ _CONFIDENCE = 0.975
 class Stop:
     """From which number of rows on the prior no longer matters.
 
-    Parameters
-    ----------
-    small : float
-        The smallest size from which on, at every larger one too, the mean gain is
-        below `LEAST_GAIN`; infinite where it is not, at the largest size.
-    settled : float
-        The same, and the gain is nowhere significantly above 0 either: its t statistic
-        over the draws stays below the quantile of 0.975.
-    largest : float
-        The largest size that was measured.
-    gain, error : float
-        The mean gain there, and its standard error; missing with one draw.
+    `small` is the smallest size from which on, at every larger one too, the mean gain
+    is below `LEAST_GAIN`; infinite where it is not, at the largest size. `settled` is
+    the same, and the gain is nowhere significantly above 0 either: its t statistic over
+    the draws stays below the quantile of 0.975. `gain` and `error` are those at the
+    largest size.
     """
 
     small: float
@@ -55,21 +48,11 @@ class Stop:
 class Saved:
     """How many rows a method needs for what tuned logistic regression reaches.
 
-    Parameters
-    ----------
-    mark_rows : float
-        Rows per class at which the mark is set.
-    mark : float
-        The ROC AUC that tuned logistic regression has there.
-    rows : float
-        Rows at which the method first reaches it, interpolated between the measured
-        sizes in the logarithm of the rows. The smallest size measured where it is
-        reached there already, infinite where it is not reached.
-    factor : float
-        `mark_rows` over `rows`; 0 where the mark is not reached.
-    bounded : bool
-        Whether the mark is reached at the smallest size already, so that `rows` is an
-        upper bound and `factor` a lower one.
+    `mark` is the ROC AUC that tuned logistic regression has at `mark_rows` rows per
+    class. `rows` is where the method first reaches it, interpolated between the
+    measured sizes in the logarithm of the rows; the smallest size where it is reached
+    there already (`bounded`), infinite where it is not reached. `factor` is `mark_rows`
+    over `rows`.
     """
 
     mark_rows: float
@@ -82,24 +65,8 @@ class Saved:
 def rows_per_class(frame: pd.DataFrame) -> dict[str, float]:
     """Say how many rows per class each size of one data set is.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file, of one data set.
-
-    Returns
-    -------
-    dict
-        Size -> rows per class. For a share of the rows it is the mean over the
-        classes, whose number is that of the training rows over the rows per class.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from benchmarks.reporting.learning import rows_per_class
-    >>> frame = pd.DataFrame({"shots": ["5", "0.8"], "n_train": [10, 160]})
-    >>> rows_per_class(frame)
-    {'5': 5.0, '0.8': 80.0}
+    For a share of the rows it is the mean over the classes, whose number is that of the
+    training rows over the rows per class.
     """
     trained = frame.groupby("shots")["n_train"].first().to_dict()
     whole = [shots for shots in trained if float(shots) >= 1]
@@ -115,18 +82,8 @@ def rows_per_class(frame: pd.DataFrame) -> dict[str, float]:
 def curve(frame: pd.DataFrame, method: str) -> pd.DataFrame:
     """Average one method on one data set over its draws.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file, of one data set.
-    method : str
-        The method.
-
-    Returns
-    -------
-    DataFrame
-        One row per size, by `rows` per class: `shots`, `mean`, `deviation` (the
-        standard deviation over the draws; missing with one), `draws`.
+    One row per size, by `rows` per class: `shots`, `mean`, `deviation` (the standard
+    deviation over the draws), `draws`.
     """
     known = frame[(frame["method"] == method) & frame["roc_auc"].notna()]
     by_size = known.groupby("shots")["roc_auc"]
@@ -138,19 +95,7 @@ def curve(frame: pd.DataFrame, method: str) -> pd.DataFrame:
 def stop(frame: pd.DataFrame, method: str = LINEAR, other: str = TUNED) -> Stop | None:
     """Find from which number of rows on the prior no longer matters.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file, of one data set.
-    method : str, default="default linear"
-        The method with the prior.
-    other : str, default="no prior, tuned"
-        The one without.
-
-    Returns
-    -------
-    Stop or None
-        None where no draw has both.
+    None where no draw has both methods.
     """
     table = grid(frame, "roc_auc")
     if not {method, other} <= set(table.columns):
@@ -173,17 +118,7 @@ def stop(frame: pd.DataFrame, method: str = LINEAR, other: str = TUNED) -> Stop 
 def saved(frame: pd.DataFrame, method: str) -> Saved | None:
     """Find how many rows a method needs to reach what tuned logistic regression does.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file, of one data set.
-    method : str
-        The method.
-
-    Returns
-    -------
-    Saved or None
-        None where the method, or the mark, was not measured.
+    None where the method, or the mark, was not measured.
     """
     theirs, ours = curve(frame, TUNED), curve(frame, method)
     # A share of the rows is no number that a table of another size has as well.
@@ -200,27 +135,8 @@ def saved(frame: pd.DataFrame, method: str) -> Saved | None:
 def reach(rows: FloatArray, means: FloatArray, mark: float) -> float:
     """Say where a curve first reaches a mark.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_sizes,)
-        Rows, rising.
-    means : ndarray of shape (n_sizes,)
-        The curve.
-    mark : float
-        What is to be reached.
-
-    Returns
-    -------
-    float
-        Interpolated in the logarithm of the rows; the first size where the curve is
-        there already, infinite where it never is.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from benchmarks.reporting.learning import reach
-    >>> round(reach(np.array([1.0, 100.0]), np.array([0.6, 0.8]), 0.7), 6)
-    10.0
+    Interpolated in the logarithm of the rows; the first size where the curve is there
+    already, infinite where it never is.
     """
     there = np.flatnonzero(means >= mark)
     if not len(there):
@@ -236,18 +152,8 @@ def reach(rows: FloatArray, means: FloatArray, mark: float) -> float:
 def median_factor(found: Sequence[Saved]) -> tuple[float, bool]:
     """Give the median of the factors by which labels are saved.
 
-    Parameters
-    ----------
-    found : sequence of Saved
-        One a data set.
-
-    Returns
-    -------
-    factor : float
-        The median.
-    bounded : bool
-        Whether a factor that is only known to be at least so large is in the middle,
-        or below it, so that the median is a lower bound.
+    And whether a factor that is only known to be at least so large is in the middle, or
+    below it, so that the median is a lower bound.
     """
     ordered = sorted(found, key=lambda one: one.factor)
     middle = len(ordered) // 2

@@ -34,30 +34,12 @@ def measure(
 ) -> dict[str, float]:
     """Measure the scores of a method.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Says which kind of prediction this is.
-    y : ndarray of shape (n_rows,)
-        The truth.
-    scores : ndarray of shape (n_rows,) or (n_rows, n_classes)
-        Of the positive class, of every class in the card's order, or predictions
-        of a regression.
-    probabilities : bool
-        Whether the scores of a classification are probabilities.
-
-    Returns
-    -------
-    dict
-        Measure -> value. ROC AUC with more than two classes is the mean of one
-        class against the rest; the Brier score is the squared error of the
-        positive class, or summed over the classes where there are more. F1 is that
-        of the positive class, or the mean over the classes where there are more.
-
-    Raises
-    ------
-    ValueError
-        If a score is not finite.
+    The scores are those of the positive class, of every class in the card's order, or
+    predictions of a regression. ROC AUC with more than two classes is the mean of one
+    class against the rest; the Brier score is the squared error of the positive class,
+    or summed over the classes where there are more. F1 is that of the positive class,
+    or the mean over the classes where there are more. Scores that are not finite are
+    refused.
     """
     if not np.isfinite(scores).all():
         raise ValueError("The method gave scores that are not finite.")

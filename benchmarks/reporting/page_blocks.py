@@ -52,13 +52,7 @@ class BlockError(RequestError, ValueError):
 
 
 class Results:
-    """The folder that blocks are filled from; no file is read twice.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the result files.
-    """
+    """The folder that blocks are filled from; no file is read twice."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,23 +60,7 @@ class Results:
         self.frame = cache(self._frame)
 
     def path(self, name: str) -> Path:
-        """Give the path of a file that has to be there.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        Path
-            Where it is.
-
-        Raises
-        ------
-        BlockError
-            If it is not.
-        """
+        """Give the path of a file that has to be there."""
         path = self.folder / name
         if path.parent != self.folder or not path.is_file():
             raise BlockError(f"there is no result file {name!r}")
@@ -108,40 +86,10 @@ class Results:
 
 
 def fill(text: str, results: Results) -> str:
-    r"""Fill the blocks of a page.
+    """Fill the blocks of a page.
 
-    Parameters
-    ----------
-    text : str
-        The page.
-    results : Results
-        What to fill them from.
-
-    Returns
-    -------
-    str
-        The page, the same but for what is in the blocks.
-
-    Raises
-    ------
-    BlockError
-        If a block is not closed, or asks for what is not there; with the number of
-        its line.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from benchmarks.reporting.page_blocks import Results, fill
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = (Path(folder) / "a.md").write_text("five")
-    ...     page = "<!-- include a.md -->\nfour\n<!-- end -->"
-    ...     print(fill(page, Results(Path(folder))))
-    <!-- include a.md -->
-    <BLANKLINE>
-    five
-    <BLANKLINE>
-    <!-- end -->
+    Raises BlockError, with the number of the line, where a block is not closed or asks
+    for what is not there.
     """
     parts, done, start = [], 0, None
     for mark in _MARK.finditer(text):
@@ -172,25 +120,7 @@ def _line(mark: re.Match[str]) -> str:
 
 
 def make(words: str, results: Results) -> str:
-    """Make what a block holds.
-
-    Parameters
-    ----------
-    words : str
-        What its first comment says.
-    results : Results
-        What to make it from.
-
-    Returns
-    -------
-    str
-        Markdown.
-
-    Raises
-    ------
-    BlockError
-        If it asks for what is not there.
-    """
+    """Make what a block holds."""
     try:
         kind, *asked = shlex.split(words)
         plain = [word for word in asked if not re.match(r"\w+=", word)]

@@ -19,39 +19,13 @@ from benchmarks.reporting.page_blocks import BlockError, Results, fill
 
 
 def pages() -> list[Path]:
-    """List the pages that may have blocks.
-
-    Returns
-    -------
-    list of Path
-        README.md, those of docs/, and that of the benchmarks.
-    """
+    """List the pages that may have blocks."""
     docs, ours = ROOT.glob("docs/**/*.md"), ROOT.glob("benchmarks/*.md")
     return [ROOT / "README.md", *sorted(docs), *sorted(ours)]
 
 
 def stale(files: Sequence[Path], results: Path) -> Iterator[tuple[Path, str]]:
-    """Find the pages that are not what the result files make of them.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        The pages.
-    results : Path
-        The folder of the result files.
-
-    Yields
-    ------
-    Path
-        A page.
-    str
-        What it should be.
-
-    Raises
-    ------
-    BlockError
-        If a block cannot be filled.
-    """
+    """Find the pages that are not what the result files make of them."""
     source = Results(results)
     for path in files:
         text = path.read_text(encoding="utf-8")

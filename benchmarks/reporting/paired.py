@@ -20,25 +20,10 @@ from benchmarks.reporting.tables import size_order
 class Check:
     """One method against another at one size, and what is asked of their difference.
 
-    Parameters
-    ----------
-    size : str
-        Rows per class, a share of the rows, or "mean" over all sizes.
-    method, other : str
-        The two methods.
-    value, against : float
-        Their means, on the scale of the gains; missing where one was not run.
-    gain : float
-        The mean gain of the first over the second.
-    error : float
-        Its standard error over the repetitions, from paired differences; missing
-        with one repetition.
-    repetitions : int
-        How many repetitions both have.
-    bound : float or None
-        The least gain that is asked for; None asks for nothing.
-    strict : bool, default=False
-        Whether the gain must be above the bound rather than at it.
+    `value` and `against` are the means of both on the scale of the gains. `gain` is the
+    mean gain of the first over the second, `error` its standard error over the
+    repetitions, from paired differences. `bound` is the least gain that is asked for,
+    or None; if `strict`, the gain must be above it.
     """
 
     size: str
@@ -64,28 +49,9 @@ class Check:
 def grid(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Average a measure over the data sets, on a scale where more is better.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file, of one kind of prediction.
-    metric : str
-        The measure.
-
-    Returns
-    -------
-    DataFrame
-        A row per (size, repetition), a column per method. A value is missing unless
-        the method has one for every data set that any method has at that size: a
-        mean over other data sets is another number.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from benchmarks.reporting.paired import grid
-    >>> row = {"shots": "5", "repetition": 0, "method": "m"}
-    >>> rows = [row | {"card": "a", "brier": 0.1}, row | {"card": "b", "brier": 0.3}]
-    >>> float(grid(pd.DataFrame(rows), "brier").loc[("5", 0), "m"])
-    -0.2
+    A row per (size, repetition), a column per method. A value is missing unless the
+    method has one for every data set that any method has at that size: a mean over
+    other data sets is another number.
     """
     known = frame[frame[metric].notna()]
     values = np.log(known[metric]) if metric == "rmse" else known[metric]
@@ -99,18 +65,7 @@ def grid(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def sizes(table: pd.DataFrame) -> list[str]:
-    """List the sizes of a grid in order, shares of the rows last.
-
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-
-    Returns
-    -------
-    list of str
-        The sizes.
-    """
+    """List the sizes of a grid in order, shares of the rows last."""
     return sorted(table.index.get_level_values(0).unique(), key=size_order)
 
 
@@ -125,23 +80,7 @@ def compare(
 ) -> Check:
     """Compare two methods at one size, on the repetitions that both have.
 
-    Parameters
-    ----------
-    table : DataFrame
-        What `grid` gives.
-    size : str
-        One of its sizes.
-    method, other : str
-        The methods.
-    bound : float or None, default=None
-        The least gain that is asked for.
-    strict : bool, default=False
-        Whether it must be above.
-
-    Returns
-    -------
-    Check
-        The comparison; its numbers are missing where a method was not run.
+    Its numbers are missing where a method was not run.
     """
     both = table.loc[size].reindex(columns=[method, other]).dropna()
     gains = both[method] - both[other]

@@ -19,13 +19,9 @@ from scipy import stats
 class Friedman:
     """Whether the ranks of several methods differ at all.
 
-    Parameters
-    ----------
-    chi2, p : float
-        Friedman's statistic, corrected for ties, and its p-value; missing with fewer
-        than three methods or two data sets.
-    f, p_of_f : float
-        Iman and Davenport's F, which is less conservative, and its p-value.
+    `chi2` is Friedman's statistic, corrected for ties, and missing with fewer than
+    three methods or two data sets; `f` is Iman and Davenport's F, which is less
+    conservative.
     """
 
     chi2: float
@@ -37,40 +33,13 @@ class Friedman:
 def average_ranks(scores: pd.DataFrame) -> pd.Series[float]:
     """Rank the methods on each data set, and average over the data sets.
 
-    Parameters
-    ----------
-    scores : DataFrame of shape (n_data_sets, n_methods)
-        More is better.
-
-    Returns
-    -------
-    Series
-        Method -> average rank, best first; 1 is best. Equal scores share the mean of
-        their ranks.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from benchmarks.reporting.rank_statistics import average_ranks
-    >>> average_ranks(pd.DataFrame({"a": [0.7, 0.9], "b": [0.8, 0.9]})).to_dict()
-    {'b': 1.25, 'a': 1.75}
+    Best first; 1 is best. Equal scores share the mean of their ranks.
     """
     return scores.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
 
 
 def friedman(scores: pd.DataFrame) -> Friedman:
-    """Test whether all methods could have the same average rank.
-
-    Parameters
-    ----------
-    scores : DataFrame of shape (n_data_sets, n_methods)
-        More is better.
-
-    Returns
-    -------
-    Friedman
-        The statistics.
-    """
+    """Test whether all methods could have the same average rank."""
     n, k = scores.shape
     alike = (scores.nunique(axis=1) == 1).all()
     if n < 2 or k < 3 or alike:
@@ -86,23 +55,7 @@ def friedman(scores: pd.DataFrame) -> Friedman:
 def nemenyi_q(methods: int, alpha: float = 0.05) -> float:
     """Give the critical value of the Nemenyi test.
 
-    Parameters
-    ----------
-    methods : int
-        How many methods are compared.
-    alpha : float, default=0.05
-        The level of the test.
-
-    Returns
-    -------
-    float
-        The Studentized range with infinite degrees of freedom, over the root of 2.
-
-    Examples
-    --------
-    >>> from benchmarks.reporting.rank_statistics import nemenyi_q
-    >>> round(nemenyi_q(5), 3)
-    2.728
+    The Studentized range with infinite degrees of freedom, over the root of 2.
     """
     q = stats.studentized_range.ppf(1 - alpha, methods, np.inf)
     return float(q / np.sqrt(2))
@@ -111,23 +64,7 @@ def nemenyi_q(methods: int, alpha: float = 0.05) -> float:
 def critical_difference(methods: int, data_sets: int, alpha: float = 0.05) -> float:
     """Give the least difference of two average ranks that the Nemenyi test tells.
 
-    Parameters
-    ----------
-    methods, data_sets : int
-        How many of each.
-    alpha : float, default=0.05
-        The level of the test, for all pairs together.
-
-    Returns
-    -------
-    float
-        The difference of ranks.
-
-    Examples
-    --------
-    >>> from benchmarks.reporting.rank_statistics import critical_difference
-    >>> round(critical_difference(methods=4, data_sets=14), 2)
-    1.25
+    `alpha` is for all pairs together.
     """
     spread = np.sqrt(methods * (methods + 1) / (6 * data_sets))
     return nemenyi_q(methods, alpha) * float(spread)
@@ -136,24 +73,7 @@ def critical_difference(methods: int, data_sets: int, alpha: float = 0.05) -> fl
 def not_told_apart(ranks: pd.Series[float], difference: float) -> list[tuple[str, ...]]:
     """List the largest groups of methods whose ranks differ by less than asked.
 
-    Parameters
-    ----------
-    ranks : Series
-        Method -> average rank.
-    difference : float
-        The critical difference.
-
-    Returns
-    -------
-    list of tuple of str
-        Groups of at least two, none within another, best first.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from benchmarks.reporting.rank_statistics import not_told_apart
-    >>> not_told_apart(pd.Series({"a": 1.0, "b": 1.8, "c": 2.5, "d": 4.0}), 1.0)
-    [('a', 'b'), ('b', 'c')]
+    Groups of at least two, none within another, best first.
     """
     ranks = ranks.sort_values(kind="stable")
     places = ranks.to_numpy()

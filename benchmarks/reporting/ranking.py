@@ -31,20 +31,8 @@ ALL = "all"
 class Ranking:
     """The methods of one block, ranked and compared.
 
-    Parameters
-    ----------
-    size : str
-        Rows per class, a share of the rows, or "all".
-    block : Block
-        What was ranked.
-    ranks : Series
-        Method -> average rank, best first.
-    test : Friedman
-        Whether the ranks differ at all.
-    difference : float
-        The critical difference of the Nemenyi test.
-    effects : list of Effect
-        The gains of our methods.
+    `difference` is the critical difference of the Nemenyi test, `effects` are the gains
+    of our methods.
     """
 
     size: str
@@ -56,24 +44,7 @@ class Ranking:
 
     @classmethod
     def of(cls, size: str, block: Block, ours: Sequence[str], draws: int) -> Ranking:
-        """Rank the methods of a block.
-
-        Parameters
-        ----------
-        size : str
-            What to call it.
-        block : Block
-            The values.
-        ours : sequence of str
-            The methods whose gains are told.
-        draws : int
-            Of the bootstrap.
-
-        Returns
-        -------
-        Ranking
-            The ranks and tests.
-        """
+        """Rank the methods of a block."""
         scores = block.scores()
         n, k = scores.shape
         return cls(
@@ -102,22 +73,8 @@ def rank(
 ) -> list[Ranking]:
     """Rank the methods of a result file at each size, and over all sizes.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-    metric : str
-        The measure.
-    ours : sequence of str, default=OURS
-        The methods whose gains are told.
-    draws : int, default=2000
-        Of the bootstrap.
-
-    Returns
-    -------
-    list of Ranking
-        In the order of the sizes, all sizes last where there are several. Sizes at
-        which nothing can be compared are passed over.
+    In the order of the sizes, all sizes last where there are several. Sizes at which
+    nothing can be compared are passed over.
     """
     frame = frame[~frame["method"].str.endswith(WRONG)]
     order = {name: number for number, name in enumerate(in_order())}

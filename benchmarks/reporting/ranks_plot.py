@@ -25,20 +25,7 @@ def plot(
 ) -> None:
     """Draw the methods on an axis of average ranks, bars over those not told apart.
 
-    Parameters
-    ----------
-    ranks : Series
-        Method -> average rank.
-    difference : float
-        The critical difference, drawn to scale; a missing one is not drawn.
-    groups : sequence of sequence of str
-        The methods that each bar joins.
-    title : str
-        What is ranked.
-    path : Path
-        The picture (PNG).
-    marked : sequence of str, default=()
-        Methods to set in colour.
+    A missing critical difference is not drawn. The methods of `marked` are in colour.
     """
     ranks = ranks.sort_values(kind="stable")
     first_label = 0.5 + 0.28 * len(groups)

@@ -25,24 +25,7 @@ def write(
 ) -> str:
     """Write the report, its numbers and the pictures.
 
-    Parameters
-    ----------
-    rankings : sequence of Ranking
-        What `rank` gives.
-    metric : str
-        The measure.
-    ours : sequence of str
-        The methods whose gains are told.
-    source : str
-        The name of the result file.
-    out : Path
-        The report (``.md``). Beside it come NAME.csv (ranks), NAME-effects.csv and
-        NAME-SIZE.png.
-
-    Returns
-    -------
-    str
-        The report.
+    Beside the report NAME.md come NAME.csv (ranks), NAME-effects.csv and NAME-SIZE.png.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = [f"# Ranks by {LABELS[metric]}, from {source}\n", _rank_table(rankings)]

@@ -41,21 +41,9 @@ def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Average a measure over the cards, then over the repetitions.
 
     Only the repetitions count in which a method has a value for every card that the
-    number of shots has at all: a mean over other cards is another number.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-    metric : str
-        A column of it.
-
-    Returns
-    -------
-    DataFrame
-        One row per method and shots, in order of appearance and of size: `mean`,
-        `spread` (the standard error over the repetitions of the mean over the
-        cards; missing with one repetition), `cards`, `repetitions`.
+    number of shots has at all: a mean over other cards is another number. One row per
+    method and shots, in order of appearance and of size: `mean`, `spread` (the standard
+    error over the repetitions of the mean over the cards), `cards`, `repetitions`.
     """
     columns = ["method", "shots", "mean", "spread", "cards", "repetitions"]
     known = frame[frame[metric].notna()]
@@ -76,17 +64,7 @@ def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 def ordered(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Put the rows of a result file into the order of the tables.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-    names : sequence of str
-        Methods in their order; others follow.
-
-    Returns
-    -------
-    DataFrame
-        The same rows.
+    Methods that are not among the names follow the others.
     """
     order = {name: number for number, name in enumerate(names)}
     return frame.sort_values(
@@ -105,26 +83,9 @@ def table(
 ) -> str:
     """Write a summary as a table in markdown: a row per method, a column per shots.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        What `summarise` gives.
-    metric : str
-        The measure.
-    rows : sequence of (str, str), default=None
-        What to call a row, and the method that it shows, or no method (``""``) for a
-        row of words. All methods under their names by default.
-    best : bool, default=True
-        Set the best value of each column in bold.
-    error : bool, default=True
-        Write the standard errors.
-    caption : bool, default=True
-        Say below what the numbers are means of.
-
-    Returns
-    -------
-    str
-        The table.
+    `rows` has what to call each row and the method that it shows, or no method for a
+    row of words. `best` sets the best of each column in bold, `error` writes the
+    standard errors, `caption` says below what the numbers are means of.
     """
     if rows is None:
         rows = [(method, method) for method in summary["method"].unique()]
@@ -150,14 +111,7 @@ def table(
 def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
     """Draw a summary, and write beside the picture the numbers that it shows.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        What `summarise` gives.
-    metric : str
-        The measure.
-    path : Path
-        The picture (PNG); the numbers have its name and the ending ``.csv``.
+    The numbers have the name of the picture and the ending `.csv`.
     """
     summary.to_csv(path.with_suffix(".csv"), index=False, float_format="%.6g")
     columns = sorted(summary["shots"].unique(), key=size_order)
@@ -264,32 +218,10 @@ def _range(counts: pd.Series[int]) -> str:
 
 
 def heading(shots: str) -> str:
-    """Write shots as a reader expects them: a share in per cent.
-
-    Parameters
-    ----------
-    shots : str
-        Rows, or a share of them.
-
-    Returns
-    -------
-    str
-        Such as "10" or "80% of rows".
-    """
+    """Write shots as a reader expects them: a share in per cent."""
     return f"{float(shots):.0%} of rows" if float(shots) < 1 else shots
 
 
 def size_order(shots: str) -> tuple[bool, float]:
-    """Order numbers of rows before shares of them.
-
-    Parameters
-    ----------
-    shots : str
-        Rows, or a share of them.
-
-    Returns
-    -------
-    tuple
-        What to sort by.
-    """
+    """Order numbers of rows before shares of them."""
     return float(shots) < 1, float(shots)
