@@ -29,10 +29,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks.console import clock, echo, say
 from benchmarks.data.catalogue import RESULTS
 from benchmarks.data.datasets import DATA_VARIABLE
 from benchmarks.experiments import EXPERIMENTS, PROGRAMS, Experiment
+from benchmarks.programs import clock, echo, say
 
 ALL, REPORT = "all", "report"
 _STOPPED = 130

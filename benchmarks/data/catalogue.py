@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.programs import RequestError
 from llmreg.prior import FeaturePrior
+from llmreg.task import Feature, Task
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -168,3 +169,36 @@ def mismatches(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     scored = read_prior(name).features
     missing = tuple(key for key in keys if key not in scored)
     return missing, tuple(key for key in scored if key not in keys)
+
+
+def task_of(card: Mapping[str, Any]) -> Task:
+    """Put a card into the task that an estimator would tell a provider.
+
+    The features are in the order of `encoded_keys`.
+    """
+    classes = tuple(card.get("classes", ()))
+    positive = card["positive"]
+    target = str(card["target"])
+    return Task(
+        features=tuple(
+            feature
+            for name, about in card["features"].items()
+            for feature in _features(name, about)
+        ),
+        target=target,
+        outputs=(positive,) if positive is not None else classes or (target,),
+        kind=card["kind"],
+        classes=classes,
+        description=card["task"],
+    )
+
+
+def _features(name: str, about: Mapping[str, Any]) -> list[Feature]:
+    """Give the inputs that a column of a table turns into."""
+    text = about["description"]
+    if about["kind"] != "categorical":
+        return [Feature(name, text)]
+    return [
+        Feature(name, text, level, "" if meaning == level else meaning)
+        for level, meaning in about["levels"].items()
+    ]

@@ -117,7 +117,7 @@ EXPERIMENTS = (
     Experiment(
         name="bounds",
         about="the goals that were set for the default beforehand, met or not",
-        program="reporting.envelope",
+        program="reporting.bounds",
         command="--out {results}/bounds.md",
         full="--files {results}/fewshot.csv {results}/multiclass.csv "
         "{results}/regression.csv",
@@ -130,7 +130,7 @@ EXPERIMENTS = (
     Experiment(
         name="ranks",
         about="ranks of the methods over data sets, which differences mean something",
-        program="reporting.ranks",
+        program="reporting.ranks_report",
         command="--out {results}/ranks.md",
         # At the sizes that the rivals are run at.
         full="--file {results}/fewshot.csv --shots 1 5 10 50 "
@@ -267,10 +267,10 @@ PROGRAMS = {
         "fill the pages alone, or tell which are stale (--check)", "reporting.pages"
     ),
     "local-priors": Program(
-        "ask the small local model about the tables", "experiments.local_priors"
+        "ask the small local model about the tables", "data.local_priors"
     ),
     "disguised-priors": Program(
         "write the questionnaires in disguise, keep the answers",
-        "experiments.disguised_priors",
+        "data.disguise",
     ),
 }

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.console import Progress, echo, say
 from benchmarks.data.catalogue import PAPER, RESULTS, names
 from benchmarks.data.results import ResultFile, note_run
 from benchmarks.experiments.fewshot import plan
 from benchmarks.experiments.runner import pending, run
 from benchmarks.methods.automl import BUDGETS, named
 from benchmarks.methods.registry import in_order
+from benchmarks.programs import Progress, echo, say
 from benchmarks.reporting import tables as report
 
 DEFAULT_OUT = RESULTS / "automl.csv"

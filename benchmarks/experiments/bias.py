@@ -14,11 +14,10 @@ removed, and "rest", all others. In a two-sided rule (cdc-diabetes: men and wome
 adult: not Private and Private) the negative rows of the rest are removed as well.
 Then the false negative rate of the group should rise with delta and that of the rest
 fall, and the false positive rate of the rest rise. A gap is the false negative rate
-of the group minus that of the rest. `group_metrics.py` has the definitions.
+of the group minus that of the rest. `reporting/metrics.py` has the definitions.
 
     python -m benchmarks bias                             the paper's five tables
-    python -m benchmarks bias --cards titanic --repetitions 2 --delta 0 0.5 1 \
-        --out smoke.csv                                   no download, a minute
+    python -m benchmarks bias --cards titanic --repetitions 2 --out smoke.csv    no data
     python -m benchmarks bias --report                    only tables and plots again
 """
 
@@ -26,20 +25,107 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from benchmarks.console import echo
 from benchmarks.data.catalogue import PAPER, RESULTS, cards_of
+from benchmarks.data.datasets import load
 from benchmarks.data.results import ResultFile, ResultFileError
-from benchmarks.data.thinning import RULES, find_rule
+from benchmarks.data.splits import Cell, Rows, draw, method_seed, seeds
+from benchmarks.data.thinning import RULES, cap, find_rule, members, removable, thin
 from benchmarks.experiments.fewshot import complete, plan
-from benchmarks.experiments.options import add_draws, add_out, add_shots
-from benchmarks.experiments.thinned import COLUMNS, KEY, ThinnedCell, run_thinned
-from benchmarks.methods.registry import methods_of
-from benchmarks.programs import make_parser, run_program, tell_failed
-from benchmarks.reporting import bias_report
+from benchmarks.experiments.runner import (
+    Row,
+    add_draws,
+    add_out,
+    add_shots,
+    fit_and_measure,
+)
+from benchmarks.methods.registry import find, methods_of
+from benchmarks.programs import echo, make_parser, run_program, tell_failed
+from benchmarks.reporting import bias as bias_report
+from benchmarks.reporting.metrics import GROUP_METRICS, measure_group
+
+KEY = ("card", "shots", "repetition", "delta", "method")
+COLUMNS = (
+    *KEY,
+    "seed",
+    "max_train",
+    "n_train",
+    "n_removed",
+    "n_test",
+    "roc_auc",
+    "log_loss",
+    "brier",
+    "accuracy",
+    "f1",
+    *GROUP_METRICS,
+    "fit_seconds",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class ThinnedCell(Cell):
+    """A draw of training rows, of which some are then removed.
+
+    `delta` is the share that is removed of the rows that the rule names, `max_train`
+    the most rows to train on before any are removed. The randomness of the draw does
+    not depend on them.
+    """
+
+    delta: float = 0.0
+    max_train: int = 4000
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells its rows in the result file from those of other cells."""
+        return *super().key, self.delta
+
+
+def split(cell: ThinnedCell, seed: int) -> tuple[Rows, Rows, int]:
+    """Give the rows of a cell.
+
+    Returns the training rows, the test rows, which are the same for every delta, and
+    how many rows were removed.
+    """
+    dataset = load(cell.card)
+    y = dataset.y.to_numpy()
+    train, test = draw(y, len(dataset.classes), cell, seed)
+    # The first two children are those of the draw and of the methods.
+    _, _, for_cap, for_thinning = seeds(cell, seed).spawn(4)
+    train = cap(y, train, cell.max_train, np.random.default_rng(for_cap))
+    generator = np.random.default_rng(for_thinning)
+    kept = thin(train, removable(dataset), cell.delta, generator)
+    return kept, test, len(train) - len(kept)
+
+
+def run_thinned(cell: ThinnedCell, names: Sequence[str], seed: int) -> list[Row]:
+    """Fit and measure methods on one thinned draw."""
+    dataset = load(cell.card)
+    train, test, removed = split(cell, seed)
+    truth = (dataset.y == dataset.positive).to_numpy()[test]
+    group = members(dataset)[test]
+    rows = []
+    for name in names:
+        row: Row = {
+            **dict(zip(KEY, (*cell.key, name), strict=True)),
+            "seed": method_seed(cell, seed),
+            "max_train": cell.max_train,
+            "n_train": len(train),
+            "n_removed": removed,
+            "n_test": len(test),
+        }
+        certain = find(name).probabilities
+        more = partial(measure_group, truth, group, probabilities=certain)
+        row |= fit_and_measure(dataset, train, test, name, row["seed"], more)
+        rows.append(row)
+    return rows
+
 
 DEFAULT_OUT = RESULTS / "bias.csv"
 #: The paper's tables and shares.

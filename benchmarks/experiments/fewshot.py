@@ -18,16 +18,28 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.console import Progress, echo, say
 from benchmarks.data.catalogue import GROUPS, RESULTS, cards_of
 from benchmarks.data.datasets import load
 from benchmarks.data.results import ResultFile, note_run
 from benchmarks.data.splits import Cell, Shots, draw
-from benchmarks.experiments.options import add_draws, add_out, add_shots
-from benchmarks.experiments.runner import RunCell, pending, run
+from benchmarks.experiments.runner import (
+    RunCell,
+    add_draws,
+    add_out,
+    add_shots,
+    pending,
+    run,
+)
 from benchmarks.methods.estimators import PLOTTED
 from benchmarks.methods.registry import in_order, methods_of
-from benchmarks.programs import make_parser, run_program, tell_failed
+from benchmarks.programs import (
+    Progress,
+    echo,
+    make_parser,
+    run_program,
+    say,
+    tell_failed,
+)
 from benchmarks.reporting import tables as report
 
 DEFAULT_OUT = RESULTS / "fewshot.csv"

@@ -18,10 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.console import Progress
 from benchmarks.data.results import ResultFile
-from benchmarks.experiments.measured import add_measured, complete_and_report, keep
-from benchmarks.programs import make_parser, run_program
+from benchmarks.experiments.runner import add_measured, complete_and_report, keep
+from benchmarks.programs import Progress, make_parser, run_program
 
 #: What is timed, by the name of its column.
 STATEMENTS = {
@@ -45,7 +44,7 @@ def seconds(statement: str) -> float:
 
 
 def table_of(rounds: pd.DataFrame) -> str:
-    """Write the medians, and that of the difference to skorch, as a table in markdown."""
+    """Write the medians, and those of the difference to skorch, in markdown."""
     lines = ["| | median | more than skorch | rounds |", "|---|---|---|---|"]
     for name, statement in STATEMENTS.items():
         more = (rounds[name] - rounds["skorch"]).median()

@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.console import Progress, echo
 from benchmarks.data.results import ResultFile, threads
-from benchmarks.experiments.measured import add_measured, complete_and_report, keep
-from benchmarks.programs import make_parser, run_program
+from benchmarks.experiments.runner import add_measured, complete_and_report, keep
+from benchmarks.programs import Progress, echo, make_parser, run_program
 from llmreg import LLMAttributionClassifier
 
 #: Kind of fit, rows, columns: long tables, then longer and wider ones.

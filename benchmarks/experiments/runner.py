@@ -1,19 +1,27 @@
-"""Fit every method of a list of cells, side by side, one thread per worker."""
+"""How experiments are run: their draws and options, and the rows that are kept.
+
+Fits go side by side, one thread per worker; a run goes on where it was stopped.
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
 from benchmarks.data.datasets import Dataset, load
-from benchmarks.data.splits import Cell, Rows, draw, method_seed
-from benchmarks.methods.registry import find
+from benchmarks.data.results import ResultFile, note_run
+from benchmarks.data.splits import Cell, Rows, Shots, draw, method_seed, parse_shots
+from benchmarks.methods.registry import SETS, find
+from benchmarks.programs import publish
 from benchmarks.reporting.metrics import FloatArray, measure
 
 Row = dict[str, Any]
@@ -118,3 +126,99 @@ def _hold_torch_to_one_thread() -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
+
+
+def add_shots(
+    parser: argparse.ArgumentParser, shots: Sequence[Shots] | None, help: str
+) -> None:
+    """Add the option that says how many rows to draw."""
+    parser.add_argument(
+        "--shots",
+        nargs="+",
+        type=parse_shots,
+        default=None if shots is None else list(shots),
+        metavar="N",
+        help=help,
+    )
+
+
+def add_draws(
+    parser: argparse.ArgumentParser,
+    repetitions: int,
+    methods: Sequence[str] | None = None,
+) -> None:
+    """Add the options that say what is fitted how often, and how."""
+    add = parser.add_argument
+    add(
+        "--repetitions",
+        type=int,
+        default=repetitions,
+        metavar="N",
+        help=f"draws of rows ({repetitions})",
+    )
+    if methods is not None:
+        add(
+            "--methods",
+            nargs="+",
+            default=list(methods),
+            metavar="NAME",
+            help=f"sets of methods ({', '.join(SETS)}) or single ones "
+            f"({'; '.join(methods)})",
+        )
+    add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
+
+
+def add_out(
+    parser: argparse.ArgumentParser, out: Path, beside: str, report: str
+) -> None:
+    """Add the options that say where results go, and that only the report is wanted."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=out,
+        metavar="FILE.csv",
+        help=f"result file; {beside} written beside it",
+    )
+    parser.add_argument("--report", action="store_true", help=report)
+
+
+def add_measured(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add the options that all of these programs have."""
+    add = parser.add_argument
+    add("--out", type=Path, required=required, metavar="FILE.csv", help="result file")
+    add("--report", action="store_true", help="measure nothing, write the table again")
+    add("--again", action="store_true", help="measure what is there once more")
+
+
+def keep(
+    file: ResultFile,
+    rows: Iterable[Mapping[str, Any]],
+    settings: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Write each row as soon as it is there, with the number of its run.
+
+    `settings` gives what the note says of the run; where there is no row, there is no
+    note.
+    """
+    number = None
+    for row in rows:
+        if number is None:
+            number = note_run(file.path, settings())
+        file.append({**row, "run": number})
+
+
+def complete_and_report(
+    file: ResultFile,
+    given: argparse.Namespace,
+    compute: Callable[[ResultFile, argparse.Namespace], None],
+    table_of: Callable[[pd.DataFrame], str],
+) -> int:
+    """Measure what is missing, and write the table of all that there is.
+
+    `compute` is not called where only the report is wanted.
+    """
+    if not given.report:
+        compute(file, given)
+    publish(table_of(file.read()), file.path.with_suffix(".md"))
+    return 0

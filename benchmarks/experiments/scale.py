@@ -27,11 +27,10 @@ import pandas as pd
 from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks.console import Progress
 from benchmarks.data.datasets import Dataset, load
 from benchmarks.data.results import ResultFile, threads
-from benchmarks.experiments.measured import add_measured, complete_and_report, keep
-from benchmarks.programs import make_parser, run_program
+from benchmarks.experiments.runner import add_measured, complete_and_report, keep
+from benchmarks.programs import Progress, make_parser, run_program
 from llmreg import FeaturePrior, LLMAttributionClassifier, Task
 from llmreg.automl.settling import warm_up
 from llmreg.providers import PriorProvider

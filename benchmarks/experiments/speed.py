@@ -14,23 +14,211 @@ import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Container, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
+from sklearn.neural_network import MLPClassifier
+from skorch import NeuralNet
+from torch import Tensor, nn
 
-from benchmarks.console import say
 from benchmarks.data.results import ResultFile, threads
-from benchmarks.experiments.comparisons import (
-    SEED,
-    Call,
-    Comparison,
-    comparisons,
-    make_table,
-)
-from benchmarks.experiments.measured import add_measured, complete_and_report, keep
-from benchmarks.programs import make_parser, run_program
+from benchmarks.experiments.runner import add_measured, complete_and_report, keep
+from benchmarks.programs import make_parser, run_program, say
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.criterion import AttributionAlignedLoss
+
+N_EPOCHS, LEARNING_RATE, BATCH_SIZE = 200, 0.01, 2_048
+
+
+class PlainNet(NeuralNet):
+    """A skorch net whose criterion gets the inputs and the module."""
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Train on a batch whose inputs collect gradients."""
+        X, y = batch
+        step: dict[str, Tensor] = super().train_step_single(
+            (X.requires_grad_(True), y), **fit_params
+        )
+        return step
+
+    def get_loss(
+        self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Return the aligned loss of a batch."""
+        loss: Tensor = self.criterion_(y_pred, y_true, X=X, module=self.module_)
+        return loss
+
+
+def fit_by_loop(
+    X: np.ndarray,
+    y: np.ndarray,
+    scores: np.ndarray,
+    *,
+    hidden: int | None,
+    n_epochs: int = N_EPOCHS,
+) -> NeuralNet:
+    """Train the linear model or the network of one hidden layer.
+
+    The rows are scaled already, the classes are 0 and 1. Without `hidden` it is the
+    linear model.
+    """
+    torch.manual_seed(0)
+    width = X.shape[1]
+    module: nn.Module = nn.Linear(width, 1)
+    if hidden:
+        module = nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
+    net = PlainNet(
+        module,
+        AttributionAlignedLoss,
+        criterion__scores=scores[None],
+        criterion__gamma=100.0,
+        criterion__score_transform="exp",
+        optimizer=torch.optim.Adam,
+        lr=LEARNING_RATE,
+        max_epochs=n_epochs,
+        batch_size=BATCH_SIZE,
+        train_split=None,
+        verbose=0,
+    )
+    net.initialize()
+    net.criterion_.float()
+    return net.partial_fit(X.astype(np.float32), y.astype(np.float32))
+
+
+SEED = 0
+WIDTH, MAX_ITER = 100, 200
+
+Call = Callable[[], Any]
+
+
+class Table(NamedTuple):
+    """A random table, its labels and targets, and a prior that knows a little."""
+
+    X: np.ndarray
+    labels: np.ndarray
+    targets: np.ndarray
+    scores: np.ndarray
+
+
+class Comparison(NamedTuple):
+    """Two calls to time in turns, and the ratio that is aimed at."""
+
+    name: str
+    ours: Call
+    theirs: Call
+    bound: float
+    note: str = ""
+
+
+def make_table(n_rows: int, n_columns: int, seed: int = SEED) -> Table:
+    """Draw a table. It has two classes, whatever its size."""
+    rng = np.random.default_rng(seed)
+    X, weight = rng.normal(size=(n_rows, n_columns)), rng.normal(size=n_columns)
+    outputs = 2 * X @ weight / np.sqrt(n_columns)
+    labels = (outputs + rng.logistic(size=n_rows) > 0).astype(int)
+    labels[:2] = 0, 1
+    scores = np.clip(np.round(3 * weight + rng.normal(size=n_columns)), -10, 10)
+    return Table(X, labels, outputs + rng.normal(size=n_rows), scores)
+
+
+def comparisons(table: Table) -> Iterator[Comparison]:
+    """Yield all that is compared on a table."""
+    X, y, targets, scores = table
+    make = partial(LLMAttributionClassifier, scores, random_state=SEED, device="cpu")
+    fixed, plain = make(gamma=100.0), LogisticRegression()
+    regressor = LLMAttributionRegressor(
+        scores, gamma=100.0, random_state=SEED, device="cpu"
+    )
+    ridge = Ridge()
+    # Predictions may be all that is asked for.
+    for model, answers in (
+        (fixed, y),
+        (plain, y),
+        (regressor, targets),
+        (ridge, targets),
+    ):
+        model.fit(X, answers)
+    yield Comparison(
+        "linear, fixed gamma, to LogisticRegression",
+        lambda: fixed.fit(X, y),
+        lambda: plain.fit(X, y),
+        3.0,
+    )
+    yield Comparison(
+        "linear, fixed gamma, to Ridge",
+        lambda: regressor.fit(X, targets),
+        lambda: ridge.fit(X, targets),
+        5.0,
+    )
+    for method, bound in (("predict", 1.5), ("predict_proba", 1.5)):
+        yield Comparison(
+            f"{method}, to LogisticRegression",
+            partial(getattr(fixed, method), X),
+            partial(getattr(plain, method), X),
+            bound,
+        )
+    yield Comparison(
+        "predict, to Ridge",
+        lambda: regressor.predict(X),
+        lambda: ridge.predict(X),
+        1.5,
+    )
+    many = LogisticRegressionCV(Cs=10, cv=min(5, int(np.bincount(y).min())))
+    auto: Any = "auto"
+    yield Comparison(
+        "linear, gamma auto, to LogisticRegressionCV",
+        lambda: make(gamma=auto).fit(X, y),
+        lambda: many.fit(X, y),
+        2.0,
+        "" if many.cv == 5 else f"cv={many.cv}: so few rows of a class",
+    )
+    yield from _networks(table, make)
+    yield from _loops(table, make)
+
+
+def _networks(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
+    """Yield the rows of the network: as many passes on both sides."""
+    X, y = table.X, table.labels
+    n_iter = MAX_ITER if len(X) <= 1_000 else 20 if len(X) <= 10_000 else 2
+    short = "" if n_iter == MAX_ITER else f"{n_iter} passes instead of {MAX_ITER}"
+    # Without a tolerance neither side stops before the last pass.
+    theirs = MLPClassifier(
+        (WIDTH,), max_iter=n_iter, random_state=SEED, tol=0.0, n_iter_no_change=10**6
+    )
+    auto: Any = "auto"
+    for name, gamma, bound in (("fixed gamma", 100.0, 1.0), ("gamma auto", auto, 5.0)):
+        model = make(gamma=gamma, hidden_layer_sizes=(WIDTH,), max_iter=n_iter)
+        yield Comparison(
+            f"MLP, {name}, to MLPClassifier",
+            partial(model.fit, X, y),
+            lambda: theirs.fit(X, y),
+            bound,
+            short,
+        )
+
+
+def _loops(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
+    """Yield the rows of the authors' loop; it is long, so only on small tables."""
+    X, y, _, scores = table
+    if len(X) > 1_000:
+        return
+    scaled = (X - X.min(axis=0)) / np.ptp(X, axis=0)
+    for name, hidden, factor in (("linear", None, 30), ("MLP", WIDTH, 5)):
+        model = make(gamma=100.0, hidden_layer_sizes=(hidden,) if hidden else ())
+        yield Comparison(
+            f"{name}, fixed gamma, to the authors' loop",
+            partial(model.fit, X, y),
+            partial(fit_by_loop, scaled, y, scores, hidden=hidden),
+            1 / factor,
+        )
+
 
 SIZES = ((10, 8), (100, 20), (1_000, 50), (10_000, 100), (200_000, 50))
 KEY = ("comparison", "size")

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.methods.baselines import Predictor, exponential, prior_alone
+from benchmarks.methods.baselines import Method, Predictor, exponential, prior_alone
 from benchmarks.methods.estimators import METHODS, laat
-from benchmarks.methods.method import Method
 from benchmarks.methods.misled import Change, flipped, misled, shuffled
 from llmreg.prior import FeaturePrior
 from llmreg.scores import mean

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data.datasets import Dataset
-from benchmarks.methods.baselines import Fit, Predictor, of_classes
-from benchmarks.methods.method import Method
+from benchmarks.methods.baselines import Fit, Method, Predictor, of_classes
 
 #: Seconds of one core that a tool may have.
 BUDGETS = (10, 30, 60)

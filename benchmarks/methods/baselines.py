@@ -7,6 +7,7 @@ changes. Everything is fitted on the training rows; test values are not clipped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -159,3 +160,17 @@ def _on_the_scale_of(y: FloatArray, score: Predictor, X: pd.DataFrame) -> Predic
     slope = max(0.0, float((scores - centre) @ (y - mean)) / spread) if spread else 0.0
     low, high = y.min(), y.max()
     return lambda rows: np.clip(mean + slope * (score(rows) - centre), low, high)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables.
+
+    `fit(dataset, X_train, y_train, seed)` gives the predictor. `probabilities` says
+    whether its scores are such, so that log loss, Brier score and accuracy can be told.
+    `imports` are modules to import before the clock starts.
+    """
+
+    fit: Fit
+    probabilities: bool = True
+    imports: tuple[str, ...] = ()

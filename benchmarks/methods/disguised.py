@@ -16,9 +16,14 @@ import pandas as pd
 
 from benchmarks.data.datasets import Dataset
 from benchmarks.data.disguise import FOLDER, read_disguised
-from benchmarks.methods.baselines import Fit, Predictor, exponential, prior_alone
+from benchmarks.methods.baselines import (
+    Fit,
+    Method,
+    Predictor,
+    exponential,
+    prior_alone,
+)
 from benchmarks.methods.estimators import laat
-from benchmarks.methods.method import Method
 from benchmarks.methods.misled import misled, shuffled
 from llmreg.prior import FeaturePrior
 

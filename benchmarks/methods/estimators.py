@@ -15,13 +15,13 @@ import pandas as pd
 from benchmarks.data.datasets import Dataset
 from benchmarks.methods.baselines import (
     Fit,
+    Method,
     Predictor,
     exponential,
     of_classes,
     prior_alone,
     tuned_without_prior,
 )
-from benchmarks.methods.method import Method
 from benchmarks.methods.misled import flipped, misled, shuffled
 
 GAMMAS = (1, 10, 100)

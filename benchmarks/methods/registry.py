@@ -6,11 +6,42 @@ from collections.abc import Iterable, Mapping
 
 from benchmarks.methods.ablations import ABLATIONS
 from benchmarks.methods.automl import AUTOML
+from benchmarks.methods.baselines import Method
 from benchmarks.methods.disguised import DISGUISED
 from benchmarks.methods.estimators import CAUTIOUS, METHODS
-from benchmarks.methods.method import Method
-from benchmarks.methods.rivals import RIVALS
+from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
+from benchmarks.methods.linear_rivals import fit_llm_lasso, fit_llm_select, fit_signs
+from benchmarks.methods.misled import flipped, misled, shuffled
+from benchmarks.methods.no_prior import boosting, fit_mlp_search, fit_random_forest
 from benchmarks.programs import RequestError
+
+
+def _rivals() -> dict[str, Method]:
+    """List the rivals in the order of the tables."""
+    informed = {
+        "LLM-Lasso": fit_llm_lasso,
+        "Gaussian prior": with_gaussian_prior(CONSTANTS),
+        "sign constraints": fit_signs,
+    }
+    # LLM-Lasso and LLM-Select look at no sign: a flipped prior is the same to them.
+    wrong = {
+        f"{name}, {how} prior": misled(informed[name], change)
+        for name in ("Gaussian prior", "sign constraints")
+        for how, change in (("flipped", flipped), ("shuffled", shuffled))
+    }
+    return {
+        "MLP, tuned": Method(fit_mlp_search),
+        "random forest": Method(fit_random_forest),
+        "XGBoost": Method(boosting("xgboost"), imports=("xgboost",)),
+        "LightGBM": Method(boosting("lightgbm"), imports=("lightgbm",)),
+        "CatBoost": Method(boosting("catboost"), imports=("catboost",)),
+        "LLM-Select": Method(fit_llm_select),
+        **{name: Method(fit) for name, fit in (informed | wrong).items()},
+    }
+
+
+RIVALS: Mapping[str, Method] = _rivals()
+
 
 #: Sets of methods that are asked for by one name.
 SETS: Mapping[str, Mapping[str, Method]] = {

@@ -8,12 +8,12 @@ from benchmarks.data.catalogue import PACKAGED, read_prior
 from benchmarks.data.datasets import DATA_VARIABLE, load
 from benchmarks.data.results import ResultFile
 from benchmarks.data.splits import Cell, draw
-from benchmarks.experiments import ablation_costs, ablations
+from benchmarks.experiments import ablations
 from benchmarks.methods import ablations as ablated
 from benchmarks.methods.ablations import ABLATIONS, SHARED, STARTS, TABLES, first, noisy
 from benchmarks.methods.estimators import METHODS
 from benchmarks.methods.registry import find, methods
-from benchmarks.reporting import ablation_report
+from benchmarks.reporting import ablations as ablation_report
 from llmreg.prior import FeaturePrior
 
 CANCER = "breast-cancer-wisconsin"
@@ -225,7 +225,7 @@ class TestProgram:
 
 class TestCosts:
     def test_five_estimates_are_five_times_one(self):
-        frame = pd.DataFrame(ablation_costs.costs("titanic"))
+        frame = pd.DataFrame(ablations.costs("titanic"))
         assert sorted(frame["estimates"].unique()) == [1, 5]
         for _, rows in frame.groupby("model"):
             one, five = (rows[rows["estimates"] == n].iloc[0] for n in (1, 5))
@@ -235,7 +235,7 @@ class TestCosts:
 
     def test_writes_a_row_per_card_and_their_sum(self, tmp_path):
         out = tmp_path / "costs.csv"
-        text = ablation_costs.write(PACKAGED, out)
+        text = ablations.write_costs(PACKAGED, out)
         assert text == out.with_suffix(".md").read_text()
         frame = pd.read_csv(out)
         assert set(frame["card"]) == set(PACKAGED)
@@ -253,8 +253,8 @@ class TestCosts:
         ]
 
     def test_without_prices_there_are_no_dollars(self):
-        frame = pd.DataFrame(ablation_costs.costs("titanic")).assign(usd=np.nan)
-        assert "$" not in ablation_costs.table(frame)
+        frame = pd.DataFrame(ablations.costs("titanic")).assign(usd=np.nan)
+        assert "$" not in ablations.costs_table(frame)
         assert (
-            ablation_costs.table(frame).splitlines()[-1].endswith("| - | - | - | - |")
+            ablations.costs_table(frame).splitlines()[-1].endswith("| - | - | - | - |")
         )

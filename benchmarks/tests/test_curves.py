@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.data.results import COLUMNS, ResultFile
 from benchmarks.reporting import curves
-from benchmarks.reporting.learning import (
+from benchmarks.reporting.curves import (
     LINEAR,
     MLP,
     TUNED,

@@ -4,10 +4,17 @@ import json
 
 import pytest
 
+from benchmarks.data import disguise
 from benchmarks.data.catalogue import HERE, PAPER, encoded_keys, read_card
-from benchmarks.data.disguise import VARIANTS, disguised, read_disguised, swapped_pair
-from benchmarks.experiments import disguised_priors
-from benchmarks.experiments.disguised_priors import AnswerError, question_text, record
+from benchmarks.data.disguise import (
+    VARIANTS,
+    AnswerError,
+    disguised,
+    question_text,
+    read_disguised,
+    record,
+    swapped_pair,
+)
 
 
 def answers_to(variant):
@@ -107,15 +114,15 @@ def test_faulty_answers_are_all_named_and_nothing_is_kept(tmp_path):
 
 
 def test_the_program_writes_and_records(tmp_path, capsys):
-    assert disguised_priors.main(["ask", str(tmp_path)]) == 0
+    assert disguise.main(["ask", str(tmp_path)]) == 0
     assert (tmp_path / "names.txt").read_text() == question_text("names")
     assert "403 features" in capsys.readouterr().out
     (tmp_path / "names.json").write_text("{}")
-    assert disguised_priors.main(["record", str(tmp_path), "--provenance", "x"]) == 1
+    assert disguise.main(["record", str(tmp_path), "--provenance", "x"]) == 1
     assert "names, questionnaire 1: missing: age" in capsys.readouterr().err
 
 
 def test_answers_of_which_nobody_says_where_they_are_from(tmp_path, capsys):
     (tmp_path / "names.json").write_text(json.dumps(answers_to("names")))
-    assert disguised_priors.main(["record", str(tmp_path), "--provenance", " "]) == 2
+    assert disguise.main(["record", str(tmp_path), "--provenance", " "]) == 2
     assert "where the answers are from" in capsys.readouterr().err

@@ -12,8 +12,8 @@ from benchmarks.data.catalogue import PAPER, read_prior
 from benchmarks.data.datasets import Dataset
 from benchmarks.data.disguise import FOLDER, VARIANTS, read_disguised, swapped_pair
 from benchmarks.data.results import ResultFile
-from benchmarks.experiments import disguised, disguised_answers
-from benchmarks.experiments.disguised_answers import (
+from benchmarks.experiments import disguised
+from benchmarks.experiments.disguised import (
     NAMED,
     RECORDED,
     WITHOUT,
@@ -102,7 +102,7 @@ class TestAnswers:
         scores = prior.scores.copy()
         scores[0, places] = scores[0, places[::-1]]
         monkeypatch.setattr(
-            disguised_answers,
+            disguised,
             "read_disguised",
             lambda card, variant: replace(prior, scores=scores),
         )
@@ -145,7 +145,7 @@ class TestAnswers:
         dataset = replace(
             toy, X=X, y=pd.Series(["1", "0", "1", "1"]), card=CARD, prior=prior
         )
-        monkeypatch.setitem(disguised_answers.NAMED, "toy", ("c", "d"))
+        monkeypatch.setitem(disguised.NAMED, "toy", ("c", "d"))
         rows = pd.DataFrame(named_rates(dataset))
         assert list(rows["score"]) == [1, 2, 3, 4]
         assert list(rows["rows"]) == [2, 2, 0, 3]

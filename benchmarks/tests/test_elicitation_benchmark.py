@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.data.catalogue import GROUPS, encoded_keys, read_card
+from benchmarks.data import local_priors
+from benchmarks.data.catalogue import GROUPS, encoded_keys, read_card, task_of
 from benchmarks.data.datasets import DATA_VARIABLE, load
-from benchmarks.data.questions import task_of
-from benchmarks.experiments import elicitation, local_priors
-from benchmarks.experiments.agreement import (
+from benchmarks.experiments import elicitation
+from benchmarks.experiments.elicitation import AllRows
+from benchmarks.reporting import elicitation as elicitation_report
+from benchmarks.reporting.elicitation import BASELINE, LARGE, SMALL, by_count
+from benchmarks.reporting.metrics import (
     between_estimates,
     cosine,
     pearson,
@@ -18,9 +21,6 @@ from benchmarks.experiments.agreement import (
     subsets,
     with_coefficients,
 )
-from benchmarks.experiments.all_rows import AllRows
-from benchmarks.reporting import elicitation_report
-from benchmarks.reporting.elicitation_report import BASELINE, LARGE, SMALL, by_count
 from llmreg.exceptions import MissingDependencyError
 from llmreg.prior import FeaturePrior
 from llmreg.providers import AnthropicProvider, LocalProvider

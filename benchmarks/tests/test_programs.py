@@ -9,11 +9,10 @@ from benchmarks.data.catalogue import UnknownCardError
 from benchmarks.data.datasets import TableMismatchError, TableNotFoundError
 from benchmarks.data.results import ResultFile, ResultFileError
 from benchmarks.data.thinning import NoRuleError
-from benchmarks.experiments.measured import keep
-from benchmarks.experiments.options import add_draws
+from benchmarks.experiments.runner import add_draws, keep
 from benchmarks.methods.registry import UnknownMethodError
 from benchmarks.programs import RequestError, make_parser, run_program, tell_failed
-from benchmarks.reporting.page_blocks import BlockError
+from benchmarks.reporting.pages import BlockError
 
 
 def end(raised: BaseException, **more):

@@ -6,17 +6,19 @@ import pytest
 from scipy import stats
 
 from benchmarks.data.results import ResultFile
-from benchmarks.reporting import ranks
-from benchmarks.reporting.blocks import block, over_sizes
-from benchmarks.reporting.effects import effects, resampled
-from benchmarks.reporting.rank_statistics import (
+from benchmarks.reporting import ranks_report as ranks
+from benchmarks.reporting.ranks import (
     average_ranks,
+    block,
     critical_difference,
+    effects,
     friedman,
     nemenyi_q,
     not_told_apart,
+    over_sizes,
+    rank,
+    resampled,
 )
-from benchmarks.reporting.ranking import rank
 
 TOY = pd.DataFrame(
     {"a": [0.9, 0.8, 0.7, 0.9], "b": [0.8, 0.8, 0.8, 0.8], "c": [0.1, 0.2, 0.3, 0.95]},

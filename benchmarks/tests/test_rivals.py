@@ -15,15 +15,19 @@ from sklearn.linear_model import (
 from benchmarks.data.datasets import load
 from benchmarks.data.splits import Cell, draw
 from benchmarks.experiments.runner import run_cell
-from benchmarks.methods import llm_lasso, llm_select, mlp_search
+from benchmarks.methods import linear_rivals, no_prior
 from benchmarks.methods.baselines import tuned_without_prior
 from benchmarks.methods.gaussian_prior import laplace, with_gaussian_prior
-from benchmarks.methods.llm_lasso import fit_llm_lasso, penalties, penalty_factors
-from benchmarks.methods.llm_select import fit_llm_select, importances
+from benchmarks.methods.linear_rivals import (
+    fit_llm_lasso,
+    fit_llm_select,
+    fit_signs,
+    importances,
+    penalties,
+    penalty_factors,
+)
 from benchmarks.methods.misled import flipped, misled
-from benchmarks.methods.registry import methods
-from benchmarks.methods.rivals import RIVALS
-from benchmarks.methods.signs import fit_signs
+from benchmarks.methods.registry import RIVALS, methods
 from benchmarks.methods.solver import Penalty, losses, predict, solve
 from benchmarks.methods.tuning import cross_validate, prepare, ridge_strengths
 
@@ -163,7 +167,7 @@ class TestEveryRival:
         assert right["roc_auc"] > 0.9 > wrong["roc_auc"]
 
     def test_mlp(self, monkeypatch):
-        monkeypatch.setattr(mlp_search, "ALPHAS", (1.0,))
+        monkeypatch.setattr(no_prior, "ALPHAS", (1.0,))
         rows = run_cell(Cell(CANCER, 1, 0), ["MLP, tuned"], 0)
         rows += run_cell(Cell(PROGRESSION, 10, 0), ["MLP, tuned"], 0)
         assert [row.get("error") for row in rows] == [None] * 2
@@ -244,7 +248,7 @@ class TestLLMLasso:
         np.testing.assert_allclose(penalty.l1[0, :, 0], [largest, largest / 10])
         weights = solve(problem.X, problem.y, "regression", penalty)
         assert np.abs(weights[:-1, 0]).max() < 1e-9 < np.abs(weights[:-1, 1]).max()
-        monkeypatch.setattr(llm_lasso, "EXPONENTS", (0,))
+        monkeypatch.setattr(linear_rivals, "EXPONENTS", (0,))
         found = fit_llm_lasso(dataset, X, y, 0)(test)
         nothing = replace(dataset.prior, scores=dataset.prior.scores * 0)
         plain = fit_llm_lasso(replace(dataset, prior=nothing), X, y, 0)(test)
@@ -298,7 +302,7 @@ class TestGaussianPrior:
 
 class TestLLMSelect:
     def test_all_features_are_the_model_without_a_prior(self, monkeypatch):
-        monkeypatch.setattr(llm_select, "SHARES", (1.0,))
+        monkeypatch.setattr(linear_rivals, "FEATURE_SHARES", (1.0,))
         dataset, X, y, test = rows_of(PROGRESSION, 60)
         found = fit_llm_select(dataset, X, y, 0)(test)
         without = tuned_without_prior(dataset, X, y, 0)(test)
@@ -322,7 +326,7 @@ class TestLLMSelect:
         )
 
     def test_a_share_leaves_columns_out(self, monkeypatch):
-        monkeypatch.setattr(llm_select, "SHARES", (0.3,))
+        monkeypatch.setattr(linear_rivals, "FEATURE_SHARES", (0.3,))
         dataset, X, y, test = rows_of(CANCER, 10)
         model = fit_llm_select(dataset, X, y, 0)
         least = dataset.prior.features[np.abs(dataset.prior.scores[0]).argmin()]

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.experiments import comparisons, import_time, memory, speed
-from benchmarks.experiments.training_loop import fit_by_loop
+from benchmarks.experiments import import_time, memory, speed
+from benchmarks.experiments.speed import fit_by_loop
 
 
 def test_tables_are_seeded_and_have_both_classes():
-    table, again = (comparisons.make_table(10, 8) for _ in range(2))
+    table, again = (speed.make_table(10, 8) for _ in range(2))
     assert set(table.labels) == {0, 1}
     assert np.abs(table.scores).max() <= 10
     for one, other in zip(table, again, strict=True):
@@ -19,16 +19,16 @@ def test_tables_are_seeded_and_have_both_classes():
 
 
 def test_every_comparison_of_a_small_table_is_named_once():
-    names = [c.name for c in comparisons.comparisons(comparisons.make_table(10, 8))]
+    names = [c.name for c in speed.comparisons(speed.make_table(10, 8))]
     assert len(set(names)) == len(names) == 10
-    large = [c.name for c in comparisons.comparisons(comparisons.make_table(1_001, 2))]
+    large = [c.name for c in speed.comparisons(speed.make_table(1_001, 2))]
     assert not [name for name in large if "loop" in name]
 
 
 def test_a_row_has_both_sides_and_their_ratio(monkeypatch):
     clock = iter([0.0, 1.0, 0.0, 4.0] * 10)
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    row = speed.measure(comparisons.Comparison("a", lambda: None, lambda: None, 0.5))
+    row = speed.measure(speed.Comparison("a", lambda: None, lambda: None, 0.5))
     assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 4.0, 0.25)
     assert row["rounds"] == speed.FEWEST
 
@@ -136,7 +136,7 @@ def test_the_table_of_memory_marks_large_tables_only():
 
 
 def test_the_authors_loop_learns():
-    table = comparisons.make_table(40, 3)
+    table = speed.make_table(40, 3)
     net = fit_by_loop(table.X, table.labels, table.scores, hidden=4, n_epochs=5)
     losses = net.history[:, "train_loss"]
     assert losses[-1] < losses[0]

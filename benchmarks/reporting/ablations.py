@@ -9,8 +9,7 @@ import pandas as pd
 
 from benchmarks.methods.ablations import SHARED, TABLES
 from benchmarks.reporting.metrics import METRICS
-from benchmarks.reporting.paired import compare, grid, sizes
-from benchmarks.reporting.tables import LABELS
+from benchmarks.reporting.tables import LABELS, compare, grid, sizes
 
 #: The measures that are told, and whether with the gain over the start.
 SHOWN = {"roc_auc": True, "r2": True, "log_loss": False}

@@ -19,15 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.console import say
-from benchmarks.data.catalogue import (
-    HERE,
-    cards_of,
-    encoded_keys,
-    read_card,
-)
-from benchmarks.data.questions import task_of
-from benchmarks.programs import make_parser, run_program
+from benchmarks.data.catalogue import HERE, cards_of, encoded_keys, read_card, task_of
+from benchmarks.programs import make_parser, run_program, say
 from llmreg.exceptions import MissingDependencyError, ProviderError
 from llmreg.prior import FeaturePrior
 from llmreg.prompting import PROMPT_VERSION
