@@ -1,4 +1,8 @@
-"""What the programs of the benchmarks say: results on stdout, progress on stderr."""
+"""What the programs have in common: how they start, how they end, what they print.
+
+Results go to stdout, progress to stderr. A program is `run_program` with its command
+line and its body; a body that cannot do what it is asked raises a `RequestError`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
+
+#: What the exit status of a program says; 1 is for a part of the work that failed.
+CANNOT_BE_MET, STOPPED = 2, 130
+#: What is said to somebody who stopped a program whose rows are kept one at a time.
+GOES_ON = "Stopped. The same command goes on from here."
 
 
 def echo(text: str) -> None:
@@ -53,20 +62,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-#: What the exit status of a program says; 1 is for a part of the work that failed.
-CANNOT_BE_MET, STOPPED = 2, 130
-#: What is said to somebody who stopped a program whose rows are kept one at a time.
-GOES_ON = "Stopped. The same command goes on from here."
-
-
 class RequestError(Exception):
     """What was asked for cannot be done, and the message says why: the base class."""
 
 
 def make_parser(name: str, about: str | None) -> argparse.ArgumentParser:
-    """Begin the description of a command line."""
+    """Begin the description of the command line of `python -m benchmarks NAME`."""
     return argparse.ArgumentParser(
-        prog=f"python -m {name}",
+        prog=f"python -m benchmarks {name}",
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

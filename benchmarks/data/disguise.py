@@ -317,7 +317,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks disguised-priors", __doc__)
+    parser = make_parser("disguised-priors", __doc__)
     parser.add_argument("action", choices=["ask", "record"])
     parser.add_argument("folder", type=Path, help="of the questions or the answers")
     parser.add_argument("--provenance", default="", help="where the answers are from")

@@ -125,7 +125,7 @@ def _provenance() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks local-priors", __doc__)
+    parser = make_parser("local-priors", __doc__)
     add = parser.add_argument
     add("--cards", nargs="+", default=["all"], metavar="NAME", help="data sets (all)")
     add("--estimates", type=int, default=1, metavar="N", help="answers to each (1)")

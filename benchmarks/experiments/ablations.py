@@ -1,8 +1,8 @@
 """Ablations: what each part of llmreg is worth, changed alone from a named start.
 
-The paper's ten tables at 5, 25 and 100 rows per class, and the regressions at 10 and
-50 rows; the same draws for every method. What is varied is in `ablated.py`. A run goes
-on where it was stopped.
+The paper's ten tables at 5, 25 and 100 rows per class, and the regressions at 10 and 50
+rows; the same draws for every method. What is varied is in `methods/ablations.py`. A
+run goes on where it was stopped.
 
     python -m benchmarks ablations                          all of it
     python -m benchmarks ablations --cards packaged --repetitions 1   no download
@@ -23,7 +23,6 @@ import pandas as pd
 
 from benchmarks.data.catalogue import (
     GROUPS,
-    RESULTS,
     cards_of,
     encoded_keys,
     read_card,
@@ -32,15 +31,14 @@ from benchmarks.data.catalogue import (
 from benchmarks.data.datasets import load
 from benchmarks.data.results import ResultFile
 from benchmarks.data.splits import Cell, Shots
-from benchmarks.experiments.fewshot import complete, plan
-from benchmarks.experiments.runner import add_draws, add_out
+from benchmarks.experiments.runner import add_fits, complete, plan
 from benchmarks.methods.ablations import SHARED, TABLES
 from benchmarks.programs import echo, make_parser, publish, run_program, tell_failed
 from benchmarks.reporting import ablations as ablation_report
+from benchmarks.reporting.tables import line, markdown
 from llmreg.providers import AnthropicProvider, OpenAIProvider
 from llmreg.task import Task
 
-DEFAULT_OUT = RESULTS / "ablations.csv"
 #: Rows per class, and in a regression.
 SIZES: dict[str, tuple[Shots, ...]] = {
     "classification": (5, 25, 100),
@@ -48,6 +46,19 @@ SIZES: dict[str, tuple[Shots, ...]] = {
 }
 #: The cards that are fitted where none are named.
 FITTED = ("paper", "regression")
+#: Who is asked, with the model of its defaults.
+PROVIDERS = (AnthropicProvider, OpenAIProvider)
+ESTIMATES = (1, 5)
+_PREFACE = """# What asking costs
+
+One estimate, and the five that are averaged by default, of the question that llmreg
+puts about each card. Tokens are guessed by `estimate_cost` from the characters of the
+question and the number of scores; no request was sent. What a model thinks before it
+answers comes on top, at the price of output. Dollars: list prices{priced},
+without the discount of a batch. An answer is kept: a task is paid for once, whatever
+the number of rows and of fits.
+
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,14 +76,8 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     file = ResultFile(options.out)
     if not options.report:
-        complete(
-            file,
-            cells(cards, options.repetitions),
-            methods_of(options.tables),
-            seed=options.seed,
-            repetitions=options.repetitions,
-            jobs=options.jobs,
-        )
+        draws = cells(cards, options.repetitions)
+        complete(file, draws, methods_of(options.tables), options)
     frame = file.read()
     publish(ablation_report.write(frame), options.out.with_suffix(".md"))
     return tell_failed(frame)
@@ -98,51 +103,6 @@ def methods_of(tables: Sequence[str]) -> list[str]:
         for start, varied in TABLES[table].items():
             asked += [start, *varied]
     return list(dict.fromkeys(asked))
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    parser = make_parser("benchmarks ablations", __doc__)
-    add = parser.add_argument
-    add(
-        "--cards",
-        nargs="+",
-        metavar="NAME",
-        help=f"data sets or groups of them: {', '.join(GROUPS)} ({' '.join(FITTED)}; "
-        "for the costs all)",
-    )
-    add(
-        "--tables",
-        nargs="+",
-        choices=list(TABLES),
-        default=list(TABLES),
-        metavar="NAME",
-        help=f"what to vary, of {', '.join(TABLES)} (all)",
-    )
-    add_draws(parser, 5)
-    add_out(
-        parser,
-        DEFAULT_OUT,
-        "tables and notes are",
-        "fit nothing, write the tables again",
-    )
-    add("--costs", action="store_true", help="fit nothing, write what asking costs")
-    return parser
-
-
-#: Who is asked, with the model of its defaults.
-PROVIDERS = (AnthropicProvider, OpenAIProvider)
-ESTIMATES = (1, 5)
-_PREFACE = """# What asking costs
-
-One estimate, and the five that are averaged by default, of the question that llmreg
-puts about each card. Tokens are guessed by `estimate_cost` from the characters of the
-question and the number of scores; no request was sent. What a model thinks before it
-answers comes on top, at the price of output. Dollars: list prices{priced},
-without the discount of a batch. An answer is kept: a task is paid for once, whatever
-the number of rows and of fits.
-
-"""
 
 
 def costs(card: str) -> list[dict[str, object]]:
@@ -181,31 +141,28 @@ def costs_table(frame: pd.DataFrame) -> str:
     heads = ["card", "features", "scores"]
     heads += [f"tokens {way}, {n}" for n in numbers for way in ("in", "out")]
     heads += [f"{model}, {n}" for model in models for n in numbers]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for card, rows in frame.groupby("card", sort=False):
-        shape = [f"{rows[name].iloc[0]}" for name in ("n_features", "n_scores")]
-        lines.append(_costs_line([str(card), *shape], rows, models, numbers))
-    lines.append(_costs_line(["all", "", ""], frame, models, numbers))
-    return "\n".join(lines) + "\n"
+    shape = ["n_features", "n_scores"]
+    lines = [
+        [card, *map(str, rows[shape].iloc[0]), *_sums(rows, models, numbers)]
+        for card, rows in frame.groupby("card", sort=False)
+    ]
+    lines.append(["all", "", "", *_sums(frame, models, numbers)])
+    return markdown(line(heads), lines)
 
 
-def _costs_line(
-    heads: Sequence[str],
-    rows: pd.DataFrame,
-    models: Sequence[str],
-    numbers: Sequence[int],
-) -> str:
+def _sums(
+    rows: pd.DataFrame, models: Sequence[str], numbers: Sequence[int]
+) -> list[str]:
     """Add up rows of a table; the question is the same for every provider."""
     totals = rows.groupby(["model", "estimates"])
     tokens = totals[["tokens_in", "tokens_out"]].sum()
     dollars = totals["usd"].sum(min_count=1)
     cells = [f"{count:,}" for n in numbers for count in tokens.loc[(models[0], n)]]
-    cells += [
+    return cells + [
         "-" if pd.isna(dollars[model, n]) else f"${dollars[model, n]:.3f}"
         for model in models
         for n in numbers
     ]
-    return f"| {' | '.join([*heads, *cells])} |"
 
 
 def _cost_of(
@@ -231,3 +188,28 @@ def _source() -> str:
         return f" of genai-prices {metadata.version('genai-prices')}"
     except metadata.PackageNotFoundError:
         return " (not known: genai-prices is not installed)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = make_parser("ablations", __doc__)
+    add = parser.add_argument
+    add(
+        "--cards",
+        nargs="+",
+        metavar="NAME",
+        help=f"data sets or groups of them: {', '.join(GROUPS)} ({' '.join(FITTED)}; "
+        "for the costs all)",
+    )
+    add(
+        "--tables",
+        nargs="+",
+        choices=list(TABLES),
+        default=list(TABLES),
+        metavar="NAME",
+        help=f"what to vary, of {', '.join(TABLES)} (all)",
+    )
+    # Each kind of prediction has sizes of its own here.
+    add_fits(parser, "ablations.csv", 5, shots=())
+    add("--costs", action="store_true", help="fit nothing, write what asking costs")
+    return parser

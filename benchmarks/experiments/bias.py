@@ -32,24 +32,41 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.data.catalogue import PAPER, RESULTS, cards_of
+from benchmarks.data.catalogue import PAPER, cards_of
 from benchmarks.data.datasets import load
 from benchmarks.data.results import ResultFile, ResultFileError
 from benchmarks.data.splits import Cell, Rows, draw, method_seed, seeds
 from benchmarks.data.thinning import RULES, cap, find_rule, members, removable, thin
-from benchmarks.experiments.fewshot import complete, plan
 from benchmarks.experiments.runner import (
     Row,
-    add_draws,
-    add_out,
-    add_shots,
+    add_fits,
+    complete,
     fit_and_measure,
+    plan,
 )
 from benchmarks.methods.registry import find, methods_of
 from benchmarks.programs import echo, make_parser, run_program, tell_failed
 from benchmarks.reporting import bias as bias_report
 from benchmarks.reporting.metrics import GROUP_METRICS, measure_group
 
+#: The paper's tables and shares.
+CARDS = tuple(card for card in RULES if card in PAPER)
+DELTAS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+SHOTS = (0.8, 100)
+#: What is run where nothing else is asked for.
+COMPARED = (
+    "no prior, tuned",
+    "prior alone",
+    "prior alone, exp",
+    "LAAT linear (reference)",
+    "LAAT MLP (reference)",
+    "default linear",
+    "default MLP",
+    "default linear, rows at a tenth",
+    "default MLP, rows at a tenth",
+    "random forest",
+    "XGBoost",
+)
 KEY = ("card", "shots", "repetition", "delta", "method")
 COLUMNS = (
     *KEY,
@@ -67,6 +84,38 @@ COLUMNS = (
     "fit_seconds",
     "error",
 )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program as `run_program` does; 1 where a fit failed."""
+    return run_program(_run, _parser(), arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    file = ResultFile(options.out, COLUMNS, KEY)
+    if not options.report:
+        _compute(file, options)
+    frame = file.read()
+    echo(bias_report.write(frame, options.out))
+    return tell_failed(frame)
+
+
+def _compute(file: ResultFile, options: argparse.Namespace) -> None:
+    """Fit what the result file lacks."""
+    chosen, deltas = cards_of(options.cards), list(dict.fromkeys(options.delta))
+    for card in chosen:
+        find_rule(card)
+    cells = [
+        ThinnedCell(cell.card, cell.shots, cell.repetition, delta, options.max_train)
+        for cell in plan(chosen, options.shots, options.repetitions)
+        for delta in deltas
+    ]
+    _refuse_another_cap(file, options.max_train)
+    # A card all of whose sizes are left out is noted here as well.
+    more = {"cards": chosen, "deltas": deltas, "max_train": options.max_train}
+    methods = methods_of(options.methods)
+    complete(file, cells, methods, options, more=more, one=run_thinned)
 
 
 @dataclass(frozen=True)
@@ -127,68 +176,6 @@ def run_thinned(cell: ThinnedCell, names: Sequence[str], seed: int) -> list[Row]
     return rows
 
 
-DEFAULT_OUT = RESULTS / "bias.csv"
-#: The paper's tables and shares.
-CARDS = tuple(card for card in RULES if card in PAPER)
-DELTAS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-SHOTS = (0.8, 100)
-#: What is run where nothing else is asked for.
-COMPARED = (
-    "no prior, tuned",
-    "prior alone",
-    "prior alone, exp",
-    "LAAT linear (reference)",
-    "LAAT MLP (reference)",
-    "default linear",
-    "default MLP",
-    "default linear, rows at a tenth",
-    "default MLP, rows at a tenth",
-    "random forest",
-    "XGBoost",
-)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program as `run_program` does; 1 where a fit failed."""
-    return run_program(_run, _parser(), arguments)
-
-
-def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
-    file = ResultFile(options.out, COLUMNS, KEY)
-    if not options.report:
-        _compute(file, options)
-    frame = file.read()
-    echo(bias_report.write(frame, options.out))
-    return tell_failed(frame)
-
-
-def _compute(file: ResultFile, options: argparse.Namespace) -> None:
-    """Fit what the result file lacks."""
-    chosen = cards_of(options.cards)
-    for card in chosen:
-        find_rule(card)
-    asked = methods_of(options.methods)
-    cells = [
-        ThinnedCell(cell.card, cell.shots, cell.repetition, delta, options.max_train)
-        for cell in plan(chosen, options.shots, options.repetitions)
-        for delta in dict.fromkeys(options.delta)
-    ]
-    _refuse_another_cap(file, options.max_train)
-    deltas = list(dict.fromkeys(options.delta))
-    complete(
-        file,
-        cells,
-        asked,
-        seed=options.seed,
-        repetitions=options.repetitions,
-        jobs=options.jobs,
-        # A card all of whose sizes are left out is noted here as well.
-        more={"cards": chosen, "deltas": deltas, "max_train": options.max_train},
-        one=run_thinned,
-    )
-
-
 def _refuse_another_cap(file: ResultFile, max_train: int) -> None:
     """Keep draws of another size out of one file: they would be averaged with these."""
     sizes: pd.Series[Any] = file.read()["max_train"]
@@ -209,7 +196,7 @@ def _share(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks bias", __doc__)
+    parser = make_parser("bias", __doc__)
     add = parser.add_argument
     add(
         "--cards",
@@ -217,12 +204,6 @@ def _parser() -> argparse.ArgumentParser:
         default=list(CARDS),
         metavar="NAME",
         help=f"data sets of {', '.join(RULES)} ({' '.join(CARDS)})",
-    )
-    add_shots(
-        parser,
-        SHOTS,
-        "training rows per class, or a share of the rows, before any are removed "
-        f"({' '.join(map(str, SHOTS))})",
     )
     add(
         "--delta",
@@ -233,11 +214,5 @@ def _parser() -> argparse.ArgumentParser:
         help=f"shares to remove ({' '.join(f'{delta:g}' for delta in DELTAS)})",
     )
     add("--max-train", type=int, default=4000, metavar="N", help="see above (4000)")
-    add_draws(parser, 10, COMPARED)
-    add_out(
-        parser,
-        DEFAULT_OUT,
-        "tables, plots and notes are",
-        "run nothing, write tables and plots",
-    )
+    add_fits(parser, "bias.csv", 10, SHOTS, COMPARED)
     return parser

@@ -27,7 +27,6 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.data.catalogue import (
     PAPER,
-    RESULTS,
     encoded_keys,
     read_card,
     read_prior,
@@ -43,8 +42,7 @@ from benchmarks.data.disguise import (
     swapped_pair,
 )
 from benchmarks.data.results import ResultFile, note_run
-from benchmarks.experiments.fewshot import complete, plan
-from benchmarks.experiments.runner import add_draws, add_out, add_shots
+from benchmarks.experiments.runner import Row, add_fits, complete, plan
 from benchmarks.methods.baselines import exponential, make_encoder, prior_scores
 from benchmarks.methods.disguised import DISGUISED
 from benchmarks.methods.misled import Change, shuffled
@@ -57,12 +55,83 @@ from benchmarks.reporting.metrics import pearson, spearman, with_coefficients
 from llmreg.prior import FeaturePrior
 
 FloatArray = NDArray[np.float64]
-Row = dict[str, Any]
 
+SHOTS = (1, 5, 10, 25)
+#: The rows beside which the disguises are shown.
+BESIDE = ("no prior, tuned", "prior alone, exp", "default linear")
+METHODS = (*BESIDE, *DISGUISED)
+#: Lines of the plot, as many as there are colours to tell them apart.
+PLOTTED = ("no prior, tuned", *(name for name in DISGUISED if "default" in name))
+ALONE = (
+    "card",
+    "prior",
+    "transform",
+    "roc_auc",
+    "shuffled",
+    "shuffled_reach",
+    "within",
+    "within_reach",
+    "error",
+)
 TRANSFORMS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "raw": lambda scores: scores,
     "exp": exponential,
 }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program as `run_program` does; 1 where a fit failed."""
+    return run_program(_run, _parser(), arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    out = options.out
+    fits = ResultFile(out)
+    alone = ResultFile(_beside(out, "alone"), ALONE, ALONE[:3])
+    if not options.report and options.cards:
+        _compute(fits, alone, options)
+    frames = alone.read(), fits.read()
+    _report(*frames, out)
+    return tell_failed(frames[1])
+
+
+def _compute(fits: ResultFile, alone: ResultFile, options: argparse.Namespace) -> None:
+    """Measure what the result files lack."""
+    done = {card for card, *_ in alone.finished()}
+    left = [card for card in options.cards if card not in done]
+    if left:
+        note_run(alone.path, {"seed": 0, "cards": left})
+    progress = Progress(len(left))
+    for card in left:
+        dataset = load(card)
+        for row in rank_rows(dataset, single_answers(dataset)):
+            alone.append(row)
+        progress.step(" of the priors alone")
+    if set(NAMED) <= set(options.cards):
+        rates = [row for card in NAMED for row in named_rates(load(card))]
+        _write(pd.DataFrame(rates), _beside(fits.path, "named"))
+    cells = plan(options.cards, options.shots, options.repetitions)
+    complete(fits, cells, METHODS, options)
+
+
+def _report(alone: pd.DataFrame, fits: pd.DataFrame, out: Path) -> None:
+    """Print the tables, and write them and the plots beside the result file."""
+    agreement = pd.DataFrame([row for card in PAPER for row in compare_answers(card)])
+    swaps = pd.DataFrame([follow_swap(card) for card in PAPER])
+    for name, frame in (("agreement", agreement), ("swapped", swaps)):
+        _write(frame, _beside(out, name))
+    fits = report.ordered(fits, in_order())
+    text = disguised_report.tables(agreement, swaps, alone, fits)
+    named = _beside(out, "named")
+    if named.exists():
+        text += "\n" + disguised_report.named_features(pd.read_csv(named), alone)
+    publish(text, out.with_suffix(".md"))
+    if not alone.empty:
+        plot(alone, out.with_suffix(".png"))
+    if not fits.empty:
+        summary = report.summarise(fits[fits["method"].isin(PLOTTED)], "roc_auc")
+        report.plot(summary, "roc_auc", out.with_name(f"{out.stem}-roc_auc.png"))
 
 
 def agreement(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str, float]:
@@ -272,87 +341,6 @@ def _by_key(prior: FeaturePrior, keys: Sequence[str]) -> FloatArray:
     return scores
 
 
-DEFAULT_OUT = RESULTS / "disguised.csv"
-SHOTS = (1, 5, 10, 25)
-#: The rows beside which the disguises are shown.
-BESIDE = ("no prior, tuned", "prior alone, exp", "default linear")
-METHODS = (*BESIDE, *DISGUISED)
-#: Lines of the plot, as many as there are colours to tell them apart.
-PLOTTED = ("no prior, tuned", *(name for name in DISGUISED if "default" in name))
-ALONE = (
-    "card",
-    "prior",
-    "transform",
-    "roc_auc",
-    "shuffled",
-    "shuffled_reach",
-    "within",
-    "within_reach",
-    "error",
-)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program as `run_program` does; 1 where a fit failed."""
-    return run_program(_run, _parser(), arguments)
-
-
-def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
-    out = options.out
-    fits = ResultFile(out)
-    alone = ResultFile(_beside(out, "alone"), ALONE, ALONE[:3])
-    if not options.report and options.cards:
-        _compute(fits, alone, options)
-    frames = alone.read(), fits.read()
-    _report(*frames, out)
-    return tell_failed(frames[1])
-
-
-def _compute(fits: ResultFile, alone: ResultFile, options: argparse.Namespace) -> None:
-    """Measure what the result files lack."""
-    done = {card for card, *_ in alone.finished()}
-    left = [card for card in options.cards if card not in done]
-    if left:
-        note_run(alone.path, {"seed": 0, "cards": left})
-    progress = Progress(len(left))
-    for card in left:
-        dataset = load(card)
-        for row in rank_rows(dataset, single_answers(dataset)):
-            alone.append(row)
-        progress.step(" of the priors alone")
-    if set(NAMED) <= set(options.cards):
-        rates = [row for card in NAMED for row in named_rates(load(card))]
-        _write(pd.DataFrame(rates), _beside(fits.path, "named"))
-    complete(
-        fits,
-        plan(options.cards, options.shots, options.repetitions),
-        METHODS,
-        seed=options.seed,
-        repetitions=options.repetitions,
-        jobs=options.jobs,
-    )
-
-
-def _report(alone: pd.DataFrame, fits: pd.DataFrame, out: Path) -> None:
-    """Print the tables, and write them and the plots beside the result file."""
-    agreement = pd.DataFrame([row for card in PAPER for row in compare_answers(card)])
-    swaps = pd.DataFrame([follow_swap(card) for card in PAPER])
-    for name, frame in (("agreement", agreement), ("swapped", swaps)):
-        _write(frame, _beside(out, name))
-    fits = report.ordered(fits, in_order())
-    text = disguised_report.tables(agreement, swaps, alone, fits)
-    named = _beside(out, "named")
-    if named.exists():
-        text += "\n" + disguised_report.named_features(pd.read_csv(named), alone)
-    publish(text, out.with_suffix(".md"))
-    if not alone.empty:
-        plot(alone, out.with_suffix(".png"))
-    if not fits.empty:
-        summary = report.summarise(fits[fits["method"].isin(PLOTTED)], "roc_auc")
-        report.plot(summary, "roc_auc", out.with_name(f"{out.stem}-roc_auc.png"))
-
-
 def _write(frame: pd.DataFrame, path: Path) -> None:
     """Write what needs no going on."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -366,7 +354,7 @@ def _beside(out: Path, name: str) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks disguised", __doc__)
+    parser = make_parser("disguised", __doc__)
     parser.add_argument(
         "--cards",
         nargs="*",
@@ -376,13 +364,5 @@ def _parser() -> argparse.ArgumentParser:
         help="tables to measure the answers on, of the paper's ten (all); none: only "
         "the answers beside the recorded ones",
     )
-    shots = f"training rows per class ({' '.join(map(str, SHOTS))})"
-    add_shots(parser, SHOTS, shots)
-    add_draws(parser, 5)
-    add_out(
-        parser,
-        DEFAULT_OUT,
-        "tables, plots and notes are",
-        "run nothing, redraw tables and plots",
-    )
+    add_fits(parser, "disguised.csv", 5, SHOTS)
     return parser

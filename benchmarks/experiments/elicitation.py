@@ -132,7 +132,6 @@ def _coefficients(dataset: Dataset, encoded: FloatArray) -> FloatArray:
     return found[[known.index(name) for name in dataset.classes]]
 
 
-DEFAULT_OUT = RESULTS / "elicitation.csv"
 #: The language models, and who would ask them; the baseline knows nothing.
 MODELS: Mapping[str, type[LLMProvider] | None] = {
     report.LARGE: AnthropicProvider,
@@ -288,7 +287,7 @@ def _files(out: Path) -> tuple[Path, Path]:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks elicitation", __doc__)
+    parser = make_parser("elicitation", __doc__)
     parser.add_argument(
         "--cards",
         nargs="+",
@@ -297,5 +296,5 @@ def _parser() -> argparse.ArgumentParser:
         help="data sets or groups of them: paper, multiclass, packaged, regression, "
         "all; tables come from where `fewshot` takes them",
     )
-    add_out(parser, DEFAULT_OUT, "the others are", "run nothing, redraw table and plot")
+    add_out(parser, RESULTS / "elicitation.csv")
     return parser

@@ -13,14 +13,16 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.data.results import ResultFile
-from benchmarks.experiments.runner import add_measured, complete_and_report, keep
-from benchmarks.programs import Progress, make_parser, run_program
+from benchmarks.experiments.runner import add_measured, measure_missing
+from benchmarks.programs import make_parser, publish, run_program
+from benchmarks.reporting.tables import markdown
 
 #: What is timed, by the name of its column.
 STATEMENTS = {
@@ -45,14 +47,12 @@ def seconds(statement: str) -> float:
 
 def table_of(rounds: pd.DataFrame) -> str:
     """Write the medians, and those of the difference to skorch, in markdown."""
-    lines = ["| | median | more than skorch | rounds |", "|---|---|---|---|"]
+    rows = []
     for name, statement in STATEMENTS.items():
         more = (rounds[name] - rounds["skorch"]).median()
-        lines.append(
-            f"| `{statement}` | {rounds[name].median():.2f} s | {more:+.2f} s | "
-            f"{len(rounds)} |"
-        )
-    return "\n".join(lines) + "\n"
+        times = [f"{rounds[name].median():.2f} s", f"{more:+.2f} s"]
+        rows.append([f"`{statement}`", *times, str(len(rounds))])
+    return markdown("| | median | more than skorch | rounds |", rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,33 +63,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     """Measure what is missing, and write the table."""
     file = ResultFile(given.out, COLUMNS, ("round",))
-    return complete_and_report(file, given, _compute, table_of)
+    if not given.report:
+        cases = [(number,) for number in range(given.rounds)]
+        # Nothing is drawn; every note has a seed.
+        settings = {"seed": 0, "rounds": given.rounds}
+        measure_missing(file, given, cases, _time_round, settings)
+    publish(table_of(file.read()), file.path.with_suffix(".md"))
+    return 0
 
 
-def _compute(file: ResultFile, given: argparse.Namespace) -> None:
-    """Measure what the result file lacks, or, if asked to, all anew."""
-    if given.again:
-        file.forget(file.finished())
-    finished = file.finished()
-    left = [number for number in range(given.rounds) if (number,) not in finished]
-    # Nothing is drawn; every note has a seed.
-    keep(file, _rows(left), lambda: {"seed": 0, "rounds": given.rounds})
+def _time_round(number: int) -> dict[str, Any]:
+    """Time every import once."""
+    _fill_the_file_cache()
+    return {"round": number} | {name: seconds(s) for name, s in STATEMENTS.items()}
 
 
-def _rows(rounds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Time rounds one after the other, and tell how far it is."""
-    for statement in STATEMENTS.values() if rounds else ():
-        seconds(statement)  # fill the file cache
-    progress = Progress(len(rounds))
-    for number in rounds:
-        took = {name: seconds(statement) for name, statement in STATEMENTS.items()}
-        yield {"round": number, **took}
-        progress.step()
+@cache
+def _fill_the_file_cache() -> None:
+    """Import everything once before the first round."""
+    for statement in STATEMENTS.values():
+        seconds(statement)
 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks import-time", __doc__)
+    parser = make_parser("import-time", __doc__)
     add = parser.add_argument
     add_measured(parser)
     add("--rounds", type=int, default=N_ROUNDS, metavar="N", help=f"({N_ROUNDS})")

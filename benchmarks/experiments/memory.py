@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data.results import ResultFile, threads
-from benchmarks.experiments.runner import add_measured, complete_and_report, keep
-from benchmarks.programs import Progress, echo, make_parser, run_program
+from benchmarks.experiments.runner import add_measured, measure_missing
+from benchmarks.programs import echo, make_parser, publish, run_program
+from benchmarks.reporting.tables import markdown
 from llmreg import LLMAttributionClassifier
 
 #: Kind of fit, rows, columns: long tables, then longer and wider ones.
@@ -119,20 +120,17 @@ def table_of(results: pd.DataFrame) -> str:
 
     Memory over the aim of three times a large table is marked.
     """
-    lines = [
-        "| | rows | columns | time | per million numbers | data | peak | ratio |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    head = "| | rows | columns | time | per million numbers | data | peak | ratio |"
+    rows = []
     for row in results.itertuples():
         each = row.seconds / (row.rows * row.columns / 1e6)
         # What a fit takes for itself counts little beside a table of that size.
         over = " (over)" if row.data_mb >= 100 and row.ratio > BOUND else ""
-        lines.append(
-            f"| {row.kind} | {row.rows} | {row.columns} | {row.seconds:.2f} s | "
-            f"{each:.3f} s | {row.data_mb:.0f} MB | {row.peak_mb:.0f} MB | "
-            f"{row.ratio:.2f}{over} |"
-        )
-    return "\n".join(lines) + "\n"
+        times = [f"{row.seconds:.2f} s", f"{each:.3f} s"]
+        sizes = [f"{row.data_mb:.0f} MB", f"{row.peak_mb:.0f} MB"]
+        shape = [row.kind, str(row.rows), str(row.columns)]
+        rows.append([*shape, *times, *sizes, f"{row.ratio:.2f}{over}"])
+    return markdown(head, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,17 +139,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    """Do what the options ask for."""
+    """Measure one case in this process, or what the file lacks, each in its own."""
     if given.case:
         kind, n_rows, n_columns = given.case
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             echo(json.dumps(measure(kind, int(n_rows), int(n_columns))))
         return 0
-    if given.out is None:
-        _parser().error("--out is needed")
     file = ResultFile(given.out, COLUMNS, KEY)
-    return complete_and_report(file, given, _compute, _table_in_order)
+    if not given.report:
+        cases = [case for case in CASES if case[1] * case[2] <= given.largest]
+        settings = {"seed": SEED, "cases": cases, "threads": threads()}
+        measure_missing(file, given, cases, measure_apart, settings)
+    publish(_table_in_order(file.read()), file.path.with_suffix(".md"))
+    return 0
 
 
 def _table_in_order(results: pd.DataFrame) -> str:
@@ -160,30 +161,11 @@ def _table_in_order(results: pd.DataFrame) -> str:
     return table_of(results.iloc[order.argsort(kind="stable")])
 
 
-def _compute(file: ResultFile, given: argparse.Namespace) -> None:
-    """Measure what the result file lacks, or, if asked to, all anew."""
-    cases = [case for case in CASES if case[1] * case[2] <= given.largest]
-    if given.again:
-        file.forget(cases)
-    finished = file.finished()
-    left = [case for case in cases if case not in finished]
-    settings = {"seed": SEED, "cases": cases, "threads": threads()}
-    keep(file, _rows(left), lambda: settings)
-
-
-def _rows(cases: Sequence[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
-    """Measure cases one after the other, and tell how far it is."""
-    progress = Progress(len(cases), every=0)
-    for case in cases:
-        yield measure_apart(*case)
-        progress.step(f", {case}")
-
-
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks memory", __doc__)
+    parser = make_parser("memory", __doc__)
     add = parser.add_argument
-    add_measured(parser, required=False)
+    add_measured(parser)
     add(
         "--largest",
         type=float,

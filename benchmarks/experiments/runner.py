@@ -13,17 +13,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
+from benchmarks.data.catalogue import RESULTS
 from benchmarks.data.datasets import Dataset, load
 from benchmarks.data.results import ResultFile, note_run
 from benchmarks.data.splits import Cell, Rows, Shots, draw, method_seed, parse_shots
 from benchmarks.methods.registry import SETS, find
-from benchmarks.programs import publish
+from benchmarks.programs import Progress, say
 from benchmarks.reporting.metrics import FloatArray, measure
 
+#: Training rows per class, and in a regression, where nothing else is asked for.
+SIZES: Mapping[str, tuple[Shots, ...]] = {
+    "classification": (1, 5, 10, 25, 50, 100, 400, 0.8),
+    "regression": (5, 10, 25, 50, 100, 200),
+}
 Row = dict[str, Any]
 #: A cell, and the methods that are still to be fitted on it.
 Job = tuple[Any, Sequence[str]]
@@ -128,35 +133,99 @@ def _hold_torch_to_one_thread() -> None:
         torch.set_num_threads(1)
 
 
-def add_shots(
-    parser: argparse.ArgumentParser, shots: Sequence[Shots] | None, help: str
+def plan(
+    cards: Sequence[str], shots: Sequence[Shots] | None, repetitions: int
+) -> list[Cell]:
+    """List the cells of an experiment, those that a table is too small for left out.
+
+    All cards and shots of the first repetition come first, so that a run that is
+    stopped has whole repetitions to show. Without shots, those of `SIZES` are taken.
+    """
+    fitting = []
+    for card in cards:
+        dataset = load(card)
+        for size in SIZES[dataset.kind] if shots is None else shots:
+            try:
+                draw(dataset.y.to_numpy(), len(dataset.classes), Cell(card, size, 0), 0)
+            except ValueError as error:
+                say(f"left out: {error}")
+            else:
+                fitting.append((card, size))
+    return [
+        Cell(card, size, repetition)
+        for repetition in range(repetitions)
+        for card, size in fitting
+    ]
+
+
+def complete(
+    file: ResultFile,
+    cells: Sequence[Cell],
+    methods: Sequence[str],
+    options: argparse.Namespace,
+    *,
+    more: Mapping[str, Any] | None = None,
+    one: RunCell | None = None,
 ) -> None:
-    """Add the option that says how many rows to draw."""
-    parser.add_argument(
-        "--shots",
-        nargs="+",
-        type=parse_shots,
-        default=None if shots is None else list(shots),
-        metavar="N",
-        help=help,
+    """Fit what a result file lacks of an experiment, and note how it came about.
+
+    `options` has the seed, the repetitions and the number of processes; `more` is what
+    else the note is to say, and `one` is as `run` takes it.
+    """
+    left = pending(cells, methods, file.finished())
+    fits = sum(len(methods_left) for _, methods_left in left)
+    say(
+        f"{len(cells) * len(methods)} fits asked for, {fits} to do, "
+        f"in {len(left)} draws on {options.jobs} processes."
     )
+    if not left:
+        return
+    note_run(
+        file.path,
+        {
+            "seed": options.seed,
+            "cards": list(dict.fromkeys(cell.card for cell in cells)),
+            "shots": list(dict.fromkeys(cell.shots for cell in cells)),
+            **(more or {}),
+            "repetitions": options.repetitions,
+            "methods": list(methods),
+        },
+    )
+    progress, failed = Progress(len(left)), 0
+    for rows in run(left, options.seed, options.jobs, one):
+        for row in rows:
+            file.append(row)
+            failed += "error" in row
+        progress.step(f", {failed} fits failed" if failed else "")
 
 
-def add_draws(
+def add_fits(
     parser: argparse.ArgumentParser,
+    out: str,
     repetitions: int,
-    methods: Sequence[str] | None = None,
+    shots: Sequence[Shots] | None = None,
+    methods: Sequence[str] = (),
 ) -> None:
-    """Add the options that say what is fitted how often, and how."""
+    """Add the options of an experiment that fits methods on draws of rows.
+
+    Without methods they are not to be chosen; without shots those of `SIZES` are taken,
+    and where shots are empty, they are not to be chosen.
+    """
     add = parser.add_argument
-    add(
-        "--repetitions",
-        type=int,
-        default=repetitions,
-        metavar="N",
-        help=f"draws of rows ({repetitions})",
-    )
-    if methods is not None:
+    every = [shots] if shots else SIZES.values()
+    sizes = [" ".join(map(str, each)) for each in every]
+    if shots is None or shots:
+        add(
+            "--shots",
+            nargs="+",
+            type=parse_shots,
+            default=shots,
+            metavar="N",
+            help="training rows per class (rows, in a regression), or a share of the "
+            f"rows such as 0.8 ({'; in a regression '.join(sizes)})",
+        )
+    add("--repetitions", type=int, default=repetitions, metavar="N", help="draws")
+    if methods:
         add(
             "--methods",
             nargs="+",
@@ -167,58 +236,62 @@ def add_draws(
         )
     add("--seed", type=int, default=0, help="seed of the whole experiment (0)")
     add("--jobs", type=int, default=1, metavar="N", help="processes (1)")
+    add_out(parser, RESULTS / out)
 
 
-def add_out(
-    parser: argparse.ArgumentParser, out: Path, beside: str, report: str
-) -> None:
+def add_out(parser: argparse.ArgumentParser, out: Path | None = None) -> None:
     """Add the options that say where results go, and that only the report is wanted."""
     parser.add_argument(
         "--out",
         type=Path,
         default=out,
+        required=out is None,
         metavar="FILE.csv",
-        help=f"result file; {beside} written beside it",
+        help="result file; tables, plots and notes are written beside it",
     )
-    parser.add_argument("--report", action="store_true", help=report)
+    about = "run nothing, write tables and plots again"
+    parser.add_argument("--report", action="store_true", help=about)
 
 
-def add_measured(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Add the options that all of these programs have."""
-    add = parser.add_argument
-    add("--out", type=Path, required=required, metavar="FILE.csv", help="result file")
-    add("--report", action="store_true", help="measure nothing, write the table again")
-    add("--again", action="store_true", help="measure what is there once more")
+def add_measured(parser: argparse.ArgumentParser) -> None:
+    """Add the options of an experiment that measures this machine."""
+    add_out(parser)
+    again = "measure what is there once more"
+    parser.add_argument("--again", action="store_true", help=again)
 
 
 def keep(
-    file: ResultFile,
-    rows: Iterable[Mapping[str, Any]],
-    settings: Callable[[], Mapping[str, Any]],
+    file: ResultFile, rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> None:
     """Write each row as soon as it is there, with the number of its run.
 
-    `settings` gives what the note says of the run; where there is no row, there is no
+    `settings` is what the note says of the run; where there is no row, there is no
     note.
     """
     number = None
     for row in rows:
         if number is None:
-            number = note_run(file.path, settings())
+            number = note_run(file.path, settings)
         file.append({**row, "run": number})
 
 
-def complete_and_report(
+def measure_missing(
     file: ResultFile,
     given: argparse.Namespace,
-    compute: Callable[[ResultFile, argparse.Namespace], None],
-    table_of: Callable[[pd.DataFrame], str],
-) -> int:
-    """Measure what is missing, and write the table of all that there is.
+    cases: Sequence[tuple[Any, ...]],
+    measure: Callable[..., Mapping[str, Any]],
+    settings: Mapping[str, Any],
+) -> None:
+    """Measure the cases that a result file lacks, or, if asked to, all anew."""
+    if given.again:
+        file.forget(cases)
+    finished = file.finished()
+    left = [case for case in cases if case not in finished]
+    progress = Progress(len(left), every=0)
 
-    `compute` is not called where only the report is wanted.
-    """
-    if not given.report:
-        compute(file, given)
-    publish(table_of(file.read()), file.path.with_suffix(".md"))
-    return 0
+    def rows() -> Iterator[Mapping[str, Any]]:
+        for case in left:
+            yield measure(*case)
+            progress.step(f", {case}")
+
+    keep(file, rows(), settings)

@@ -29,8 +29,9 @@ from sklearn.model_selection import GridSearchCV
 
 from benchmarks.data.datasets import Dataset, load
 from benchmarks.data.results import ResultFile, threads
-from benchmarks.experiments.runner import add_measured, complete_and_report, keep
-from benchmarks.programs import Progress, make_parser, run_program
+from benchmarks.experiments.runner import add_measured, measure_missing
+from benchmarks.programs import make_parser, publish, run_program
+from benchmarks.reporting.tables import markdown
 from llmreg import FeaturePrior, LLMAttributionClassifier, Task
 from llmreg.automl.settling import warm_up
 from llmreg.providers import PriorProvider
@@ -48,19 +49,8 @@ BACKENDS = (("none", 1), ("loky", 2), ("threading", 2), ("dask", 1), ("dask", 2)
 KEY = ("kind", "backend", "workers")
 #: `run` is the number of the run in the note beside the file.
 COLUMNS = (
-    *(
-        *KEY,
-        "fits",
-        "start",
-        "seconds",
-        "slowest",
-        "asked",
-        "shipped",
-        "best",
-        "score",
-        "load",
-        "run",
-    ),
+    *(*KEY, "fits", "start", "seconds", "slowest", "asked", "shipped", "best"),
+    *("score", "load", "run"),
 )
 
 
@@ -173,11 +163,11 @@ def table_of(results: pd.DataFrame) -> str:
 
     In the order of the cases; speed-ups are over the plain loop.
     """
-    lines = [
+    head = (
         "| | backend | workers | fits | start | search | slowest | fits a second "
-        "| speed-up | asked | model and prior | best parameters | load |",
-        "|---" * 13 + "|",
-    ]
+        "| speed-up | asked | model and prior | best parameters | load |"
+    )
+    lines = []
     indexed = results.set_index(list(KEY))
     for case in _cases():
         if case not in indexed.index:
@@ -199,8 +189,8 @@ def table_of(results: pd.DataFrame) -> str:
             f"{row['best']}",
             f"{row['load']:.1f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        lines.append(cells)
+    return markdown(head, lines)
 
 
 def _cases() -> list[tuple[str, str, int]]:
@@ -216,44 +206,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     """Measure what is missing, and write the table."""
     file = ResultFile(given.out, COLUMNS, KEY)
-    return complete_and_report(file, given, _compute, table_of)
+    if not given.report:
+        cases = [
+            case
+            for case in _cases()
+            if case[0] in given.kinds and case[1] in given.backends
+        ]
+        settings = {
+            "seed": SEED,
+            "card": CARD,
+            "rows": ROWS,
+            "candidates": given.candidates,
+            "rounds": given.rounds,
+            "threads": threads(),
+        }
 
+        def search(*case: Any) -> dict[str, Any]:
+            return measure(load(CARD), *case, given.candidates, given.rounds)
 
-def _compute(file: ResultFile, given: argparse.Namespace) -> None:
-    """Measure what the result file lacks, or, if asked to, all anew."""
-    cases = [
-        case
-        for case in _cases()
-        if case[0] in given.kinds and case[1] in given.backends
-    ]
-    if given.again:
-        file.forget(cases)
-    finished = file.finished()
-    left = [case for case in cases if case not in finished]
-    settings = {
-        "seed": SEED,
-        "card": CARD,
-        "rows": ROWS,
-        "candidates": given.candidates,
-        "rounds": given.rounds,
-        "threads": threads(),
-    }
-    keep(file, _rows(left, given.candidates, given.rounds), lambda: settings)
-
-
-def _rows(
-    cases: Sequence[tuple[str, str, int]], n_candidates: int, rounds: int
-) -> Iterator[dict[str, Any]]:
-    """Measure cases one after the other, and tell how far it is."""
-    progress = Progress(len(cases), every=0)
-    for case in cases:
-        yield measure(load(CARD), *case, n_candidates, rounds)
-        progress.step(f", {case}")
+        measure_missing(file, given, cases, search, settings)
+    publish(table_of(file.read()), file.path.with_suffix(".md"))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks scale", __doc__)
+    parser = make_parser("scale", __doc__)
     add = parser.add_argument
     add_measured(parser)
     most = len(GAMMAS) * len(ALPHAS)

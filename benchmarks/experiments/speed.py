@@ -27,8 +27,9 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from benchmarks.data.results import ResultFile, threads
-from benchmarks.experiments.runner import add_measured, complete_and_report, keep
-from benchmarks.programs import make_parser, run_program, say
+from benchmarks.experiments.runner import add_measured, keep
+from benchmarks.programs import make_parser, publish, run_program, say
+from benchmarks.reporting.tables import line, markdown
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.criterion import AttributionAlignedLoss
 
@@ -293,9 +294,7 @@ def table_of(results: pd.DataFrame) -> str:
     """
     known = {size_name(*size): f"{size[0]:,} x {size[1]}" for size in SIZES}
     sizes = [size for size in known if (results["size"] == size).any()]
-    heads = ["", "aim", *(known[size] for size in sizes)]
-    ratios = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    times = ["| | size | llmreg | other | ratio | aim | |", "|---" * 7 + "|"]
+    ratios, times = [], []
     for name, rows in results.groupby("comparison", sort=False):
         aim, cells = f"{rows['bound'].iloc[0]:.3g}", []
         for size in sizes:
@@ -304,11 +303,11 @@ def table_of(results: pd.DataFrame) -> str:
             for _, row in here.iterrows():
                 both = _duration(row["ours"]), _duration(row["theirs"])
                 note = "" if pd.isna(row["note"]) else row["note"]
-                words = [str(name), known[size], *both, cells[-1], aim, note]
-                times.append(f"| {' | '.join(words)} |")
-        ratios.append(f"| {' | '.join([str(name), aim, *cells])} |")
-    text = "\n".join(["## Ratios", "", *ratios, "", "## Times", "", *times])
-    return f"{text}\n"
+                times.append([str(name), known[size], *both, cells[-1], aim, note])
+        ratios.append([str(name), aim, *cells])
+    first = markdown(line(["", "aim", *(known[size] for size in sizes)]), ratios)
+    second = markdown("| | size | llmreg | other | ratio | aim | |", times)
+    return f"## Ratios\n\n{first}\n## Times\n\n{second}"
 
 
 def _ratio(row: pd.Series[Any]) -> str:
@@ -328,29 +327,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    """Measure what is missing, and write the table."""
+    """Measure what the result file lacks, or all if asked to; write the table."""
     file = ResultFile(given.out, COLUMNS, KEY)
-    return complete_and_report(file, given, _compute, table_of)
-
-
-def _compute(file: ResultFile, given: argparse.Namespace) -> None:
-    """Measure what the result file lacks, or, if asked to, all anew."""
-    sizes = [_NAMED[size] for size in given.sizes]
-    finished = file.finished()
-    if given.again:
-        asked = {size_name(*size) for size in sizes}
-        gone = {key for key in finished if given.only in key[0] and key[1] in asked}
-        file.forget(gone)
-        finished -= gone
-
-    def settings() -> dict[str, Any]:
-        asked_for = {"sizes": sizes, "only": given.only, "seed": SEED}
-        return asked_for | {"patience": given.patience, "threads": threads()}
-
-    with warnings.catch_warnings():
-        # Of convergence, on both sides: the passes are as many as asked for.
-        warnings.simplefilter("ignore")
-        keep(file, run(sizes, given.only, finished, given.patience), settings)
+    if not given.report:
+        sizes = [_NAMED[size] for size in given.sizes]
+        if given.again:
+            asked = {size_name(*size) for size in sizes}
+            file.forget(
+                key
+                for key in file.finished()
+                if given.only in key[0] and key[1] in asked
+            )
+        settings = {
+            "sizes": sizes,
+            "only": given.only,
+            "seed": SEED,
+            "patience": given.patience,
+            "threads": threads(),
+        }
+        with warnings.catch_warnings():
+            # Of convergence, on both sides: the passes are as many as asked for.
+            warnings.simplefilter("ignore")
+            rows = run(sizes, given.only, file.finished(), given.patience)
+            keep(file, rows, settings)
+    publish(table_of(file.read()), file.path.with_suffix(".md"))
+    return 0
 
 
 _NAMED = {f"{n_rows}x{n_columns}": (n_rows, n_columns) for n_rows, n_columns in SIZES}
@@ -358,7 +359,7 @@ _NAMED = {f"{n_rows}x{n_columns}": (n_rows, n_columns) for n_rows, n_columns in 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks speed", __doc__)
+    parser = make_parser("speed", __doc__)
     add = parser.add_argument
     add_measured(parser)
     add("--only", default="", metavar="WORDS", help="comparisons whose name has this")

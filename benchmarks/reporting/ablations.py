@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.methods.ablations import SHARED, TABLES
 from benchmarks.reporting.metrics import METRICS
-from benchmarks.reporting.tables import LABELS, compare, grid, sizes
+from benchmarks.reporting.tables import (
+    LABELS,
+    compare,
+    grid,
+    line,
+    markdown,
+    range_of,
+    sizes,
+)
 
 #: The measures that are told, and whether with the gain over the start.
 SHOWN = {"roc_auc": True, "r2": True, "log_loss": False}
@@ -106,18 +114,17 @@ def table(frame: pd.DataFrame, name: str) -> str:
         for size in sizes(measured)
     ]
     heads = [f"{LABELS[metric]}, {size}" for metric, _, size in columns]
-    lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    is_varied = False
+    lines, is_varied = [], False
     for method, start in rows:
         cells = [f"**{method}**" if method == start else method]
         cells += [_cell(*column, method, start) for column in columns]
         if any(cell != "-" for cell in cells[1:]):
-            lines.append(f"| {' | '.join(cells)} |")
+            lines.append(cells)
             is_varied |= start not in (None, method)
     if not is_varied:
         return ""
     draws = {len(measured.loc[size]) for _, measured, size in columns}
-    return "\n".join([*lines, "", f"Draws: {_range(draws)}."]) + "\n"
+    return f"{markdown(f'| {line(heads)}', lines)}\nDraws: {range_of(draws)}.\n"
 
 
 def _common(measured: pd.DataFrame) -> pd.DataFrame:
@@ -127,12 +134,6 @@ def _common(measured: pd.DataFrame) -> pd.DataFrame:
         for size in sizes(measured)
     ]
     return pd.concat([measured.iloc[:0], *parts])
-
-
-def _range(numbers: Collection[int]) -> str:
-    """Write one number, or the smallest and the largest."""
-    low, high = min(numbers, default=0), max(numbers, default=0)
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _rows(name: str) -> Iterator[tuple[str, str | None]]:

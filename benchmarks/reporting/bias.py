@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from benchmarks.data.thinning import RULES, Rule
 from benchmarks.methods.registry import in_order
-from benchmarks.reporting.tables import COLOURS, LABELS, MARKERS, heading, size_order
+from benchmarks.reporting.tables import (
+    COLOURS,
+    LABELS,
+    MARKERS,
+    drawing,
+    heading,
+    line,
+    markdown,
+    range_of,
+    size_order,
+    value,
+)
 
 #: Each measure of the tables, and whether more of it is better; None where less of it
 #: is no merit by itself, since a method that calls every row positive has none.
@@ -141,42 +150,25 @@ def _table(frame: pd.DataFrame, metric: str) -> str:
     means = summary["mean"].unstack("delta").reindex(order).sort_index(axis=1)
     spreads = summary["spread"].unstack("delta").reindex_like(means)
     better = SHOWN.get(metric)
+    best = dict(means.agg("max" if better else "min")) if better is not None else {}
     first, last = means.columns[0], means.columns[-1]
-    heads = [f"{delta:g}" for delta in means.columns] + [f"{last:g} less {first:g}"]
-    lines = [f"| {NAMES[metric]} | {' | '.join(heads)} |", "|---" * (len(heads) + 1)]
-    lines[1] += "|"
+    rows = []
     for method in order:
-        cells = [
-            _cell(means.loc[method, delta], spreads.loc[method, delta], best)
-            for delta, best in _best(means, better).items()
-        ]
         change = means.loc[method, last] - means.loc[method, first]
-        cells.append("-" if np.isnan(change) else f"{change:+.3f}")
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    low, high = summary["repetitions"].min(), summary["repetitions"].max()
-    count = str(low) if low == high else f"{low} to {high}"
-    cards = summary["cards"].iloc[0]
-    return "\n".join(lines) + (
-        "\n\nColumns: delta. Mean ± standard error over the repetitions "
-        f"({cards} data set{'s' if cards > 1 else ''}, {count} "
-        f"repetition{'s' if high > 1 else ''}).\n"
+        cells = [
+            value(means.loc[method, delta], spreads.loc[method, delta], best.get(delta))
+            for delta in means.columns
+        ]
+        rows.append([method, *cells, "-" if np.isnan(change) else f"{change:+.3f}"])
+    deltas = [f"{delta:g}" for delta in means.columns]
+    head = line([NAMES[metric], *deltas, f"{last:g} less {first:g}"])
+    cards, most = summary["cards"].iloc[0], summary["repetitions"].max()
+    return (
+        f"{markdown(head, rows)}\n"
+        "Columns: delta. Mean ± standard error over the repetitions "
+        f"({cards} data set{'s' if cards > 1 else ''}, "
+        f"{range_of(summary['repetitions'])} repetition{'s' if most > 1 else ''}).\n"
     )
-
-
-def _best(means: pd.DataFrame, better: bool | None) -> dict[float, float]:
-    """Give the best value of each column; none where there is no better."""
-    if better is None:
-        return dict.fromkeys(means.columns, np.nan)
-    return dict((means.max() if better else means.min()).items())
-
-
-def _cell(mean: float, spread: float, best: float) -> str:
-    """Write mean and spread; the best of a column in bold."""
-    if np.isnan(mean):
-        return "-"
-    text = f"{mean:.3f}"
-    text = f"**{text}**" if text == f"{best:.3f}" else text
-    return text if np.isnan(spread) else f"{text} ± {spread:.3f}"
 
 
 def plot(frame: pd.DataFrame, path: Path) -> None:
@@ -184,14 +176,8 @@ def plot(frame: pd.DataFrame, path: Path) -> None:
     cards = list(frame["card"].unique())
     drawn = [name for name in PLOTTED if name in set(frame["method"])]
     methods = drawn or list(frame["method"].unique())[: len(COLOURS)]
-    with mpl.rc_context(
-        {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    ):
-        figure = Figure(
-            figsize=(2.6 * max(len(cards), 2), 2.3 * len(DRAWN) + 0.6),
-            dpi=100,
-            layout="constrained",
-        )
+    size = 2.6 * max(len(cards), 2), 2.3 * len(DRAWN) + 0.6
+    with drawing(path, *size, dpi=100) as figure:
         panels = figure.subplots(len(DRAWN), len(cards), sharex=True, squeeze=False)
         for row, metric in zip(panels, DRAWN, strict=True):
             for axes, card in zip(row, cards, strict=True):
@@ -206,19 +192,16 @@ def plot(frame: pd.DataFrame, path: Path) -> None:
         figure.legend(
             lines, labels, loc="outside lower center", ncols=columns, frameon=False
         )
-        # Without this, two runs over the same rows would give different bytes.
-        figure.savefig(path, metadata={"Software": None})
 
 
 def _draw(axes: Axes, frame: pd.DataFrame, metric: str, methods: Sequence[str]) -> None:
     """Draw one panel: a line per method, its standard error shaded."""
-    summary = summarise(frame, metric)
+    summary = summarise(frame, metric).reset_index()
     for number, method in enumerate(methods):
         colour = COLOURS[PLOTTED.index(method) if method in PLOTTED else number]
-        known = method in summary.index.get_level_values(0)
-        of_method = summary.loc[method].sort_index() if known else summary.iloc[:0]
         # A method without the measure keeps its place in the legend.
-        x = of_method.index.to_numpy(dtype=float) if known else []
+        of_method = summary[summary["method"] == method].sort_values("delta")
+        x = of_method["delta"].to_numpy(dtype=float)
         mean = of_method["mean"].to_numpy()
         spread = of_method["spread"].fillna(0).to_numpy()
         axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15)

@@ -21,7 +21,16 @@ from benchmarks.data.results import ResultFile
 from benchmarks.methods.estimators import GAMMAS, TRANSFORMS
 from benchmarks.programs import RequestError, make_parser, publish, run_program
 from benchmarks.reporting.metrics import METRICS
-from benchmarks.reporting.tables import LABELS, Check, compare, grid, heading, sizes
+from benchmarks.reporting.tables import (
+    LABELS,
+    Check,
+    compare,
+    grid,
+    heading,
+    line,
+    markdown,
+    sizes,
+)
 
 TUNED = "no prior, tuned"
 LINEAR, MLP = "default linear", "default MLP"
@@ -35,6 +44,22 @@ NAMED = (
 FIXED = "LAAT linear, gamma 100, exp"
 REFERENCES = {LINEAR: "LAAT linear (reference)", MLP: "LAAT MLP (reference)"}
 HINDSIGHT = "the best row of each table"
+GROUPS = {
+    "The paper's tables": (PAPER, "roc_auc"),
+    "Many classes": (MULTICLASS, "roc_auc"),
+    "Regression": (REGRESSION, "r2"),
+    "Development": (DEVELOPMENT, "roc_auc"),
+}
+_PREFACE = """# Bounds on the default
+
+Gain: the difference between two methods on the same draws, mean over data sets and
+draws ± its standard error over the draws, counted so that more is better; of RMSE it
+is the logarithm of the ratio, and its means are geometric. A bound is met or not by
+the mean alone. The best of the named rows is picked by the numbers it is compared by,
+which favours it.
+
+"""
+_COLUMNS = "size, method, against, its mean, other's mean, gain, asked, met, draws"
 
 
 def envelope(table: pd.DataFrame, slack: float = 0.003) -> list[Check]:
@@ -63,9 +88,10 @@ def over_sizes(table: pd.DataFrame) -> list[Check]:
                 size="mean",
                 method=LINEAR,
                 other=other,
-                value=_mean([check.value for check in each]),
-                against=_mean([check.against for check in each]),
-                gain=_mean([check.gain for check in each]),
+                # Missing where one is.
+                value=float(np.mean([check.value for check in each])),
+                against=float(np.mean([check.against for check in each])),
+                gain=float(np.mean([check.gain for check in each])),
                 # The draws of two sizes are independent.
                 error=float(np.sqrt(np.sum([c.error**2 for c in each])) / len(each)),
                 repetitions=min(check.repetitions for check in each),
@@ -162,37 +188,13 @@ def _from(size: str, least: int) -> bool:
     return float(size) < 1 or float(size) >= least
 
 
-def _mean(values: Sequence[float]) -> float:
-    """Average; missing where one is."""
-    return float(np.mean(values))
-
-
-GROUPS = {
-    "The paper's tables": (PAPER, "roc_auc"),
-    "Many classes": (MULTICLASS, "roc_auc"),
-    "Regression": (REGRESSION, "r2"),
-    "Development": (DEVELOPMENT, "roc_auc"),
-}
-_PREFACE = """# Bounds on the default
-
-Gain: the difference between two methods on the same draws, mean over data sets and
-draws ± its standard error over the draws, counted so that more is better; of RMSE it
-is the logarithm of the ratio, and its means are geometric. A bound is met or not by
-the mean alone. The best of the named rows is picked by the numbers it is compared by,
-which favours it.
-
-"""
-_COLUMNS = "size, method, against, its mean, other's mean, gain, asked, met, draws"
-_HEADS = f"| {_COLUMNS.replace(', ', ' | ')} |\n" + "|---" * 9 + "|"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program as `run_program` does."""
     return run_program(_run, _parser(), arguments, stopped="Stopped.")
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
+    """Read the files, and write the tables."""
     out = options.out or options.files[0].with_name(
         f"{options.files[0].stem}-bounds.md"
     )
@@ -232,8 +234,9 @@ def _group(title: str, frame: pd.DataFrame, metric: str) -> str:
     for name, measure, checks in found:
         met, missed, absent = _tally(checks)
         said = f"{met} met, {missed} not, {absent} not measured"
-        lines += [f"### {name} ({LABELS[measure]}): {said}", "", _HEADS]
-        lines += [_line(check, measure) for check in checks] + [""]
+        rows = [_cells(check, measure) for check in checks]
+        table = markdown(line(_COLUMNS.split(", ")), rows)
+        lines += [f"### {name} ({LABELS[measure]}): {said}", "", table]
     return "\n".join(lines)
 
 
@@ -264,7 +267,7 @@ def _tally(checks: Sequence[Check]) -> tuple[int, ...]:
     return tuple(sum(met is state for met in asked) for state in (True, False, None))
 
 
-def _line(check: Check, measure: str) -> str:
+def _cells(check: Check, measure: str) -> list[str]:
     """Write a row of a table."""
     met = {True: "yes", False: "**no**", None: "-"}[check.met]
     if check.bound is None:
@@ -276,7 +279,7 @@ def _line(check: Check, measure: str) -> str:
     if not np.isnan(check.gain):
         error = "" if np.isnan(check.error) else f" ± {check.error:.4f}"
         gain = f"{check.gain:+.4f}{error}"
-    cells = [
+    return [
         check.size if check.size == "mean" else heading(check.size),
         check.method,
         check.other,
@@ -287,7 +290,6 @@ def _line(check: Check, measure: str) -> str:
         met,
         str(check.repetitions),
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _value(gain_scale: float, measure: str) -> str:
@@ -304,20 +306,16 @@ def _counts(frame: pd.DataFrame, metric: str) -> str:
     known = frame[frame[metric].notna()]
     cards = known.groupby("shots")["card"].nunique()
     order = sizes(grid(frame, metric))
-    return (
-        "Data sets by size: "
-        + ", ".join(f"{heading(size)}: {cards[size]}" for size in order)
-        + "."
-    )
+    counts = [f"{heading(size)}: {cards[size]}" for size in order]
+    return f"Data sets by size: {', '.join(counts)}."
 
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks bounds", __doc__)
-    parser.add_argument(
-        "--files", nargs="+", type=Path, metavar="FILE.csv", help="result files"
-    )
-    parser.add_argument(
+    parser = make_parser("bounds", __doc__)
+    add = parser.add_argument
+    add("--files", nargs="+", type=Path, required=True, metavar="FILE.csv")
+    add(
         "--out",
         type=Path,
         metavar="FILE.md",

@@ -1,10 +1,10 @@
 """Learning curves: when the prior stops to matter, and how many labels it saves.
 
-Reads few-shot result files; the only fits of its own are those of sizes that the
-few-shot benchmark does not have.
+Reads result files of `fewshot` and fits nothing. Further sizes come from a file of
+their own (`python -m benchmarks fewshot --shots 2 200 --out more.csv`).
 
-    python -m benchmarks curves                 table and plot from the result files
-    python -m benchmarks curves --fit           first fit the sizes 2, 200 and 1000
+    python -m benchmarks curves
+    python -m benchmarks curves --files results/fewshot.csv more.csv
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.data.catalogue import GROUPS, RESULTS, cards_of
+from benchmarks.data.catalogue import RESULTS
 from benchmarks.data.results import ResultFile, ResultFileError
-from benchmarks.data.splits import Shots
-from benchmarks.experiments.fewshot import complete, plan
-from benchmarks.experiments.runner import add_draws
 from benchmarks.methods.estimators import PLOTTED
 from benchmarks.programs import RequestError, make_parser, publish, run_program
-from benchmarks.reporting.tables import COLOURS, MARKERS, Check, compare, grid, sizes
-
-FloatArray = NDArray[np.float64]
+from benchmarks.reporting.metrics import FloatArray
+from benchmarks.reporting.tables import (
+    COLOURS,
+    MARKERS,
+    Check,
+    compare,
+    drawing,
+    grid,
+    markdown,
+    sizes,
+)
 
 TUNED, LINEAR, MLP = "no prior, tuned", "default linear", "default MLP"
 #: A gain of ROC AUC below this is none that a user would see.
@@ -40,6 +42,43 @@ LEAST_GAIN = 0.005
 #: Rows per class at which tuned logistic regression sets the mark.
 MARK_ROWS = 100
 _CONFIDENCE = 0.975
+METHODS = (TUNED, "prior alone, exp", LINEAR, MLP, "LAAT linear (reference)")
+_NEEDED = ("card", "shots", "repetition", "method", "n_train", "roc_auc", "error")
+_PREFACE = f"""# Learning curves
+
+ROC AUC over rows per class, every data set for itself, from the few-shot results; the
+same draws for every method. "{LINEAR}" and "{MLP}" are llmreg as it comes, and
+"{TUNED}" is logistic regression whose strength is chosen by cross-validation.
+
+![ROC AUC over rows per class, a panel a data set](FILE.png)
+
+Bands: one standard deviation over the draws on either side. The last point is 80% of
+the rows, at the mean number of rows per class. Dotted: the mark of the second table.
+
+"""
+_STOP = f"""## From how many rows on the prior no longer matters
+
+The gain is the ROC AUC of "{LINEAR}" minus that of "{TUNED}", on the
+same draws. "Small from": the smallest size from which on, there and at every larger
+one, its mean is below {LEAST_GAIN}. "Settled from": the same, and nowhere is it
+significantly above 0 either (t test over the draws, one-sided at 0.025). Where that
+does not hold at the largest size, the prior still matters there: "> largest". Where
+the gain is below 0, the prior does not help but harm. Large shares of one table overlap
+between the draws, so that the standard error there is rather too small.
+
+"""
+_SAVED = f"""## Labels saved
+
+The mark is the mean ROC AUC that "{TUNED}" reaches at {MARK_ROWS} rows per class, or
+at the largest size below where the table is smaller. Then the rows per class at which a
+method's mean curve first reaches the mark, interpolated between sizes in the logarithm
+of the rows, and by what factor these are fewer. "≤": it is there at the smallest size
+already, and the factor is at least as large as said; "never": at no size that was
+measured, factor 0. A first touch counts, which favours curves that are noisy.
+
+"""
+_PANELS_A_ROW = 5
+_TICKS = {1: "1", 10: "10", 100: "100", 1000: "1k", 10_000: "10k"}
 
 
 @dataclass(frozen=True)
@@ -195,59 +234,14 @@ def _from(at: Sequence[float], holds: Sequence[bool]) -> float:
     return float(found)
 
 
-#: Read where no file is named; the second only where it is there.
-FEWSHOT, EXTRA = RESULTS / "fewshot.csv", RESULTS / "curves-extra.csv"
-METHODS = (TUNED, "prior alone, exp", LINEAR, MLP, "LAAT linear (reference)")
-EXTRA_SIZES: tuple[Shots, ...] = (2, 200, 1000)
-_NEEDED = ("card", "shots", "repetition", "method", "n_train", "roc_auc", "error")
-_PREFACE = f"""# Learning curves
-
-ROC AUC over rows per class, every data set for itself, from the few-shot results; the
-same draws for every method. "{LINEAR}" and "{MLP}" are llmreg as it comes, and
-"{TUNED}" is logistic regression whose strength is chosen by cross-validation.
-
-![ROC AUC over rows per class, a panel a data set](FILE.png)
-
-Bands: one standard deviation over the draws on either side. The last point is 80% of
-the rows, at the mean number of rows per class. Dotted: the mark of the second table.
-
-"""
-_STOP = f"""## From how many rows on the prior no longer matters
-
-The gain is the ROC AUC of "{LINEAR}" minus that of "{TUNED}", on the
-same draws. "Small from": the smallest size from which on, there and at every larger
-one, its mean is below {LEAST_GAIN}. "Settled from": the same, and nowhere is it
-significantly above 0 either (t test over the draws, one-sided at 0.025). Where that
-does not hold at the largest size, the prior still matters there: "> largest". Where
-the gain is below 0, the prior does not help but harm. Large shares of one table overlap
-between the draws, so that the standard error there is rather too small.
-
-"""
-_SAVED = f"""## Labels saved
-
-The mark is the mean ROC AUC that "{TUNED}" reaches at {MARK_ROWS} rows per class, or
-at the largest size below where the table is smaller. Then the rows per class at which a
-method's mean curve first reaches the mark, interpolated between sizes in the logarithm
-of the rows, and by what factor these are fewer. "≤": it is there at the smallest size
-already, and the factor is at least as large as said; "never": at no size that was
-measured, factor 0. A first touch counts, which favours curves that are noisy.
-
-"""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program as `run_program` does."""
     return run_program(_run, _parser(), arguments, errors=(FileNotFoundError,))
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
-    if options.fit:
-        _fit(options)
-    files = options.files or [FEWSHOT, *([EXTRA] if EXTRA.exists() else [])]
-    if options.fit and options.extra not in files:
-        files.append(options.extra)
-    frame = same_draws(read(files))
+    """Read the files, and write tables and plot."""
+    frame = same_draws(read(options.files))
     if frame.empty:
         raise RequestError("these files hold no ROC AUC of the methods of the curves.")
     numbers = curves_of(frame)
@@ -300,31 +294,27 @@ def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
 def write(frame: pd.DataFrame) -> str:
     """Write both tables."""
     by_card = {str(card): rows for card, rows in frame.groupby("card")}
-    lines = [
-        _PREFACE + _STOP + "| | small from | settled from | largest | gain there |"
-    ]
-    lines.append("|---|---|---|---|---|")
-    for card, rows in by_card.items():
-        found = stop(rows)
-        if found is not None:
-            lines.append(_stop_line(card, found))
-    lines += ["", _SAVED + f"| | mark at | mark | {LINEAR} | factor | {MLP} | factor |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    stops = {card: stop(rows) for card, rows in by_card.items()}
+    known = [_stop_cells(card, each) for card, each in stops.items() if each]
+    head = "| | small from | settled from | largest | gain there |"
+    text = f"{_PREFACE}{_STOP}{markdown(head, known)}\n{_SAVED}"
+    lines: list[Sequence[str]] = []
     every: dict[str, list[Saved]] = {LINEAR: [], MLP: []}
     for card, rows in by_card.items():
         both = {method: saved(rows, method) for method in every}
         for method, one in both.items():
             every[method] += [one] if one is not None else []
         if any(both.values()):
-            lines.append(_saved_line(card, list(both.values())))
-    cells = [f"{_factor(*median_factor(v)) if v else '-'}" for v in every.values()]
-    lines.append(f"| **median** | | | | {cells[0]} | | {cells[1]} |")
+            lines.append(_saved_cells(card, list(both.values())))
+    cells = [_factor(*median_factor(v)) if v else "-" for v in every.values()]
+    head = f"| | mark at | mark | {LINEAR} | factor | {MLP} | factor |"
+    median = f"| **median** | | | | {cells[0]} | | {cells[1]} |"
     draws = frame.groupby(["card", "shots"])["repetition"].nunique()
-    lines += ["", f"Draws: {draws.min()} to {draws.max()} a data set and size."]
-    return "\n".join(lines) + "\n"
+    said = f"Draws: {draws.min()} to {draws.max()} a data set and size."
+    return f"{text}{markdown(head, lines)}{median}\n\n{said}\n"
 
 
-def _stop_line(card: str, found: Stop) -> str:
+def _stop_cells(card: str, found: Stop) -> list[str]:
     """Write a row of the first table."""
     beyond = f"> {found.largest:.0f}"
     places = [
@@ -332,11 +322,10 @@ def _stop_line(card: str, found: Stop) -> str:
         for rows in (found.small, found.settled)
     ]
     error = "" if pd.isna(found.error) else f" ± {found.error:.4f}"
-    cells = [card, *places, f"{found.largest:.0f}", f"{found.gain:+.4f}{error}"]
-    return f"| {' | '.join(cells)} |"
+    return [card, *places, f"{found.largest:.0f}", f"{found.gain:+.4f}{error}"]
 
 
-def _saved_line(card: str, found: Sequence[Saved | None]) -> str:
+def _saved_cells(card: str, found: Sequence[Saved | None]) -> list[str]:
     """Write a row of the second table."""
     mark = next(one for one in found if one is not None)
     cells = [card, f"{mark.mark_rows:.0f}", f"{mark.mark:.3f}"]
@@ -349,10 +338,11 @@ def _saved_line(card: str, found: Sequence[Saved | None]) -> str:
             f"≤ {rows}" if one.bounded else rows,
             _factor(one.factor, one.bounded),
         ]
-    return f"| {' | '.join(cells)} |"
+    return cells
 
 
 def _factor(factor: float, bounded: bool) -> str:
+    """Write a factor."""
     return f"{'≥ ' if bounded else ''}{factor:.3g}"
 
 
@@ -362,47 +352,18 @@ def _marks(frame: pd.DataFrame) -> dict[str, float]:
     return {card: one.mark for card, one in found.items() if one is not None}
 
 
-def _fit(options: argparse.Namespace) -> None:
-    """Fit the sizes that the few-shot benchmark does not have."""
-    cards = cards_of(options.cards)
-    complete(
-        ResultFile(options.extra),
-        plan(cards, EXTRA_SIZES, options.repetitions),
-        METHODS,
-        seed=options.seed,
-        repetitions=options.repetitions,
-        jobs=options.jobs,
-    )
-
-
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks curves", __doc__)
+    parser = make_parser("curves", __doc__)
     add = parser.add_argument
     add(
         "--files",
         nargs="+",
         type=Path,
+        default=[RESULTS / "fewshot.csv"],
         metavar="FILE.csv",
-        help="few-shot result files (results/fewshot.csv and, where it is there, "
-        "results/curves-extra.csv)",
+        help="result files of fewshot (results/fewshot.csv)",
     )
-    add("--fit", action="store_true", help="first fit the extra sizes")
-    add(
-        "--extra",
-        type=Path,
-        default=EXTRA,
-        metavar="FILE.csv",
-        help="result file of the extra sizes",
-    )
-    add(
-        "--cards",
-        nargs="+",
-        default=["paper"],
-        metavar="NAME",
-        help=f"what the extra sizes are fitted on: {', '.join(GROUPS)} (paper)",
-    )
-    add_draws(parser, 20)
     add(
         "--out",
         type=Path,
@@ -411,10 +372,6 @@ def _parser() -> argparse.ArgumentParser:
         help="the numbers of the plot; tables and plot are written beside it",
     )
     return parser
-
-
-_PANELS_A_ROW = 5
-_TICKS = {1: "1", 10: "10", 100: "100", 1000: "1k", 10_000: "10k"}
 
 
 def plot(
@@ -427,12 +384,7 @@ def plot(
     cards = list(numbers["card"].unique())
     n_columns = min(_PANELS_A_ROW, len(cards))
     n_rows = -(-len(cards) // n_columns)
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
-        figure = Figure(
-            figsize=(2.4 * n_columns + 0.6, 2.2 * n_rows + 0.8),
-            dpi=150,
-            layout="constrained",
-        )
+    with drawing(path, 2.4 * n_columns + 0.6, 2.2 * n_rows + 0.8) as figure:
         panels = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True)
         for card, axes in zip(cards, panels.flat, strict=False):
             these = numbers[numbers["card"] == card]
@@ -448,8 +400,6 @@ def plot(
         )
         figure.supxlabel("training rows per class", fontsize=9)
         figure.supylabel("ROC AUC", fontsize=9)
-        # Without this, two runs over the same rows would give different bytes.
-        figure.savefig(path, metadata={"Software": None})
 
 
 def _panel(
@@ -466,14 +416,8 @@ def _panel(
         colour = COLOURS[place % len(COLOURS)]
         rows, mean = these["rows"].to_numpy(), these["mean"].to_numpy()
         deviation = np.nan_to_num(these["deviation"].to_numpy(dtype=np.float64))
-        axes.fill_between(
-            rows,
-            mean - deviation,
-            mean + deviation,
-            color=colour,
-            alpha=0.13,
-            linewidth=0,
-        )
+        low, high = mean - deviation, mean + deviation
+        axes.fill_between(rows, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.plot(
             rows,
             mean,
@@ -487,7 +431,6 @@ def _panel(
         )
     if mark is not None:
         axes.axhline(mark, color="#555555", linewidth=0.8, linestyle=":")
-    axes.spines["right"].set_visible(False)
     axes.set_title(card, fontsize=9, loc="left")
     axes.set_xscale("log")
     axes.set_xticks(list(_TICKS), list(_TICKS.values()))

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from benchmarks.data.disguise import NAMED, RECORDED, SHUFFLES, WITHOUT
 from benchmarks.methods.disguised import ONE, WORDS
-from benchmarks.reporting import tables as report
 from benchmarks.reporting.metrics import spearman
-from benchmarks.reporting.tables import compare, grid, sizes
+from benchmarks.reporting.tables import (
+    compare,
+    drawing,
+    grid,
+    heading,
+    line,
+    size_order,
+    sizes,
+    summarise,
+    table,
+)
 
 AGREEMENT = {
     "pearson": "Pearson",
@@ -26,6 +33,33 @@ AGREEMENT = {
 }
 #: The rows of the tables, and what they are called.
 ROWS = {RECORDED: "one of the five recorded", **WORDS}
+_LINEAR = {name: f"default linear, {words}" for name, words in WORDS.items()}
+LAYOUT = _LINEAR["neutral"]
+#: What is told of pairs of methods: what was asked with over what it was asked without.
+GAINS = {
+    "layout only over layout only, shuffled": (LAYOUT, f"{LAYOUT}, shuffled"),
+    "layout only over no prior, tuned": (LAYOUT, "no prior, tuned"),
+    "layout only, shuffled, over no prior, tuned": (
+        f"{LAYOUT}, shuffled",
+        "no prior, tuned",
+    ),
+    "layout only over asked again": (LAYOUT, _LINEAR["again"]),
+    "asked again over one of the five recorded": (
+        _LINEAR["again"],
+        f"default linear, {ONE}",
+    ),
+    "two names swapped over asked again": (_LINEAR["swapped"], _LINEAR["again"]),
+}
+ABLATION = {
+    "names only over asked again": (_LINEAR["names"], _LINEAR["again"]),
+    "descriptions only over asked again": (_LINEAR["hidden"], _LINEAR["again"]),
+}
+_DOTS = {
+    RECORDED: ("one of the five recorded", "#000000", "|"),
+    "names": (WORDS["names"], "#0072B2", "o"),
+    "hidden": (WORDS["hidden"], "#009E73", "D"),
+    "neutral": (WORDS["neutral"], "#D55E00", "X"),
+}
 
 
 def tables(
@@ -76,13 +110,11 @@ def regained(exp: pd.DataFrame) -> pd.Series:
     By card: what that answer has above its own scores shuffled, over what the unchanged
     questionnaire's has above these.
     """
-    by_card = {
-        name: exp[exp["prior"] == name].set_index("card")
-        for name in ("neutral", "again")
-    }
-    base = by_card["neutral"]["shuffled"]
-    gains = {name: rows["roc_auc"] - base for name, rows in by_card.items()}
-    share: pd.Series = gains["neutral"] / gains["again"]
+    neutral, again = (
+        exp[exp["prior"] == name].set_index("card") for name in ("neutral", "again")
+    )
+    base = neutral["shuffled"]
+    share: pd.Series = (neutral["roc_auc"] - base) / (again["roc_auc"] - base)
     return share
 
 
@@ -191,20 +223,20 @@ def _overall(exp: pd.DataFrame, floor: str) -> float:
 def _alone_by_card(frame: pd.DataFrame) -> str:
     """Write what the priors alone are worth on every card."""
     exp = frame[frame["transform"] == "exp"]
-    table = exp.pivot(index="card", columns="prior", values="roc_auc")
+    values = exp.pivot(index="card", columns="prior", values="roc_auc")
     layout = exp[exp["prior"] == "neutral"].set_index("card")
     share = regained(exp)
     lines = [
         [
             card,
-            *(f"{table.loc[card, name]:.3f}" for name in ROWS),
+            *(f"{values.loc[card, name]:.3f}" for name in ROWS),
             f"{layout.loc[card, 'shuffled']:.3f}",
             f"{layout.loc[card, 'within']:.3f}",
             f"{share[card]:.0%}",
             f"{round(SHUFFLES * layout.loc[card, 'shuffled_reach'])}, "
             f"{round(SHUFFLES * layout.loc[card, 'within_reach'])}",
         ]
-        for card in table.index
+        for card in values.index
     ]
     return section(
         "The same by table (exp)",
@@ -228,42 +260,11 @@ def _number(value: float, digits: int) -> str:
     return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
-LAYOUT = f"default linear, {WORDS['neutral']}"
-#: What is told of pairs of methods: what was asked with over what it was asked without.
-GAINS = {
-    "layout only over layout only, shuffled": (LAYOUT, f"{LAYOUT}, shuffled"),
-    "layout only over no prior, tuned": (LAYOUT, "no prior, tuned"),
-    "layout only, shuffled, over no prior, tuned": (
-        f"{LAYOUT}, shuffled",
-        "no prior, tuned",
-    ),
-    "layout only over asked again": (LAYOUT, f"default linear, {WORDS['again']}"),
-    "asked again over one of the five recorded": (
-        f"default linear, {WORDS['again']}",
-        f"default linear, {ONE}",
-    ),
-    "two names swapped over asked again": (
-        f"default linear, {WORDS['swapped']}",
-        f"default linear, {WORDS['again']}",
-    ),
-}
-ABLATION = {
-    "names only over asked again": (
-        f"default linear, {WORDS['names']}",
-        f"default linear, {WORDS['again']}",
-    ),
-    "descriptions only over asked again": (
-        f"default linear, {WORDS['hidden']}",
-        f"default linear, {WORDS['again']}",
-    ),
-}
-
-
 def few_shots(frame: pd.DataFrame) -> str:
     """Write what the default makes of the priors."""
     parts = ["## Few shots\n"]
     for metric in ("roc_auc", "log_loss"):
-        parts.append(report.table(report.summarise(frame, metric), metric))
+        parts.append(table(summarise(frame, metric), metric))
     for title, pairs in (
         ("What recognising the table is worth to a fit", GAINS),
         ("Ablation: descriptions present or absent", ABLATION),
@@ -276,15 +277,15 @@ def _gains(
     frame: pd.DataFrame, title: str, pairs: Mapping[str, tuple[str, str]]
 ) -> str:
     """Write the paired gains of methods over others."""
-    table = grid(frame, "roc_auc")
-    columns = sizes(table)
+    measured = grid(frame, "roc_auc")
+    columns = sizes(measured)
     lines = []
     for label, pair in pairs.items():
-        checks = [compare(table, size, *pair) for size in columns]
+        checks = [compare(measured, size, *pair) for size in columns]
         lines.append([label, *(f"{c.gain:+.3f} ± {c.error:.3f}" for c in checks)])
     return section(
         title,
-        ["gain in ROC AUC", *map(report.heading, columns)],
+        ["gain in ROC AUC", *map(heading, columns)],
         lines,
         "Default linear, one estimate each. Columns: training rows per class. Paired "
         "gains ± standard error over the repetitions of the mean over the tables.",
@@ -300,14 +301,14 @@ def _gains_by_card(frame: pd.DataFrame) -> str:
     gains = (wide[pair[0]] - wide[pair[1]]).groupby(["card", "shots"])
     means = gains.mean()
     errors = gains.std(ddof=1) / np.sqrt(gains.count())
-    columns = sorted(frame["shots"].unique(), key=report.size_order)
+    columns = sorted(frame["shots"].unique(), key=size_order)
     lines = [
         [card, *(f"{means[card, s]:+.3f} ± {errors[card, s]:.3f}" for s in columns)]
         for card in means.index.get_level_values(0).unique()
     ]
     return section(
         "The same by table: layout only over layout only, shuffled",
-        ["gain in ROC AUC", *map(report.heading, columns)],
+        ["gain in ROC AUC", *map(heading, columns)],
         lines,
         "Default linear. Mean over the repetitions ± its standard error.",
     )
@@ -317,54 +318,29 @@ def section(
     title: str, header: Sequence[str], lines: Iterable[Sequence[str]], words: str
 ) -> str:
     """Write a heading, a table and what it holds."""
-    rows = [list(header), ["---"] * len(header), *map(list, lines)]
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    body = "\n".join(map(line, [header, ["---"] * len(header), *lines]))
     return f"## {title}\n\n{body}\n\n{words}\n"
-
-
-_DOTS = {
-    RECORDED: ("one of the five recorded", "#000000", "|"),
-    "names": (WORDS["names"], "#0072B2", "o"),
-    "hidden": (WORDS["hidden"], "#009E73", "D"),
-    "neutral": (WORDS["neutral"], "#D55E00", "X"),
-}
 
 
 def plot(alone: pd.DataFrame, path: Path) -> None:
     """Draw the prior alone, the recorded one beside the disguises and the floor."""
     exp = alone[alone["transform"] == "exp"]
-    table = exp.pivot(index="card", columns="prior", values="roc_auc")
+    values = exp.pivot(index="card", columns="prior", values="roc_auc")
     floor = exp[exp["prior"] == "neutral"].set_index("card")["shuffled"]
-    cards = list(table[RECORDED].sort_values().index)
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
-        figure = Figure(figsize=(8, 4.2), dpi=150, layout="constrained")
+    cards = list(values[RECORDED].sort_values().index)
+    with drawing(path, 8, 4.2) as figure:
         axes = figure.add_subplot()
         for number, card in enumerate(cards):
-            axes.plot(
-                [floor[card], table.loc[card, "neutral"]],
-                [number, number],
-                color="#E8B48C",
-                linewidth=1,
-                zorder=1,
-            )
+            ends = [floor[card], values.loc[card, "neutral"]]
+            axes.plot(ends, [number] * 2, color="#E8B48C", linewidth=1, zorder=1)
         places = range(len(cards))
         shuffled = f"{WORDS['neutral']}, shuffled"
         axes.plot(floor[cards], places, "x", color="#7F7F7F", label=shuffled)
         for name, (label, colour, marker) in _DOTS.items():
-            size = 11 if marker == "|" else 5
-            axes.plot(
-                table.loc[cards, name],
-                places,
-                marker,
-                color=colour,
-                label=label,
-                markersize=size,
-            )
+            style = {"color": colour, "markersize": 11 if marker == "|" else 5}
+            axes.plot(values.loc[cards, name], places, marker, label=label, **style)
         axes.axvline(0.5, color="#999999", linewidth=0.8, linestyle=":")
         axes.set_yticks(places, cards)
         axes.set_xlabel("ROC AUC of the prior alone (exp), all rows")
-        axes.spines["right"].set_visible(False)
         axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
         figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
-        # Without this, two runs over the same rows would give different bytes.
-        figure.savefig(path, metadata={"Software": None})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+from benchmarks.reporting.tables import drawing, line, markdown
 
 LARGE = "large model, recorded"
 SMALL = "SmolLM2 135M, local"
@@ -36,6 +36,33 @@ TOKENS = {
 }
 #: What ranks the rows, by kind of task, and what a coin has.
 HEADLINE = {"roc_auc": ("ROC AUC", 0.5), "rank": ("Spearman", 0.0)}
+_COUNT_CAPTION = (
+    "Columns: estimates averaged. Mean over the cards of the mean over all subsets of "
+    "that many estimates (in brackets the means over the cards of the worst and of the "
+    "best subset). All rows are ranked; none is trained on."
+)
+_AGREEMENT_CAPTION = (
+    "Pearson, Spearman, cosine: mean over all pairs of estimates. Spread: standard "
+    "deviation over the estimates, mean over the scores (-10 to 10). Not zero: share "
+    "of mean scores that are an opinion. Signs: share that have the sign of the "
+    "coefficient of a logistic (ridge) regression on all rows, in the second column "
+    "weighted by the size of the coefficient. Sizes: rank correlation of the absolute "
+    "values."
+)
+_CARDS_CAPTION = (
+    "Prior alone: ROC AUC of all estimates averaged, unless it says otherwise. Tokens "
+    "are for one estimate: guesses are `estimate_cost` of the provider's own question, "
+    "counts are what the model's tokenizer said."
+)
+
+
+COLOURS = {
+    LARGE: "#0072B2",
+    SMALL: "#D55E00",
+    BASELINE: "#7F7F7F",
+    ALL_ROWS: "#000000",
+}
+MARKERS = {LARGE: "o", SMALL: "^", BASELINE: "x", ALL_ROWS: "|"}
 
 
 def by_count(alone: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -123,8 +150,7 @@ def headline_values(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
 def _count_table(summary: pd.DataFrame) -> str:
     """Write a row per model and group of cards, a column per number of estimates."""
     counts = sorted(summary["n_estimates"].unique())
-    lines = [f"| | cards | {' | '.join(map(str, counts))} |"]
-    lines.append("|---" * (len(counts) + 2) + "|")
+    rows = []
     for (model, cards), these in summary.groupby(["model", "cards"], sort=False):
         by = these.set_index("n_estimates")
         cells = [
@@ -134,8 +160,9 @@ def _count_table(summary: pd.DataFrame) -> str:
             else "-"
             for n in counts
         ]
-        lines.append(f"| {model} | {cards} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n\n" + _COUNT_CAPTION + "\n"
+        rows.append([model, str(cards), *cells])
+    head = f"| | cards {line(map(str, counts))}"
+    return f"{markdown(head, rows)}\n{_COUNT_CAPTION}\n"
 
 
 def _summary(answers: pd.DataFrame) -> str:
@@ -151,14 +178,13 @@ def _summary(answers: pd.DataFrame) -> str:
             same = these[these["card"].isin(shared)]
             groups[f"{model} ({len(same)} shared cards)"] = same
     columns = {name: about for name, about in AGREEMENT.items() if name in answers}
-    lines = [f"| | {' | '.join(label for label, _ in columns.values())} |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    for title, these in groups.items():
-        cells = [
-            _number(these[name].mean(), max(n, 1)) for name, (_, n) in columns.items()
-        ]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n\n" + _AGREEMENT_CAPTION + "\n"
+    rows = [
+        [title]
+        + [_number(these[name].mean(), max(n, 1)) for name, (_, n) in columns.items()]
+        for title, these in groups.items()
+    ]
+    head = f"| {line(label for label, _ in columns.values())}"
+    return f"{markdown(head, rows)}\n{_AGREEMENT_CAPTION}\n"
 
 
 def _cards(answers: pd.DataFrame, headlines: dict[str, pd.Series]) -> str:
@@ -168,34 +194,24 @@ def _cards(answers: pd.DataFrame, headlines: dict[str, pd.Series]) -> str:
         for name, about in (AGREEMENT | TOKENS).items()
         if name in answers and answers[name].notna().any()
     }
-    heads = [
-        "card",
-        "features",
-        "prior alone",
-        ALL_ROWS,
-        *(label for label, _ in columns.values()),
-    ]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    heads = ["card", "features", "prior alone", ALL_ROWS]
+    rows = []
     for row in answers.to_dict("records"):
         n_outputs = "" if row["n_outputs"] == 1 else f" x {row['n_outputs']}"
-        cells = [row["card"], f"{row['n_features']}{n_outputs}"]
-        cells.append(_alone(row["card"], headlines))
-        cells.append(
-            _ranking(*(row.get(f"model_{name}") for name in ("roc_auc", "r2", "rank")))
+        rows.append(
+            [
+                row["card"],
+                f"{row['n_features']}{n_outputs}",
+                _ranking(*(each.get(row["card"]) for each in headlines.values())),
+                _ranking(*(row.get(f"model_{name}") for name in headlines)),
+                *(_number(row[name], n) for name, (_, n) in columns.items()),
+            ]
         )
-        cells += [_number(row[name], n) for name, (_, n) in columns.items()]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n\n" + _CARDS_CAPTION + "\n"
+    head = line([*heads, *(label for label, _ in columns.values())])
+    return f"{markdown(head, rows)}\n{_CARDS_CAPTION}\n"
 
 
-def _alone(card: str, headlines: dict[str, pd.Series]) -> str:
-    """Write how well a prior alone ranks the rows of a card."""
-    return _ranking(*(column.get(card) for column in headlines.values()))
-
-
-def _ranking(
-    roc_auc: float | None, r2: float | None = None, rank: float | None = None
-) -> str:
+def _ranking(roc_auc: float | None, r2: float | None, rank: float | None) -> str:
     """Write the measure that a card has, with what it is where it is no ROC AUC."""
     if roc_auc is not None and not np.isnan(roc_auc):
         return f"{roc_auc:.3f}"
@@ -207,52 +223,17 @@ def _number(value: float, digits: int) -> str:
     return "-" if value is None or np.isnan(value) else f"{value:,.{digits}f}"
 
 
-_COUNT_CAPTION = (
-    "Columns: estimates averaged. Mean over the cards of the mean over all subsets of "
-    "that many estimates (in brackets the means over the cards of the worst and of the "
-    "best subset). All rows are ranked; none is trained on."
-)
-_AGREEMENT_CAPTION = (
-    "Pearson, Spearman, cosine: mean over all pairs of estimates. Spread: standard "
-    "deviation over the estimates, mean over the scores (-10 to 10). Not zero: share "
-    "of mean scores that are an opinion. Signs: share that have the sign of the "
-    "coefficient of a logistic (ridge) regression on all rows, in the second column "
-    "weighted by the size of the coefficient. Sizes: rank correlation of the absolute "
-    "values."
-)
-_CARDS_CAPTION = (
-    "Prior alone: ROC AUC of all estimates averaged, unless it says otherwise. Tokens "
-    "are for one estimate: guesses are `estimate_cost` of the provider's own question, "
-    "counts are what the model's tokenizer said."
-)
-
-
-COLOURS = {
-    LARGE: "#0072B2",
-    SMALL: "#D55E00",
-    BASELINE: "#7F7F7F",
-    ALL_ROWS: "#000000",
-}
-MARKERS = {LARGE: "o", SMALL: "^", BASELINE: "x", ALL_ROWS: "|"}
-
-
 def plot(answers: pd.DataFrame, alone: pd.DataFrame, path: Path) -> None:
     """Draw the prior alone, card by card and by number of estimates."""
     metrics = known_measures(alone)
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
-        figure = Figure(figsize=(9.5, 3.4 * len(metrics)), dpi=150)
-        figure.set_layout_engine("constrained")
+    with drawing(path, 9.5, 3.4 * len(metrics)) as figure:
         grid = figure.subplots(len(metrics), 2, squeeze=False, width_ratios=[2, 3])
         for (lines, dots), (metric, (label, chance)) in zip(
             grid, metrics.items(), strict=True
         ):
             _draw_lines(lines, by_count(alone, metric), label)
             _draw_cards(dots, answers, alone, metric, label)
-            for axes in (lines, dots):
-                axes.spines["right"].set_visible(False)
             dots.axvline(chance, color="#999999", linewidth=0.8, linestyle=":")
-        # Without this, two runs over the same rows would give different bytes.
-        figure.savefig(path, metadata={"Software": None})
 
 
 def _draw_lines(axes: Axes, summary: pd.DataFrame, label: str) -> None:
@@ -269,7 +250,8 @@ def _draw_lines(axes: Axes, summary: pd.DataFrame, label: str) -> None:
         axes.plot(x, these["mean"], color=colour, marker=MARKERS[str(model)])
     axes.set_xticks(sorted(shared["n_estimates"].unique()))
     axes.set_xlabel("estimates averaged")
-    axes.set_ylabel(f"{label} of the prior alone\n(mean over {_sizes(shared)} cards)")
+    cards = ", ".join(map(str, shared["cards"].unique()))
+    axes.set_ylabel(f"{label} of the prior alone\n(mean over {cards} cards)")
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
 
 
@@ -284,13 +266,8 @@ def _draw_cards(
             continue
         best = headline_values(alone, model)[metric]
         known = [card for card in cards if card in best.index]
-        axes.plot(
-            best[known],
-            [cards.index(card) for card in known],
-            MARKERS[model],
-            color=COLOURS[model],
-            label=model,
-        )
+        places, colour = [cards.index(card) for card in known], COLOURS[model]
+        axes.plot(best[known], places, MARKERS[model], color=colour, label=model)
     axes.plot(
         bounds,
         range(len(cards)),
@@ -305,8 +282,3 @@ def _draw_cards(
     axes.legend(
         loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, fontsize=7, frameon=False
     )
-
-
-def _sizes(summary: pd.DataFrame) -> str:
-    """Write how many cards a mean is over."""
-    return ", ".join(map(str, summary["cards"].unique()))

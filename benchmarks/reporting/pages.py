@@ -287,7 +287,7 @@ def _name(path: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks pages", __doc__)
+    parser = make_parser("pages", __doc__)
     add = parser.add_argument
     add("files", nargs="*", type=Path, metavar="PAGE.md", help="pages (all)")
     add("--check", action="store_true", help="change nothing; 1 where one is stale")

@@ -20,13 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.methods.registry import in_order
 from benchmarks.programs import say
-from benchmarks.reporting.metrics import METRICS
-from benchmarks.reporting.tables import size_order
+from benchmarks.reporting.metrics import FloatArray
+from benchmarks.reporting.tables import more_is_better, ordered, size_order
 
 #: What the name of a row ends in that was given a wrong prior on purpose.
 WRONG = (", flipped prior", ", shuffled prior")
@@ -74,8 +73,7 @@ def block(frame: pd.DataFrame, metric: str, size: str) -> Block | None:
     be compared.
     """
     known = frame[(frame["shots"] == size) & frame[metric].notna()]
-    values = np.log(known[metric]) if metric == "rmse" else known[metric]
-    known = known.assign(value=values if METRICS[metric] else -values)
+    known = known.assign(value=more_is_better(known, metric))
     table = known.pivot(
         index=["card", "repetition"], columns="method", values="value"
     ).reindex(columns=known["method"].unique())
@@ -187,7 +185,6 @@ def not_told_apart(ranks: pd.Series[float], difference: float) -> list[tuple[str
     return groups
 
 
-FloatArray = NDArray[np.float64]
 #: Gains below this are ties: the third digit of a ROC AUC.
 TIE = 0.001
 
@@ -317,10 +314,7 @@ def rank(
     nothing can be compared are passed over.
     """
     frame = frame[~frame["method"].str.endswith(WRONG)]
-    order = {name: number for number, name in enumerate(in_order())}
-    frame = frame.sort_values(
-        "method", key=lambda column: column.map(order).fillna(len(order)), kind="stable"
-    )
+    frame = ordered(frame, in_order())
     found: dict[str, Block] = {}
     for size in sorted(frame["shots"].unique(), key=size_order):
         one = block(frame, metric, size)

@@ -10,7 +10,7 @@ Rows with a wrong prior are not ranked. Methods that lack a data set are left ou
 size, and so they are over all sizes; the report names them. A critical difference
 grows with the number of methods: --methods ranks fewer.
 
-    python -m benchmarks ranks results/fewshot.csv --out results/ranks.md
+    python -m benchmarks ranks --file results/fewshot.csv --methods llmreg
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from benchmarks.data.catalogue import RESULTS
 from benchmarks.data.results import ResultFile
-from benchmarks.experiments.runner import add_shots
 from benchmarks.methods.registry import methods
 from benchmarks.programs import RequestError, echo, make_parser, run_program
 from benchmarks.reporting.metrics import METRICS
 from benchmarks.reporting.ranks import ALL, ALPHA, OURS, TIE, Effect, Ranking, rank
-from benchmarks.reporting.tables import LABELS, heading
-
-DEFAULT_OUT = RESULTS / "ranks.md"
+from benchmarks.reporting.tables import (
+    LABELS,
+    drawing,
+    heading,
+    line,
+    markdown,
+    range_of,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
+    """Rank what the options choose, and write the report."""
     frame = ResultFile(options.file).read()
     if options.methods:
         chosen = {name for set_ in options.methods for name in methods(set_)}
         frame = frame[frame["method"].isin(chosen)]
     if options.shots:
-        frame = frame[frame["shots"].isin([str(shots) for shots in options.shots])]
+        frame = frame[frame["shots"].isin(options.shots)]
     rankings = rank(frame, options.metric, options.of, options.draws)
     if not rankings:
         raise RequestError(
@@ -62,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = make_parser("benchmarks ranks", __doc__)
+    parser = make_parser("ranks", __doc__)
     add = parser.add_argument
     add("--file", type=Path, default=RESULTS / "fewshot.csv", metavar="FILE.csv")
     add("--metric", choices=list(METRICS), default="roc_auc", help="(roc_auc)")
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="sets of methods or single ones to rank (all of the file)",
     )
-    add_shots(parser, None, "sizes to rank at (all of the file)")
+    add("--shots", nargs="+", metavar="N", help="sizes to rank at (all of the file)")
     add(
         "--of",
         nargs="+",
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--out",
         type=Path,
-        default=DEFAULT_OUT,
+        default=RESULTS / "ranks.md",
         metavar="FILE.md",
         help="report; numbers and pictures are written beside it",
     )
@@ -132,43 +134,47 @@ def _name(ranking: Ranking) -> str:
     return heading(ranking.size) + ("" if share else " rows per class")
 
 
+def _head(ranking: Ranking) -> str:
+    """Write a size as the head of a column."""
+    return ALL if ranking.size == ALL else heading(ranking.size)
+
+
 def _rank_table(rankings: Sequence[Ranking]) -> str:
     """Write the average ranks: a row per method, a column per size."""
     table = pd.DataFrame({one.size: one.ranks for one in rankings})
     table = table.sort_values(rankings[-1].size, kind="stable")
-    heads = [ALL if one.size == ALL else heading(one.size) for one in rankings]
-    lines = [f"| average rank | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    rows = []
     for method, row in table.iterrows():
         cells = []
         for one in rankings:
             text = "-" if np.isnan(row[one.size]) else f"{row[one.size]:.2f}"
             best = row[one.size] == one.ranks.min()
             cells.append(f"**{text}**" if best else text)
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n\nColumns: training rows per class. 1 is best.\n"
+        rows.append([method, *cells])
+    text = markdown(line(["average rank", *map(_head, rankings)]), rows)
+    return f"{text}\nColumns: training rows per class. 1 is best.\n"
 
 
 def _test_table(rankings: Sequence[Ranking]) -> str:
     """Write the tests: a row per size."""
-    lines = [
+    head = (
         "| size | data sets | methods | repetitions | Friedman chi2 (p) | "
-        "Iman-Davenport F (p) | critical difference |",
-        "|---" * 7 + "|",
-    ]
-    for one in rankings:
-        low, high = one.block.repetitions
-        cells = [
-            ALL if one.size == ALL else heading(one.size),
+        "Iman-Davenport F (p) | critical difference |"
+    )
+    rows = [
+        [
+            _head(one),
             str(len(one.block.tables)),
             str(len(one.ranks)),
-            str(low) if low == high else f"{low} to {high}",
+            range_of(one.block.repetitions),
             f"{one.test.chi2:.1f} ({one.test.p:.2g})",
             f"{one.test.f:.2f} ({one.test.p_of_f:.2g})",
             f"{one.difference:.2f}" if one.differ else "not asked",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + (
-        "\n\nAverage ranks that differ by at least the critical difference (Nemenyi, "
+        for one in rankings
+    ]
+    return markdown(head, rows) + (
+        "\nAverage ranks that differ by at least the critical difference (Nemenyi, "
         f"level {ALPHA:g} for all pairs together) are told apart; where Friedman's "
         "test shows no difference, none is looked for.\n"
     )
@@ -194,17 +200,14 @@ def _effect_table(rankings: Sequence[Ranking], method: str, metric: str) -> str:
     }
     if not found:
         return ""
-    heads = [ALL if one.size == ALL else heading(one.size) for one in rankings]
-    lines = [
-        f"## {method}: gain in {_scale(metric)}\n",
-        f"| over | {' | '.join(heads)} |",
-        "|---" * (len(heads) + 1) + "|",
+    rows = [
+        [other, *(_gain(found.get((other, one.size))) for one in rankings)]
+        for other in dict.fromkeys(other for other, _ in found)
     ]
-    for other in dict.fromkeys(other for other, _ in found):
-        cells = [_gain(found.get((other, one.size))) for one in rankings]
-        lines.append(f"| {other} | {' | '.join(cells)} |")
-    return "\n".join(lines) + (
-        "\n\nMean over the data sets of the paired difference, more is better; in "
+    return (
+        f"## {method}: gain in {_scale(metric)}\n\n"
+        f"{markdown(line(['over', *map(_head, rankings)]), rows)}"
+        "\nMean over the data sets of the paired difference, more is better; in "
         "brackets its 95% bootstrap interval (data sets drawn anew, then their "
         "repetitions); wins/ties/losses over the data sets, a tie being a mean "
         f"difference of at most {TIE:g}.\n"
@@ -269,8 +272,7 @@ def plot(
     first_label = 0.5 + 0.28 * len(groups)
     half = (len(ranks) + 1) // 2
     height = first_label + 0.45 * half
-    with mpl.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(9, 0.55 * height + 1.1), dpi=150, layout="constrained")
+    with drawing(path, 9, 0.55 * height + 1.1) as figure:
         axes = figure.add_subplot()
         axes.set_axis_off()
         axes.set_title(title, fontsize=10, loc="left")
@@ -301,7 +303,6 @@ def plot(
                 color=colour,
             )
         axes.set_ylim(-height - 0.2, 1.3)
-        figure.savefig(path, metadata={"Software": None})
 
 
 def _draw_axis(axes: Axes, right: float) -> None:

@@ -7,7 +7,8 @@ their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +23,8 @@ from benchmarks.reporting.metrics import METRICS
 
 #: Okabe and Ito's colours, told apart by colour-blind people as well; no yellow.
 COLOURS = (
-    "#000000",
-    "#0072B2",
-    "#56B4E9",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#7F7F7F",
+    *("#000000", "#0072B2", "#56B4E9", "#D55E00"),
+    *("#009E73", "#CC79A7", "#E69F00", "#7F7F7F"),
 )
 MARKERS = "osD^vPX*"
 LABELS = {
@@ -41,6 +36,34 @@ LABELS = {
     "r2": "R2",
     "rmse": "RMSE",
 }
+
+
+def line(cells: Iterable[str]) -> str:
+    """Write a row of a table in markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown(head: str, rows: Iterable[Iterable[str]]) -> str:
+    """Write a table in markdown below a line that names its columns."""
+    rule = "|---" * (head.count("|") - 1) + "|"
+    return "\n".join([head, rule, *map(line, rows)]) + "\n"
+
+
+def range_of(numbers: Iterable[int]) -> str:
+    """Write one number, or the smallest and the largest."""
+    found = list(numbers)
+    low, high = min(found, default=0), max(found, default=0)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def heading(shots: str) -> str:
+    """Write shots as a reader expects them: a share in per cent."""
+    return f"{float(shots):.0%} of rows" if float(shots) < 1 else shots
+
+
+def size_order(shots: str) -> tuple[bool, float]:
+    """Order numbers of rows before shares of them."""
+    return float(shots) < 1, float(shots)
 
 
 def summarise(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -98,20 +121,63 @@ def table(
     summary = summary[summary["method"].isin([method for _, method in rows])]
     columns = sorted(summary["shots"].unique(), key=size_order)
     bests = summary.groupby("shots")["mean"].agg("max" if METRICS[metric] else "min")
+    cells = summary.set_index(["method", "shots"])[["mean", "spread"]]
+
+    def cell(method: str, shots: str) -> str:
+        if not method:
+            return ""
+        if (method, shots) not in cells.index:
+            return "-"
+        mean, spread = cells.loc[(method, shots)]
+        return value(mean, spread if error else np.nan, bests[shots] if best else None)
+
     lines = [
-        f"| {LABELS[metric]} | {' | '.join(map(heading, columns))} |",
-        "|---" * (len(columns) + 1) + "|",
+        [label, *(cell(method, shots) for shots in columns)] for label, method in rows
     ]
-    for label, method in rows:
-        cells = [label]
-        for shots in columns:
-            these = summary[(summary["method"] == method) & (summary["shots"] == shots)]
-            high = bests[shots] if best else np.nan
-            cells.append(_cell(these, high, error) if method else "")
-        lines.append(f"| {' | '.join(cells)} |")
-    if caption:
-        lines += ["", _caption(summary, columns, error)]
-    return "\n".join(lines) + "\n"
+    text = markdown(line([LABELS[metric], *map(heading, columns)]), lines)
+    return f"{text}\n{_caption(summary, columns, error)}\n" if caption else text
+
+
+def value(mean: float, spread: float = np.nan, best: float | None = None) -> str:
+    """Write a mean and its standard error; in bold where it is the best, as rounded."""
+    if np.isnan(mean):
+        return "-"
+    text = f"{mean:.3f}"
+    if best is not None and text == f"{best:.3f}":
+        text = f"**{text}**"
+    return text if np.isnan(spread) else f"{text} ± {spread:.3f}"
+
+
+def _caption(summary: pd.DataFrame, columns: Sequence[str], error: bool) -> str:
+    """Say what the numbers are means of."""
+    counts: dict[str, list[str]] = {}
+    for shots in columns:
+        rows = summary[summary["shots"] == shots]
+        cards, repetitions = range_of(rows["cards"]), range_of(rows["repetitions"])
+        count = f"{cards} data sets, {repetitions} repetitions"
+        counts.setdefault(count, []).append(heading(shots))
+    said = "; ".join(
+        count if len(counts) == 1 else f"{', '.join(sizes)}: {count}"
+        for count, sizes in counts.items()
+    )
+    errors = " ± standard error over the repetitions of the mean over the data sets"
+    return (
+        "Columns: training rows per class (rows, in a regression). Mean over data "
+        f"sets and repetitions{errors if error else ''} ({said})."
+    )
+
+
+@contextmanager
+def drawing(
+    path: Path, width: float, height: float, font: int = 9, dpi: int = 150
+) -> Iterator[Figure]:
+    """Give a figure of so many inches, and write it as a PNG once it is drawn."""
+    spines = {f"axes.spines.{side}": False for side in ("top", "right")}
+    with mpl.rc_context({"font.size": font, **spines}):
+        figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+        yield figure
+        # Without this, two runs over the same rows would give different bytes.
+        figure.savefig(path, metadata={"Software": None})
 
 
 def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
@@ -121,8 +187,7 @@ def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
     """
     summary.to_csv(path.with_suffix(".csv"), index=False, float_format="%.6g")
     columns = sorted(summary["shots"].unique(), key=size_order)
-    with mpl.rc_context({"font.size": 10, "axes.spines.top": False}):
-        figure = Figure(figsize=(8.5, 4.8), dpi=150, layout="constrained")
+    with drawing(path, 8.5, 4.8, font=10) as figure:
         axes = figure.add_subplot()
         ends = []
         for number, method in enumerate(summary["method"].unique()):
@@ -140,10 +205,7 @@ def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
         per_class = "" if metric in ("r2", "rmse") else " per class"
         axes.set_xlabel(f"training rows{per_class}")
         axes.set_ylabel(f"{LABELS[metric]}, mean over data sets")
-        axes.spines["right"].set_visible(False)
         axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-        # Without this, two runs over the same rows would give different bytes.
-        figure.savefig(path, metadata={"Software": None})
 
 
 def _label_lines(
@@ -183,56 +245,6 @@ def _apart(heights: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return places
 
 
-def _cell(row: pd.DataFrame, best: float, error: bool) -> str:
-    """Write mean and standard error; the best of a column in bold."""
-    if row.empty:
-        return "-"
-    mean, spread = row["mean"].iloc[0], row["spread"].iloc[0]
-    text = f"**{mean:.3f}**" if f"{mean:.3f}" == f"{best:.3f}" else f"{mean:.3f}"
-    return f"{text} ± {spread:.3f}" if error and not np.isnan(spread) else text
-
-
-def _caption(summary: pd.DataFrame, columns: Sequence[str], error: bool) -> str:
-    """Say what the numbers are means of."""
-    counts: dict[str, list[str]] = {}
-    for shots in columns:
-        rows = summary[summary["shots"] == shots]
-        count = (
-            f"{_range(rows['cards'])} data sets, "
-            f"{_range(rows['repetitions'])} repetitions"
-        )
-        counts.setdefault(count, []).append(heading(shots))
-    said = "; ".join(
-        count if len(counts) == 1 else f"{', '.join(sizes)}: {count}"
-        for count, sizes in counts.items()
-    )
-    errors = (
-        " ± standard error over the repetitions of the mean over the data sets"
-        if error
-        else ""
-    )
-    return (
-        "Columns: training rows per class (rows, in a regression). Mean over data "
-        f"sets and repetitions{errors} ({said})."
-    )
-
-
-def _range(counts: pd.Series[int]) -> str:
-    """Write one number, or the smallest and the largest."""
-    low, high = counts.min(), counts.max()
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def heading(shots: str) -> str:
-    """Write shots as a reader expects them: a share in per cent."""
-    return f"{float(shots):.0%} of rows" if float(shots) < 1 else shots
-
-
-def size_order(shots: str) -> tuple[bool, float]:
-    """Order numbers of rows before shares of them."""
-    return float(shots) < 1, float(shots)
-
-
 @dataclass(frozen=True)
 class Check:
     """One method against another at one size, and what is asked of their difference.
@@ -263,22 +275,25 @@ class Check:
         return bool(above if self.strict else above or self.gain == self.bound)
 
 
+def more_is_better(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """Give a measure on the scale of the gains."""
+    values = np.log(frame[metric]) if metric == "rmse" else frame[metric]
+    return values if METRICS[metric] else -values
+
+
 def grid(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Average a measure over the data sets, on a scale where more is better.
 
     A row per (size, repetition), a column per method. A value is missing unless the
-    method has one for every data set that any method has at that size: a mean over
-    other data sets is another number.
+    method has one for every data set that any method has at that size.
     """
     known = frame[frame[metric].notna()]
-    values = np.log(known[metric]) if metric == "rmse" else known[metric]
-    known = known.assign(value=values if METRICS[metric] else -values)
+    known = known.assign(value=more_is_better(known, metric))
     cards = known.groupby("shots")["card"].nunique()
     by_cell = known.groupby(["shots", "repetition", "method"])["value"]
     count = by_cell.count()
     complete = count.to_numpy() == cards[count.index.get_level_values(0)].to_numpy()
-    table: pd.DataFrame = by_cell.mean()[complete].unstack("method")
-    return table
+    return by_cell.mean()[complete].unstack("method")
 
 
 def sizes(table: pd.DataFrame) -> list[str]:

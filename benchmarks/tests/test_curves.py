@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.data.results import COLUMNS, ResultFile
+from benchmarks.data.results import COLUMNS
 from benchmarks.reporting import curves
 from benchmarks.reporting.curves import (
     LINEAR,
@@ -204,21 +204,3 @@ class TestProgram:
         empty.write_text(",".join(COLUMNS) + "\n")
         assert curves.main(["--files", str(empty), *out]) == 2
         assert "no ROC AUC" in capsys.readouterr().err
-
-    def test_fits_the_sizes_that_are_lacking(self, file, tmp_path, monkeypatch):
-        monkeypatch.setattr(curves, "METHODS", ("prior alone, exp",))
-        monkeypatch.setattr(curves, "EXTRA_SIZES", (2,))
-        extra, out = tmp_path / "extra.csv", tmp_path / "curves.csv"
-        command = [
-            "--files",
-            str(file),
-            "--fit",
-            "--extra",
-            str(extra),
-            "--out",
-            str(out),
-        ]
-        command += ["--cards", "titanic", "--repetitions", "1"]
-        assert curves.main(command) == 0
-        assert list(ResultFile(extra).read()["shots"]) == ["2"]
-        assert set(pd.read_csv(out)["card"]) == {"titanic"}

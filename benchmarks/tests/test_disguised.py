@@ -207,7 +207,7 @@ class TestProgram:
         assert list(alone["card"]) == ["bank", "bank"]
         note = json.loads((tmp_path / "disguised-alone.json").read_text())
         assert len(note["runs"]) == 1
-        assert calls[0][1:] == ((["bank"], [1, 5, 10, 25], 5), disguised.METHODS)
+        assert calls[0][1:3] == ((["bank"], disguised.SHOTS, 5), disguised.METHODS)
 
     def test_tables_and_plots_again(self, tmp_path, capsys):
         out = tmp_path / "d.csv"

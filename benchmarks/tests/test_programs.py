@@ -9,7 +9,7 @@ from benchmarks.data.catalogue import UnknownCardError
 from benchmarks.data.datasets import TableMismatchError, TableNotFoundError
 from benchmarks.data.results import ResultFile, ResultFileError
 from benchmarks.data.thinning import NoRuleError
-from benchmarks.experiments.runner import add_draws, keep
+from benchmarks.experiments.runner import add_fits, keep
 from benchmarks.methods.registry import UnknownMethodError
 from benchmarks.programs import RequestError, make_parser, run_program, tell_failed
 from benchmarks.reporting.pages import BlockError
@@ -65,24 +65,27 @@ def test_failed_fits_are_told_by_their_reason(capsys):
 
 def test_methods_only_where_they_can_be_chosen(capsys):
     parser = make_parser("toy", None)
-    add_draws(parser, 3, ["llmreg"])
-    options = parser.parse_args(["--jobs", "2"])
-    assert vars(options) == {
+    add_fits(parser, "toy.csv", 3, methods=["llmreg"])
+    options = vars(parser.parse_args(["--jobs", "2"]))
+    assert options.pop("out").name == "toy.csv"
+    assert options == {
+        "shots": None,
         "repetitions": 3,
         "methods": ["llmreg"],
         "seed": 0,
         "jobs": 2,
+        "report": False,
     }
     parser = make_parser("toy", None)
-    add_draws(parser, 3)
+    add_fits(parser, "toy.csv", 3)
     with pytest.raises(SystemExit):
         parser.parse_args(["--methods", "llmreg"])
 
 
 def test_no_row_no_note(tmp_path):
     file = ResultFile(tmp_path / "toy.csv", ("n", "run"), ("n",))
-    keep(file, [], lambda: {"seed": 0})
+    keep(file, [], {"seed": 0})
     assert not list(tmp_path.iterdir())
-    keep(file, ({"n": n} for n in range(2)), lambda: {"seed": 0})
+    keep(file, ({"n": n} for n in range(2)), {"seed": 0})
     assert file.read()["run"].tolist() == [0, 0]
     assert (tmp_path / "toy.json").exists()
