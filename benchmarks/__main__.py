@@ -97,12 +97,11 @@ def listing() -> str:
 def words(
     experiment: Experiment, folder: Path, jobs: int = 1, smoke: bool = False
 ) -> list[str]:
-    """Give the arguments that the program of an experiment is called with."""
+    """Return the arguments that the program of an experiment is called with."""
     size = experiment.smoke if smoke else experiment.full
-    return [
-        word.format(results=folder, jobs=jobs)
-        for word in shlex.split(f"{size} {experiment.command}")
-    ]
+    given = [word.format(results=folder) for word in shlex.split(size)]
+    given += ["--out", str(folder / experiment.files[0])]
+    return given + (["--jobs", str(jobs)] if experiment.jobs else [])
 
 
 def program_of(module: str) -> ModuleType:

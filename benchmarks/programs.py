@@ -16,7 +16,7 @@ import pandas as pd
 
 #: What the exit status of a program says; 1 is for a part of the work that failed.
 CANNOT_BE_MET, STOPPED = 2, 130
-#: What is said to somebody who stopped a program whose rows are kept one at a time.
+#: The message when a program is stopped whose rows are kept one at a time.
 GOES_ON = "Stopped. The same command goes on from here."
 
 
@@ -100,8 +100,8 @@ def run_program(
         return STOPPED
 
 
-def tell_failed(frame: pd.DataFrame) -> int:
-    """Say which fits failed and why. Returns 1 where one failed."""
+def report_failed(frame: pd.DataFrame) -> int:
+    """Print which fits failed and why. Returns 1 where one failed."""
     failed = frame[frame["error"].notna()]
     for reason, rows in failed.groupby("error"):
         say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")

@@ -28,31 +28,14 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 #: The ten tables of the LAAT paper.
 PAPER = (
-    "adult",
-    "bank",
-    "bodyfat",
-    "breast-ljubljana",
-    "cdc-diabetes",
-    "contraceptive",
-    "diabetes",
-    "electricity",
-    "indian_liver",
-    "myocardial",
+    *("adult", "bank", "bodyfat", "breast-ljubljana", "cdc-diabetes", "contraceptive"),
+    *("diabetes", "electricity", "indian_liver", "myocardial"),
 )
 MULTICLASS = ("contraceptive-multiclass", "obesity")
 #: Shipped by packages, so the same everywhere and without a download.
-PACKAGED = (
-    "breast-cancer-wisconsin",
-    "credit-default",
-    "low-birth-weight",
-    "titanic",
-)
+PACKAGED = ("breast-cancer-wisconsin", "credit-default", "low-birth-weight", "titanic")
 REGRESSION = (
-    "auto-mpg",
-    "carseats",
-    "college-outstate",
-    "diabetes-progression",
-    "salaries",
+    *("auto-mpg", "carseats", "college-outstate", "diabetes-progression", "salaries"),
 )
 #: Ways to cut the target of a regression into classes of equal size, from low to high:
 #: what is asked then, and the classes.
@@ -81,7 +64,7 @@ class UnknownCardError(RequestError, LookupError):
 
 
 def names(selection: str) -> tuple[str, ...]:
-    """Give the cards that a name stands for.
+    """Return the cards that a name stands for.
 
     A card, or "paper", "multiclass", "packaged", "regression", "development", "thirds"
     or "all".
@@ -97,7 +80,7 @@ def names(selection: str) -> tuple[str, ...]:
 
 
 def cards_of(selections: Iterable[str]) -> list[str]:
-    """Give the cards that several names stand for, each once."""
+    """Return the cards that several names stand for, each once."""
     return list(dict.fromkeys(card for one in selections for card in names(one)))
 
 
@@ -145,7 +128,7 @@ def _for_and_against(prior: FeaturePrior, classes: Sequence[str]) -> FeaturePrio
 
 
 def encoded_keys(card: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give the inputs of a card once its categories are opened into levels.
+    """Return the inputs of a card once its categories are opened into levels.
 
     They are `name` for a numeric feature, and `name=level` for each level of another.
     """
@@ -194,7 +177,7 @@ def task_of(card: Mapping[str, Any]) -> Task:
 
 
 def _features(name: str, about: Mapping[str, Any]) -> list[Feature]:
-    """Give the inputs that a column of a table turns into."""
+    """Return the inputs that a column of a table turns into."""
     text = about["description"]
     if about["kind"] != "categorical":
         return [Feature(name, text)]

@@ -139,7 +139,7 @@ _SCIKIT_LEARN = {
 
 
 def _features(frame: pd.DataFrame, card: Mapping[str, Any]) -> pd.DataFrame:
-    """Give every column the type that its card says."""
+    """Convert every column to the type that its card has."""
     columns = {}
     for name, feature in card["features"].items():
         if feature["kind"] != "categorical":
@@ -153,7 +153,7 @@ def _features(frame: pd.DataFrame, card: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _target(column: pd.Series[Any], card: Mapping[str, Any]) -> pd.Series[Any]:
-    """Give the classes as the card writes them, or the target as numbers."""
+    """Return the classes as the card writes them, or the target as numbers."""
     if card["kind"] == "regression":
         return column.astype("float64")
     if card["name"] != card["table"]:

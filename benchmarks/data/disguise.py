@@ -104,7 +104,7 @@ def swapped_pair(name: str) -> tuple[str, str]:
 
 
 def disguised(name: str, variant: str) -> Questionnaire:
-    """Give the questionnaire of a table in one of its disguises."""
+    """Return the questionnaire of a table in one of its disguises."""
     asked = recorded(name)
     return replace(asked, items=VARIANTS[variant](name, asked.items))
 
@@ -153,7 +153,7 @@ def _neutral(name: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 def _names(name: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Say nothing about the features but their names."""
+    """Leave nothing of the features but their names."""
     return tuple(replace(item, about="") for item in items)
 
 
@@ -167,7 +167,7 @@ def _swapped(name: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
 def _places(
     name: str, items: tuple[Item, ...]
 ) -> list[tuple[int, int | None, int, str]]:
-    """Tell of each line the number of its column, of its level, of levels; the kind."""
+    """Return the number of each line's column, of its level, of levels; and the kind."""
     about: Mapping[str, Any] = read_card(name)["features"]
     columns = {
         key: (column, feature)

@@ -106,7 +106,7 @@ def _ask(card: Mapping[str, Any]) -> FeaturePrior:
 
 
 def _provenance() -> str:
-    """Say where the answers are from."""
+    """Return where the answers are from."""
     provider = LocalProvider()
     versions = " and ".join(
         f"{package} {metadata.version(package)}"

@@ -184,7 +184,7 @@ def fetch(name: str) -> pd.DataFrame:
 
 
 def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Give categories as bare text, and whole numbers as "1", however they came."""
+    """Return categories as bare text, and whole numbers as "1", however they came."""
     if pd.api.types.is_numeric_dtype(column):
         whole = column.notna().all() and column.mod(1).eq(0).all()
         return column.astype("int64").astype(str) if whole else column

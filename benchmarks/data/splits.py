@@ -56,7 +56,7 @@ def seeds(cell: Cell, base: int) -> np.random.SeedSequence:
 
 
 def method_seed(cell: Cell, base: int) -> int:
-    """Give the seed that every method of a cell receives.
+    """Return the seed that every method of a cell receives.
 
     It is below 2 ** 31, so that any library takes it.
     """

@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 
 class NoRuleError(RequestError, LookupError):
-    """A card for which nobody said which rows are removed."""
+    """A card without a rule on which rows are removed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def find_rule(card: str) -> Rule:
-    """Give the rule of a card."""
+    """Return the rule of a card."""
     if card not in RULES:
         raise NoRuleError(
             f"No rule says which rows of {card!r} are removed. "
@@ -67,12 +67,12 @@ def find_rule(card: str) -> Rule:
 
 
 def members(dataset: Dataset) -> Mask:
-    """Tell of each row of a table whether it is in the group."""
+    """Return for each row of a table whether it is in the group."""
     return find_rule(dataset.name).inside(dataset.X).to_numpy(dtype=bool)
 
 
 def removable(dataset: Dataset) -> list[Mask]:
-    """Tell which rows of a table are thinned out, one mask per side of the rule.
+    """Return which rows of a table are thinned out, one mask per side of the rule.
 
     The positive rows of the group; in a two-sided rule then the negative rows of all
     others.

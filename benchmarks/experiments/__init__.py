@@ -1,20 +1,18 @@
 """The experiments: what each is about, how it is started, what it writes.
 
-An experiment is one entry of `EXPERIMENTS`, which names a program of this folder with
-a function ``main(arguments) -> int`` and the words to start it with. In these words
-
-- ``{results}`` stands for the folder of the result files: the committed ones for the
-  full size, another one for the smoke size;
-- ``{jobs}`` stands for the number of processes; without it there is one.
+An experiment is one entry of `EXPERIMENTS`, which names a program with a function
+``main(arguments) -> int`` and the words to start it with. In these words ``{results}``
+stands for the folder of the result files: the committed ones for the full size, another
+one for the smoke size.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 #: Rows that every table of a smoke size has; the rest are run once, by "development".
-_FEW = "'no prior, tuned' 'prior alone' 'default linear'"
-_FEWSHOT = ".csv .json .md -roc_auc.csv -roc_auc.png"
+_FEW = "--methods 'no prior, tuned' 'prior alone' 'default linear'"
 _SMALL = "--shots 5 --repetitions 1"
 
 
@@ -22,24 +20,24 @@ _SMALL = "--shots 5 --repetitions 1"
 class Experiment:
     """An experiment that can be started by its name.
 
-    `program` is the module whose `main` is called, with `command` and `full` or
-    `smoke`. The smoke size takes at most about a minute, and no table that a package
-    does not ship. `takes` tells how long the smoke and the full size take. `writes`
-    lists the files, that which it goes on from first, those with the experiment's own
-    name by their ends alone. `report` is added to draw tables and plots again, and is
-    empty where the experiment does nothing else. `data` says whether the full size
-    needs tables that no package ships, `after` which experiments this one reads the
-    results of.
+    `program` is the module whose `main` is called, with `full` or `smoke`, the file
+    that it writes and, if `jobs`, the number of processes. The smoke size takes at most
+    about a minute, and no table that a package does not ship. `takes` tells how long
+    the smoke and the full size take. `writes` lists the files, that which it goes on
+    from first, by what follows the name of the experiment. `report` is added to draw
+    tables and plots again, and is empty where the experiment does nothing else. `data`
+    says whether the full size needs tables that no package ships, `after` which
+    experiments this one reads the results of.
     """
 
     name: str
     about: str
     program: str
-    command: str
     full: str
     smoke: str
     takes: tuple[str, str]
-    writes: str
+    writes: str = ".csv .json .md"
+    jobs: bool = False
     report: str = "--report"
     data: bool = False
     after: tuple[str, ...] = ()
@@ -47,209 +45,191 @@ class Experiment:
     @property
     def files(self) -> list[str]:
         """The names of the files that it writes."""
-        ends = self.writes.split()
-        return [f"{self.name}{end}" if end[0] in ".-" else end for end in ends]
+        return [f"{self.name}{end}" for end in self.writes.split()]
+
+
+def _fewshot(
+    name: str, about: str, cards: str, smoke: str, metric: str = "roc_auc", **more: Any
+) -> Experiment:
+    """Make an experiment of few shots on some tables."""
+    return Experiment(
+        name,
+        about,
+        "experiments.fewshot",
+        f"--cards {cards}",
+        f"--cards {smoke}",
+        writes=f".csv .json .md -{metric}.csv -{metric}.png",
+        jobs=True,
+        **more,
+    )
 
 
 EXPERIMENTS = (
-    Experiment(
-        name="fewshot",
-        about="few shots: the paper's ten tables, llmreg beside its rivals",
-        program="experiments.fewshot",
-        command="--out {results}/fewshot.csv --jobs {jobs}",
-        full="--cards paper --methods llmreg rivals",
-        smoke=f"--cards breast-cancer-wisconsin {_SMALL} --methods {_FEW} rivals",
+    _fewshot(
+        "fewshot",
+        "few shots: the paper's ten tables, llmreg beside its rivals",
+        "paper --methods llmreg rivals",
+        f"breast-cancer-wisconsin {_SMALL} {_FEW} rivals",
         takes=("20 s", "a day"),
-        writes=_FEWSHOT,
         data=True,
     ),
-    Experiment(
-        name="multiclass",
-        about="the same on two tables of many classes (smoke: on one of two classes)",
-        program="experiments.fewshot",
-        command="--out {results}/multiclass.csv --jobs {jobs}",
-        full="--cards multiclass --methods llmreg rivals",
-        smoke=f"--cards low-birth-weight {_SMALL} --methods {_FEW}",
+    _fewshot(
+        "multiclass",
+        "the same on two tables of many classes (smoke: on one of two classes)",
+        "multiclass --methods llmreg rivals",
+        f"low-birth-weight {_SMALL} {_FEW}",
         takes=("5 s", "hours"),
-        writes=_FEWSHOT,
         data=True,
     ),
-    Experiment(
-        name="regression",
-        about="the same on five regressions that packages ship",
-        program="experiments.fewshot",
-        command="--out {results}/regression.csv --jobs {jobs}",
-        full="--cards regression --methods llmreg rivals",
-        smoke=f"--cards salaries {_SMALL} --methods llmreg",
+    _fewshot(
+        "regression",
+        "the same on five regressions that packages ship",
+        "regression --methods llmreg rivals",
+        f"salaries {_SMALL} --methods llmreg",
+        "r2",
         takes=("20 s", "hours"),
-        writes=_FEWSHOT.replace("roc_auc", "r2"),
     ),
-    Experiment(
-        name="packaged",
-        about="outside the paper: four tables that packages ship, no download",
-        program="experiments.fewshot",
-        command="--out {results}/packaged.csv --jobs {jobs}",
-        full="--cards packaged --methods llmreg rivals",
-        smoke=f"--cards titanic {_SMALL} --methods {_FEW}",
+    _fewshot(
+        "packaged",
+        "outside the paper: four tables that packages ship, no download",
+        "packaged --methods llmreg rivals",
+        f"titanic {_SMALL} {_FEW}",
         takes=("5 s", "hours"),
-        writes=_FEWSHOT,
     ),
-    Experiment(
-        name="development",
-        about="the tables to choose hyper-parameters on, regressions cut at the median",
-        program="experiments.fewshot",
-        command="--out {results}/development.csv --jobs {jobs}",
-        full="--cards development --methods llmreg rivals",
-        smoke=f"--cards carseats>median {_SMALL} --methods llmreg",
+    _fewshot(
+        "development",
+        "the tables to choose hyper-parameters on, regressions cut at the median",
+        "development --methods llmreg rivals",
+        f"carseats>median {_SMALL} --methods llmreg",
         takes=("20 s", "hours"),
-        writes=_FEWSHOT,
     ),
-    Experiment(
-        name="thirds",
-        about="the tables to choose on for many classes, regressions cut into thirds",
-        program="experiments.fewshot",
-        command="--out {results}/thirds.csv --jobs {jobs}",
-        full="--cards thirds --methods llmreg",
-        smoke=f"--cards carseats>thirds {_SMALL} --methods {_FEW}",
+    _fewshot(
+        "thirds",
+        "the tables to choose on for many classes, regressions cut into thirds",
+        "thirds --methods llmreg",
+        f"carseats>thirds {_SMALL} {_FEW}",
         takes=("5 s", "hours"),
-        writes=_FEWSHOT,
     ),
     Experiment(
-        name="bounds",
-        about="the goals that were set for the default beforehand, met or not",
-        program="reporting.bounds",
-        command="--out {results}/bounds.md",
-        full="--files {results}/fewshot.csv {results}/multiclass.csv "
+        "bounds",
+        "the goals that were set for the default beforehand, met or not",
+        "reporting.bounds",
+        "--files {results}/fewshot.csv {results}/multiclass.csv "
         "{results}/regression.csv",
-        smoke="--files {results}/development.csv {results}/regression.csv",
-        takes=("1 s", "10 s"),
+        "--files {results}/development.csv {results}/regression.csv",
+        ("1 s", "10 s"),
         writes=".md",
         report="",
         after=("development", "regression"),
     ),
     Experiment(
-        name="ranks",
-        about="ranks of the methods over data sets, which differences mean something",
-        program="reporting.ranks_report",
-        command="--out {results}/ranks.md",
+        "ranks",
+        "ranks of the methods over data sets, which differences mean something",
+        "reporting.ranks_report",
         # At the sizes that the rivals are run at.
-        full="--file {results}/fewshot.csv --shots 1 5 10 50 "
+        "--file {results}/fewshot.csv --shots 1 5 10 50 "
         "--methods 'no prior, tuned' 'prior alone, exp' 'LAAT linear (reference)' "
         "'LAAT MLP (reference)' 'default linear' 'default MLP' rivals",
-        smoke="--file {results}/development.csv --draws 100",
-        takes=("5 s", "1 min"),
+        "--file {results}/development.csv --draws 100",
+        ("5 s", "1 min"),
         writes=".md .csv -effects.csv",
         report="",
         after=("development",),
     ),
     Experiment(
-        name="curves",
-        about="from how many rows on the prior no longer matters, the labels it saves",
-        program="reporting.curves",
-        command="--out {results}/curves.csv",
-        full="--files {results}/fewshot.csv",
-        smoke="--files {results}/development.csv",
-        takes=("5 s", "1 min"),
+        "curves",
+        "from how many rows on the prior no longer matters, the labels it saves",
+        "reporting.curves",
+        "--files {results}/fewshot.csv",
+        "--files {results}/development.csv",
+        ("5 s", "1 min"),
         writes=".csv .md .png",
         report="",
         after=("development",),
     ),
     Experiment(
-        name="bias",
-        about="biased rows: a part of a group is missing from those to train on",
-        program="experiments.bias",
-        command="--out {results}/bias.csv --jobs {jobs}",
-        full="",
-        smoke=f"--cards titanic --repetitions 1 --delta 0 1 --methods {_FEW}",
-        takes=("10 s", "an hour"),
-        writes=".csv .json .md",
+        "bias",
+        "biased rows: a part of a group is missing from those to train on",
+        "experiments.bias",
+        "",
+        f"--cards titanic --repetitions 1 --delta 0 1 {_FEW}",
+        ("10 s", "an hour"),
+        jobs=True,
         data=True,
     ),
     Experiment(
-        name="ablations",
-        about="what each part is worth, changed alone",
-        program="experiments.ablations",
-        command="--out {results}/ablations.csv --jobs {jobs}",
-        full="",
-        smoke="--cards low-birth-weight --tables noise scaler --repetitions 1",
-        takes=("20 s", "an hour"),
-        writes=".csv .json .md",
+        "ablations",
+        "what each part is worth, changed alone",
+        "experiments.ablations",
+        "",
+        "--cards low-birth-weight --tables noise scaler --repetitions 1",
+        ("20 s", "an hour"),
+        jobs=True,
         data=True,
     ),
     Experiment(
-        name="automl",
-        about="FLAML and AutoGluon, alone and with llmreg among their models",
-        program="experiments.automl",
-        command="--out {results}/automl.csv",
-        full="",
-        smoke="--cards titanic --shots 5 --repetitions 1 --seconds 10",
-        takes=("30 s", "hours"),
-        writes=".csv .json .md",
+        "automl",
+        "FLAML and AutoGluon, alone and with llmreg among their models",
+        "experiments.automl",
+        "",
+        f"--cards titanic {_SMALL} --seconds 10",
+        ("30 s", "hours"),
         data=True,
     ),
     Experiment(
-        name="disguised",
-        about="knowledge or memory: the paper's questionnaires asked in disguise",
-        program="experiments.disguised",
-        command="--out {results}/disguised.csv --jobs {jobs}",
-        full="",
+        "disguised",
+        "knowledge or memory: the paper's questionnaires asked in disguise",
+        "experiments.disguised",
+        "",
         # No package ships a table that was asked about in disguise.
-        smoke="--cards",
-        takes=("5 s", "30 min"),
+        "--cards",
+        ("5 s", "30 min"),
         writes=".csv .json .md .png -roc_auc.csv -roc_auc.png -alone.csv -alone.json"
         " -agreement.csv -swapped.csv -named.csv",
+        jobs=True,
         data=True,
     ),
     Experiment(
-        name="elicitation",
-        about="the priors themselves: agreement, signs, what they are worth alone",
-        program="experiments.elicitation",
-        command="--out {results}/elicitation.csv",
-        full="--cards all",
-        smoke="--cards titanic salaries",
-        takes=("5 s", "5 min"),
+        "elicitation",
+        "the priors themselves: agreement, signs, what they are worth alone",
+        "experiments.elicitation",
+        "--cards all",
+        "--cards titanic salaries",
+        ("5 s", "5 min"),
         writes=".csv .json .md .png -alone.csv",
         data=True,
     ),
     Experiment(
-        name="speed",
-        about="time of fits and predictions beside scikit-learn",
-        program="experiments.speed",
-        command="--out {results}/speed.csv",
-        full="",
-        smoke="--sizes 10x8 --patience 0.2",
-        takes=("10 s", "20 min"),
-        writes=".csv .json .md",
+        "speed",
+        "time of fits and predictions beside scikit-learn",
+        "experiments.speed",
+        "",
+        "--sizes 10x8 --patience 0.2",
+        ("10 s", "20 min"),
     ),
     Experiment(
-        name="memory",
-        about="memory at the peak of a fit, and how time grows with the table",
-        program="experiments.memory",
-        command="--out {results}/memory.csv",
-        full="",
-        smoke="--largest 650000",
-        takes=("10 s", "3 min"),
-        writes=".csv .json .md",
+        "memory",
+        "memory at the peak of a fit, and how time grows with the table",
+        "experiments.memory",
+        "",
+        "--largest 650000",
+        ("10 s", "3 min"),
     ),
     Experiment(
-        name="scale",
-        about="a search of 500 fits on one worker and on two, asked for once",
-        program="experiments.scale",
-        command="--out {results}/scale.csv",
-        full="",
-        smoke="--kinds linear --backends none loky --candidates 4 --rounds 1",
-        takes=("15 s", "20 min"),
-        writes=".csv .json .md",
+        "scale",
+        "a search of 500 fits on one worker and on two, asked for once",
+        "experiments.scale",
+        "",
+        "--kinds linear --backends none loky --candidates 4 --rounds 1",
+        ("15 s", "20 min"),
     ),
     Experiment(
-        name="import-time",
-        about="what importing llmreg costs over importing skorch",
-        program="experiments.import_time",
-        command="--out {results}/import-time.csv",
-        full="",
-        smoke="--rounds 1",
-        takes=("10 s", "1 min"),
-        writes=".csv .json .md",
+        "import-time",
+        "what importing llmreg costs over importing skorch",
+        "experiments.import_time",
+        "",
+        "--rounds 1",
+        ("10 s", "1 min"),
     ),
 )
 

@@ -14,7 +14,6 @@ run goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -31,13 +30,13 @@ from benchmarks.data.catalogue import (
 from benchmarks.data.datasets import load
 from benchmarks.data.results import ResultFile
 from benchmarks.data.splits import Cell, Shots
+from benchmarks.experiments.elicitation import count_tokens
 from benchmarks.experiments.runner import add_fits, complete, plan
 from benchmarks.methods.ablations import SHARED, TABLES
-from benchmarks.programs import echo, make_parser, publish, run_program, tell_failed
+from benchmarks.programs import echo, make_parser, publish, report_failed, run_program
 from benchmarks.reporting import ablations as ablation_report
 from benchmarks.reporting.tables import line, markdown
 from llmreg.providers import AnthropicProvider, OpenAIProvider
-from llmreg.task import Task
 
 #: Rows per class, and in a regression.
 SIZES: dict[str, tuple[Shots, ...]] = {
@@ -67,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
+    """Do what the options say."""
     groups = options.cards or (["all"] if options.costs else FITTED)
     cards = cards_of(groups)
     if options.costs:
@@ -80,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
         complete(file, draws, methods_of(options.tables), options)
     frame = file.read()
     publish(ablation_report.write(frame), options.out.with_suffix(".md"))
-    return tell_failed(frame)
+    return report_failed(frame)
 
 
 def cells(cards: Sequence[str], repetitions: int) -> list[Cell]:
@@ -117,7 +116,9 @@ def costs(card: str) -> list[dict[str, object]]:
             "card": card,
             "n_features": len(about["features"]),
             "n_scores": len(encoded_keys(about)) * len(task.outputs),
-            **_cost_of(provider, task, number),
+            "model": provider().model,
+            "estimates": number,
+            **count_tokens(provider, task, number),
         }
         for provider in PROVIDERS
         for number in ESTIMATES
@@ -163,23 +164,6 @@ def _sums(
         for model in models
         for n in numbers
     ]
-
-
-def _cost_of(
-    provider: type[AnthropicProvider] | type[OpenAIProvider], task: Task, number: int
-) -> dict[str, object]:
-    """Estimate with an empty cache, and without the vendor's own count."""
-    with tempfile.TemporaryDirectory() as empty:
-        asked = provider(n_estimates=number, cache=empty, network="never")
-        cost = asked.estimate_cost(task)
-    return {
-        "model": asked.model,
-        "estimates": number,
-        "requests": cost.requests,
-        "tokens_in": cost.input_tokens,
-        "tokens_out": cost.output_tokens,
-        "usd": cost.usd,
-    }
 
 
 def _source() -> str:

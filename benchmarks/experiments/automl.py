@@ -25,7 +25,7 @@ from benchmarks.data.results import ResultFile
 from benchmarks.experiments.runner import add_fits, complete, plan
 from benchmarks.methods.automl import BUDGETS, named
 from benchmarks.methods.registry import in_order
-from benchmarks.programs import make_parser, publish, run_program, say, tell_failed
+from benchmarks.programs import make_parser, publish, report_failed, run_program, say
 from benchmarks.reporting.tables import line, markdown, ordered, summarise, table
 
 SIZES = (5, 25, 100, 400)
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     frame = file.read()
     publish(tables(frame), options.out.with_suffix(".md"))
-    return tell_failed(frame)
+    return report_failed(frame)
 
 
 def chosen_methods(seconds: int, tools: Sequence[str]) -> list[str]:

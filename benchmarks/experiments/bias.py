@@ -45,7 +45,7 @@ from benchmarks.experiments.runner import (
     plan,
 )
 from benchmarks.methods.registry import find, methods_of
-from benchmarks.programs import echo, make_parser, run_program, tell_failed
+from benchmarks.programs import echo, make_parser, report_failed, run_program
 from benchmarks.reporting import bias as bias_report
 from benchmarks.reporting.metrics import GROUP_METRICS, measure_group
 
@@ -55,34 +55,18 @@ DELTAS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 SHOTS = (0.8, 100)
 #: What is run where nothing else is asked for.
 COMPARED = (
-    "no prior, tuned",
-    "prior alone",
-    "prior alone, exp",
-    "LAAT linear (reference)",
-    "LAAT MLP (reference)",
-    "default linear",
-    "default MLP",
-    "default linear, rows at a tenth",
-    "default MLP, rows at a tenth",
-    "random forest",
-    "XGBoost",
+    *("no prior, tuned", "prior alone", "prior alone, exp", "LAAT linear (reference)"),
+    *("LAAT MLP (reference)", "default linear", "default MLP"),
+    *("default linear, rows at a tenth", "default MLP, rows at a tenth"),
+    *("random forest", "XGBoost"),
 )
 KEY = ("card", "shots", "repetition", "delta", "method")
 COLUMNS = (
     *KEY,
-    "seed",
-    "max_train",
-    "n_train",
-    "n_removed",
-    "n_test",
-    "roc_auc",
-    "log_loss",
-    "brier",
-    "accuracy",
-    "f1",
+    *("seed", "max_train", "n_train", "n_removed", "n_test", "roc_auc", "log_loss"),
+    *("brier", "accuracy", "f1"),
     *GROUP_METRICS,
-    "fit_seconds",
-    "error",
+    *("fit_seconds", "error"),
 )
 
 
@@ -92,13 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
+    """Do what the options say."""
     file = ResultFile(options.out, COLUMNS, KEY)
     if not options.report:
         _compute(file, options)
     frame = file.read()
     echo(bias_report.write(frame, options.out))
-    return tell_failed(frame)
+    return report_failed(frame)
 
 
 def _compute(file: ResultFile, options: argparse.Namespace) -> None:
@@ -137,7 +121,7 @@ class ThinnedCell(Cell):
 
 
 def split(cell: ThinnedCell, seed: int) -> tuple[Rows, Rows, int]:
-    """Give the rows of a cell.
+    """Return the rows of a cell.
 
     Returns the training rows, the test rows, which are the same for every delta, and
     how many rows were removed.

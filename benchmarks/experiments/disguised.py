@@ -4,7 +4,7 @@ The paper's ten questionnaires were answered again in five disguises (`disguise.
 once each: unchanged, with the names of the features alone, with the descriptions
 alone, with two names swapped, and with nothing but the task and the layout of the
 table. Here the answers are held against the recorded ones, against the tables, and
-given to the default linear model for a prior. Nobody is asked anything.
+given to the default linear model for a prior. No model is asked.
 
     python -m benchmarks disguised                     all of it
     python -m benchmarks disguised --cards             only what needs no table
@@ -47,7 +47,13 @@ from benchmarks.methods.baselines import exponential, make_encoder, prior_scores
 from benchmarks.methods.disguised import DISGUISED
 from benchmarks.methods.misled import Change, shuffled
 from benchmarks.methods.registry import in_order
-from benchmarks.programs import Progress, make_parser, publish, run_program, tell_failed
+from benchmarks.programs import (
+    Progress,
+    make_parser,
+    publish,
+    report_failed,
+    run_program,
+)
 from benchmarks.reporting import disguised as disguised_report
 from benchmarks.reporting import tables as report
 from benchmarks.reporting.disguised import plot
@@ -63,15 +69,8 @@ METHODS = (*BESIDE, *DISGUISED)
 #: Lines of the plot, as many as there are colours to tell them apart.
 PLOTTED = ("no prior, tuned", *(name for name in DISGUISED if "default" in name))
 ALONE = (
-    "card",
-    "prior",
-    "transform",
-    "roc_auc",
-    "shuffled",
-    "shuffled_reach",
-    "within",
-    "within_reach",
-    "error",
+    *("card", "prior", "transform", "roc_auc", "shuffled", "shuffled_reach", "within"),
+    *("within_reach", "error"),
 )
 TRANSFORMS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "raw": lambda scores: scores,
@@ -85,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
+    """Do what the options say."""
     out = options.out
     fits = ResultFile(out)
     alone = ResultFile(_beside(out, "alone"), ALONE, ALONE[:3])
@@ -93,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
         _compute(fits, alone, options)
     frames = alone.read(), fits.read()
     _report(*frames, out)
-    return tell_failed(frames[1])
+    return report_failed(frames[1])
 
 
 def _compute(fits: ResultFile, alone: ResultFile, options: argparse.Namespace) -> None:
@@ -135,7 +134,7 @@ def _report(alone: pd.DataFrame, fits: pd.DataFrame, out: Path) -> None:
 
 
 def agreement(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str, float]:
-    """Tell how far answers agree, on average over pairs of them.
+    """Measure how far answers agree, on average over pairs of them.
 
     "sign" is the share of the features with two opinions on whose sign they agree;
     "sign_weighted" the same, each counted by the size of the second answer's score. NaN
@@ -197,7 +196,7 @@ def compare_answers(card: str) -> list[Row]:
 
 
 def follow_swap(card: str) -> Row:
-    """Tell whether the scores of two features with swapped names follow the names.
+    """Return whether the scores of two features with swapped names follow the names.
 
     The scores are those of the lines that describe the pair. "share" is how much of the
     recorded difference between the two is left: 1 where the answer follows the
@@ -249,6 +248,10 @@ def rank_rows(
     dataset: Dataset, priors: Mapping[str, Sequence[FeaturePrior]]
 ) -> list[Row]:
     """Measure how well scores alone rank all rows of a table, and how well by chance.
+
+    Two floors show what scores are worth whose places say nothing: dealt out anew
+    between all columns, and only between columns that a questionnaire without names and
+    descriptions distinguishes by nothing but their place.
 
     A row for each name and transform: "roc_auc", the mean over its priors; "shuffled",
     the mean over `SHUFFLES` shuffles, and "shuffled_reach", the share of them that

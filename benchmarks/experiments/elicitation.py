@@ -3,7 +3,7 @@
 For every data set and every language model that was asked about it: how far its
 answers agree with one another, how far they agree with a linear model fitted on all
 rows, how well the scores alone rank the rows for 1 to 5 estimates averaged, and how
-many tokens it takes. Nobody is asked anything: the answers were recorded.
+many tokens it takes. No model is asked: the answers were recorded.
 
     python -m benchmarks elicitation                        all cards
     python -m benchmarks elicitation --cards packaged       no download
@@ -17,11 +17,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from benchmarks.data.catalogue import (
@@ -35,12 +33,13 @@ from benchmarks.data.catalogue import (
 from benchmarks.data.datasets import Dataset, load
 from benchmarks.data.local_priors import COUNTED, FOLDER, read_record
 from benchmarks.data.results import note_run
-from benchmarks.experiments.runner import add_out
+from benchmarks.experiments.runner import Row, add_out
 from benchmarks.methods.baselines import exponential, make_encoder
 from benchmarks.programs import Progress, make_parser, publish, run_program, say
 from benchmarks.reporting import elicitation as report
 from benchmarks.reporting.elicitation import plot
 from benchmarks.reporting.metrics import (
+    FloatArray,
     between_estimates,
     measure,
     pearson,
@@ -52,12 +51,167 @@ from llmreg.prior import FeaturePrior
 from llmreg.providers import AnthropicProvider, LLMProvider, LocalProvider
 from llmreg.task import Task
 
-FloatArray = NDArray[np.float64]
+#: The language models, and who would ask them; the baseline knows nothing.
+MODELS: Mapping[str, type[LLMProvider] | None] = {
+    report.LARGE: AnthropicProvider,
+    report.SMALL: LocalProvider,
+    report.BASELINE: None,
+}
+#: Nothing is drawn: all subsets of the estimates and all rows are used.
+SEED = 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program as `run_program` does."""
+    errors = (FileNotFoundError,)
+    return run_program(_run, _parser(), arguments, errors=errors, stopped="Stopped.")
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Measure the cards, unless only the report is wanted, and write it."""
+    if not options.report:
+        _compute(options)
+    answers, alone = (pd.read_csv(path) for path in _files(options.out))
+    text = report.tables(answers, alone)
+    publish(text, options.out.with_suffix(".md"))
+    plot(answers, alone, options.out.with_suffix(".png"))
+    return 0
+
+
+def read_answers(model: str, card: str) -> FeaturePrior | None:
+    """Read what a language model has answered about a data set.
+
+    None if it has not been asked.
+    """
+    if model == report.LARGE:
+        return read_prior(card)
+    if model == report.BASELINE:
+        task = task_of(read_card(card))
+        ones = np.ones((len(task.outputs), len(task.keys)))
+        return FeaturePrior.from_array(ones, task.keys, task.outputs)
+    path = FOLDER / f"{card}.json"
+    return FeaturePrior.read(path) if path.exists() else None
+
+
+def measure_answers(
+    model: str, rows: AllRows, prior: FeaturePrior
+) -> tuple[Row, list[Row]]:
+    """Measure the answers of one language model about one data set.
+
+    Returns one row with agreement and tokens, and a row for each subset of the
+    estimates: how well their mean ranks all rows.
+    """
+    dataset = rows.dataset
+    estimates = rows.in_order(prior)
+    about = {"model": model, "card": dataset.name, "task": dataset.task}
+    asked = MODELS[model]
+    tokens = {} if asked is None else count_tokens(asked, task_of(dataset.card))
+    # The dollars of one request mean little here.
+    tokens.pop("usd", None)
+    answers = {
+        **about,
+        "n_rows": len(dataset.X),
+        "n_features": len(rows.keys),
+        "n_outputs": estimates.shape[1],
+        "n_estimates": len(estimates),
+        **between_estimates(estimates),
+        **with_coefficients(estimates.mean(axis=0), rows.coefficients),
+        **{
+            f"model_{name}": value
+            for name, value in rows.alone(rows.coefficients).items()
+            if not name.endswith("_exp")
+        },
+        **tokens,
+        **_recorded(model, dataset.name),
+    }
+    alone = [
+        {
+            **about,
+            "n_estimates": len(subset),
+            "estimates": "+".join(str(number + 1) for number in subset),
+            **rows.alone(estimates[list(subset)].mean(axis=0)),
+        }
+        for subset in subsets(len(estimates))
+    ]
+    return answers, alone
+
+
+def count_tokens(provider: type[LLMProvider], task: Task, number: int = 1) -> Row:
+    """Guess what so many estimates take; no request is sent."""
+    with tempfile.TemporaryDirectory() as empty:
+        asked = provider(n_estimates=number, cache=empty)
+        if "network" in asked.get_params():
+            asked.set_params(network="never")
+        cost = asked.estimate_cost(task)
+    return {
+        "requests": cost.requests,
+        "tokens_in": cost.input_tokens,
+        "tokens_out": cost.output_tokens,
+        "usd": cost.usd,
+    }
+
+
+def _recorded(model: str, card: str) -> Row:
+    """Return the tokens that were counted when the answers were recorded, for one."""
+    record = read_record(FOLDER / f"{card}.json") if model == report.SMALL else {}
+    if "usage" not in record:
+        return {}
+    n = len(record["estimates"])
+    return {f"counted_{name}": record["usage"][name] / n for name in COUNTED}
+
+
+def _compute(options: argparse.Namespace) -> None:
+    """Measure the chosen cards, and put them in the place of earlier results."""
+    chosen = cards_of(options.cards)
+    answers: list[Row] = []
+    alone: list[Row] = []
+    unasked: list[str] = []
+    progress = Progress(len(chosen))
+    for card in chosen:
+        rows = AllRows.of(load(card))
+        for model in MODELS:
+            prior = read_answers(model, card)
+            if prior is None:
+                unasked.append(card)
+                continue
+            found, more = measure_answers(model, rows, prior)
+            answers.append(found)
+            alone += more
+        progress.step()
+    if unasked:
+        say(
+            f"{report.SMALL} has not been asked about {', '.join(unasked)}, and has no "
+            "row for them. With llmreg[local] installed, `python -m "
+            "benchmarks local-priors` asks it."
+        )
+    note_run(options.out, {"seed": SEED, "cards": chosen, "models": list(MODELS)})
+    for path, new in zip(_files(options.out), (answers, alone), strict=True):
+        replace_rows(path, pd.DataFrame(new))
+
+
+def replace_rows(path: Path, new: pd.DataFrame) -> None:
+    """Write rows to a result file, in the place of those about the same cards."""
+    if path.exists():
+        old = pd.read_csv(path)
+        new = pd.concat([old[~old["card"].isin(new["card"])], new])
+    order = {name: number for number, name in enumerate(GROUPS["all"])}
+    models = list(MODELS)
+    key = [new["model"].map(models.index), new["card"].map(order)]
+    new = new.iloc[np.lexsort(key[::-1])]
+    new.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _files(out: Path) -> tuple[Path, Path]:
+    """Name the two result files."""
+    return out, out.with_name(f"{out.stem}-alone.csv")
 
 
 @dataclass(frozen=True, eq=False)
 class AllRows:
     """An encoded table, and a linear model of it.
+
+    Nothing here is a fair opponent, since nothing is held out: it measures how far a
+    prior, which has seen no row, agrees with what the rows hold.
 
     `encoded` has the shape (n_rows, n_keys): numbers scaled to [0, 1], a column for
     every level. `coefficients`, of shape (n_outputs, n_keys), are those of a logistic
@@ -130,159 +284,6 @@ def _coefficients(dataset: Dataset, encoded: FloatArray) -> FloatArray:
     if dataset.positive is not None:
         return found if known[1] == dataset.positive else -found
     return found[[known.index(name) for name in dataset.classes]]
-
-
-#: The language models, and who would ask them; the baseline knows nothing.
-MODELS: Mapping[str, type[LLMProvider] | None] = {
-    report.LARGE: AnthropicProvider,
-    report.SMALL: LocalProvider,
-    report.BASELINE: None,
-}
-#: Nothing is drawn: all subsets of the estimates and all rows are used.
-SEED = 0
-
-Row = dict[str, Any]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program as `run_program` does."""
-    errors = (FileNotFoundError,)
-    return run_program(_run, _parser(), arguments, errors=errors, stopped="Stopped.")
-
-
-def _run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
-    if not options.report:
-        _compute(options)
-    answers, alone = (pd.read_csv(path) for path in _files(options.out))
-    text = report.tables(answers, alone)
-    publish(text, options.out.with_suffix(".md"))
-    plot(answers, alone, options.out.with_suffix(".png"))
-    return 0
-
-
-def read_answers(model: str, card: str) -> FeaturePrior | None:
-    """Read what a language model has answered about a data set.
-
-    None if it has not been asked.
-    """
-    if model == report.LARGE:
-        return read_prior(card)
-    if model == report.BASELINE:
-        task = task_of(read_card(card))
-        ones = np.ones((len(task.outputs), len(task.keys)))
-        return FeaturePrior.from_array(ones, task.keys, task.outputs)
-    path = FOLDER / f"{card}.json"
-    return FeaturePrior.read(path) if path.exists() else None
-
-
-def measure_answers(
-    model: str, rows: AllRows, prior: FeaturePrior
-) -> tuple[Row, list[Row]]:
-    """Measure the answers of one language model about one data set.
-
-    Returns one row with agreement and tokens, and a row for each subset of the
-    estimates: how well their mean ranks all rows.
-    """
-    dataset = rows.dataset
-    estimates = rows.in_order(prior)
-    about = {"model": model, "card": dataset.name, "task": dataset.task}
-    task, asked = task_of(dataset.card), MODELS[model]
-    answers = {
-        **about,
-        "n_rows": len(dataset.X),
-        "n_features": len(rows.keys),
-        "n_outputs": estimates.shape[1],
-        "n_estimates": len(estimates),
-        **between_estimates(estimates),
-        **with_coefficients(estimates.mean(axis=0), rows.coefficients),
-        **{
-            f"model_{name}": value
-            for name, value in rows.alone(rows.coefficients).items()
-            if not name.endswith("_exp")
-        },
-        **({} if asked is None else count_tokens(asked, task)),
-        **_recorded(model, dataset.name),
-    }
-    alone = [
-        {
-            **about,
-            "n_estimates": len(subset),
-            "estimates": "+".join(str(number + 1) for number in subset),
-            **rows.alone(estimates[list(subset)].mean(axis=0)),
-        }
-        for subset in subsets(len(estimates))
-    ]
-    return answers, alone
-
-
-def count_tokens(provider: type[LLMProvider], task: Task) -> Row:
-    """Estimate the tokens of one estimate; nobody is asked, nothing is sent."""
-    with tempfile.TemporaryDirectory() as empty:
-        asked = provider(n_estimates=1, cache=empty)
-        if "network" in asked.get_params():
-            asked.set_params(network="never")
-        cost = asked.estimate_cost(task)
-    return {
-        "requests": cost.requests,
-        "tokens_in": cost.input_tokens,
-        "tokens_out": cost.output_tokens,
-    }
-
-
-def _recorded(model: str, card: str) -> Row:
-    """Give the tokens that were counted when the answers were recorded, for one."""
-    record = read_record(FOLDER / f"{card}.json") if model == report.SMALL else {}
-    if "usage" not in record:
-        return {}
-    n = len(record["estimates"])
-    return {f"counted_{name}": record["usage"][name] / n for name in COUNTED}
-
-
-def _compute(options: argparse.Namespace) -> None:
-    """Measure the chosen cards, and put them in the place of earlier results."""
-    chosen = cards_of(options.cards)
-    answers: list[Row] = []
-    alone: list[Row] = []
-    unasked: list[str] = []
-    progress = Progress(len(chosen))
-    for card in chosen:
-        rows = AllRows.of(load(card))
-        for model in MODELS:
-            prior = read_answers(model, card)
-            if prior is None:
-                unasked.append(card)
-                continue
-            found, more = measure_answers(model, rows, prior)
-            answers.append(found)
-            alone += more
-        progress.step()
-    if unasked:
-        say(
-            f"{report.SMALL} has not been asked about {', '.join(unasked)}, and has no "
-            "row for them. With llmreg[local] installed, `python -m "
-            "benchmarks local-priors` asks it."
-        )
-    note_run(options.out, {"seed": SEED, "cards": chosen, "models": list(MODELS)})
-    for path, new in zip(_files(options.out), (answers, alone), strict=True):
-        replace_rows(path, pd.DataFrame(new))
-
-
-def replace_rows(path: Path, new: pd.DataFrame) -> None:
-    """Write rows to a result file, in the place of those about the same cards."""
-    if path.exists():
-        old = pd.read_csv(path)
-        new = pd.concat([old[~old["card"].isin(new["card"])], new])
-    order = {name: number for number, name in enumerate(GROUPS["all"])}
-    models = list(MODELS)
-    key = [new["model"].map(models.index), new["card"].map(order)]
-    new = new.iloc[np.lexsort(key[::-1])]
-    new.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-
-
-def _files(out: Path) -> tuple[Path, Path]:
-    """Name the two result files."""
-    return out, out.with_name(f"{out.stem}-alone.csv")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,7 +22,7 @@ from benchmarks.data.results import ResultFile
 from benchmarks.experiments.runner import add_fits, complete, plan
 from benchmarks.methods.estimators import PLOTTED
 from benchmarks.methods.registry import in_order, methods_of
-from benchmarks.programs import echo, make_parser, publish, run_program, tell_failed
+from benchmarks.programs import echo, make_parser, publish, report_failed, run_program
 from benchmarks.reporting import tables
 
 SHOWN = ("roc_auc", "log_loss", "brier", "accuracy", "f1", "r2")
@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
         complete(file, cells, methods_of(options.methods), options)
     frame = file.read()
     _report(frame, options.out)
-    return tell_failed(frame)
+    return report_failed(frame)
 
 
 def _report(frame: pd.DataFrame, out: Path) -> None:

@@ -65,7 +65,7 @@ class Recorded(PriorProvider):
         self.notes = notes
 
     def elicit(self, task: Task) -> FeaturePrior:
-        """Give the scores."""
+        """Return the scores."""
         with Path(self.notes).open("a") as notes:
             notes.write(f"{os.getpid()}\n")
         return self.prior

@@ -3,6 +3,11 @@
 Both sides of a row run in turns, in one process, on the same random table. Each row
 is kept as soon as it is there; a later start measures what is missing.
 
+Beside scikit-learn stands the training loop of the paper's authors: skorch's NeuralNet
+with torch's DataLoader, Adam at 0.01 for 200 epochs, the gradient penalty by a second
+backward pass. It is written for skorch and torch as they come, without any of this
+package's own shortcuts but the loss itself.
+
     python -m benchmarks speed --out speed.csv
     python -m benchmarks speed --out speed.csv --again --only Ridge
     python -m benchmarks speed --out speed.csv --report      only the table again
@@ -33,70 +38,18 @@ from benchmarks.reporting.tables import line, markdown
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.criterion import AttributionAlignedLoss
 
-N_EPOCHS, LEARNING_RATE, BATCH_SIZE = 200, 0.01, 2_048
-
-
-class PlainNet(NeuralNet):
-    """A skorch net whose criterion gets the inputs and the module."""
-
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Train on a batch whose inputs collect gradients."""
-        X, y = batch
-        step: dict[str, Tensor] = super().train_step_single(
-            (X.requires_grad_(True), y), **fit_params
-        )
-        return step
-
-    def get_loss(
-        self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
-    ) -> Tensor:
-        """Return the aligned loss of a batch."""
-        loss: Tensor = self.criterion_(y_pred, y_true, X=X, module=self.module_)
-        return loss
-
-
-def fit_by_loop(
-    X: np.ndarray,
-    y: np.ndarray,
-    scores: np.ndarray,
-    *,
-    hidden: int | None,
-    n_epochs: int = N_EPOCHS,
-) -> NeuralNet:
-    """Train the linear model or the network of one hidden layer.
-
-    The rows are scaled already, the classes are 0 and 1. Without `hidden` it is the
-    linear model.
-    """
-    torch.manual_seed(0)
-    width = X.shape[1]
-    module: nn.Module = nn.Linear(width, 1)
-    if hidden:
-        module = nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
-        )
-    net = PlainNet(
-        module,
-        AttributionAlignedLoss,
-        criterion__scores=scores[None],
-        criterion__gamma=100.0,
-        criterion__score_transform="exp",
-        optimizer=torch.optim.Adam,
-        lr=LEARNING_RATE,
-        max_epochs=n_epochs,
-        batch_size=BATCH_SIZE,
-        train_split=None,
-        verbose=0,
-    )
-    net.initialize()
-    net.criterion_.float()
-    return net.partial_fit(X.astype(np.float32), y.astype(np.float32))
-
-
 SEED = 0
 WIDTH, MAX_ITER = 100, 200
 
 Call = Callable[[], Any]
+N_EPOCHS, LEARNING_RATE, BATCH_SIZE = 200, 0.01, 2_048
+SIZES = ((10, 8), (100, 20), (1_000, 50), (10_000, 100), (200_000, 50))
+_NAMED = {f"{n_rows}x{n_columns}": (n_rows, n_columns) for n_rows, n_columns in SIZES}
+KEY = ("comparison", "size")
+#: `run` is the number of the run in the note beside the file.
+COLUMNS = (*KEY, "ours", "theirs", "ratio", "bound", "rounds", "note", "run")
+#: Seconds that the rounds of a row may take together, and their least and most.
+PATIENCE, FEWEST, MOST = 4.0, 3, 25
 
 
 class Table(NamedTuple):
@@ -116,117 +69,6 @@ class Comparison(NamedTuple):
     theirs: Call
     bound: float
     note: str = ""
-
-
-def make_table(n_rows: int, n_columns: int, seed: int = SEED) -> Table:
-    """Draw a table. It has two classes, whatever its size."""
-    rng = np.random.default_rng(seed)
-    X, weight = rng.normal(size=(n_rows, n_columns)), rng.normal(size=n_columns)
-    outputs = 2 * X @ weight / np.sqrt(n_columns)
-    labels = (outputs + rng.logistic(size=n_rows) > 0).astype(int)
-    labels[:2] = 0, 1
-    scores = np.clip(np.round(3 * weight + rng.normal(size=n_columns)), -10, 10)
-    return Table(X, labels, outputs + rng.normal(size=n_rows), scores)
-
-
-def comparisons(table: Table) -> Iterator[Comparison]:
-    """Yield all that is compared on a table."""
-    X, y, targets, scores = table
-    make = partial(LLMAttributionClassifier, scores, random_state=SEED, device="cpu")
-    fixed, plain = make(gamma=100.0), LogisticRegression()
-    regressor = LLMAttributionRegressor(
-        scores, gamma=100.0, random_state=SEED, device="cpu"
-    )
-    ridge = Ridge()
-    # Predictions may be all that is asked for.
-    for model, answers in (
-        (fixed, y),
-        (plain, y),
-        (regressor, targets),
-        (ridge, targets),
-    ):
-        model.fit(X, answers)
-    yield Comparison(
-        "linear, fixed gamma, to LogisticRegression",
-        lambda: fixed.fit(X, y),
-        lambda: plain.fit(X, y),
-        3.0,
-    )
-    yield Comparison(
-        "linear, fixed gamma, to Ridge",
-        lambda: regressor.fit(X, targets),
-        lambda: ridge.fit(X, targets),
-        5.0,
-    )
-    for method, bound in (("predict", 1.5), ("predict_proba", 1.5)):
-        yield Comparison(
-            f"{method}, to LogisticRegression",
-            partial(getattr(fixed, method), X),
-            partial(getattr(plain, method), X),
-            bound,
-        )
-    yield Comparison(
-        "predict, to Ridge",
-        lambda: regressor.predict(X),
-        lambda: ridge.predict(X),
-        1.5,
-    )
-    many = LogisticRegressionCV(Cs=10, cv=min(5, int(np.bincount(y).min())))
-    auto: Any = "auto"
-    yield Comparison(
-        "linear, gamma auto, to LogisticRegressionCV",
-        lambda: make(gamma=auto).fit(X, y),
-        lambda: many.fit(X, y),
-        2.0,
-        "" if many.cv == 5 else f"cv={many.cv}: so few rows of a class",
-    )
-    yield from _networks(table, make)
-    yield from _loops(table, make)
-
-
-def _networks(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
-    """Yield the rows of the network: as many passes on both sides."""
-    X, y = table.X, table.labels
-    n_iter = MAX_ITER if len(X) <= 1_000 else 20 if len(X) <= 10_000 else 2
-    short = "" if n_iter == MAX_ITER else f"{n_iter} passes instead of {MAX_ITER}"
-    # Without a tolerance neither side stops before the last pass.
-    theirs = MLPClassifier(
-        (WIDTH,), max_iter=n_iter, random_state=SEED, tol=0.0, n_iter_no_change=10**6
-    )
-    auto: Any = "auto"
-    for name, gamma, bound in (("fixed gamma", 100.0, 1.0), ("gamma auto", auto, 5.0)):
-        model = make(gamma=gamma, hidden_layer_sizes=(WIDTH,), max_iter=n_iter)
-        yield Comparison(
-            f"MLP, {name}, to MLPClassifier",
-            partial(model.fit, X, y),
-            lambda: theirs.fit(X, y),
-            bound,
-            short,
-        )
-
-
-def _loops(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
-    """Yield the rows of the authors' loop; it is long, so only on small tables."""
-    X, y, _, scores = table
-    if len(X) > 1_000:
-        return
-    scaled = (X - X.min(axis=0)) / np.ptp(X, axis=0)
-    for name, hidden, factor in (("linear", None, 30), ("MLP", WIDTH, 5)):
-        model = make(gamma=100.0, hidden_layer_sizes=(hidden,) if hidden else ())
-        yield Comparison(
-            f"{name}, fixed gamma, to the authors' loop",
-            partial(model.fit, X, y),
-            partial(fit_by_loop, scaled, y, scores, hidden=hidden),
-            1 / factor,
-        )
-
-
-SIZES = ((10, 8), (100, 20), (1_000, 50), (10_000, 100), (200_000, 50))
-KEY = ("comparison", "size")
-#: `run` is the number of the run in the note beside the file.
-COLUMNS = (*KEY, "ours", "theirs", "ratio", "bound", "rounds", "note", "run")
-#: Seconds that the rounds of a row may take together, and their least and most.
-PATIENCE, FEWEST, MOST = 4.0, 3, 25
 
 
 def measure(comparison: Comparison, patience: float = PATIENCE) -> dict[str, Any]:
@@ -354,9 +196,6 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-_NAMED = {f"{n_rows}x{n_columns}": (n_rows, n_columns) for n_rows, n_columns in SIZES}
-
-
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = make_parser("speed", __doc__)
@@ -372,3 +211,163 @@ def _parser() -> argparse.ArgumentParser:
         help=f"time for the rounds of a row; {FEWEST} are run anyhow ({PATIENCE:g})",
     )
     return parser
+
+
+def make_table(n_rows: int, n_columns: int, seed: int = SEED) -> Table:
+    """Draw a table. It has two classes, whatever its size."""
+    rng = np.random.default_rng(seed)
+    X, weight = rng.normal(size=(n_rows, n_columns)), rng.normal(size=n_columns)
+    outputs = 2 * X @ weight / np.sqrt(n_columns)
+    labels = (outputs + rng.logistic(size=n_rows) > 0).astype(int)
+    labels[:2] = 0, 1
+    scores = np.clip(np.round(3 * weight + rng.normal(size=n_columns)), -10, 10)
+    return Table(X, labels, outputs + rng.normal(size=n_rows), scores)
+
+
+def comparisons(table: Table) -> Iterator[Comparison]:
+    """Yield all that is compared on a table."""
+    X, y, targets, scores = table
+    make = partial(LLMAttributionClassifier, scores, random_state=SEED, device="cpu")
+    fixed, plain = make(gamma=100.0), LogisticRegression()
+    regressor = LLMAttributionRegressor(
+        scores, gamma=100.0, random_state=SEED, device="cpu"
+    )
+    ridge = Ridge()
+    # Predictions may be all that is asked for.
+    for model, answers in (
+        (fixed, y),
+        (plain, y),
+        (regressor, targets),
+        (ridge, targets),
+    ):
+        model.fit(X, answers)
+    yield Comparison(
+        "linear, fixed gamma, to LogisticRegression",
+        lambda: fixed.fit(X, y),
+        lambda: plain.fit(X, y),
+        3.0,
+    )
+    yield Comparison(
+        "linear, fixed gamma, to Ridge",
+        lambda: regressor.fit(X, targets),
+        lambda: ridge.fit(X, targets),
+        5.0,
+    )
+    for method, bound in (("predict", 1.5), ("predict_proba", 1.5)):
+        yield Comparison(
+            f"{method}, to LogisticRegression",
+            partial(getattr(fixed, method), X),
+            partial(getattr(plain, method), X),
+            bound,
+        )
+    yield Comparison(
+        "predict, to Ridge",
+        lambda: regressor.predict(X),
+        lambda: ridge.predict(X),
+        1.5,
+    )
+    many = LogisticRegressionCV(Cs=10, cv=min(5, int(np.bincount(y).min())))
+    auto: Any = "auto"
+    yield Comparison(
+        "linear, gamma auto, to LogisticRegressionCV",
+        lambda: make(gamma=auto).fit(X, y),
+        lambda: many.fit(X, y),
+        2.0,
+        "" if many.cv == 5 else f"cv={many.cv}: so few rows of a class",
+    )
+    yield from _networks(table, make)
+    yield from _loops(table, make)
+
+
+def _networks(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
+    """Yield the rows of the network: as many passes on both sides."""
+    X, y = table.X, table.labels
+    n_iter = MAX_ITER if len(X) <= 1_000 else 20 if len(X) <= 10_000 else 2
+    short = "" if n_iter == MAX_ITER else f"{n_iter} passes instead of {MAX_ITER}"
+    # Without a tolerance neither side stops before the last pass.
+    theirs = MLPClassifier(
+        (WIDTH,), max_iter=n_iter, random_state=SEED, tol=0.0, n_iter_no_change=10**6
+    )
+    auto: Any = "auto"
+    for name, gamma, bound in (("fixed gamma", 100.0, 1.0), ("gamma auto", auto, 5.0)):
+        model = make(gamma=gamma, hidden_layer_sizes=(WIDTH,), max_iter=n_iter)
+        yield Comparison(
+            f"MLP, {name}, to MLPClassifier",
+            partial(model.fit, X, y),
+            lambda: theirs.fit(X, y),
+            bound,
+            short,
+        )
+
+
+def _loops(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
+    """Yield the rows of the authors' loop; it is long, so only on small tables."""
+    X, y, _, scores = table
+    if len(X) > 1_000:
+        return
+    scaled = (X - X.min(axis=0)) / np.ptp(X, axis=0)
+    for name, hidden, factor in (("linear", None, 30), ("MLP", WIDTH, 5)):
+        model = make(gamma=100.0, hidden_layer_sizes=(hidden,) if hidden else ())
+        yield Comparison(
+            f"{name}, fixed gamma, to the authors' loop",
+            partial(model.fit, X, y),
+            partial(fit_by_loop, scaled, y, scores, hidden=hidden),
+            1 / factor,
+        )
+
+
+class PlainNet(NeuralNet):
+    """A skorch net whose criterion gets the inputs and the module."""
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Train on a batch whose inputs collect gradients."""
+        X, y = batch
+        step: dict[str, Tensor] = super().train_step_single(
+            (X.requires_grad_(True), y), **fit_params
+        )
+        return step
+
+    def get_loss(
+        self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Return the aligned loss of a batch."""
+        loss: Tensor = self.criterion_(y_pred, y_true, X=X, module=self.module_)
+        return loss
+
+
+def fit_by_loop(
+    X: np.ndarray,
+    y: np.ndarray,
+    scores: np.ndarray,
+    *,
+    hidden: int | None,
+    n_epochs: int = N_EPOCHS,
+) -> NeuralNet:
+    """Train the linear model or the network of one hidden layer in the authors' loop.
+
+    The rows are scaled already, the classes are 0 and 1. Without `hidden` it is the
+    linear model.
+    """
+    torch.manual_seed(0)
+    width = X.shape[1]
+    module: nn.Module = nn.Linear(width, 1)
+    if hidden:
+        module = nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
+    net = PlainNet(
+        module,
+        AttributionAlignedLoss,
+        criterion__scores=scores[None],
+        criterion__gamma=100.0,
+        criterion__score_transform="exp",
+        optimizer=torch.optim.Adam,
+        lr=LEARNING_RATE,
+        max_epochs=n_epochs,
+        batch_size=BATCH_SIZE,
+        train_split=None,
+        verbose=0,
+    )
+    net.initialize()
+    net.criterion_.float()
+    return net.partial_fit(X.astype(np.float32), y.astype(np.float32))

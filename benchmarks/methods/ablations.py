@@ -97,7 +97,7 @@ def _from(start: str, **changes: Any) -> Method:
 
 
 def _with_prior(start: str, change: Change) -> Method:
-    """Give a starting point another prior."""
+    """Combine a starting point with another prior."""
     if start == ALONE_EXP:
         return Method(misled(prior_alone(exponential), change), probabilities=False)
     return Method(misled(laat(**STARTS[start]), change), imports=("llmreg",))

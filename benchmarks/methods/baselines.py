@@ -54,7 +54,7 @@ def prior_scores(dataset: Dataset, encoder: ColumnTransformer) -> FloatArray:
 
 
 def of_columns(
-    dataset: Dataset, encoder: ColumnTransformer, told: FloatArray
+    dataset: Dataset, encoder: ColumnTransformer, values: FloatArray
 ) -> FloatArray:
     """Put what a prior tells of its features in the order of the encoded columns.
 
@@ -66,7 +66,7 @@ def of_columns(
     columns = [column[key] for key in encoder.get_feature_names_out()]
     outputs = dataset.classes if dataset.task == "multiclass" else prior.outputs
     rows = [prior.outputs.index(output) for output in outputs]
-    found: FloatArray = np.nan_to_num(told[np.ix_(rows, columns)]).T
+    found: FloatArray = np.nan_to_num(values[np.ix_(rows, columns)]).T
     return found
 
 
@@ -128,7 +128,7 @@ def exponential(scores: FloatArray) -> FloatArray:
 
 
 def of_classes(dataset: Dataset, model: Any, rows: Any) -> FloatArray:
-    """Give what a fitted classifier holds likely, as `measure` expects it.
+    """Return what a fitted classifier holds likely, as `measure` expects it.
 
     P(positive), or every class in the order of the card.
     """
@@ -166,8 +166,8 @@ def _on_the_scale_of(y: FloatArray, score: Predictor, X: pd.DataFrame) -> Predic
 class Method:
     """A row of the tables.
 
-    `fit(dataset, X_train, y_train, seed)` gives the predictor. `probabilities` says
-    whether its scores are such, so that log loss, Brier score and accuracy can be told.
+    `fit(dataset, X_train, y_train, seed)` gives the predictor. `probabilities`: whether
+    its scores are such, so that log loss, Brier score and accuracy can be measured.
     `imports` are modules to import before the clock starts.
     """
 

@@ -67,7 +67,7 @@ def with_gaussian_prior(constants: Mapping[str, tuple[float, float]]) -> Fit:
 
 
 def answer_spread(dataset: Dataset, problem: Problem) -> FloatArray:
-    """Give the deviation of the recorded answers around their mean.
+    """Return the deviation of the recorded answers around their mean.
 
     In points of the score, of shape (n_columns, n_outputs); 0 where there was only one
     answer.
@@ -149,7 +149,7 @@ def laplace(
 
 
 def _curvature(X: FloatArray, likely: FloatArray, precision: FloatArray) -> FloatArray:
-    """Give the second derivatives of the energy."""
+    """Return the second derivatives of the energy."""
     outputs, width = likely.shape[1], X.shape[1]
     matrix = np.diag(precision.T.ravel())
     for k in range(outputs):
@@ -167,7 +167,7 @@ def _energy(
     mean: FloatArray,
     precision: FloatArray,
 ) -> float:
-    """Give the negative log of the posterior, but for a constant."""
+    """Return the negative log of the posterior, but for a constant."""
     scores = X @ weights
     if scores.shape[1] == 1:
         loss = np.logaddexp(0, scores).sum() - (y * scores).sum()
@@ -177,7 +177,7 @@ def _energy(
 
 
 def _likely(scores: FloatArray) -> FloatArray:
-    """Give the probabilities of scores."""
+    """Return the probabilities of scores."""
     found: FloatArray = expit(scores) if scores.shape[1] == 1 else softmax(scores, 1)
     return found
 

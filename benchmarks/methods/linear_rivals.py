@@ -130,7 +130,7 @@ def fit_llm_select(
 def importances(
     encoder: ColumnTransformer, scores: FloatArray
 ) -> tuple[list[str], dict[str, float]]:
-    """Tell which feature each column belongs to, and how important it is."""
+    """Return which feature each column belongs to, and how important it is."""
     (_, _, numeric), (_, onehot, categorical) = encoder.transformers_[:2]
     feature = list(numeric)
     for name, levels in zip(
@@ -144,7 +144,7 @@ def importances(
 
 
 def _top(feature: list[str], importance: dict[str, float], share: float) -> Any:
-    """Tell which columns belong to the most important share of the features."""
+    """Return which columns belong to the most important share of the features."""
     ranked = sorted(importance, key=lambda name: -importance[name])
     chosen = set(ranked[: max(1, round(share * len(ranked)))])
     return np.array([name in chosen for name in feature])

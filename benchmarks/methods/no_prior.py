@@ -82,7 +82,7 @@ def _untrained(library: str, dataset: Dataset, seed: int) -> Any:
 
 
 def _settings(library: str, dataset: Dataset, seed: int) -> dict[str, Any]:
-    """Give what a library is told: one thread, a seed, silence, and which levels."""
+    """Return the settings of a library: one thread, a seed, no output, the levels."""
     if library == "catboost":
         return {
             "thread_count": 1,

@@ -59,7 +59,7 @@ class UnknownMethodError(RequestError, LookupError):
 
 
 def methods(selection: str) -> tuple[str, ...]:
-    """Give the methods that a name stands for. One method, or all of a set of them."""
+    """Return the methods of a name: one method, or all of a set of them."""
     if selection in SETS:
         return tuple(SETS[selection])
     find(selection)
@@ -67,12 +67,12 @@ def methods(selection: str) -> tuple[str, ...]:
 
 
 def methods_of(selections: Iterable[str]) -> list[str]:
-    """Give the methods that several names stand for, each once."""
+    """Return the methods that several names stand for, each once."""
     return list(dict.fromkeys(name for one in selections for name in methods(one)))
 
 
 def find(name: str) -> Method:
-    """Give the method of a name."""
+    """Return the method of a name."""
     for members in SETS.values():
         if name in members:
             return members[name]

@@ -37,7 +37,7 @@ class Penalty:
     upper: FloatArray | float = np.inf
 
     def shape(self, features: int, outputs: int) -> tuple[int, ...]:
-        """Give the shape of the weights that it speaks of.
+        """Return the shape of the weights that it speaks of.
 
         (n_features, n_problems, n_outputs).
         """
@@ -45,7 +45,7 @@ class Penalty:
         return np.broadcast_shapes((features, 1, outputs), *parts)
 
     def only(self, problem: int) -> Penalty:
-        """Give the penalty of one problem."""
+        """Return the penalty of one problem."""
         parts: dict[str, Any] = {}
         for part in fields(self):
             value = getattr(self, part.name)
@@ -113,7 +113,7 @@ def predict(X: FloatArray, weights: FloatArray, task: str) -> FloatArray:
 
 
 def losses(X: FloatArray, y: FloatArray, task: str, weights: FloatArray) -> FloatArray:
-    """Give the mean loss of every problem.
+    """Return the mean loss of every problem.
 
     Log loss, or the squared error, of shape (n_problems,).
     """
@@ -129,7 +129,7 @@ def losses(X: FloatArray, y: FloatArray, task: str, weights: FloatArray) -> Floa
 
 
 def _expected(scores: FloatArray, task: str) -> FloatArray:
-    """Give the expected target of scores."""
+    """Return the expected target of scores."""
     if task == "regression":
         return scores
     likely: FloatArray = expit(scores) if task == "binary" else softmax(scores, axis=2)

@@ -145,7 +145,7 @@ def chosen(problem: Problem, grid: Grid, seed: int) -> Penalty | None:
 
 
 def ridge_strengths(rows: int) -> FloatArray:
-    """Give the L2 factors of `tuned_without_prior` as `Penalty` counts them.
+    """Return the L2 factors of `tuned_without_prior` as `Penalty` counts them.
 
     scikit-learn's C weighs the sum over the rows, `solve` their mean. The strongest
     comes first.

@@ -19,7 +19,7 @@ from benchmarks.reporting.tables import (
     sizes,
 )
 
-#: The measures that are told, and whether with the gain over the start.
+#: The measures that are shown, and whether with the gain over the start.
 SHOWN = {"roc_auc": True, "r2": True, "log_loss": False}
 TITLES = {
     "gamma": "gamma: the weight of the penalty",
@@ -137,7 +137,7 @@ def _common(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(name: str) -> Iterator[tuple[str, str | None]]:
-    """Give every method with its start; the shared rows have none."""
+    """Return every method with its start; the shared rows have none."""
     starts = TABLES[name]
     yield from ((method, None) for method in SHARED if method not in starts)
     for start, varied in starts.items():

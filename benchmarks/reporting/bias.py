@@ -46,14 +46,9 @@ NAMES: Mapping[str, str] = {
 }
 #: As many as there are colours to tell them apart: "prior alone" makes way.
 PLOTTED = (
-    "no prior, tuned",
-    "random forest",
-    "prior alone, exp",
-    "LAAT linear (reference)",
-    "LAAT MLP (reference)",
-    "XGBoost",
-    "default linear",
-    "default MLP",
+    *("no prior, tuned", "random forest", "prior alone, exp"),
+    *("LAAT linear (reference)", "LAAT MLP (reference)", "XGBoost", "default linear"),
+    *("default MLP",),
 )
 
 

@@ -184,7 +184,7 @@ def over_tuned(table: pd.DataFrame) -> list[Check]:
 
 
 def _from(size: str, least: int) -> bool:
-    """Say whether a size is at least so many rows; a share counts as many."""
+    """Return whether a size is at least so many rows; a share counts as many."""
     return float(size) < 1 or float(size) >= least
 
 
@@ -243,7 +243,7 @@ def _group(title: str, frame: pd.DataFrame, metric: str) -> str:
 def _sections(
     frame: pd.DataFrame, metric: str
 ) -> Iterator[tuple[str, str, list[Check]]]:
-    """Give the name, the measure and the checks of each bound."""
+    """Return the name, the measure and the checks of each bound."""
     table = grid(frame, metric)
     yield "The best of the named rows", metric, envelope(table)
     yield "Each row, mean over sizes", metric, over_sizes(table)

@@ -1,7 +1,7 @@
 """Learning curves: when the prior stops to matter, and how many labels it saves.
 
-Reads result files of `fewshot` and fits nothing. Further sizes come from a file of
-their own (`python -m benchmarks fewshot --shots 2 200 --out more.csv`).
+Reads result files of `fewshot` and fits nothing; "rows" are rows per class. Further
+sizes come from a file of their own (`fewshot --shots 2 200 --out more.csv`).
 
     python -m benchmarks curves
     python -m benchmarks curves --files results/fewshot.csv more.csv
@@ -188,7 +188,7 @@ def saved(frame: pd.DataFrame, method: str) -> Saved | None:
 
 
 def reach(rows: FloatArray, means: FloatArray, mark: float) -> float:
-    """Say where a curve first reaches a mark.
+    """Return where a curve first reaches a mark.
 
     Interpolated in the logarithm of the rows; the first size where the curve is there
     already, infinite where it never is.
@@ -205,7 +205,7 @@ def reach(rows: FloatArray, means: FloatArray, mark: float) -> float:
 
 
 def median_factor(found: Sequence[Saved]) -> tuple[float, bool]:
-    """Give the median of the factors by which labels are saved.
+    """Return the median of the factors by which labels are saved.
 
     And whether a factor that is only known to be at least so large is in the middle, or
     below it, so that the median is a lower bound.
@@ -225,7 +225,7 @@ def _is_above_zero(check: Check) -> bool:
 
 
 def _from(at: Sequence[float], holds: Sequence[bool]) -> float:
-    """Give the first place from which on something holds everywhere."""
+    """Return the first place from which on something holds everywhere."""
     found = np.inf
     for place, here in zip(reversed(at), reversed(holds), strict=True):
         if not here:
@@ -347,7 +347,7 @@ def _factor(factor: float, bounded: bool) -> str:
 
 
 def _marks(frame: pd.DataFrame) -> dict[str, float]:
-    """Give the mark of every data set that has one."""
+    """Return the mark of every data set that has one."""
     found = {str(card): saved(rows, TUNED) for card, rows in frame.groupby("card")}
     return {card: one.mark for card, one in found.items() if one is not None}
 

@@ -35,7 +35,7 @@ AGREEMENT = {
 ROWS = {RECORDED: "one of the five recorded", **WORDS}
 _LINEAR = {name: f"default linear, {words}" for name, words in WORDS.items()}
 LAYOUT = _LINEAR["neutral"]
-#: What is told of pairs of methods: what was asked with over what it was asked without.
+#: Pairs of methods to compare: with what was in the question over without it.
 GAINS = {
     "layout only over layout only, shuffled": (LAYOUT, f"{LAYOUT}, shuffled"),
     "layout only over no prior, tuned": (LAYOUT, "no prior, tuned"),
@@ -105,7 +105,7 @@ def named_features(rates: pd.DataFrame, alone: pd.DataFrame) -> str:
 
 
 def regained(exp: pd.DataFrame) -> pd.Series:
-    """Tell how much of a prior's worth is left when only the layout was asked with.
+    """Measure how much of a prior's worth is left when only the layout was asked with.
 
     By card: what that answer has above its own scores shuffled, over what the unchanged
     questionnaire's has above these.
@@ -213,7 +213,7 @@ def _alone(frame: pd.DataFrame) -> str:
 
 
 def _overall(exp: pd.DataFrame, floor: str) -> float:
-    """Give the share that is regained by the means over the cards."""
+    """Return the share that is regained by the means over the cards."""
     means = exp.groupby("prior")[["roc_auc", floor]].mean()
     base = means.loc["neutral", floor]
     gain = means.loc["neutral", "roc_auc"] - base

@@ -137,7 +137,7 @@ def known_measures(alone: pd.DataFrame) -> dict[str, tuple[str, float]]:
 
 
 def headline_values(alone: pd.DataFrame, model: str) -> dict[str, pd.Series]:
-    """Give the measures of the mean of all estimates."""
+    """Return the measures of the mean of all estimates."""
     these = alone[alone["model"] == model]
     most = these.groupby("card")["n_estimates"].transform("max")
     full = these[these["n_estimates"] == most].set_index("card")

@@ -97,16 +97,8 @@ Mask = NDArray[np.bool_]
 
 #: Every measure, in the order of the result file.
 GROUP_METRICS = (
-    "auc_group",
-    "auc_rest",
-    "fnr_group",
-    "fnr_rest",
-    "fnr_gap",
-    "fpr_group",
-    "fpr_rest",
-    "matched_fnr_group",
-    "matched_fnr_rest",
-    "matched_fnr_gap",
+    *("auc_group", "auc_rest", "fnr_group", "fnr_rest", "fnr_gap", "fpr_group"),
+    *("fpr_rest", "matched_fnr_group", "matched_fnr_rest", "matched_fnr_gap"),
 )
 
 
@@ -156,17 +148,17 @@ FloatArray = NDArray[np.float64]
 
 
 def pearson(a: FloatArray, b: FloatArray) -> float:
-    """Give the correlation of two tables. NaN where one of them is constant."""
+    """Return the correlation of two tables. NaN where one of them is constant."""
     return cosine(a - a.mean(), b - b.mean())
 
 
 def spearman(a: FloatArray, b: FloatArray) -> float:
-    """Give the rank correlation of two tables. NaN where one of them is constant."""
+    """Return the rank correlation of two tables. NaN where one of them is constant."""
     return pearson(rankdata(a, axis=None), rankdata(b, axis=None))
 
 
 def cosine(a: FloatArray, b: FloatArray) -> float:
-    """Give the cosine between two tables. NaN where one of them is zero throughout."""
+    """Return the cosine of two tables. NaN where one of them is zero throughout."""
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float((a * b).sum()) / norm if norm > 0 else float("nan")
 
@@ -179,7 +171,7 @@ _MEASURES: dict[str, Callable[[FloatArray, FloatArray], float]] = {
 
 
 def between_estimates(estimates: FloatArray) -> dict[str, float]:
-    """Tell how far the answers of one model agree with one another.
+    """Measure how far the answers of one model agree with one another.
 
     The estimates have the shape (n_estimates, n_outputs, n_features). Correlations are
     means over the pairs that can be compared; "spread" is the standard deviation over
@@ -196,7 +188,7 @@ def between_estimates(estimates: FloatArray) -> dict[str, float]:
 
 
 def with_coefficients(scores: FloatArray, coefficients: FloatArray) -> dict[str, float]:
-    """Tell how far scores agree with the coefficients of a model of all rows.
+    """Measure how far scores agree with the coefficients of a model of all rows.
 
     "opinions": share of the scores that are not zero. "sign": share of equal signs
     among those that have a coefficient, which is exactly zero where no row has the

@@ -65,7 +65,7 @@ class Results:
         self.frame = cache(self._frame)
 
     def path(self, name: str) -> Path:
-        """Give the path of a file that has to be there."""
+        """Return the path of a file that has to be there."""
         path = self.folder / name
         if path.parent != self.folder or not path.is_file():
             raise BlockError(f"there is no result file {name!r}")
@@ -190,7 +190,7 @@ def _include(results: Results, name: str, section: str = "") -> str:
 
 
 def _provenance(results: Results, name: str) -> str:
-    """Tell how a result file came about."""
+    """Describe how a result file came about."""
     runs = read_runs(results.path(f"{name}.csv"))
     if not runs:
         raise BlockError(f"there is no note {name}.json")

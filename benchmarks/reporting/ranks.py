@@ -151,7 +151,7 @@ def friedman(scores: pd.DataFrame) -> Friedman:
 
 
 def nemenyi_q(methods: int, alpha: float = 0.05) -> float:
-    """Give the critical value of the Nemenyi test.
+    """Return the critical value of the Nemenyi test.
 
     The Studentized range with infinite degrees of freedom, over the root of 2.
     """
@@ -160,7 +160,7 @@ def nemenyi_q(methods: int, alpha: float = 0.05) -> float:
 
 
 def critical_difference(methods: int, data_sets: int, alpha: float = 0.05) -> float:
-    """Give the least difference of two average ranks that the Nemenyi test tells.
+    """Return the least difference of two average ranks that the Nemenyi test tells.
 
     `alpha` is for all pairs together.
     """
@@ -258,7 +258,7 @@ def resampled(
     return total / len(tables)
 
 
-#: Whose gains are told where nothing else is asked for.
+#: Whose gains are reported where nothing else is asked for.
 OURS = ("default linear", "default MLP")
 ALPHA = 0.05
 ALL = "all"

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=list(OURS),
         metavar="NAME",
-        help=f"methods whose gains are told ({', '.join(OURS)})",
+        help=f"methods whose gains are reported ({', '.join(OURS)})",
     )
     add("--draws", type=int, default=2000, metavar="N", help="of the bootstrap (2000)")
     add(
@@ -232,7 +232,7 @@ def _scale(metric: str) -> str:
 
 
 def _numbers(rankings: Sequence[Ranking]) -> pd.DataFrame:
-    """Give the ranks as a tidy table."""
+    """Return the ranks as a tidy table."""
     return pd.DataFrame(
         [
             {
@@ -264,8 +264,9 @@ def plot(
     path: Path,
     marked: Sequence[str] = (),
 ) -> None:
-    """Draw the methods on an axis of average ranks, bars over those not told apart.
+    """Draw the critical-difference plot of Demšar's section 3.2.4.
 
+    The methods are on an axis of average ranks, bars join those not told apart.
     A missing critical difference is not drawn. The methods of `marked` are in colour.
     """
     ranks = ranks.sort_values(kind="stable")

@@ -171,7 +171,7 @@ def _caption(summary: pd.DataFrame, columns: Sequence[str], error: bool) -> str:
 def drawing(
     path: Path, width: float, height: float, font: int = 9, dpi: int = 150
 ) -> Iterator[Figure]:
-    """Give a figure of so many inches, and write it as a PNG once it is drawn."""
+    """Open a figure of so many inches, and write it as a PNG once it is drawn."""
     spines = {f"axes.spines.{side}": False for side in ("top", "right")}
     with mpl.rc_context({"font.size": font, **spines}):
         figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
@@ -276,7 +276,7 @@ class Check:
 
 
 def more_is_better(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """Give a measure on the scale of the gains."""
+    """Return a measure on the scale of the gains."""
     values = np.log(frame[metric]) if metric == "rmse" else frame[metric]
     return values if METRICS[metric] else -values
 

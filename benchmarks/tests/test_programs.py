@@ -11,7 +11,7 @@ from benchmarks.data.results import ResultFile, ResultFileError
 from benchmarks.data.thinning import NoRuleError
 from benchmarks.experiments.runner import add_fits, keep
 from benchmarks.methods.registry import UnknownMethodError
-from benchmarks.programs import RequestError, make_parser, run_program, tell_failed
+from benchmarks.programs import RequestError, make_parser, report_failed, run_program
 from benchmarks.reporting.pages import BlockError
 
 
@@ -58,9 +58,9 @@ def test_stopped(capsys):
 
 def test_failed_fits_are_told_by_their_reason(capsys):
     frame = pd.DataFrame({"method": ["a", "b", "a"], "error": ["x", "x", None]})
-    assert tell_failed(frame) == 1
+    assert report_failed(frame) == 1
     assert capsys.readouterr().err == "2 fits failed (a, b): x\n"
-    assert tell_failed(frame[2:]) == 0
+    assert report_failed(frame[2:]) == 0
 
 
 def test_methods_only_where_they_can_be_chosen(capsys):
