@@ -15,7 +15,7 @@ PAGES := tests/test_docs.py tests/test_readme.py
 MINIMUM := .venv-minimum/bin
 
 .PHONY: demo test test-model test-automl test-clusters test-minimum test-release automl docs notebooks lint
-.PHONY: bench-smoke check clean
+.PHONY: bench-smoke check clean test-benchmarks
 
 demo: .venv/demo
 	$(BIN)/llmreg demo
@@ -23,6 +23,10 @@ demo: .venv/demo
 test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
 		--ignore tests/providers/test_real.py $(PAGES:%=--ignore %)
+
+# The benchmarks, whose tests lie beside them; nothing of their full size is run.
+test-benchmarks: .venv/dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal benchmarks
 
 # A real language model, small and slow, in this process and behind a server.
 test-model: .venv/dev

@@ -248,7 +248,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
 
 def pages() -> list[Path]:
     """List the pages that may have blocks."""
-    docs, ours = ROOT.glob("docs/**/*.md"), ROOT.glob("benchmarks/*.md")
+    ours, docs = ROOT.glob("benchmarks/*.md"), ROOT.glob("docs/**/*.md")
     return [ROOT / "README.md", *sorted(docs), *sorted(ours)]
 
 
