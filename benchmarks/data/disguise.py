@@ -41,6 +41,13 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     ),
 }
 WITHOUT = f"{RECORDED}, without what the model named"
+_FORM = (
+    'Answer with one JSON object: {"1": {"<feature key>": <integer>, ...}, "2": {...}, '
+    f'..., "{len(PAPER)}": {{...}}}}. The outer keys are the numbers of the '
+    "questionnaires. The inner keys are exactly the feature keys as listed, copied "
+    "letter by letter: what stands between the number of the line and the colon (or "
+    "the end of the line, where there is no colon). Leave no feature out and add none."
+)
 _BEFORE_COUNT = "\nFeatures ("
 
 
@@ -167,7 +174,7 @@ def _swapped(name: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
 def _places(
     name: str, items: tuple[Item, ...]
 ) -> list[tuple[int, int | None, int, str]]:
-    """Return the number of each line's column, of its level, of levels; and the kind."""
+    """Return of each line the numbers of column, level and levels, and the kind."""
     about: Mapping[str, Any] = read_card(name)["features"]
     columns = {
         key: (column, feature)
@@ -195,15 +202,6 @@ VARIANTS: Mapping[str, Callable[[str, tuple[Item, ...]], tuple[Item, ...]]] = {
     "names": _names,
     "swapped": _swapped,
 }
-
-
-_FORM = (
-    'Answer with one JSON object: {"1": {"<feature key>": <integer>, ...}, "2": {...}, '
-    f'..., "{len(PAPER)}": {{...}}}}. The outer keys are the numbers of the '
-    "questionnaires. The inner keys are exactly the feature keys as listed, copied "
-    "letter by letter: what stands between the number of the line and the colon (or "
-    "the end of the line, where there is no colon). Leave no feature out and add none."
-)
 
 
 class AnswerError(ValueError):

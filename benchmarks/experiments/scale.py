@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,8 @@ def measure(
         model = LLMAttributionClassifier(provider, random_state=SEED, device="cpu")
         model.set_params(**KINDS[kind])
         model.set_params(prior=model.elicit_prior(X, y))
-        grid = [
-            {"gamma": [gamma], "alpha": [alpha]} for gamma in GAMMAS for alpha in ALPHAS
-        ]
+        pairs = product(GAMMAS, ALPHAS)
+        grid = [{"gamma": [gamma], "alpha": [alpha]} for gamma, alpha in pairs]
         search = GridSearchCV(
             model, grid[:n_candidates], cv=FOLDS, scoring="neg_log_loss", refit=False
         )

@@ -11,7 +11,7 @@ know in `ablation_report`; methods that `methods` has already are taken from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +48,8 @@ GAMMAS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 ESTIMATES = (1, 2, 3, 4)
 NOISE = (0.25, 0.5, 0.75, 1.0)
 TEMPERATURES = (3.0, 2.0)
-WIDTHS = (10, 30, 300)
+WIDTHS = ((10,), (30,), (300,))
+ATTRIBUTIONS = ("input_x_gradient", "integrated_gradients")
 #: Asks for the training loop, where "auto" would do without: what it says is usual.
 _LOOP = {"net__train_split": None}
 
@@ -103,99 +104,30 @@ def _with_prior(start: str, change: Change) -> Method:
     return Method(misled(laat(**STARTS[start]), change), imports=("llmreg",))
 
 
-def _named(
-    start: str, values: Iterable[Any], label: str, make: Callable[[str, Any], Method]
+def _varied(
+    start: str, parameter: str, values: Iterable[Any], label: str = "{}"
 ) -> dict[str, Method]:
-    """Make a method for every value, named after the start and the value."""
-    return {f"{start}, {label.format(value)}": make(start, value) for value in values}
-
-
-def _gamma() -> Rows:
-    """From no penalty to one that leaves the rows no say."""
-    default = _named(
-        DEFAULT, GAMMAS, "gamma {:g}", lambda start, gamma: _from(start, gamma=gamma)
-    )
-    # Named as `methods` names them, where some of them are.
-    paper = {
-        f"LAAT linear, gamma {gamma:g}, exp": _from(PAPER, gamma=gamma)
-        for gamma in GAMMAS
-        if gamma != STARTS[PAPER]["gamma"]
-    }
-    paper["LAAT linear, gamma auto, exp, minmax"] = _from(PAPER, gamma="auto")
-    return {DEFAULT: default, PAPER: paper}
-
-
-def _estimates() -> Rows:
-    """Fewer answers of the language model."""
+    """Change one parameter of a start; rows are named after start and value."""
     return {
-        start: _named(
-            start,
-            ESTIMATES,
-            "first {} of 5",
-            lambda start, number: _with_prior(start, first(number)),
-        )
-        for start in (DEFAULT, PAPER, ALONE_EXP)
+        f"{start}, {label.format(value)}": _from(start, **{parameter: value})
+        for value in values
     }
 
 
-def _noise() -> Rows:
-    """Priors that are wrong by degrees, or altogether."""
-    rows: dict[str, dict[str, Method]] = {}
-    for start in (DEFAULT, PAPER, ALONE_EXP):
-        rows[start] = _named(
-            start,
-            NOISE,
-            "noise {:g}",
-            lambda start, share: _with_prior(start, noisy(share)),
-        )
-        rows[start] |= {
-            f"{start}, {change.__name__} prior": _with_prior(start, change)
-            for change in (flipped, shuffled)
+def _with_priors(changes: Mapping[str, Change]) -> Rows:
+    """Combine three starts with other priors, by what their rows are called."""
+    return {
+        start: {
+            f"{start}, {name}": _with_prior(start, c) for name, c in changes.items()
         }
-    return rows
-
-
-def _attribution() -> Rows:
-    """Other attributions; the default then trains by the paper's loop."""
-    rows = {
-        start: _named(
-            start,
-            ("input_x_gradient", "integrated_gradients"),
-            "{}",
-            lambda start, name: _from(start, attribution=name),
-        )
-        for start in (DEFAULT_MLP, PAPER_MLP)
-    }
-    # To tell what the loop does from what the attributions do in it.
-    loop = {f"{DEFAULT_MLP}, gradient in the loop": _from(DEFAULT_MLP, **_LOOP)}
-    one = f"{PAPER}, input_x_gradient"
-    return {
-        PAPER: {one: _from(PAPER, attribution="input_x_gradient")},
-        DEFAULT_MLP: loop | rows[DEFAULT_MLP],
-        PAPER_MLP: rows[PAPER_MLP],
-    }
-
-
-def _transform() -> Rows:
-    """From the scores as they are to "exp", sharper and sharper."""
-    raw = {"score_transform": "identity"}
-    return {
-        DEFAULT: {
-            f"{DEFAULT}, raw": _from(DEFAULT, **raw),
-            **_tempered(DEFAULT),
-            f"{DEFAULT}, exp": _from(DEFAULT, score_transform="exp"),
-        },
-        PAPER: {
-            "LAAT linear, gamma 100, raw": _from(PAPER, **raw),
-            **_tempered(PAPER),
-        },
+        for start in (DEFAULT, PAPER, ALONE_EXP)
     }
 
 
 def _tempered(start: str) -> dict[str, Method]:
     """Take sign(s) exp(abs(s) / temperature) for a transform."""
 
-    def make(start: str, temperature: float) -> Method:
+    def make(temperature: float) -> Method:
         def fit(*arguments: Any) -> Predictor:
             # Here, so that to list the methods does not take as long as loading torch.
             from llmreg.criterion import Sharpen
@@ -205,62 +137,61 @@ def _tempered(start: str) -> dict[str, Method]:
 
         return Method(fit, imports=("llmreg",))
 
-    return _named(start, TEMPERATURES, "temperature {:g}", make)
+    return {f"{start}, temperature {each:g}": make(each) for each in TEMPERATURES}
 
 
-def _penalty_on() -> Rows:
-    """Align the mean attribution of all rows, or that of every row."""
-    return {PAPER_MLP: {f"{PAPER_MLP}, per row": _from(PAPER_MLP, penalty_on="row")}}
-
-
-def _penalty_weights() -> Rows:
-    """Whether scores on which the estimates differ are held less tightly."""
-    name = f"{DEFAULT}, spread not used"
-    return {DEFAULT: {name: _from(DEFAULT, penalty_weights=None)}}
-
-
-def _width() -> Rows:
-    """Units of the one hidden layer."""
-    return {
-        start: _named(
-            start,
-            WIDTHS,
-            "width {}",
-            lambda start, width: _from(start, hidden_layer_sizes=(width,)),
-        )
-        for start in (DEFAULT_MLP, PAPER_MLP)
-    }
-
-
-def _scaler() -> Rows:
-    """Scaling of the numeric columns."""
-    return {
-        DEFAULT: _named(
-            DEFAULT,
-            ("minmax", "standard"),
-            "{}",
-            lambda start, name: _from(start, scaler=name),
-        ),
-        PAPER: _named(
-            PAPER,
-            ("bounded", "standard"),
-            "{}",
-            lambda start, name: _from(start, scaler=name),
-        ),
-    }
-
-
-#: Every table of the report, by the thing that is varied in it.
+#: Every table of the report, by the thing that is varied in it. Where `estimators` has
+#: a method, it has the name from there.
 TABLES: Mapping[str, Rows] = {
-    "gamma": _gamma(),
-    "estimates": _estimates(),
-    "noise": _noise(),
-    "attribution": _attribution(),
-    "score_transform": _transform(),
-    "penalty_on": _penalty_on(),
-    "penalty_weights": _penalty_weights(),
-    "width": _width(),
-    "scaler": _scaler(),
+    "gamma": {
+        DEFAULT: _varied(DEFAULT, "gamma", GAMMAS, "gamma {:g}"),
+        PAPER: {
+            f"LAAT linear, gamma {gamma:g}, exp": _from(PAPER, gamma=gamma)
+            for gamma in GAMMAS
+            if gamma != STARTS[PAPER]["gamma"]
+        }
+        | {"LAAT linear, gamma auto, exp, minmax": _from(PAPER, gamma="auto")},
+    },
+    "estimates": _with_priors({f"first {n} of 5": first(n) for n in ESTIMATES}),
+    "noise": _with_priors(
+        {f"noise {share:g}": noisy(share) for share in NOISE}
+        | {"flipped prior": flipped, "shuffled prior": shuffled}
+    ),
+    # With other attributions the default trains in the paper's loop; to see what the
+    # loop does by itself, it has a row of its own.
+    "attribution": {
+        PAPER: _varied(PAPER, "attribution", ATTRIBUTIONS[:1]),
+        DEFAULT_MLP: {
+            f"{DEFAULT_MLP}, gradient in the loop": _from(DEFAULT_MLP, **_LOOP),
+            **_varied(DEFAULT_MLP, "attribution", ATTRIBUTIONS),
+        },
+        PAPER_MLP: _varied(PAPER_MLP, "attribution", ATTRIBUTIONS),
+    },
+    "score_transform": {
+        DEFAULT: {
+            f"{DEFAULT}, raw": _from(DEFAULT, score_transform="identity"),
+            **_tempered(DEFAULT),
+            f"{DEFAULT}, exp": _from(DEFAULT, score_transform="exp"),
+        },
+        PAPER: {
+            "LAAT linear, gamma 100, raw": _from(PAPER, score_transform="identity"),
+            **_tempered(PAPER),
+        },
+    },
+    "penalty_on": {
+        PAPER_MLP: {f"{PAPER_MLP}, per row": _from(PAPER_MLP, penalty_on="row")}
+    },
+    "penalty_weights": {
+        DEFAULT: {f"{DEFAULT}, spread not used": _from(DEFAULT, penalty_weights=None)}
+    },
+    "width": {
+        start: _varied(start, "hidden_layer_sizes", WIDTHS, "width {0[0]}")
+        for start in (DEFAULT_MLP, PAPER_MLP)
+    },
+    "scaler": {
+        DEFAULT: _varied(DEFAULT, "scaler", ("minmax", "standard")),
+        PAPER: _varied(PAPER, "scaler", ("bounded", "standard")),
+    },
 }
 #: The methods that are not among those of `methods` already.
 ABLATIONS: Mapping[str, Method] = {

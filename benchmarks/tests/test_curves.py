@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.data.results import COLUMNS
 from benchmarks.reporting import curves
-from benchmarks.reporting.curves import (
+from benchmarks.reporting.learning import (
     LINEAR,
     MLP,
     TUNED,
