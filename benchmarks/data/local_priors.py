@@ -70,8 +70,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def extend(

@@ -340,8 +340,7 @@ def named_rates(dataset: Dataset) -> list[Row]:
 
 def _by_key(prior: FeaturePrior, keys: Sequence[str]) -> FloatArray:
     """Put the scores of one output in the order of some keys."""
-    scores: FloatArray = prior.scores[0, [prior.features.index(key) for key in keys]]
-    return scores
+    return prior.scores[0, [prior.features.index(key) for key in keys]]
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:

@@ -241,8 +241,7 @@ class AllRows:
         outputs = self.dataset.classes if many else prior.outputs
         rows = [prior.outputs.index(output) for output in outputs]
         columns = [prior.features.index(key) for key in self.keys]
-        found: FloatArray = np.nan_to_num(scores[:, rows][:, :, columns])
-        return found
+        return np.nan_to_num(scores[:, rows][:, :, columns])
 
     def alone(self, weights: FloatArray) -> dict[str, float]:
         """Measure what weights make of the rows, nothing being trained.
@@ -275,8 +274,7 @@ def _coefficients(dataset: Dataset, encoded: FloatArray) -> FloatArray:
     """Fit the linear model, and put its coefficients in the order of the outputs."""
     if dataset.kind == "regression":
         y: pd.Series = (dataset.y - dataset.y.mean()) / dataset.y.std()
-        line: FloatArray = Ridge(alpha=1.0).fit(encoded, y).coef_[None]
-        return line
+        return Ridge(alpha=1.0).fit(encoded, y).coef_[None]
     model = LogisticRegression(C=1.0, max_iter=5000).fit(encoded, dataset.y)
     known = list(model.classes_)
     found: FloatArray = model.coef_

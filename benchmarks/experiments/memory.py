@@ -111,8 +111,7 @@ def measure_apart(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    row: dict[str, Any] = json.loads(done.stdout)
-    return row
+    return json.loads(done.stdout)
 
 
 def table_of(results: pd.DataFrame) -> str:

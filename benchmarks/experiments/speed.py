@@ -322,17 +322,13 @@ class PlainNet(NeuralNet):
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Train on a batch whose inputs collect gradients."""
         X, y = batch
-        step: dict[str, Tensor] = super().train_step_single(
-            (X.requires_grad_(True), y), **fit_params
-        )
-        return step
+        return super().train_step_single((X.requires_grad_(True), y), **fit_params)
 
     def get_loss(
         self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
     ) -> Tensor:
         """Return the aligned loss of a batch."""
-        loss: Tensor = self.criterion_(y_pred, y_true, X=X, module=self.module_)
-        return loss
+        return self.criterion_(y_pred, y_true, X=X, module=self.module_)
 
 
 def fit_by_loop(

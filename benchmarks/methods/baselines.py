@@ -66,8 +66,7 @@ def of_columns(
     columns = [column[key] for key in encoder.get_feature_names_out()]
     outputs = dataset.classes if dataset.task == "multiclass" else prior.outputs
     rows = [prior.outputs.index(output) for output in outputs]
-    found: FloatArray = np.nan_to_num(values[np.ix_(rows, columns)]).T
-    return found
+    return np.nan_to_num(values[np.ix_(rows, columns)]).T
 
 
 def tuned_without_prior(
@@ -135,10 +134,8 @@ def of_classes(dataset: Dataset, model: Any, rows: Any) -> FloatArray:
     table = model.predict_proba(rows)
     known = list(model.classes_)
     if dataset.positive is not None:
-        column: FloatArray = table[:, known.index(dataset.positive)]
-        return column
-    every: FloatArray = table[:, [known.index(name) for name in dataset.classes]]
-    return every
+        return table[:, known.index(dataset.positive)]
+    return table[:, [known.index(name) for name in dataset.classes]]
 
 
 def predictor(dataset: Dataset, encoder: ColumnTransformer, model: Any) -> Predictor:

@@ -178,8 +178,7 @@ def _energy(
 
 def _likely(scores: FloatArray) -> FloatArray:
     """Return the probabilities of scores."""
-    found: FloatArray = expit(scores) if scores.shape[1] == 1 else softmax(scores, 1)
-    return found
+    return expit(scores) if scores.shape[1] == 1 else softmax(scores, 1)
 
 
 def _with_ones(table: FloatArray) -> FloatArray:

@@ -124,16 +124,14 @@ def losses(X: FloatArray, y: FloatArray, task: str, weights: FloatArray) -> Floa
         each = np.logaddexp(0, scores[:, :, 0]) - y * scores[:, :, 0]
     else:
         each = -(log_softmax(scores, axis=2) * y[:, None, :]).sum(axis=2)
-    mean: FloatArray = each.mean(axis=0)
-    return mean
+    return each.mean(axis=0)
 
 
 def _expected(scores: FloatArray, task: str) -> FloatArray:
     """Return the expected target of scores."""
     if task == "regression":
         return scores
-    likely: FloatArray = expit(scores) if task == "binary" else softmax(scores, axis=2)
-    return likely
+    return expit(scores) if task == "binary" else softmax(scores, axis=2)
 
 
 def _product(matrix: FloatArray, batch: FloatArray) -> FloatArray:
@@ -148,8 +146,7 @@ def _proximal(
     """Shrink by the L1 penalty and hold to the bounds, which is exact per weight."""
     l1, _, lower, upper = parts
     shrunk = np.sign(moved) * np.maximum(np.abs(moved) - step * l1, 0)
-    held: FloatArray = np.clip(shrunk, lower, upper)
-    return held
+    return np.clip(shrunk, lower, upper)
 
 
 def _with_intercept(penalty: Penalty, shape: tuple[int, ...]) -> list[FloatArray]:

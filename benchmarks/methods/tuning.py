@@ -129,8 +129,7 @@ def cross_validate(problem: Problem, grid: Grid, seed: int) -> FloatArray | None
             max_iter=_ROUGH_STEPS,
         )
         found.append(losses(X[test], y[test], problem.task, weights))
-    mean: FloatArray = np.mean(found, axis=0)
-    return mean
+    return np.mean(found, axis=0)
 
 
 def chosen(problem: Problem, grid: Grid, seed: int) -> Penalty | None:

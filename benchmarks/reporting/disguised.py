@@ -114,8 +114,7 @@ def regained(exp: pd.DataFrame) -> pd.Series:
         exp[exp["prior"] == name].set_index("card") for name in ("neutral", "again")
     )
     base = neutral["shuffled"]
-    share: pd.Series = (neutral["roc_auc"] - base) / (again["roc_auc"] - base)
-    return share
+    return (neutral["roc_auc"] - base) / (again["roc_auc"] - base)
 
 
 def _agreement(frame: pd.DataFrame) -> str:

@@ -140,8 +140,7 @@ def _as_many_as(truth: Mask, scores: FloatArray) -> FloatArray:
     line = np.sort(scores)[-count]
     above, at = scores > line, scores == line
     shared = (count - above.sum()) / at.sum()
-    called: FloatArray = np.where(above, 1.0, np.where(at, shared, 0.0))
-    return called
+    return np.where(above, 1.0, np.where(at, shared, 0.0))
 
 
 FloatArray = NDArray[np.float64]

@@ -32,6 +32,7 @@ from benchmarks.methods.disguised import (
     one_estimate,
 )
 from benchmarks.methods.registry import in_order, methods
+from benchmarks.reporting.disguised import regained
 from llmreg.prior import FeaturePrior
 
 CARD = {
@@ -234,3 +235,10 @@ class TestProgram:
         assert "layout only has 100%; above the floor within kinds, 100%" in text
         for end in ("d.md", "d.png", "d-roc_auc.png", "d-roc_auc.csv"):
             assert (tmp_path / end).stat().st_size > 0
+
+
+def test_half_of_what_is_above_the_shuffled_scores_is_regained():
+    row = {"card": "a", "shuffled": 0.5}
+    both = {"neutral": 0.7, "again": 0.9}
+    rows = [row | {"prior": name, "roc_auc": value} for name, value in both.items()]
+    assert regained(pd.DataFrame(rows))["a"] == pytest.approx(0.5)

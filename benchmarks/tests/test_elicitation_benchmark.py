@@ -222,3 +222,8 @@ def test_lines_are_means_over_one_set_of_cards():
 def test_tables_say_nothing_where_there_is_nothing():
     assert elicitation_report._number(float("nan"), 2) == "-"
     assert elicitation_report._number(1234.5, 0) == "1,234"
+
+
+def test_a_line_goes_as_far_as_most_cards():
+    assert elicitation_report.common_count([5, 5, 5, 1]) == 5
+    assert elicitation_report.common_count([3, 3, 2, 2, 2, 2, 2, 1]) == 2

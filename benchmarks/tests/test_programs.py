@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
-from benchmarks.data.catalogue import UnknownCardError
+from benchmarks.data.catalogue import HERE, UnknownCardError
 from benchmarks.data.datasets import TableMismatchError, TableNotFoundError
 from benchmarks.data.results import ResultFile, ResultFileError
 from benchmarks.data.thinning import NoRuleError
@@ -89,3 +91,14 @@ def test_no_row_no_note(tmp_path):
     keep(file, ({"n": n} for n in range(2)), {"seed": 0})
     assert file.read()["run"].tolist() == [0, 0]
     assert (tmp_path / "toy.json").exists()
+
+
+ROOMS = ("data", "methods", "reporting", "experiments")
+
+
+@pytest.mark.parametrize("number", range(len(ROOMS)), ids=ROOMS)
+def test_rooms_import_one_way(number):
+    later = "|".join(ROOMS[number + 1 :]) or "__main__"
+    found = re.compile(rf"^ *from benchmarks\.({later})", re.MULTILINE)
+    for path in (HERE.parent / ROOMS[number]).glob("*.py"):
+        assert not found.search(path.read_text()), path.name
