@@ -235,8 +235,8 @@ def _make_model() -> type[Any]:
         }
 
         def _set_default_params(self) -> None:
-            for name, value in {"prior": None, "hidden": 0}.items():
-                self._set_default_param_value(name, value)
+            self._set_default_param_value("prior", None)
+            self._set_default_param_value("hidden", 0)
 
         def _fit(
             self,

@@ -14,7 +14,6 @@ from llmreg._base import BaseAttributionEstimator
 from llmreg.classifier import LLMAttributionClassifier
 from llmreg.exceptions import DataError, PriorMismatchWarning
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.providers._resolve import prior_source
 from llmreg.regressor import LLMAttributionRegressor
 
 #: What FLAML writes into a category column in place of a missing value.
@@ -27,9 +26,8 @@ COST_OF_HIDDEN_LAYERS = 40
 class CodedModel:
     """An estimator for a framework that has numbered the classes itself.
 
-    The prior speaks of classes, columns and levels by their names. So the numbers are
-    turned back into names before the estimator sees them, and its answers into
-    numbers.
+    The prior names classes, columns and levels. So numbers are turned back into names
+    before the estimator sees them, and its predictions into numbers.
     """
 
     def __init__(
@@ -102,13 +100,10 @@ class CodedModel:
         if self.classes is None:
             return np.asarray(y, dtype=np.float64)
         numbers = np.asarray(y)
-        whole = numbers.dtype.kind in "iub" or (
-            numbers.dtype.kind == "f" and np.all(numbers == np.floor(numbers))
-        )
-        if not whole or numbers.min() < 0 or numbers.max() >= len(self.classes):
+        if not np.isin(numbers, np.arange(len(self.classes))).all():
             raise DataError(
-                f"Labels were expected as numbers from 0 to {len(self.classes) - 1}, "
-                f"for the classes {self.classes.tolist()}; got {numbers[:3].tolist()}. "
+                f"Expected labels as numbers from 0 to {len(self.classes) - 1}, for "
+                f"the classes {self.classes.tolist()}; got {numbers[:3].tolist()}. "
                 "The framework has to encode them: leave its preprocessing on."
             )
         return np.asarray(self.classes[numbers.astype(int)])
@@ -140,8 +135,7 @@ def settle_prior(
 ) -> FeaturePrior | None:
     """Turn whatever can be given as `prior` into the scores of a table's columns.
 
-    A provider is asked here, once; what comes back is plain data that is pickled with
-    every trial. The names are those of `X`, whatever a search calls its columns.
+    A provider is asked here, once; the scores are plain data that every trial carries.
 
     Parameters
     ----------
@@ -183,8 +177,5 @@ def settle_prior(
     """
     if kind not in ESTIMATORS:
         raise ValueError(f"kind must be one of {list(ESTIMATORS)}; got {kind!r}.")
-    source = prior_source(prior)
-    if source is None:
-        return None
-    model: BaseAttributionEstimator = ESTIMATORS[kind](source, **words)
+    model: BaseAttributionEstimator = ESTIMATORS[kind](prior, **words)
     return model.elicit_prior(X, y)
