@@ -148,7 +148,7 @@ def settle_prior(
     kind : {"classification", "regression"}, default="classification"
         What is predicted.
     **words : dict
-        What a provider is told: `task`, `target_name`, `feature_descriptions`,
+        What a provider is sent: `task`, `target_name`, `feature_descriptions`,
         `feature_names`; and `on_error`.
 
     Returns

@@ -142,7 +142,7 @@ def is_complete(
 def apply(
     transformer: Any, values: np.ndarray, *, keep_shape: bool = False
 ) -> np.ndarray:
-    """Transform, whatever container the transformer was told to return."""
+    """Transform to an array, whatever container the transformer returns."""
     result = transformer.transform(values)
     matrix = np.asarray(result.toarray() if issparse(result) else result, np.float64)
     if keep_shape and matrix.shape != values.shape:

@@ -62,16 +62,16 @@ def parse_card(text: str) -> dict[str, Any]:
         )
     if card.get("scale", SCALE) != SCALE:
         raise PriorCardError(
-            f"The scores of a prior card go from {SCALE[0]} to {SCALE[1]}; this one "
-            f"says {card['scale']!r}. Rescale the scores."
+            f"The scale of a prior card must be {SCALE}; got {card['scale']!r}. "
+            "Rescale the scores."
         )
     if card.get("format") == CARD_FORMAT:
         return _parse_features(card)
     if isinstance(card.get("estimates"), list):
         return _parse_recorded(card)
     raise PriorCardError(
-        f'This JSON is no prior card: it has neither "format": "{CARD_FORMAT}" nor a '
-        f'list of "estimates". Its fields are {list(card)!r}.'
+        f'This JSON is not a prior card: it has neither "format": "{CARD_FORMAT}" nor '
+        f'a list of "estimates". Its fields are {list(card)!r}.'
     )
 
 

@@ -35,8 +35,8 @@ class FeaturePrior:
     """A score from -10 to 10 for every feature and output.
 
     A positive score says that a larger value of the feature, or having the level,
-    goes with a more likely class or a larger target; 0 says that the feature tells
-    nothing; NaN is no opinion. It does not change after it is built.
+    goes with a more likely class or a larger target; 0 says that the feature is
+    uninformative; NaN is no opinion. A prior cannot be changed after it is built.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class FeaturePrior:
         """Check everything once, here, and freeze the arrays."""
         features = check_names(self.features, "feature")
         outputs = check_names(self.outputs, "output")
-        # What a frozen dataclass gives its fields by.
+        # The way around a frozen dataclass.
         put = functools.partial(object.__setattr__, self)
         put("features", features)
         put("outputs", outputs)
