@@ -12,14 +12,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
+from llmreg._utils._progress import steps
 from llmreg.exceptions import DataError, DivergenceError
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
 from llmreg.nn._attribution import attribute
-from llmreg.nn._ensemble import train_members
 from llmreg.nn._factory import asks_for_loop, choose_solver, is_solved
-from llmreg.nn._members import Members, in_blocks
-from llmreg.nn._net import MLP, Adam, AlignedNet, LinearModel, TableDataset, tell_losses
+from llmreg.nn._net import (
+    MLP,
+    Adam,
+    AlignedNet,
+    BatchIterator,
+    LinearModel,
+    TableDataset,
+    tell_losses,
+)
 
 # Rows of a step, where `batch_size` leaves it open: pieces of a few hundred rows are
 # to be more than one step, and steps on fewer rows are noisy.
@@ -80,46 +87,28 @@ def trains_at_once(net: AlignedNet, params: Any) -> bool:
     )
 
 
-def train_at_once(
-    net: AlignedNet, data: TableDataset, batch_size: int, max_iter: int, seed: int
-) -> None:
+def train_at_once(net: AlignedNet, data: TableDataset, seed: int) -> None:
     """Train a net on rows without skorch's loop, and leave it as the loop does.
 
-    Weights, the moments of the optimizer and the losses of the epochs are those of
-    the loop, up to rounding; ``net.history`` has no batches.
+    ``net.history`` has no batches.
     """
     begin = time.perf_counter()
-    device = torch.device(net.device)
-    gamma = torch.tensor([net.criterion_.gamma], dtype=net.dtype, device=device)
-    members = train_members(
-        net.module_,
-        data.X.to(device),
-        data.y.to(device),
-        row_weight=data.sample_weight.to(device).unsqueeze(0),
-        criterion=net.criterion_,
-        gamma=gamma,
-        l2=net.l2,
-        max_iter=max_iter,
-        learning_rate=net.lr,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    net.set_params(batch_size=batch_size, max_epochs=max_iter)
-    net.module_.load_state_dict(members.state_dict(0))
-    _load_moments(net, members)
-    losses = members.history[:, 0].tolist()
-    _record(net, losses, (time.perf_counter() - begin) / max_iter)
-
-
-def _load_moments(net: AlignedNet, members: Members) -> None:
-    """Leave the optimizer where it stopped, so that `partial_fit` goes on."""
-    means, squares = members.moments
-    for name, parameter in net.module_.named_parameters():
-        net.optimizer_.state[parameter] = {
-            "step": torch.tensor(float(members.n_steps)),
-            "exp_avg": means[name][0].clone(),
-            "exp_avg_sq": squares[name][0].clone(),
-        }
+    n_epochs, batch_size = net.max_epochs, net.batch_size
+    shuffle = batch_size < len(data)
+    batches = BatchIterator(data, batch_size, shuffle, seed)
+    net.module_.train()
+    losses = []
+    for _ in steps(range(n_epochs), "passes", "pass", n_epochs, may_stop=True):
+        total = 0.0
+        for X, y in batches:
+            X = X.to(net.device).requires_grad_(net.criterion_.penalizes)
+            net.optimizer_.zero_grad()
+            loss = net.get_loss(net.module_(X), y, X=X, training=True)
+            torch.autograd.backward(loss)
+            net.optimizer_.step()
+            total += loss.item() * len(X)
+        losses.append(total / len(data))
+    _record(net, losses, (time.perf_counter() - begin) / len(losses))
 
 
 def _record(net: AlignedNet, losses: list[float], seconds: float) -> None:
@@ -184,13 +173,13 @@ def train(
         valid = _dataset(net, X, y, sample_weight, valid_rows)
         net.set_params(train_split=predefined_split(valid))
     data = _dataset(net, X, y, sample_weight, train_rows)
-    if trains_at_once(net, params):
-        train_at_once(net, data, batch_rows(params, len(data)), params.max_iter, seed)
-        return
     net.set_params(
         batch_size=batch_rows(params, len(data)),
         max_epochs=1 if choose_solver(params) == "lbfgs" else params.max_iter,
     )
+    if trains_at_once(net, params):
+        train_at_once(net, data, seed)
+        return
     # A splitter of the user's own may need the targets.
     net.partial_fit(data, data.y.numpy())
     if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:
@@ -281,13 +270,13 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
     """Return the outputs for encoded rows, of shape (n_samples, n_outputs)."""
     module = net.module_
     module.eval()
-
-    def run(block: torch.Tensor) -> torch.Tensor:
-        return cast(torch.Tensor, module(block.to(net.device, net.dtype)).cpu())
-
+    outputs = torch.empty(len(X), net.n_outputs, dtype=net.dtype)
     with torch.no_grad():
-        outputs: np.ndarray = in_blocks(run, torch.as_tensor(X), _PREDICT_ROWS).numpy()
-    return outputs
+        for start in range(0, len(X), _PREDICT_ROWS):
+            rows = slice(start, start + _PREDICT_ROWS)
+            block = torch.as_tensor(X[rows]).to(net.device, net.dtype)
+            outputs[rows] = module(block).cpu()
+    return outputs.numpy()
 
 
 def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
