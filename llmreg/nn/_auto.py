@@ -11,7 +11,7 @@ import torch
 from llmreg._utils._reproducibility import torch_seed
 from llmreg.linear_model._train import TrustedModel, TrustSearch
 from llmreg.nn._factory import CorrectedModel, is_averaged, is_linear, module_factory
-from llmreg.nn._net import AlignedNet, check_module, require_module
+from llmreg.nn._net import AlignedNet, check_module
 from llmreg.nn._residual import train_residual
 from llmreg.nn._training import train
 from llmreg.prior._feature_prior import FeaturePrior
@@ -80,8 +80,7 @@ def train_automatically(
     with torch_seed(seed, device):
         made = module_factory(params, X.shape[1], len(model.coef))()
         # What does not fit is told before it is trained; lazy layers become real.
-        module = require_module(made).to("cpu", torch.float32)
-        check_module(module, X.shape[1], len(model.coef), torch.float32)
+        module = check_module(made, X.shape[1], len(model.coef), torch.float32)
         residual = train_residual(
             module,
             X,

@@ -153,7 +153,7 @@ class Stack:
         """Train until a callback asks to stop; return the states and the epochs."""
         n_done = n_steps = 0
         with torch.no_grad():
-            for epoch in steps(epochs, "passes", "pass", n_epochs, may_stop=True):
+            for epoch in steps(epochs, "epochs", "epoch", n_epochs, may_stop=True):
                 for batch in epoch:
                     for copies, parameters, slopes in self.parts:
                         gradients(parameters, batch.of(copies), slopes)
