@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import MissingDependencyError, PriorError
+from llmreg.inspection import AlignmentDisplay, PriorDisplay
 from llmreg.inspection._plotting import N_COLUMNS
-from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -232,7 +232,7 @@ def test_n_features_is_a_count(wrong, error):
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, model):
     for name in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, name, None)
-    hint = r"pip install 'llmreg\[plot\]'"
+    hint = r'pip install "llmreg\[plot\]"'
     with pytest.raises(MissingDependencyError, match=hint):
         PriorDisplay.from_prior(many(3))
     with pytest.raises(MissingDependencyError, match=hint):

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import MissingDependencyError, PriorError
-from llmreg.inspection._prior_display import TrustDisplay
+from llmreg.inspection import TrustDisplay
 from llmreg.inspection._trust_display import NO_GUIDE, STRENGTHS, TURNED
 
 mpl.use("Agg")
