@@ -31,8 +31,7 @@ from llmreg.inspection._report_sections import (
     task_section,
     trust_section,
 )
-from llmreg.linear_model._train import has_opinion
-from llmreg.linear_model._trust import each_trust
+from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.prior._task import Task
 
 __all__ = ["format_report", "write_report"]
@@ -248,6 +247,6 @@ def _trust_in_short(model: BaseAttributionEstimator) -> str:
     if not trusts:
         return f"not weighed (gamma={model.gamma!r})"
     against = sum(len(trust.contradictions) for trust in trusts)
-    cosine = float(np.mean([trust.survival for trust in trusts]))
+    cosine = float(np.mean([trust.cosine for trust in trusts]))
     scores = "score" if against == 1 else "scores"
     return f"cosine {cosine:.2f}; {against} {scores} contradicted"

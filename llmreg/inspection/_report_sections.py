@@ -25,8 +25,7 @@ from llmreg.inspection._report_html import (
     picture,
     table,
 )
-from llmreg.linear_model._train import has_opinion
-from llmreg.linear_model._trust import Trust, each_trust
+from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._resolve import Provider
@@ -256,7 +255,7 @@ def trust_section(model: BaseAttributionEstimator) -> Markup:
 
 def _is_doubted(trust: Trust) -> bool:
     """Tell whether there is something to look into."""
-    return bool(trust.contradictions) or trust.believed < 0.5
+    return bool(trust.contradictions) or trust.p_aligned < 0.5
 
 
 def _why_no_trust(model: BaseAttributionEstimator) -> str:
