@@ -40,13 +40,13 @@ from llmreg.nn._training import (
     predict_outputs,
     train,
 )
-from llmreg.preprocessing._columns import check_levels
+from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._folding import raw_outputs
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._validation import check_table, weigh_rows
-from llmreg.prior._describe import column_names, describe, number_twins
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._names import column_names, describe, number_twins
 from llmreg.prior._task import Task
 from llmreg.prior._transforms import SCORE_TRANSFORMS
 from llmreg.providers._base import preview_of
@@ -237,7 +237,7 @@ class ElicitingEstimator(AttributionParameters):
                     "The provider judges features by their names, but the columns of "
                     f"X have none. {WAYS_TO_NAMES}"
                 )
-            check_levels(X, names)
+            refuse_cell_values(X, names)
         self.encoder_ = TableEncoder(
             scaler=self.scaler,
             imputer=self.imputer,

@@ -12,7 +12,9 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg.exceptions import MissingDependencyError, PriorError
+from llmreg._utils._imports import import_optional
+from llmreg._utils._text import shorten
+from llmreg.exceptions import PriorError
 from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
@@ -148,12 +150,7 @@ def place_of(given: np.ndarray, n_panels: int) -> SubplotSpec:
 
 def require_matplotlib() -> None:
     """Say what to install where matplotlib is not there."""
-    try:
-        import matplotlib.pyplot  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "The displays need matplotlib: pip install 'llmreg[plot]'."
-        ) from error
+    import_optional("matplotlib.pyplot", "llmreg[plot]")
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
@@ -245,7 +242,7 @@ def dress(
     n_left = len(features) - len(shown)
     if n_left:
         title += f"\n{n_left} of {len(features)} features left out"
-    names = [short(features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown]
+    names = [shorten(features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown]
     name_rows(ax, names)
     ax.set_xlim(-limit, limit)
     ax.set_title(title, **LITERAL)
@@ -281,11 +278,3 @@ def add_legend(panels: np.ndarray, *, outside: bool) -> None:
         )
     elif labels:
         panels[-1].legend(handles, labels, fontsize="small")
-
-
-def short(name: str, width: int, tail: int = 0) -> str:
-    """Cut a name, but not its last `tail` characters; show line breaks as escapes."""
-    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-    if len(safe) <= width:
-        return safe
-    return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._learning_curve import PriorCurveDisplay
 from llmreg.inspection._plotting import (
@@ -20,7 +21,6 @@ from llmreg.inspection._plotting import (
     draw_scores,
     dress,
     fitted_prior,
-    short,
 )
 from llmreg.inspection._trust_display import TrustDisplay
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
@@ -124,7 +124,7 @@ class PriorDisplay(BarDisplay):
         for i, panel in enumerate(panels):
             scores = prior.scores[i, shown]
             self.bars_.append(draw_scores(panel, scores, errors[i, shown]))
-            title = short(prior.outputs[i], OUTPUT_WIDTH)
+            title = shorten(prior.outputs[i], OUTPUT_WIDTH)
             dress(panel, prior.features, shown, title, label, limit)
 
 
@@ -248,5 +248,5 @@ class AlignmentDisplay(BarDisplay):
             self.points_.append(draw_model(panel, prior, model))
             cosine = round(float(self.alignment[i]), 2) + 0.0
             told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
-            title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: {told}"
+            title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: {told}"
             dress(panel, self.features, shown, title, "direction, unit length", limit)

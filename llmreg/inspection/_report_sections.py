@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._text import list_names
 from llmreg.elicitation._cache import hash_key
 from llmreg.elicitation._questions import MAX_FEATURES, WAYS, Question, plan
 from llmreg.exceptions import FeatureNamesError
@@ -45,13 +46,6 @@ def number(value: float, spec: str = ".2f") -> str:
     return DASH if np.isnan(value) else format(value + 0.0, spec)
 
 
-def listed(names: Any, limit: int = 12) -> str:
-    """Name some things, and say how many more there are."""
-    names = list(names)
-    more = len(names) - limit
-    return ", ".join(map(str, names[:limit])) + (f" and {more} more" * (more > 0))
-
-
 def task_section(task: Task, prior: FeaturePrior | None) -> Markup:
     """Say what is predicted from what."""
     columns = list(dict.fromkeys(feature.name for feature in task.features))
@@ -65,9 +59,9 @@ def task_section(task: Task, prior: FeaturePrior | None) -> Markup:
         ("From", inputs),
     ]
     if task.classes:
-        pairs.append(("Classes", listed(task.classes)))
+        pairs.append(("Classes", list_names(task.classes, write=str)))
     if len(task.classes) != len(task.outputs) or len(task.outputs) > 1:
-        pairs.append(("Scores speak for", listed(task.outputs)))
+        pairs.append(("Scores speak for", list_names(task.outputs, write=str)))
     said = task.description or (prior.task if prior else "")
     said = said or "The model holds no sentence about its task."
     return section("Task", paragraphs(said), facts(pairs))
@@ -96,9 +90,11 @@ def prior_section(prior: FeaturePrior | None, task: Task) -> Markup:
         "A score from -10 to 10 for each feature, given before any row was seen. "
         "Positive: a larger value of the feature, or having the level, goes with "
         f"{_more(task)}. 0: the feature tells nothing. A dash: no opinion.",
-        prior.missing and f"Features without a score: {listed(prior.missing)}.",
+        prior.missing
+        and f"Features without a score: {list_names(prior.missing, write=str)}.",
         prior.unknown
-        and f"Scored, but not in the table and so not used: {listed(prior.unknown)}.",
+        and "Scored, but not in the table and so not used: "
+        f"{list_names(prior.unknown, write=str)}.",
     )
     image = picture(
         lambda: PriorDisplay.from_prior(prior, n_features=_n_shown(prior)),
@@ -341,10 +337,13 @@ def _texts(prior: FeaturePrior, task: Task) -> Markup:
                 [
                     ("The task", task.description or "no sentence"),
                     ("The target", task.target),
-                    ("Names of classes", listed(task.classes) or "none"),
-                    ("Names of columns", listed(columns)),
+                    ("Names of classes", list_names(task.classes, write=str) or "none"),
+                    ("Names of columns", list_names(columns, write=str)),
                     ("Descriptions", f"of {len(described)} features"),
-                    ("Levels, unless kept back", listed(levels) or "none"),
+                    (
+                        "Levels, unless kept back",
+                        list_names(levels, write=str) or "none",
+                    ),
                 ]
             ),
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
     BLUE,
@@ -27,7 +28,6 @@ from llmreg.inspection._plotting import (
     place_of,
     require_matplotlib,
     row_height,
-    short,
     strongest,
 )
 from llmreg.linear_model._trust import SURE, Trust, each_trust
@@ -200,7 +200,7 @@ class TrustDisplay:
         panels = self._panels(ax, len(shown))
         upper, lower = np.split(panels, [len(self.trusts)])
         self.bars_: list[BarContainer] = [
-            _draw_ways(panel, trust, short(name, OUTPUT_WIDTH))
+            _draw_ways(panel, trust, shorten(name, OUTPUT_WIDTH))
             for panel, trust, name in zip(upper, self.trusts, self.names, strict=True)
         ]
         agreement = np.concatenate([trust.agreement for trust in self.trusts])
@@ -242,10 +242,10 @@ class TrustDisplay:
     def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""
         names = [
-            short(self.features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown
+            shorten(self.features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown
         ]
         size = name_rows(ax, names)
-        title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
+        title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
         n_left = len(self.features) - len(shown)
         if n_left:
             title += f"\n{n_left} of {len(self.features)} features left out"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from llmreg._utils._text import list_names
 from llmreg.linear_model._prior_grid import PriorGrid
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -174,12 +175,8 @@ class Trust:
             text = f"{rows} support the prior in part: {cosine}."
         if not self.contradictions:
             return text
-        named = ", ".join(
-            f"{c.feature} ({c.probability:.2f})" for c in self.contradictions[:5]
-        )
-        more = len(self.contradictions) - 5
-        rest = f" and {more} more" if more > 0 else ""
-        return f"{text} Contradicted: {named}{rest}."
+        named = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
+        return f"{text} Contradicted: {list_names(named, 5, str)}."
 
     def __str__(self) -> str:
         return self.verdict
