@@ -243,7 +243,7 @@ def _ways(trust: Trust) -> dict[str, float]:
         chosen = believed & (trust.gammas >= least) & (trust.gammas < above)
         ways[name] = float(trust.weights[chosen].sum())
         above = least
-    return {**ways, TURNED: trust.reversed, NO_GUIDE: trust.ignored}
+    return {**ways, TURNED: trust.p_reversed, NO_GUIDE: trust.p_uninformative}
 
 
 def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
