@@ -19,12 +19,11 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import HostedProvider, secrets_of
-from llmreg.providers._sdk_errors import Translator, hide
+from llmreg.providers._hosted import HostedProvider, token_counts, unusable
+from llmreg.providers._sdk_errors import hide
 
 if TYPE_CHECKING:
     import anthropic
-
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
@@ -64,8 +63,8 @@ class AnthropicProvider(HostedProvider):
         signs, from which the scores follow: of m features with a direction, the one
         at rank r gets 10 * (m - r + 1) / m.
     send_levels : bool, default=True
-        Whether the names of levels are sent. Levels whose names are kept back are
-        told of by number, and get no score.
+        Whether the names of levels are sent. Without them levels are sent by number,
+        and get no score.
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
         How thorough the model is; None leaves it to the model.
     thinking : dict or None, default=None
@@ -105,8 +104,9 @@ class AnthropicProvider(HostedProvider):
     AnthropicProvider(effort='high', n_estimates=3)
     """
 
+    _vendor = "Anthropic"
     _sdk = "anthropic"
-    _extra = "anthropic"
+    _requirement = "anthropic"
     _key_variable = "ANTHROPIC_API_KEY"
     _address_variable = "ANTHROPIC_BASE_URL"
     _shaping = ("model", "effort", "thinking")
@@ -160,6 +160,7 @@ class AnthropicProvider(HostedProvider):
             client = self._client(key)
         except sdk.AnthropicError as e:
             failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
+        # Outside of the handler: what the SDK raises may hold the key.
         if failure is not None:
             raise self._keyless(failure)
         with client:
@@ -167,40 +168,27 @@ class AnthropicProvider(HostedProvider):
                 raise self._keyless("No credentials for Anthropic found.")
             yield client
 
-    def _client(self, key: str | None, **options: Any) -> anthropic.Anthropic:
-        """Make a client that leaves trying again to us."""
-        options.setdefault("http_client", self._http())
-        client: anthropic.Anthropic = self._import_sdk().Anthropic(
-            api_key=key, base_url=self.base_url, max_retries=0, **options
-        )
-        return client
-
     def _send(self, client: anthropic.Anthropic, request: Request) -> Any:
         """Let the SDK send one request."""
         return client.messages.create(**self._options(request))
 
-    def _complete(self, client: anthropic.Anthropic, request: Request) -> Completion:
-        """Send one request to the Messages API."""
-        failure: Exception | None = None
-        secrets = secrets_of(client.default_headers)
-        try:
-            message = self._send(client, request)
-        except Exception as e:
-            # Whatever the SDK or its HTTP client raises may hold the request, and
-            # with it the key, so nothing of it may travel on, not even as context.
-            failure = e
-        if failure is not None:
-            raise self._translator(secrets).translate(failure)
-        return read_message(message, secrets)
-
-    def _translator(self, secrets: tuple[str, ...]) -> Translator:
-        """Give what turns the errors of the SDK into those of llmreg."""
-        return Translator(
-            self._import_sdk(), "Anthropic", self._key_variable, self.model, secrets
+    def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
+        """Read a message of the Messages API."""
+        content = getattr(reply, "content", None)
+        reason = getattr(reply, "stop_reason", None)
+        stop = _STOPS.get(reason)
+        if not isinstance(content, list) or stop is None:
+            raise unusable("the Messages API", reply, reason, secrets)
+        text = "".join(
+            str(block.text) for block in content if getattr(block, "type", "") == "text"
         )
+        usage = getattr(reply, "usage", None)
+        counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
+        model = hide(str(reply.model), secrets)
+        return Completion(hide(text, secrets), stop, model, token_counts(counts))
 
     def _options(self, request: Request) -> dict[str, Any]:
-        """Put a request into the words of the Messages API."""
+        """Write a request for the Messages API."""
         asked = request.questionnaire
         output: dict[str, Any] = {
             "format": {"type": "json_schema", "schema": asked.schema}
@@ -241,21 +229,14 @@ class AnthropicProvider(HostedProvider):
         """Count the tokens of one request."""
         options = self._options(replace(request, timeout=seconds_left))
         del options["max_tokens"]
-        failure: Exception | None = None
-        secrets = secrets_of(client.default_headers)
-        try:
-            counted = client.messages.count_tokens(**options)
-        except Exception as e:
-            failure = e
-        if failure is not None:
-            raise self._translator(secrets).translate(failure)
-        count = getattr(counted, "input_tokens", None)
-        if not isinstance(count, int):
+        count = partial(client.messages.count_tokens, **options)
+        counted = getattr(self._call(client, count), "input_tokens", None)
+        if not isinstance(counted, int):
             raise ProviderResponseError(
                 "The server did not count tokens as the Messages API does. Is there a "
                 "proxy in between, or a wrong base_url?"
             )
-        return count
+        return counted
 
 
 def _has_credentials(client: anthropic.Anthropic) -> bool:
@@ -264,44 +245,3 @@ def _has_credentials(client: anthropic.Anthropic) -> bool:
     return client.credentials is not None or bool(
         names & {"authorization", "x-api-key"}
     )
-
-
-def read_message(message: Any, secrets: tuple[str, ...]) -> Completion:
-    """Take text, reason to stop and usage out of a message, if it is one.
-
-    The SDK does not check replies: an error body or a proxy's page with status 200
-    arrives here as a message without content, or as text.
-
-    Raises ProviderResponseError if it is no message.
-    """
-    content = getattr(message, "content", None)
-    stop = _STOPS.get(getattr(message, "stop_reason", None))
-    if not isinstance(content, list) or stop is None:
-        raise ProviderResponseError(
-            "The server did not answer as the Messages API does: it sent "
-            f"{hide(_kind_of(message), secrets)}. Is there a proxy in between, or a "
-            "wrong base_url?"
-        )
-    text = "".join(
-        str(block.text) for block in content if getattr(block, "type", "") == "text"
-    )
-    text = hide(text, secrets)
-    model = hide(str(message.model), secrets)
-    return Completion(text, stop, model, _count_tokens(message))
-
-
-def _kind_of(message: Any) -> str:
-    """Describe an unusable reply without repeating what is in it."""
-    if isinstance(message, str):
-        return "an HTML page" if "<html" in message.lower() else "plain text"
-    if getattr(message, "type", None) == "error":
-        return "an error with the status of a success"
-    reason = getattr(message, "stop_reason", None)
-    return f"a message that stopped for the reason {reason!r}"
-
-
-def _count_tokens(message: Any) -> dict[str, int]:
-    """Read the token counts; a server that leaves them out costs no answer."""
-    usage = getattr(message, "usage", None)
-    counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
-    return {name: count for name, count in counts.items() if isinstance(count, int)}

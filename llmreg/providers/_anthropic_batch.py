@@ -22,8 +22,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
 )
 from llmreg.prior._task import Task
-from llmreg.providers._anthropic import AnthropicProvider, read_message
-from llmreg.providers._hosted import secrets_of
+from llmreg.providers._anthropic import AnthropicProvider
 
 T = TypeVar("T")
 
@@ -34,6 +33,8 @@ _FAILURES = {"errored", "canceled", "expired"}
 # Statuses, and errors of connections, after which a batch has not been accepted.
 _BUSY = {429, 529}
 _UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
+# After these a paid request may have been accepted; others come before it is sent.
+_LOST = (TransientError, ProviderUnavailableError, ProviderResponseError)
 _IN_DOUBT = (
     "The batch may have been accepted, and then it is paid for, so it is not sent "
     "again. Look for it in the list of batches in the vendor's console: if it is "
@@ -43,7 +44,7 @@ _IN_DOUBT = (
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What came of a batch.
+    """The result of a batch.
 
     Parameters
     ----------
@@ -73,11 +74,6 @@ class _Job:
     index: int
     store: AnswerStore
     options: dict[str, Any]
-
-    @property
-    def task(self) -> Task:
-        """What the question is about."""
-        return self.question.task
 
 
 def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
@@ -128,14 +124,14 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     Raises
     ------
     ProviderUnavailableError
-        Also if nobody knows whether the batch was accepted, because the reply was
-        lost: it is not sent again, since it may be there and be paid for.
+        Also if the reply was lost, so that the batch may have been accepted: it is
+        not sent again, since it would then be paid for twice.
     ProviderError
         As `elicit` does.
 
     Examples
     --------
-    Where the cache has everything, here because nothing is asked, nothing is sent.
+    Where nothing is lacking, nothing is sent.
 
     >>> from llmreg.providers import AnthropicProvider
     >>> from llmreg.providers import submit_batch
@@ -145,19 +141,22 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     jobs = _jobs(provider, tasks)
     if not jobs:
         return None
-    provider._check_network(next(iter(jobs.values())).task)
+    provider._check_network(next(iter(jobs.values())).question.task)
     requests: list[Any] = [
-        {"custom_id": name, "params": job.options} for name, job in jobs.items()
+        {"custom_id": key, "params": job.options} for key, job in jobs.items()
     ]
     with provider._connect() as client:
         batch = _call(
-            provider, client, lambda batches: batches.create(requests=requests), True
+            provider,
+            client,
+            lambda batches: batches.create(requests=requests),
+            is_paid=True,
         )
-    name = getattr(batch, "id", None)
-    if not isinstance(name, str) or not name:
+    batch_id = getattr(batch, "id", None)
+    if not isinstance(batch_id, str) or not batch_id:
         raise ProviderResponseError(f"The server gave no id of the batch. {_IN_DOUBT}")
-    logger.info("batch %s: %d estimates of %d tasks", name, len(jobs), len(tasks))
-    return name
+    logger.info("batch %s: %d estimates of %d tasks", batch_id, len(jobs), len(tasks))
+    return batch_id
 
 
 def collect_batch(
@@ -212,7 +211,7 @@ def collect_batch(
     jobs = _jobs(provider, tasks)
     if not jobs:
         return BatchReport(kept=0)
-    provider._check_network(next(iter(jobs.values())).task)
+    provider._check_network(next(iter(jobs.values())).question.task)
     with provider._connect() as client:
         waited = 0.0
         while not _has_ended(_call(provider, client, lambda b: b.retrieve(batch))):
@@ -224,13 +223,13 @@ def collect_batch(
             sleep(pause)
             waited += pause
         results = _call(provider, client, lambda b: list(b.results(batch)))
-        failed: dict[str, str] = {}
-        for result in results:
-            if job := jobs.get(str(getattr(result, "custom_id", None))):
-                told = getattr(result, "result", None)
-                reason = _keep(job, told, secrets_of(client.default_headers))
-                if reason:
-                    failed[job.name] = reason
+        secrets = provider._secrets(client)
+    failed: dict[str, str] = {}
+    for each in results:
+        if job := jobs.get(str(getattr(each, "custom_id", None))):
+            result = getattr(each, "result", None)
+            if reason := _keep(provider, job, result, secrets):
+                failed[job.name] = reason
     kept = sum(
         job.store.load(job.question, job.index) is not None for job in jobs.values()
     )
@@ -240,7 +239,7 @@ def collect_batch(
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
     """List the estimates that the cache lacks, by the key they will have in it."""
     provider._validate_params()
-    return {name: job for task in tasks for name, job in _lacking(provider, task)}
+    return {key: job for task in tasks for key, job in _lacking(provider, task)}
 
 
 def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Job]]:
@@ -258,13 +257,15 @@ def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Jo
         yield key, _Job(name, question, index, survey.store, options)
 
 
-def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
+def _keep(
+    provider: AnthropicProvider, job: _Job, result: Any, secrets: tuple[str, ...]
+) -> str:
     """Put a result into the cache if it is usable; say why if it is not."""
     kind = getattr(result, "type", None)
     if kind != "succeeded":
         return f"the request {kind if kind in _FAILURES else 'has no known result'}"
     try:
-        completion = read_message(getattr(result, "message", None), secrets)
+        completion = provider._read(getattr(result, "message", None), secrets)
         if completion.stop != "end":
             return f"the reply stopped for {completion.stop!r}"
         job.question.read(completion.text)
@@ -293,21 +294,21 @@ def _call(
     is_paid: bool = False,
 ) -> T:
     """Call the vendor's batches as often as the policy of the provider allows."""
-    policy = provider._policy()
 
     def send(seconds_left: float) -> T:
-        failure: Exception | None = None
         try:
             return call(client.with_options(timeout=seconds_left).messages.batches)
         except Exception as e:
-            # As in `_complete`: what the SDK raises may hold the key.
-            failure = provider._translator(
-                secrets_of(client.default_headers)
-            ).translate(e)
-            if is_paid and not _is_refused(e):
-                failure = _doubt(failure)
+            # As for single requests: what the SDK raises may hold the key.
+            failure = provider._translate(client, e)
+            if is_paid and not _is_refused(e) and isinstance(failure, _LOST):
+                failure = ProviderUnavailableError(
+                    f"The reply to a batch was lost ({str(failure).rstrip('.')}). "
+                    f"{_IN_DOUBT}"
+                )
         raise failure
 
+    policy = provider._policy()
     return policy.run(send, policy.deadline(), threading.Event())
 
 
@@ -317,17 +318,3 @@ def _is_refused(error: Exception) -> bool:
     if isinstance(status, int):
         return status in _BUSY or (300 <= status < 500 and status not in {408, 409})
     return type(error.__cause__).__name__ in _UNSENT
-
-
-def _doubt(failure: Exception) -> Exception:
-    """Say that a paid request may have been accepted, where the failure leaves it open.
-
-    Other failures than a lost or strange reply come before anything is sent.
-    """
-    if isinstance(
-        failure, TransientError | ProviderUnavailableError | ProviderResponseError
-    ):
-        return ProviderUnavailableError(
-            f"The reply to a batch was lost ({str(failure).rstrip('.')}). {_IN_DOUBT}"
-        )
-    return failure

@@ -57,29 +57,21 @@ class CachedProvider(PriorProvider):
     def elicit(self, task: Task) -> FeaturePrior:
         """Give the prior from the cache, or ask for it and keep it.
 
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        FeaturePrior
-            The prior; its usage says whether it came from the cache.
+        The usage of the prior says whether it came from the cache.
         """
         cache = PriorCache.of(self.cache)
         key = self._key(task)
-        found = self._load(cache, key)
-        if found is None:
-            with cache.lock(key, self.timeout):
-                found = self._load(cache, key)
-                if found is None:
-                    prior: FeaturePrior = self.provider.elicit(task)
-                    # Members of an ensemble that failed are to be asked again.
-                    if "failed" not in prior.provenance:
-                        cache.put(key, self._content(task, prior))
-                    return prior
-        return found
+        if found := self._load(cache, key):
+            return found
+        with cache.lock(key, self.timeout):
+            # Another process may have asked while this one waited.
+            if found := self._load(cache, key):
+                return found
+            prior: FeaturePrior = self.provider.elicit(task)
+            # Members of an ensemble that failed are to be asked again.
+            if "failed" not in prior.provenance:
+                cache.put(key, self._content(task, prior))
+            return prior
 
     @property
     def requires_feature_names(self) -> bool:
@@ -87,72 +79,33 @@ class CachedProvider(PriorProvider):
         return bool(getattr(self.provider, "requires_feature_names", True))
 
     def has_cached(self, task: Task) -> bool:
-        """Tell whether the prior is in this cache, or in that of the provider.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        bool
-            Whether `elicit` would ask nobody.
-        """
+        """Tell whether the prior is in this cache, or in that of the provider."""
         found = self._load(PriorCache.of(self.cache), self._key(task))
         return found is not None or is_at_hand(self.provider, task)
 
     def check_ready(self, task: Task | None = None) -> None:
-        """Check that the provider can be asked, unless it need not be.
-
-        Parameters
-        ----------
-        task : Task or None, default=None
-            The task, if it is known: nothing is needed where its prior is cached.
-        """
+        """Check that the provider can be asked, unless the prior is cached."""
         if task is not None and self.has_cached(task):
             return
         if hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
-        """Show what the provider would send; nothing where the prior is cached.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        list of dict
-            As the provider's own ``preview``.
-
-        Raises
-        ------
-        ProviderError
-            If the provider cannot show what it sends.
-        """
+        """Show what the provider would send; nothing where the prior is cached."""
         if self.has_cached(task):
             return []
         return preview_of(self.provider, task)
 
     def identity(self) -> dict[str, Any]:
-        """Name what shapes the answers: the inner provider alone.
-
-        Returns
-        -------
-        dict
-            The identity of the provider that is asked.
-        """
+        """Name what shapes the answers: the inner provider alone."""
         return {"asked": plain(self.provider)}
 
     def _key(self, task: Task) -> str:
         """Give the key of the prior for a task."""
-        return hash_key({"task": task.to_dict(), "asked": plain(self.provider)})
+        return hash_key({"task": task.to_dict(), **self.identity()})
 
     def _content(self, task: Task, prior: FeaturePrior) -> dict[str, Any]:
-        """Say what is kept: the card, and what it is for whoever lists the cache."""
+        """Give what is kept: the card, and what the list of the cache shows."""
         return {
             "task": task.description,
             "target": task.target,
@@ -193,12 +146,8 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     if isinstance(value, functools.partial):
-        return [
-            "partial",
-            plain(value.func),
-            plain(value.args),
-            plain(value.keywords),
-        ]
+        parts = (value.func, value.args, value.keywords)
+        return ["partial", *map(plain, parts)]
     if isinstance(value, MethodType):
         return ["method", plain(value.__func__), plain(value.__self__)]
     if callable(value) and hasattr(value, "__qualname__"):

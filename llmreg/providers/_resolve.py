@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -28,19 +27,28 @@ from llmreg.exceptions import (
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._names import warn_of_outputs, without_prefix
 from llmreg.prior._task import Task
+from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._base import qualified_name
-from llmreg.providers._circuit_breaker import OUTAGES
+from llmreg.providers._circuit_breaker import CIRCUIT_BREAKER
+from llmreg.providers._local import LocalProvider
+from llmreg.providers._openai import OpenAIProvider
 from llmreg.providers._static import PriorCard, StaticPrior
 
+# Other packages add providers by entry points of this group.
 GROUP = "llmreg.providers"
 
-# Not entry points themselves: they are there without installation too, and no other
+# No entry points themselves: they are there without installation too, and no other
 # package can take their names, and with them what is meant for them.
-_OWN = {
-    "anthropic": ("llmreg.providers._anthropic", "AnthropicProvider"),
-    "local": ("llmreg.providers._local", "LocalProvider"),
-    "openai": ("llmreg.providers._openai", "OpenAIProvider"),
+_OWN: dict[str, Callable[[], Any]] = {
+    "anthropic": AnthropicProvider,
+    "local": LocalProvider,
+    "openai": OpenAIProvider,
 }
+
+WAYS_TO_NAMES = (
+    "There are two ways out: give the estimator a DataFrame (after a transformer, "
+    'set_output(transform="pandas") keeps the names), or pass feature_names=[...].'
+)
 
 logger = get_logger(__name__)
 
@@ -59,7 +67,7 @@ def provider_names() -> tuple[str, ...]:
     >>> {"anthropic", "local", "openai"} <= set(provider_names())
     True
     """
-    return tuple(sorted({*_OWN, *(point.name for point in _points())}))
+    return tuple(sorted({*_OWN, *(point.name for point in _registered())}))
 
 
 def make_provider(name: str) -> Any:
@@ -89,58 +97,42 @@ def make_provider(name: str) -> Any:
     AnthropicProvider()
     """
     if name in _OWN:
-        module, attribute = _OWN[name]
-        return getattr(importlib.import_module(module), attribute)()
-    found = [point for point in _points() if point.name == name]
+        return _OWN[name]()
+    found = {p.value: p for p in _registered() if p.name == name}
     if not found:
-        raise PriorError(f"There is no provider {name!r}. {known_names(name)}")
-    if len({point.value for point in found}) > 1:
+        raise PriorError(f"There is no provider {name!r}. {_known_names(name)}")
+    if len(found) > 1:
         raise ProviderError(
             f"Several packages register a provider {name!r}: "
-            f"{', '.join(_source(point) for point in found)}. Uninstall all but one, "
-            "or pass the provider itself instead of its name."
+            f"{', '.join(map(_source, found.values()))}. Uninstall all but one, or "
+            "pass the provider itself instead of its name."
         )
-    return _make(found[0])
-
-
-def known_names(name: str) -> str:
-    """Say which providers there are, and which of them was probably meant."""
-    names = provider_names()
-    close = get_close_matches(name, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    listed = ", ".join(repr(known) for known in names)
-    return f"The providers that can be had by name are {listed}.{hint}"
-
-
-def _points() -> list[EntryPoint]:
-    """Find what other packages have registered."""
-    points = list(entry_points(group=GROUP))
-    for point in points:
-        if point.name in _OWN:
-            logger.warning(
-                "%s is left out: %r is a provider of llmreg",
-                _source(point),
-                point.name,
-            )
-    return [point for point in points if point.name not in _OWN]
-
-
-def _make(point: EntryPoint) -> Any:
-    """Import what is registered, and call it."""
+    (point,) = found.values()
+    registered = f"The provider {name!r}, which {_source(point)} registers,"
     try:
         provider = point.load()()
     except Exception as e:
         raise ProviderError(
-            f"The provider {point.name!r}, which {_source(point)} registers, cannot be "
-            f"made: {type(e).__name__}: {e}. It must be a class or function that takes "
-            "no arguments; is the package installed as it should be?"
+            f"{registered} cannot be made: {type(e).__name__}: {e}. It must be a class "
+            "or function that takes no arguments. Check that the package is installed "
+            "properly."
         ) from e
     if not hasattr(provider, "elicit"):
         raise ProviderError(
-            f"The provider {point.name!r}, which {_source(point)} registers, has no "
-            f"elicit method; it is a {type(provider).__name__}."
+            f"{registered} has no elicit method; it is a {type(provider).__name__}."
         )
     return provider
+
+
+def _registered() -> list[EntryPoint]:
+    """List what other packages register, without names that are taken."""
+    points = list(entry_points(group=GROUP))
+    for point in points:
+        if point.name in _OWN:
+            logger.warning(
+                "%s is ignored: %r is a provider of llmreg", _source(point), point.name
+            )
+    return [point for point in points if point.name not in _OWN]
 
 
 def _source(point: EntryPoint) -> str:
@@ -149,7 +141,12 @@ def _source(point: EntryPoint) -> str:
     return f"{package} ({point.value})"
 
 
-logger = get_logger(__name__)
+def _known_names(name: str) -> str:
+    """Say which providers there are, and which of them was probably meant."""
+    names = provider_names()
+    close = get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"The names of providers are {_listed(names)}.{hint}"
 
 
 @runtime_checkable
@@ -164,14 +161,11 @@ PriorSource = FeaturePrior | Provider | Mapping[str, Any] | np.ndarray
 
 
 def prior_source(prior: Any) -> PriorSource | None:
-    """Check what was given as `prior` before any data are touched.
+    """Check the parameter `prior` before any data are touched.
 
-    Raises PriorError if it is none of these.
-
-    Raises PriorCardError if it is a path and there is no prior card, or a text and
-    there is no provider of that name either.
-
-    Raises ProviderError if it is the name of a provider that cannot be made.
+    Raises PriorError if it is of no kind that can be used, PriorCardError if it is a
+    path without a prior card, and ProviderError if it is the name of a provider that
+    cannot be made.
     """
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
@@ -206,14 +200,14 @@ def _named(prior: str) -> PriorSource | None:
         return prior_source(make_provider(prior))
     if not os.path.exists(prior):
         raise PriorCardError(
-            f"prior={prior!r} is neither the path of a prior card, since there is no "
-            f"such file, nor the name of a provider. {known_names(prior)}"
+            f"prior={prior!r} must be the path of a prior card or the name of a "
+            f"provider; there is no such file. {_known_names(prior)}"
         )
     return FeaturePrior.read(prior)
 
 
 def needs_names(source: PriorSource | None) -> bool:
-    """Tell whether a source can do nothing with nameless columns."""
+    """Tell whether a source needs columns with names."""
     if isinstance(source, FeaturePrior | Mapping | np.ndarray) or source is None:
         return False
     return bool(getattr(source, "requires_feature_names", True))
@@ -222,10 +216,10 @@ def needs_names(source: PriorSource | None) -> bool:
 def known_levels(
     source: PriorSource | None, columns: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Name the levels that a prior scores, for every column.
+    """Name the categories that a prior scores, for every column.
 
-    A level that the training rows happen not to show still deserves a column if
-    the prior has an opinion on it.
+    A category that is not in the training data still gets a column if the prior has
+    a score for it.
     """
     if isinstance(source, Mapping):
         source = from_mapping(source)
@@ -250,11 +244,8 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
     """Give every feature and output of a task its score.
 
     Raises PriorMismatchError if an array has another width, a dict names features
-    that the table lacks, or nothing fits at all.
-
-    Raises IncompleteReplyError if a provider leaves features out.
-
-    Raises FeatureNamesError if names are needed and the columns have none.
+    that the table lacks, or nothing fits at all, IncompleteReplyError if a provider
+    leaves features out, and FeatureNamesError if the columns need names.
     """
     if isinstance(source, np.ndarray):
         prior = _from_array(source, task)
@@ -272,9 +263,9 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
 
 
 def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
-    """Ask a provider as `resolve` does; where it fails, warn and have no opinion."""
+    """Ask a provider as `resolve` does; where it fails, warn and score nothing."""
     try:
-        with OUTAGES.watch(provider, task):
+        with CIRCUIT_BREAKER.watch(provider, task):
             return resolve(provider, task)
     # A reply that is no prior counts as a failure too. Anything else is a bug or a
     # table that does not fit, and no prior would only hide it.
@@ -294,10 +285,7 @@ def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
         task.outputs,
         task=task.description,
         target=task.target,
-        provenance={
-            "provider": qualified_name(provider),
-            "error": reason,
-        },
+        provenance={"provider": qualified_name(provider), "error": reason},
     )
 
 
@@ -321,7 +309,7 @@ def _from_scores(
     is_dict = isinstance(source, Mapping)
     prior = from_mapping(source) if isinstance(source, Mapping) else source
     warn_of_outputs(prior, task)
-    aligned = prior.align(task.features, task.outputs, negative_class(task))
+    aligned = align(prior, task)
     if np.isnan(aligned.scores).all():
         if not named:
             raise FeatureNamesError(
@@ -329,7 +317,7 @@ def _from_scores(
                 f"names. {WAYS_TO_NAMES}"
             )
         raise PriorMismatchError(
-            f"The prior has no score for any column of the table. It scores "
+            "The prior has no score for any column of the table. It scores "
             f"{_listed(prior.features)}; the columns are {_listed(task.keys)}."
         )
     if is_dict and aligned.unknown:
@@ -349,21 +337,14 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
     logger.info(
         "asking %s about %d features", type(provider).__name__, len(task.features)
     )
-    reply: Any = provider.elicit(task)
-    if isinstance(reply, Mapping):
-        reply = from_mapping(reply)
-    if not isinstance(reply, FeaturePrior):
-        raise ProviderResponseError(
-            f"{type(provider).__name__}.elicit must return a FeaturePrior or a dict "
-            f"of scores by feature name; got {type(reply).__name__}."
-        )
+    name = type(provider).__name__
+    reply = as_prior(provider.elicit(task), name)
     warn_of_outputs(reply, task)
-    aligned = reply.align(task.features, task.outputs, negative_class(task))
+    aligned = align(reply, task)
     if aligned.missing:
         raise IncompleteReplyError(
-            f"{type(provider).__name__} left {len(aligned.missing)} of "
-            f"{len(task.features)} features without a score: "
-            f"{_listed(aligned.missing)}. No model was trained."
+            f"{name} left {len(aligned.missing)} of {len(task.features)} features "
+            f"without a score: {_listed(aligned.missing)}. No model was trained."
         )
     return aligned
 
@@ -373,24 +354,33 @@ def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
     return FeaturePrior.from_dict({str(name): score for name, score in scores.items()})
 
 
-WAYS_TO_NAMES = (
-    "There are two ways out: give the estimator a DataFrame (after a transformer, "
-    'set_output(transform="pandas") keeps the names), or pass feature_names=[...].'
-)
+def as_prior(reply: Any, name: str) -> FeaturePrior:
+    """Take what a provider of a name returned, if it is a prior.
+
+    Raises ProviderResponseError if it is none.
+    """
+    if isinstance(reply, Mapping):
+        reply = from_mapping(reply)
+    if not isinstance(reply, FeaturePrior):
+        raise ProviderResponseError(
+            f"{name}.elicit must return a FeaturePrior or a dict of scores by feature "
+            f"name; got {type(reply).__name__}."
+        )
+    return reply
 
 
-def negative_class(task: Task) -> str | None:
-    """Return the class that is not scored, where there are two."""
-    if task.kind == "regression" or len(task.outputs) > 1:
-        return None
-    return next(name for name in task.classes if name not in task.outputs)
+def align(prior: FeaturePrior, task: Task) -> FeaturePrior:
+    """Bring a prior into the order of a task; of two classes one is not scored."""
+    others = [name for name in task.classes if name not in task.outputs]
+    negative = others[0] if len(task.outputs) == len(others) == 1 else None
+    return prior.align(task.features, task.outputs, negative)
 
 
 def _warn_if_without_direction(prior: FeaturePrior) -> None:
     if not np.nan_to_num(prior.scores).any():
         warnings.warn(
-            "Every score of the prior is zero or absent, so it points nowhere: the "
-            "model is trained without the attribution penalty.",
+            "Every score of the prior is zero or missing, so the prior has no effect: "
+            "the model is trained without the attribution penalty.",
             PriorDisabledWarning,
             stacklevel=3,
         )
@@ -400,8 +390,7 @@ def _mismatch(prior: FeaturePrior) -> str:
     parts = []
     if prior.missing:
         parts.append(
-            f"has no score for {_listed(prior.missing)}, which are left without an "
-            "opinion"
+            f"has no score for {_listed(prior.missing)}, on which it has no effect"
         )
     if prior.unknown:
         parts.append(f"scores {_listed(prior.unknown)}, which the table does not have")

@@ -449,7 +449,7 @@ class TestFaults:
         self, server, provider, task, vendor
     ):
         server.respond = lambda request: vendor.answer(request, lambda f, o: 0)
-        with pytest.warns(PriorDisabledWarning, match="points nowhere"):
+        with pytest.warns(PriorDisabledWarning, match="has no effect"):
             assert not resolve(provider, task).scores.any()
 
     def test_estimates_that_disagree_are_warned_of(
@@ -565,7 +565,7 @@ class TestBeforeAnythingIsSent:
         monkeypatch.setitem(sys.modules, vendor.kind._sdk, None)
         with pytest.raises(MissingDependencyError, match=r"pip install \S*") as caught:
             provider.elicit(task)
-        assert vendor.kind._extra in str(caught.value)
+        assert vendor.kind._requirement in str(caught.value)
 
     def test_wrong_parameters_are_named(self, server, provider, task, vendor):
         (name,) = vendor.wrong

@@ -110,7 +110,7 @@ def test_nobody_can_take_a_name_of_this_package(register, caplog):
     register("anthropic")
     assert type(make_provider("anthropic")) is AnthropicProvider
     prior_source("anthropic")
-    assert "is left out: 'anthropic'" in caplog.text
+    assert "is ignored: 'anthropic'" in caplog.text
 
 
 def test_a_text_that_is_no_name_is_a_path(task, tmp_path, monkeypatch):
