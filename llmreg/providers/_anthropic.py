@@ -54,22 +54,18 @@ class AnthropicProvider(HostedProvider):
     model : str, default="claude-sonnet-5-5"
         The model to ask.
     n_estimates : int or "auto", default=5
-        Independent answers to average. More of them later cost only the difference.
-        "auto" asks for 3, then for 2 more at a time, up to 11, until the standard
-        error of every mean score is at most 1.
+        Independent answers to average; more of them later cost only the difference.
+        "auto" asks for 3 to 11, until every mean has a standard error of at most 1.
     ask : {"all", "each", "rank"}, default="all"
         Ask for the scores of all features at once, in parts of at most 100; of one
-        column at a time, the names of the others beside it; or for a ranking with
-        signs, from which the scores follow: of m features with a direction, the one
-        at rank r gets 10 * (m - r + 1) / m.
+        column at a time; or for a ranking with signs, where the feature at rank r of
+        m scores 10 * (m - r + 1) / m.
     send_levels : bool, default=True
-        Whether the names of levels are sent. Without them levels are sent by number,
-        and get no score.
+        Whether the names of levels are sent; without them levels get no score.
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
         How thorough the model is; None leaves it to the model.
     thinking : dict or None, default=None
-        How the model thinks, such as ``{"type": "adaptive"}``; None leaves it to
-        the model.
+        How the model thinks, such as ``{"type": "adaptive"}``.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the number of
         features. Doubled once for an answer that was cut off.
@@ -80,17 +76,16 @@ class AnthropicProvider(HostedProvider):
     timeout : float, default=600.0
         Seconds for a whole elicitation, waits included.
     api_key : callable or None, default=None
-        A function at the top level of a module that returns the key when called; it
-        is pickled by its name, anything else callable not at all. None lets the SDK
-        find credentials: the environment variable ANTHROPIC_API_KEY, then its other
-        sources. A key as plain text is refused, since scikit-learn prints parameters.
+        A function that returns the key; one at the top level of a module is pickled
+        by its name, any other not at all. None lets the SDK find credentials: the
+        environment variable ANTHROPIC_API_KEY, then its other sources. A key as plain
+        text is refused, since scikit-learn prints parameters.
     base_url : str or None, default=None
         Another address of the Messages API.
     cache : PriorCache, str, path-like or None, default=None
         Where answers are kept; see `PriorCache`.
     network : {"allow", "never"}, default="allow"
-        With "never" no connection is opened: a prior comes from the cache, or there
-        is an error that says how to get it there.
+        With "never" no connection is opened: the prior is in the cache, or an error.
 
     See Also
     --------

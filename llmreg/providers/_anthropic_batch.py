@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from llmreg._utils._log import get_logger
 from llmreg.elicitation._questions import Question
-from llmreg.elicitation._responses import AnswerStore
 from llmreg.elicitation._retry import TransientError
 from llmreg.exceptions import (
     ProviderError,
@@ -65,15 +64,12 @@ class BatchReport:
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(NamedTuple):
     """One answer to one question."""
 
     name: str
     question: Question
-    index: int
-    store: AnswerStore
-    options: dict[str, Any]
+    number: int
 
 
 def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
@@ -82,9 +78,9 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     Parameters
     ----------
     provider : AnthropicProvider
-        Whom to ask, and how many estimates.
+        The model to ask, and the number of estimates.
     tasks : sequence of Task
-        What about.
+        What to ask about.
 
     Returns
     -------
@@ -112,9 +108,9 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     Parameters
     ----------
     provider : AnthropicProvider
-        Whom to ask, and how many estimates; its cache is the one to be filled.
+        The model to ask, the number of estimates, and the cache to be filled.
     tasks : sequence of Task
-        What about.
+        What to ask about.
 
     Returns
     -------
@@ -131,8 +127,6 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
 
     Examples
     --------
-    Where nothing is lacking, nothing is sent.
-
     >>> from llmreg.providers import AnthropicProvider
     >>> from llmreg.providers import submit_batch
     >>> submit_batch(AnthropicProvider(), tasks=[]) is None
@@ -143,7 +137,8 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
         return None
     provider._check_network(next(iter(jobs.values())).question.task)
     requests: list[Any] = [
-        {"custom_id": key, "params": job.options} for key, job in jobs.items()
+        {"custom_id": key, "params": _params(provider, job)}
+        for key, job in jobs.items()
     ]
     with provider._connect() as client:
         batch = _call(
@@ -201,8 +196,6 @@ def collect_batch(
 
     Examples
     --------
-    What is in the cache already is not waited for.
-
     >>> from llmreg.providers import AnthropicProvider
     >>> from llmreg.providers import collect_batch
     >>> collect_batch(AnthropicProvider(), tasks=[], batch="msgbatch_1")
@@ -230,31 +223,33 @@ def collect_batch(
             result = getattr(each, "result", None)
             if reason := _keep(provider, job, result, secrets):
                 failed[job.name] = reason
-    kept = sum(
-        job.store.load(job.question, job.index) is not None for job in jobs.values()
-    )
-    return BatchReport(kept=kept, failed=failed)
+    store = provider._store()
+    kept = [job for job in jobs.values() if store.load(job.question, job.number)]
+    return BatchReport(kept=len(kept), failed=failed)
 
 
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
-    """List the estimates that the cache lacks, by the key they will have in it."""
+    """List the answers that the cache lacks, by the key they will have in it."""
     provider._validate_params()
-    return {key: job for task in tasks for key, job in _lacking(provider, task)}
+    jobs = {}
+    for task in tasks:
+        survey = provider._survey(task)
+        places: dict[Question, int] = {}
+        for question, number in survey.lacking():
+            place = places.setdefault(question, len(places) + 1)
+            name = f"{task.target}, estimate {number + 1}"
+            if len(survey.questions) > 1:
+                name += f", question {place}"
+            key = survey.store.entry_key(question, number)
+            jobs[key] = _Job(name, question, number)
+    return jobs
 
 
-def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Job]]:
-    """Go through the answers about one task that the cache lacks."""
-    survey = provider._survey(task)
-    numbers: dict[Question, int] = {}
-    for question, index in survey.lacking():
-        number = numbers.setdefault(question, len(numbers) + 1)
-        name = f"{task.target}, estimate {index + 1}"
-        if len(survey.questions) > 1:
-            name += f", question {number}"
-        options = provider._options(provider._request(question))
-        del options["timeout"]
-        key = survey.store.entry_key(question, index)
-        yield key, _Job(name, question, index, survey.store, options)
+def _params(provider: AnthropicProvider, job: _Job) -> dict[str, Any]:
+    """Write the request for one answer, as `elicit` would send it."""
+    options = provider._options(provider._request(job.question))
+    del options["timeout"]
+    return options
 
 
 def _keep(
@@ -271,7 +266,7 @@ def _keep(
         job.question.read(completion.text)
     except ProviderError as e:
         return str(e)
-    job.store.save(job.question, job.index, completion)
+    provider._store().save(job.question, job.number, completion)
     return ""
 
 

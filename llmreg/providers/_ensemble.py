@@ -24,11 +24,11 @@ from llmreg.providers._resolve import align, as_prior, make_provider
 class EnsembleProvider(PriorProvider):
     """Ask several providers, side by side, and average their scores by name.
 
-    Every member counts the same, however many estimates it makes. Where members
-    contradict each other on the sign of a score there is a warning, and the
-    provenance of the prior says who said what: ``"members"`` names them,
-    ``"disagreement"`` is the standard deviation between them, averaged over the
-    scores, and ``"disputed"`` lists the features whose sign they do not agree on.
+    Every member counts the same, however many estimates it makes. A warning tells
+    where members contradict each other on the sign of a score. In the provenance of
+    the prior ``"members"`` names them, ``"disagreement"`` is the standard deviation
+    between them, averaged over the scores, and ``"disputed"`` lists the features on
+    whose sign they do not agree.
 
     Parameters
     ----------

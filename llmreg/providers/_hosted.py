@@ -83,15 +83,10 @@ def is_importable(function: Callable[..., Any] | None) -> bool:
 class HostedProvider(LLMProvider):
     """Base of the providers that reach their model over HTTP, through an SDK.
 
-    It sees to it that a key is never a parameter: it comes from the environment or
-    from a function, when it is needed, and goes no further than the SDK's client.
-
-    Parameters that the class of a vendor has, beside those of `LLMProvider`:
-
-    api_key : callable or None
-        A function that returns the key.
-    base_url : str or None
-        The address of the server.
+    A key is never a parameter: it comes from the environment or from a function when
+    it is needed, and goes no further than the SDK's client. The class of a vendor has
+    the parameters of `LLMProvider`, `api_key`, a function that returns the key or
+    None, and `base_url`, the address of the server or None.
 
     Examples
     --------

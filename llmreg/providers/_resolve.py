@@ -169,18 +169,24 @@ def prior_source(prior: Any) -> PriorSource | None:
     """
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
-    if isinstance(prior, str):
-        return _named(prior)
-    if isinstance(prior, os.PathLike):
+    if isinstance(prior, str) and prior in provider_names():
+        return prior_source(make_provider(prior))
+    if isinstance(prior, str) and not os.path.exists(prior):
+        raise PriorCardError(
+            f"prior={prior!r} must be the path of a prior card or the name of a "
+            f"provider; there is no such file. {_known_names(prior)}"
+        )
+    if isinstance(prior, str | os.PathLike):
         return FeaturePrior.read(prior)
     # Scores at hand may leave features out; a provider that is asked may not.
-    if isinstance(prior, StaticPrior):
-        inner = prior.prior
-        return (
-            FeaturePrior.read(inner) if isinstance(inner, str) else prior_source(inner)
-        )
     if isinstance(prior, PriorCard):
         return FeaturePrior.read(prior.path)
+    if isinstance(prior, StaticPrior):
+        given = prior.prior
+        # A string is a path here, never the name of a provider.
+        return (
+            FeaturePrior.read(given) if isinstance(given, str) else prior_source(given)
+        )
     if isinstance(prior, Provider) and not isinstance(prior, type):
         return prior
     try:
@@ -194,21 +200,9 @@ def prior_source(prior: Any) -> PriorSource | None:
         ) from None
 
 
-def _named(prior: str) -> PriorSource | None:
-    """Find the provider of a name, or else the card of a path."""
-    if prior in provider_names():
-        return prior_source(make_provider(prior))
-    if not os.path.exists(prior):
-        raise PriorCardError(
-            f"prior={prior!r} must be the path of a prior card or the name of a "
-            f"provider; there is no such file. {_known_names(prior)}"
-        )
-    return FeaturePrior.read(prior)
-
-
 def needs_names(source: PriorSource | None) -> bool:
     """Tell whether a source needs columns with names."""
-    if isinstance(source, FeaturePrior | Mapping | np.ndarray) or source is None:
+    if not isinstance(source, Provider):
         return False
     return bool(getattr(source, "requires_feature_names", True))
 
@@ -225,18 +219,15 @@ def known_levels(
         source = from_mapping(source)
     if not isinstance(source, FeaturePrior):
         return {}
-    named = set(source.features) & set(columns)
+    names = set(columns)
+    keys = [key for key in source.features if key not in names]
     found: dict[str, list[str]] = {}
     for column in columns:
-        starts = (f"{column}=", f"{without_prefix(column)}=")
-        levels = [
-            key.removeprefix(start)
-            for start in dict.fromkeys(starts)
-            for key in source.features
-            if key.startswith(start) and key not in named
-        ]
-        if levels:
-            found[column] = levels
+        for name in dict.fromkeys((column, without_prefix(column))):
+            for key in keys:
+                if key.startswith(f"{name}="):
+                    levels = found.setdefault(column, [])
+                    levels.append(key.removeprefix(f"{name}="))
     return found
 
 
@@ -258,7 +249,13 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
         int((~np.isnan(prior.scores).all(axis=0)).sum()),
         *(len(task.features), _cost(prior.usage)),
     )
-    _warn_if_without_direction(prior)
+    if not np.nan_to_num(prior.scores).any():
+        warnings.warn(
+            "Every score of the prior is zero or missing, so the prior has no effect: "
+            "the model is trained without the attribution penalty.",
+            PriorDisabledWarning,
+            stacklevel=2,
+        )
     return prior
 
 
@@ -268,7 +265,7 @@ def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
         with CIRCUIT_BREAKER.watch(provider, task):
             return resolve(provider, task)
     # A reply that is no prior counts as a failure too. Anything else is a bug or a
-    # table that does not fit, and no prior would only hide it.
+    # table that does not fit, and training without a prior would only hide it.
     except (ProviderError, PriorError) as error:
         reason = f"{type(error).__name__}: {error}"
         logger.warning("%s gave no prior: %s", type(provider).__name__, reason)
@@ -278,9 +275,8 @@ def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
             PriorUnavailableWarning,
             stacklevel=2,
         )
-    nothing = np.full((len(task.outputs), len(task.features)), np.nan)
     return FeaturePrior.from_array(
-        nothing,
+        np.full((len(task.outputs), len(task.features)), np.nan),
         task.keys,
         task.outputs,
         task=task.description,
@@ -307,10 +303,10 @@ def _from_scores(
     source: FeaturePrior | Mapping[str, Any], task: Task, named: bool
 ) -> FeaturePrior:
     is_dict = isinstance(source, Mapping)
-    prior = from_mapping(source) if isinstance(source, Mapping) else source
-    warn_of_outputs(prior, task)
-    aligned = align(prior, task)
-    if np.isnan(aligned.scores).all():
+    given = from_mapping(source) if isinstance(source, Mapping) else source
+    warn_of_outputs(given, task)
+    prior = align(given, task)
+    if np.isnan(prior.scores).all():
         if not named:
             raise FeatureNamesError(
                 "The prior is given by feature name, but the columns of X have no "
@@ -318,35 +314,44 @@ def _from_scores(
             )
         raise PriorMismatchError(
             "The prior has no score for any column of the table. It scores "
-            f"{_listed(prior.features)}; the columns are {_listed(task.keys)}."
+            f"{_listed(given.features)}; the columns are {_listed(task.keys)}."
         )
-    if is_dict and aligned.unknown:
+    if is_dict and prior.unknown:
         raise PriorMismatchError(
-            f"prior contains {len(aligned.unknown)} unexpected feature names: "
-            f"{_listed(aligned.unknown)}. The columns are {_listed(task.keys)}."
+            f"prior contains {len(prior.unknown)} unexpected feature names: "
+            f"{_listed(prior.unknown)}. The columns are {_listed(task.keys)}."
         )
-    if not is_dict and (aligned.unknown or aligned.missing):
-        warnings.warn(_mismatch(aligned), PriorMismatchWarning, stacklevel=2)
-    return aligned
+    differences = []
+    if prior.missing:
+        differences.append(f"has no score for {_listed(prior.missing)}")
+    if prior.unknown:
+        differences.append(
+            f"scores {_listed(prior.unknown)}, which the table does not have"
+        )
+    if differences and not is_dict:
+        warnings.warn(
+            f"The prior {' and '.join(differences)}.",
+            PriorMismatchWarning,
+            stacklevel=2,
+        )
+    return prior
 
 
 def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
     # Only now, with the task known: a prior in the cache needs no key.
     if hasattr(provider, "check_ready"):
         provider.check_ready(task)
-    logger.info(
-        "asking %s about %d features", type(provider).__name__, len(task.features)
-    )
     name = type(provider).__name__
+    logger.info("asking %s about %d features", name, len(task.features))
     reply = as_prior(provider.elicit(task), name)
     warn_of_outputs(reply, task)
-    aligned = align(reply, task)
-    if aligned.missing:
+    prior = align(reply, task)
+    if prior.missing:
         raise IncompleteReplyError(
-            f"{name} left {len(aligned.missing)} of {len(task.features)} features "
-            f"without a score: {_listed(aligned.missing)}. No model was trained."
+            f"{name} left {len(prior.missing)} of {len(task.features)} features "
+            f"without a score: {_listed(prior.missing)}. No model was trained."
         )
-    return aligned
+    return prior
 
 
 def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
@@ -355,18 +360,18 @@ def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
 
 
 def as_prior(reply: Any, name: str) -> FeaturePrior:
-    """Take what a provider of a name returned, if it is a prior.
+    """Check what a provider of that name returned.
 
-    Raises ProviderResponseError if it is none.
+    Raises ProviderResponseError if it is neither a prior nor a dict.
     """
     if isinstance(reply, Mapping):
-        reply = from_mapping(reply)
-    if not isinstance(reply, FeaturePrior):
-        raise ProviderResponseError(
-            f"{name}.elicit must return a FeaturePrior or a dict of scores by feature "
-            f"name; got {type(reply).__name__}."
-        )
-    return reply
+        return from_mapping(reply)
+    if isinstance(reply, FeaturePrior):
+        return reply
+    raise ProviderResponseError(
+        f"{name}.elicit must return a FeaturePrior or a dict of scores by feature "
+        f"name; got {type(reply).__name__}."
+    )
 
 
 def align(prior: FeaturePrior, task: Task) -> FeaturePrior:
@@ -376,35 +381,15 @@ def align(prior: FeaturePrior, task: Task) -> FeaturePrior:
     return prior.align(task.features, task.outputs, negative)
 
 
-def _warn_if_without_direction(prior: FeaturePrior) -> None:
-    if not np.nan_to_num(prior.scores).any():
-        warnings.warn(
-            "Every score of the prior is zero or missing, so the prior has no effect: "
-            "the model is trained without the attribution penalty.",
-            PriorDisabledWarning,
-            stacklevel=3,
-        )
-
-
-def _mismatch(prior: FeaturePrior) -> str:
-    parts = []
-    if prior.missing:
-        parts.append(
-            f"has no score for {_listed(prior.missing)}, on which it has no effect"
-        )
-    if prior.unknown:
-        parts.append(f"scores {_listed(prior.unknown)}, which the table does not have")
-    return f"The prior {' and '.join(parts)}."
-
-
 def _cost(usage: Mapping[str, int]) -> str:
     """Say what was paid for a prior, and what came from the cache."""
     if not usage:
         return ""
-    requests, kept = usage.get("requests", 0), usage.get("served_from_cache", 0)
-    tokens = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
-    paid = f"{requests} requests, {tokens[0]} tokens in, {tokens[1]} out"
-    return f"; {paid if requests else 'no request'}, {kept} answers from the cache"
+    paid = "no request"
+    if n_requests := usage.get("requests", 0):
+        n_in, n_out = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
+        paid = f"{n_requests} requests, {n_in} tokens in, {n_out} out"
+    return f"; {paid}, {usage.get('served_from_cache', 0)} answers from the cache"
 
 
 def _listed(names: Sequence[str], limit: int = 12) -> str:
