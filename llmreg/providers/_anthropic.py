@@ -210,11 +210,8 @@ class AnthropicProvider(HostedProvider):
         deadline = policy.deadline()
         try:
             with self._connect() as client:
-                count = partial(self._count_one, client)
-                return [
-                    policy.run(partial(count, request), deadline, threading.Event())
-                    for request in requests
-                ]
+                calls = [partial(self._count_one, client, each) for each in requests]
+                return [policy.run(call, deadline, threading.Event()) for call in calls]
         except (MissingKeyError, MissingDependencyError):
             return None
 

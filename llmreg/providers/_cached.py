@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MethodType
 from typing import Any
@@ -70,7 +70,15 @@ class CachedProvider(PriorProvider):
             prior: FeaturePrior = self.provider.elicit(task)
             # Members of an ensemble that failed are to be asked again.
             if "failed" not in prior.provenance:
-                cache.put(key, self._content(task, prior))
+                # The card, and what the list of the cache shows.
+                content = {
+                    "task": task.description,
+                    "target": task.target,
+                    "provider": qualified_name(self.provider),
+                    "model": str(prior.provenance.get("model", "")),
+                    "card": prior.to_json(),
+                }
+                cache.put(key, content)
             return prior
 
     @property
@@ -103,16 +111,6 @@ class CachedProvider(PriorProvider):
     def _key(self, task: Task) -> str:
         """Give the key of the prior for a task."""
         return hash_key({"task": task.to_dict(), **self.identity()})
-
-    def _content(self, task: Task, prior: FeaturePrior) -> dict[str, Any]:
-        """Give what is kept: the card, and what the list of the cache shows."""
-        return {
-            "task": task.description,
-            "target": task.target,
-            "provider": qualified_name(self.provider),
-            "model": str(prior.provenance.get("model", "")),
-            "card": prior.to_json(),
-        }
 
     def _load(self, cache: PriorCache, key: str) -> FeaturePrior | None:
         """Read a prior from the cache; None if it is not there or not usable."""
@@ -151,22 +149,22 @@ def plain(value: Any) -> Any:
     if isinstance(value, MethodType):
         return ["method", plain(value.__func__), plain(value.__self__)]
     if callable(value) and hasattr(value, "__qualname__"):
-        return _name_of(value)
-    if hasattr(value, "identity"):
+        name = f"{value.__module__}.{value.__qualname__}"
+        # What was defined inside of a function shares its name with others.
+        if "<" not in name:
+            return name
+    elif hasattr(value, "identity"):
         return plain(value.identity())
-    if hasattr(value, "get_params"):
+    elif hasattr(value, "get_params"):
         return [qualified_name(value), plain(value.get_params(deep=False))]
-    if _is_its_attributes(value):
+    elif _is_its_attributes(value):
         return [qualified_name(value), plain(vars(value))]
-    raise _indistinct(f"a {qualified_name(value)}")
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    """Name a function or class; refuse one that shares its name with others."""
-    name = f"{function.__module__}.{function.__qualname__}"
-    if "<" in name:
-        raise _indistinct(name)
-    return name
+    name = getattr(value, "__qualname__", qualified_name(value))
+    raise ProviderError(
+        f"The provider holds {name}, and the cache cannot tell one such object from "
+        "another. Give the provider plain values, functions from the top level of a "
+        "module, or a method identity() that returns plain values."
+    )
 
 
 def _is_its_attributes(value: object) -> bool:
@@ -174,12 +172,3 @@ def _is_its_attributes(value: object) -> bool:
     kind: Any = type(value)
     usual = kind.__reduce_ex__ is object.__reduce_ex__
     return hasattr(value, "__dict__") and usual and kind.__reduce__ is object.__reduce__
-
-
-def _indistinct(what: str) -> ProviderError:
-    """Say that a cache key cannot be made of something."""
-    return ProviderError(
-        f"The provider holds {what}, and the cache cannot tell one such object from "
-        "another. Give the provider plain values, functions from the top level of a "
-        "module, or a method identity() that returns plain values."
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
@@ -26,21 +25,6 @@ from llmreg.providers._sdk_errors import Translator, hide
 T = TypeVar("T")
 
 _SECRET_HEADERS = ("auth", "key", "token", "secret")
-
-
-def check_key_source(value: Any, variable: str) -> None:
-    """Refuse what would show a key in `repr`, `get_params` and pickles.
-
-    Raises TypeError if it is no function; the value is not repeated.
-    """
-    if value is not None and (
-        not callable(value) or isinstance(value, functools.partial)
-    ):
-        raise TypeError(
-            "api_key must be a function that returns the key, or None to take it "
-            f"from {variable}. A plain text, or one bound by functools.partial, would "
-            "show up in repr, get_params and pickles."
-        )
 
 
 def check_address(value: Any, name: str) -> None:
@@ -121,8 +105,14 @@ class HostedProvider(LLMProvider):
 
     @api_key.setter
     def api_key(self, value: Callable[[], str] | None) -> None:
-        # Checked on assignment, since a later check would come after a repr.
-        check_key_source(value, self._key_variable)
+        # Checked on assignment, since a later check would come after a repr. The value
+        # is not repeated.
+        if isinstance(value, partial) or not (value is None or callable(value)):
+            raise TypeError(
+                "api_key must be a function that returns the key, or None to take it "
+                f"from {self._key_variable}. A plain text, or one bound by "
+                "functools.partial, would show up in repr, get_params and pickles."
+            )
         self._api_key = value
 
     @property
