@@ -133,7 +133,7 @@ def test_a_fixed_gamma_is_told_what_to_do(rows):
 
 
 def test_scores_of_zero_are_nothing_to_trust(rows):
-    with pytest.warns(UserWarning, match="points nowhere"):
+    with pytest.warns(UserWarning, match="has no effect"):
         model = LLMAttributionRegressor({"a": 0}).fit(rows, rows["a"])
     with pytest.raises(PriorError, match="no score other than 0"):
         TrustDisplay.from_estimator(model)
