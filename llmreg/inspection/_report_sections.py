@@ -9,8 +9,13 @@ import numpy as np
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg._utils._text import list_names
-from llmreg.elicitation._cache import hash_key
-from llmreg.elicitation._questions import MAX_FEATURES, WAYS, Question, plan
+from llmreg.elicitation._questions import (
+    MAX_FEATURES,
+    WAYS,
+    Questionnaire,
+    hash_prompt,
+    plan,
+)
 from llmreg.exceptions import FeatureNamesError
 from llmreg.inspection._prior_display import (
     AlignmentDisplay,
@@ -312,7 +317,7 @@ def _texts(prior: FeaturePrior, task: Task) -> Markup:
     """Give what was sent word for word, or else what it was made from."""
     questions = find_questions(prior, task)
     if questions:
-        shown = questions[0].questionnaire
+        shown = questions[0]
         count = len(questions)
         return join(
             [
@@ -351,7 +356,7 @@ def _texts(prior: FeaturePrior, task: Task) -> Markup:
     )
 
 
-def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
+def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Questionnaire]:
     """Find the questions that a prior answers, by the hash that it records."""
     recorded = prior.provenance.get("prompt_hash")
     ask = prior.provenance.get("ask", "all")
@@ -362,8 +367,6 @@ def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
             questions = plan(task, ask, send_levels, MAX_FEATURES)
         except FeatureNamesError:
             return []
-        digests = [question.questionnaire.digest for question in questions]
-        digest = digests[0] if len(digests) == 1 else hash_key(digests)
-        if digest == recorded:
+        if hash_prompt(questions) == recorded:
             return questions
     return []

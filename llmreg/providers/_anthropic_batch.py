@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from llmreg._utils._log import get_logger
-from llmreg.elicitation._questions import Question
-from llmreg.elicitation._responses import AnswerStore
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._retry import TransientError
+from llmreg.elicitation._sampling import ResponseStore
 from llmreg.exceptions import (
     ProviderError,
     ProviderResponseError,
@@ -69,9 +69,9 @@ class _Job:
     """One answer to one question."""
 
     name: str
-    question: Question
+    question: Questionnaire
     index: int
-    store: AnswerStore
+    store: ResponseStore
     options: dict[str, Any]
 
     @property
@@ -245,17 +245,17 @@ def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]
 
 def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Job]]:
     """Go through the answers about one task that the cache lacks."""
-    survey = provider._survey(task)
-    numbers: dict[Question, int] = {}
-    for question, index in survey.lacking():
+    sampler = provider._sampler(task)
+    numbers: dict[Questionnaire, int] = {}
+    for question, index in sampler.pending_parts():
         number = numbers.setdefault(question, len(numbers) + 1)
         name = f"{task.target}, estimate {index + 1}"
-        if len(survey.questions) > 1:
+        if len(sampler.questions) > 1:
             name += f", question {number}"
         options = provider._options(provider._request(question))
         del options["timeout"]
-        key = survey.store.entry_key(question, index)
-        yield key, _Job(name, question, index, survey.store, options)
+        key = sampler.store.key(question, estimate=index)
+        yield key, _Job(name, question, index, sampler.store, options)
 
 
 def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 
 from llmreg.elicitation._cost import Cost, total
-from llmreg.elicitation._responses import disputed, now, warn_of_dispute
+from llmreg.elicitation._responses import (
+    find_disagreements,
+    now,
+    warn_of_disagreement,
+)
 from llmreg.elicitation._retry import Stop, side_by_side
 from llmreg.exceptions import (
     PriorError,
@@ -69,7 +73,9 @@ def average(
             ),
             "members": json.dumps(list(names)),
             "disagreement": f"{np.nanmean(std) if (~np.isnan(std)).any() else 0:.3g}",
-            "disputed": json.dumps(list(disputed(between)), ensure_ascii=False),
+            "disputed": json.dumps(
+                list(find_disagreements(between)), ensure_ascii=False
+            ),
             "created": now(),
             **({"failed": json.dumps(missing, ensure_ascii=False)} if missing else {}),
         },
@@ -187,7 +193,7 @@ class EnsembleProvider(PriorProvider):
         priors = {n: p for n, p in answers.items() if isinstance(p, FeaturePrior)}
         combined = average(task, list(priors.values()), list(priors), failed)
         if disputes := json.loads(combined.provenance["disputed"]):
-            warn_of_dispute(f"{len(priors)} members of the ensemble", disputes)
+            warn_of_disagreement(f"{len(priors)} members of the ensemble", disputes)
         return combined
 
     def has_cached(self, task: Task) -> bool:

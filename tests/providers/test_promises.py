@@ -390,7 +390,7 @@ class TestFaults:
             ),
             pytest.param(
                 lambda v: v.spoiled(lambda e: e.append(e[0])),
-                *(ProviderResponseError, "f1 is answered 2 times"),
+                *(ProviderResponseError, "f1 is answered more than once"),
                 id="duplicate",
             ),
             pytest.param(

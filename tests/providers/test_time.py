@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from llmreg.elicitation._retry import RetryPolicy
-from llmreg.elicitation._sampling import Interview
+from llmreg.elicitation._sampling import Requester
 from llmreg.exceptions import ProviderUnavailableError
 from llmreg.providers import EnsembleProvider, PriorCache, StaticPrior
 from tests.elicitation.test_side_by_side import LONG, interrupt, release
@@ -83,14 +83,14 @@ def test_a_reply_that_is_kept_alive_is_not_waited_for(vendor, server, task):
 
 def test_what_arrived_in_time_is_told(task, tmp_path, monkeypatch):
     calls = iter([lambda: 5, lambda: time.sleep(1.0)])
-    whole = Interview._whole
+    whole = Requester._whole
 
     def slow(self, *args):
         if next(calls)() is None:
             raise AssertionError
         return whole(self, *args)
 
-    monkeypatch.setattr(Interview, "_whole", slow)
+    monkeypatch.setattr(Requester, "_whole", slow)
     monkeypatch.setattr("llmreg.elicitation._sampling.GRACE", 0.0)
     provider = Scripted([1, 1], n_estimates=2, timeout=0.3, cache=tmp_path)
     with pytest.raises(ProviderUnavailableError) as caught:
