@@ -111,12 +111,12 @@ class Completion:
     usage: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class ResponseStore:
-    """The responses of one provider in a cache."""
+    """The responses of a provider with some settings, in a cache."""
 
-    def __init__(self, cache: PriorCache, settings: Mapping[str, Any]) -> None:
-        self.cache = cache
-        self.settings = dict(settings)
+    cache: PriorCache
+    settings: dict[str, Any]
 
     def key(self, question: Questionnaire, **more: Any) -> str:
         """Give the key of what is kept about a question, such as `estimate=0`."""
@@ -261,25 +261,20 @@ class Sampler:
         ]
 
 
+@dataclass(frozen=True)
 class Requester:
     """Sends questions to one model, several at a time, and keeps the responses."""
 
-    def __init__(
-        self,
-        complete: Callable[[Request], Completion],
-        policy: RetryPolicy,
-        deadline: float,
-        room: Callable[[Task], int],
-        store: ResponseStore,
-    ) -> None:
-        self.complete = complete
-        self.policy = policy
-        self.deadline = deadline
-        self.room = room
-        self.store = store
-        self.usage: Counter[str] = Counter()
-        self._counting = threading.Lock()
-        self._stop = Stop()
+    complete: Callable[[Request], Completion]
+    policy: RetryPolicy
+    # A time on the clock of the policy.
+    deadline: float
+    # Gives `max_tokens` for a task.
+    room: Callable[[Task], int]
+    store: ResponseStore
+    usage: Counter[str] = field(default_factory=Counter)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+    _stop: Stop = field(default_factory=Stop)
 
     def request(self, jobs: Sequence[Job], limit: int) -> dict[Job, Estimate]:
         """Send some questions side by side.

@@ -47,7 +47,7 @@ def test_waits_double_up_to_a_limit():
 
 def test_jitter_shortens_a_wait_by_up_to_half():
     policy = RetryPolicy(jitter=lambda: 0.0, clock=lambda: 0.0)
-    assert policy._wait(1, None, 600.0, "") == 0.5
+    assert policy._wait(0, None, 600.0, "") == 0.5
 
 
 def test_the_answer_after_a_failure_is_given():
