@@ -32,7 +32,6 @@ from llmreg.exceptions import PriorCacheError, PriorLockedError, ProviderError
 
 logger = get_logger(__name__)
 
-
 CACHE_VARIABLE = "LLMREG_CACHE_DIR"
 
 # A temporary file this old belongs to a process that was killed while writing.
@@ -144,7 +143,7 @@ class PriorCache:
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        """Keep others from asking for the same thing at the same time.
+        """Keep others from requesting the same thing at the same time.
 
         The operating system gives the lock back when its holder dies.
 

@@ -35,7 +35,7 @@ class Cost:
     counted_by : str
         Who counted `input_tokens`: "the vendor", or "a rough guess".
     usd : float or None, default=None
-        US dollars for `input_tokens` and `output_tokens`; None where nobody knows.
+        US dollars for `input_tokens` and `output_tokens`; None if unknown.
 
     Examples
     --------

@@ -34,7 +34,6 @@ from llmreg.elicitation._prompt import (
     object_schema,
 )
 from llmreg.elicitation._responses import (
-    Entry,
     Estimate,
     check_entries,
     not_expected,
@@ -81,15 +80,8 @@ class Questionnaire:
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the reply.
-
-        Ranges of numbers are not enforced by the vendors' structured outputs, lists of
-        allowed values are.
-        """
-        score = {"type": "integer", "enum": list(range(-SCORE_LIMIT, SCORE_LIMIT + 1))}
-        scores = object_schema(dict.fromkeys(self._outputs, score))
-        entry = {"reason": {"type": "string"}, "scores": scores}
-        return object_schema({"features": list_schema(self.task, entry)})
+        """JSON schema of the reply."""
+        return object_schema({"features": self._entries})
 
     @cached_property
     def digest(self) -> str:
@@ -109,7 +101,7 @@ class Questionnaire:
 
     def read(self, text: str) -> Estimate:
         """Read a reply; ProviderResponseError if it cannot be used."""
-        entries = check_entries(read_features(text), self.task, self._find_faults)
+        entries = check_entries(read_features(text), self.task, self._entries)
         return Estimate(
             scores={
                 name: {key: int(entries[key]["scores"][o]) for key in self.task.keys}
@@ -127,23 +119,16 @@ class Questionnaire:
         """The outputs by id."""
         return give_ids("o", self.task.outputs)
 
-    def _find_faults(self, entry: Entry) -> list[str]:
-        """List what is wrong with the answer for one feature."""
-        name, scores = entry["id"], entry.get("scores")
-        if set(entry) != {"id", "reason", "scores"} or not isinstance(scores, dict):
-            return [f"{name} must have an id, a reason and scores, and no more"]
-        faults = []
-        if not isinstance(entry["reason"], str):
-            faults.append(f"the reason of {name} is no text")
-        if set(scores) != set(self._outputs):
-            got = clean_text(repr(list(scores)), 80)
-            faults.append(f"{name} must score {list(self._outputs)!r}, but has {got}")
-        return faults + [
-            f"{name} has {clean_text(repr(value), 40)}, which is no whole number from "
-            f"{-SCORE_LIMIT} to {SCORE_LIMIT}"
-            for value in scores.values()
-            if not _is_score(value)
-        ]
+    @cached_property
+    def _entries(self) -> dict[str, Any]:
+        """JSON schema of the list of entries, of which each is checked against it.
+
+        Ranges of numbers are not enforced by the vendors' structured outputs, lists of
+        allowed values are.
+        """
+        score = {"type": "integer", "enum": list(range(-SCORE_LIMIT, SCORE_LIMIT + 1))}
+        scores = object_schema(dict.fromkeys(self._outputs, score))
+        return list_schema(self.task, {"reason": {"type": "string"}, "scores": scores})
 
 
 class RankingQuestionnaire(Questionnaire):
@@ -158,9 +143,7 @@ class RankingQuestionnaire(Questionnaire):
     @cached_property
     def schema(self) -> dict[str, Any]:
         """JSON schema of the reply."""
-        entry = {"direction": {"type": "string", "enum": list(SIGNS)}}
-        ranking = list_schema(self.task, entry)
-        rankings = object_schema(dict.fromkeys(self._outputs, ranking))
+        rankings = object_schema(dict.fromkeys(self._outputs, self._entries))
         return object_schema({"reasoning": {"type": "string"}, RANKINGS: rankings})
 
     def read(self, text: str) -> Estimate:
@@ -177,9 +160,15 @@ class RankingQuestionnaire(Questionnaire):
             reasons={},
         )
 
+    @cached_property
+    def _entries(self) -> dict[str, Any]:
+        """JSON schema of the ranking for one output."""
+        direction = {"type": "string", "enum": list(SIGNS)}
+        return list_schema(self.task, {"direction": direction})
+
     def _scores(self, ranking: Any) -> dict[str, float]:
         """Turn the ranks for one output into scores."""
-        entries = check_entries(ranking, self.task, self._find_faults)
+        entries = check_entries(ranking, self.task, self._entries)
         signs = {key: SIGNS[entry["direction"]] for key, entry in entries.items()}
         directed = [key for key, sign in signs.items() if sign]
         sizes = {
@@ -188,27 +177,15 @@ class RankingQuestionnaire(Questionnaire):
         }
         return {key: signs[key] * sizes.get(key, 0.0) for key in self.task.keys}
 
-    def _find_faults(self, entry: Entry) -> list[str]:
-        """List what is wrong with the answer for one feature."""
-        if set(entry) == {"id", "direction"} and entry["direction"] in list(SIGNS):
-            return []
-        return [f"{entry['id']} needs a direction of {list(SIGNS)!r}, and no more"]
-
 
 class DraftQuestionnaire(Questionnaire):
     """Asks for descriptions of the features, which are read as reasons."""
 
     system = DRAFT_TEXT
 
-    @cached_property
-    def schema(self) -> dict[str, Any]:
-        """JSON schema of the reply."""
-        entry = {"description": {"type": "string"}}
-        return object_schema({"features": list_schema(self.task, entry)})
-
     def read(self, text: str) -> Estimate:
         """Read a reply."""
-        entries = check_entries(read_features(text), self.task, self._find_faults)
+        entries = check_entries(read_features(text), self.task, self._entries)
         return Estimate(
             scores={},
             reasons={
@@ -217,20 +194,14 @@ class DraftQuestionnaire(Questionnaire):
             },
         )
 
-    def _find_faults(self, entry: Entry) -> list[str]:
-        """List what is wrong with the answer for one feature."""
-        text = entry.get("description")
-        if set(entry) == {"id", "description"} and isinstance(text, str):
-            return []
-        return [f"{entry['id']} needs a description that is text, and no more"]
+    @cached_property
+    def _entries(self) -> dict[str, Any]:
+        """JSON schema of the list of entries."""
+        return list_schema(self.task, {"description": {"type": "string"}})
 
 
 # By the name of the way to ask; "each" has a question of its own for each column.
-WAYS = {
-    "all": Questionnaire,
-    "each": Questionnaire,
-    "rank": RankingQuestionnaire,
-}
+WAYS = {"all": Questionnaire, "each": Questionnaire, "rank": RankingQuestionnaire}
 
 
 def plan(
@@ -316,10 +287,3 @@ def _context(
         for name, values in items.items()
         if values and len(json.dumps(values, ensure_ascii=False)) <= length
     }
-
-
-def _is_score(value: object) -> bool:
-    """Tell whether a JSON value is an integer within the limit; 3.0 is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= SCORE_LIMIT and float(value).is_integer()

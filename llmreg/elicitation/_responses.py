@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from llmreg._utils._text import clean_text
+from llmreg._utils._text import clean_text, list_names
 from llmreg.elicitation._prompt import give_ids
 from llmreg.exceptions import (
     IncompleteReplyError,
@@ -21,8 +21,6 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,8 @@ def read_features(text: str) -> Any:
 
 
 def check_entries(
-    entries: Any, task: Task, find_faults: Callable[[Entry], Iterable[str]]
-) -> dict[str, Entry]:
+    entries: Any, task: Task, schema: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Check a list of entries, trusting none of it; give them by feature key.
 
     Raises ProviderResponseError that names all faults of all entries, and
@@ -87,7 +85,7 @@ def check_entries(
             f"{clean_text(repr(entries), 80)}."
         )
     keys = give_ids("f", task.keys)
-    checked: dict[str, Entry] = {}
+    checked: dict[str, dict[str, Any]] = {}
     faults = []
     for entry in entries:
         name = entry.get("id") if isinstance(entry, dict) else None
@@ -100,7 +98,7 @@ def check_entries(
             faults.append(f"{name} is answered more than once")
         else:
             checked[keys[name]] = entry
-            faults += find_faults(entry)
+            faults += _find_faults(name, entry, schema["items"])
     if faults:
         raise ProviderResponseError(
             "The reply of the model cannot be used: " + "; ".join(faults) + "."
@@ -111,6 +109,29 @@ def check_entries(
             f"features: {missing!r}."
         )
     return checked
+
+
+def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
+    """List what of a value does not follow its schema."""
+    if "properties" in schema:
+        parts = schema["properties"]
+        if isinstance(value, dict) and set(value) == set(parts):
+            return [
+                fault
+                for key, part in parts.items()
+                for fault in _find_faults(f"{key} of {name}", value[key], part)
+            ]
+        expected = f"an object with {', '.join(parts)} and no more"
+    elif "enum" in schema:
+        # For Python, true is 1; that 3.0 is 3 is as good for a score.
+        if not isinstance(value, bool) and value in schema["enum"]:
+            return []
+        expected = f"one of {list_names(schema['enum'])}"
+    elif isinstance(value, str):
+        return []
+    else:
+        expected = "text"
+    return [f"{name} must be {expected}, but is {clean_text(repr(value), 80)}"]
 
 
 def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:

@@ -329,15 +329,16 @@ class Requester:
 
     def _reply(self, question: Questionnaire) -> tuple[Completion, Estimate]:
         """Send a question, with more room if need be, and read the reply."""
-        room = self.room(question.task)
-        completion = self._send(question, room)
+        max_tokens = self.room(question.task)
+        completion = self._send(question, max_tokens)
         if completion.stop == "length":
             logger.warning("the reply was cut off; requesting it with twice the room")
-            completion = self._send(question, 2 * room)
+            max_tokens *= 2
+            completion = self._send(question, max_tokens)
         if completion.stop == "length":
             raise TruncatedReplyError(
-                f"The reply was cut off at max_tokens={2 * room}. Raise "
-                "`max_tokens`, or score fewer features."
+                f"The reply was cut off at {max_tokens=}. Raise `max_tokens`, or score "
+                "fewer features."
             )
         if completion.stop == "refusal":
             raise ProviderRefusalError(

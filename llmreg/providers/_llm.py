@@ -140,7 +140,7 @@ class LLMProvider(PriorProvider):
         Parameters
         ----------
         task : Task
-            What is predicted from what; all that the model is told.
+            What is predicted from what; all that is sent.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class LLMProvider(PriorProvider):
         return combine(task, sampler.estimates(), provenance, usage)
 
     def has_cached(self, task: Task) -> bool:
-        """Tell whether every estimate for a task is in the cache; nobody is asked.
+        """Tell whether every estimate for a task is in the cache; nothing is sent.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class LLMProvider(PriorProvider):
         Returns
         -------
         bool
-            Whether `elicit` would ask nobody.
+            Whether `elicit` would send nothing.
         """
         self._validate_params()
         return not self._sampler(task).pending()
@@ -225,10 +225,10 @@ class LLMProvider(PriorProvider):
         -------
         Cost
             Requests and tokens of what is not in the cache. The tokens of the
-            questions are counted by the vendor where it offers that and credentials
-            are found, and are a rough guess otherwise; those of the replies always
-            are a guess. US dollars where the package ``genai-prices`` is installed
-            and knows the model. With ``network="never"`` all of it is a guess.
+            requests are counted by the vendor where it offers that and there are
+            credentials, unless ``network="never"``, and are a rough guess otherwise;
+            those of the replies always are a guess. US dollars where the package
+            ``genai-prices`` is installed and knows the model.
         """
         self._validate_params()
         to_send = self._sampler(task).to_send()
@@ -351,16 +351,16 @@ class LLMProvider(PriorProvider):
         return {"provider": qualified_name(self), **shaping}
 
     def _check_network(self, task: Task) -> None:
-        """Refuse to ask where asking is not allowed; say how to do without."""
+        """Refuse to send anything where that is not allowed; say how to do without."""
         if self.network != "never":
             return
         raise MissingPriorError(
             f"Not all estimates for {task.target!r} ({len(task.features)} features) "
-            f"are in {PriorCache.of(self.cache)!r}, and network='never' forbids to ask "
-            "for them. Where there is a network, run `llmreg elicit DATA.csv --target "
-            "NAME --provider NAME -o prior.json` and bring the card: "
-            "prior='prior.json'. Or bring the answers: `llmreg cache export FILE` "
-            "there, `llmreg cache import FILE` here. Or set network='allow'."
+            f"are in {PriorCache.of(self.cache)!r}, and network='never' forbids "
+            "requests. Where there is a network, run `llmreg elicit DATA.csv --target "
+            "NAME --provider NAME -o prior.json` and pass the card here as "
+            "prior='prior.json'. Or run `llmreg cache export FILE` there and `llmreg "
+            "cache import FILE` here. Or set network='allow'."
         )
 
     def _policy(self) -> RetryPolicy:

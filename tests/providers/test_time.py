@@ -14,7 +14,7 @@ from llmreg.elicitation._retry import RetryPolicy
 from llmreg.elicitation._sampling import Requester
 from llmreg.exceptions import ProviderUnavailableError
 from llmreg.providers import EnsembleProvider, PriorCache, StaticPrior
-from tests.elicitation.test_side_by_side import LONG, interrupt, release
+from tests.elicitation.test_retry import LONG, interrupt, release
 from tests.providers.test_base import Scripted
 from tests.vendors import VENDORS
 
