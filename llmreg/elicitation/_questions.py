@@ -35,9 +35,8 @@ from llmreg.elicitation._prompt import (
 )
 from llmreg.elicitation._responses import (
     Estimate,
-    check_entries,
-    not_expected,
-    read_features,
+    by_feature,
+    check_reply,
     read_json,
 )
 from llmreg.prior._scores import SCORE_LIMIT
@@ -101,7 +100,7 @@ class Questionnaire:
 
     def read(self, text: str) -> Estimate:
         """Read a reply; ProviderResponseError if it cannot be used."""
-        entries = check_entries(read_features(text), self.task, self._entries)
+        entries = self._read_entries(text)
         return Estimate(
             scores={
                 name: {key: int(entries[key]["scores"][o]) for key in self.task.keys}
@@ -114,6 +113,12 @@ class Questionnaire:
             },
         )
 
+    def _read_entries(self, text: str) -> dict[str, Any]:
+        """Parse and check a reply; give its entries by feature key."""
+        reply = read_json(text)
+        check_reply(reply, self.schema)
+        return by_feature(reply["features"], self.task)
+
     @property
     def _outputs(self) -> dict[str, str]:
         """The outputs by id."""
@@ -121,7 +126,7 @@ class Questionnaire:
 
     @cached_property
     def _entries(self) -> dict[str, Any]:
-        """JSON schema of the list of entries, of which each is checked against it.
+        """JSON schema of the list of entries.
 
         Ranges of numbers are not enforced by the vendors' structured outputs, lists of
         allowed values are.
@@ -149,16 +154,10 @@ class RankingQuestionnaire(Questionnaire):
     def read(self, text: str) -> Estimate:
         """Read a reply: ranks become scores in equal steps."""
         reply = read_json(text)
-        rankings = reply.get(RANKINGS) if isinstance(reply, dict) else None
-        if not isinstance(rankings, dict) or set(rankings) != set(self._outputs):
-            expected = f"an object with rankings for {list(self._outputs)!r}"
-            raise not_expected(expected, text)
-        return Estimate(
-            scores={
-                name: self._scores(rankings[o]) for o, name in self._outputs.items()
-            },
-            reasons={},
-        )
+        rankings: Any = reply.get(RANKINGS) if isinstance(reply, dict) else reply
+        check_reply(rankings, self.schema["properties"][RANKINGS], RANKINGS)
+        scores = {name: self._scores(rankings[o]) for o, name in self._outputs.items()}
+        return Estimate(scores, reasons={})
 
     @cached_property
     def _entries(self) -> dict[str, Any]:
@@ -166,9 +165,9 @@ class RankingQuestionnaire(Questionnaire):
         direction = {"type": "string", "enum": list(SIGNS)}
         return list_schema(self.task, {"direction": direction})
 
-    def _scores(self, ranking: Any) -> dict[str, float]:
+    def _scores(self, ranking: list[dict[str, str]]) -> dict[str, float]:
         """Turn the ranks for one output into scores."""
-        entries = check_entries(ranking, self.task, self._entries)
+        entries = by_feature(ranking, self.task)
         signs = {key: SIGNS[entry["direction"]] for key, entry in entries.items()}
         directed = [key for key, sign in signs.items() if sign]
         sizes = {
@@ -185,7 +184,7 @@ class DraftQuestionnaire(Questionnaire):
 
     def read(self, text: str) -> Estimate:
         """Read a reply."""
-        entries = check_entries(read_features(text), self.task, self._entries)
+        entries = self._read_entries(text)
         return Estimate(
             scores={},
             reasons={

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,60 +56,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def not_expected(expected: str, text: str) -> ProviderResponseError:
-    """Build the error for a reply of another form."""
-    return ProviderResponseError(
-        f"The reply of the model must be {expected}. It starts with "
-        f"{clean_text(text, 80)!r}."
-    )
-
-
-def read_features(text: str) -> Any:
-    """Parse a reply that has nothing but "features"."""
-    reply = read_json(text)
-    if not isinstance(reply, dict) or set(reply) != {"features"}:
-        raise not_expected('an object with one list, "features"', text)
-    return reply["features"]
-
-
-def check_entries(
-    entries: Any, task: Task, schema: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """Check a list of entries, trusting none of it; give them by feature key.
-
-    Raises ProviderResponseError that names all faults of all entries, and
-    IncompleteReplyError if nothing is wrong but that features are left out.
-    """
-    if not isinstance(entries, list):
-        raise ProviderResponseError(
-            "The reply of the model must list the features; got "
-            f"{clean_text(repr(entries), 80)}."
-        )
-    keys = give_ids("f", task.keys)
-    checked: dict[str, dict[str, Any]] = {}
-    faults = []
-    for entry in entries:
-        name = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(name, str):
-            got = clean_text(repr(entry), 80)
-            faults.append(f"each entry must be an object with an id, but one is {got}")
-        elif name not in keys:
-            faults.append(f"{clean_text(name, 20)!r} is not the id of a feature")
-        elif keys[name] in checked:
-            faults.append(f"{name} is answered more than once")
-        else:
-            checked[keys[name]] = entry
-            faults += _find_faults(name, entry, schema["items"])
-    if faults:
+def check_reply(reply: Any, schema: Mapping[str, Any], name: str = "the reply") -> None:
+    """Refuse a reply that does not follow its schema, naming all faults."""
+    if faults := _find_faults(name, reply, schema):
         raise ProviderResponseError(
             "The reply of the model cannot be used: " + "; ".join(faults) + "."
         )
-    if missing := [key for key in task.keys if key not in checked]:
-        raise IncompleteReplyError(
-            f"The reply of the model leaves out {len(missing)} of {len(task.keys)} "
-            f"features: {missing!r}."
-        )
-    return checked
 
 
 def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
@@ -122,6 +75,14 @@ def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
                 for fault in _find_faults(f"{key} of {name}", value[key], part)
             ]
         expected = f"an object with {', '.join(parts)} and no more"
+    elif "items" in schema:
+        if isinstance(value, list):
+            return [
+                fault
+                for place, item in enumerate(value, start=1)
+                for fault in _find_faults(f"entry {place}", item, schema["items"])
+            ]
+        expected = "a list"
     elif "enum" in schema:
         # For Python, true is 1; that 3.0 is 3 is as good for a score.
         if not isinstance(value, bool) and value in schema["enum"]:
@@ -132,6 +93,28 @@ def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
     else:
         expected = "text"
     return [f"{name} must be {expected}, but is {clean_text(repr(value), 80)}"]
+
+
+def by_feature(entries: Sequence[dict[str, Any]], task: Task) -> dict[str, Any]:
+    """Give checked entries by feature key, in their order.
+
+    Raises ProviderResponseError if there are several for a feature, and
+    IncompleteReplyError if there are none for some.
+    """
+    keys = give_ids("f", task.keys)
+    by_key = {keys[entry["id"]]: entry for entry in entries}
+    if len(by_key) < len(entries):
+        counts = Counter(keys[entry["id"]] for entry in entries)
+        twice = [key for key, count in counts.items() if count > 1]
+        raise ProviderResponseError(
+            f"The reply of the model has features more than once: {twice!r}."
+        )
+    if missing := [key for key in task.keys if key not in by_key]:
+        raise IncompleteReplyError(
+            f"The reply of the model leaves out {len(missing)} of {len(task.keys)} "
+            f"features: {missing!r}."
+        )
+    return by_key
 
 
 def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
