@@ -15,8 +15,7 @@ from llmreg.cli._options import Plan, add_plans, make_plan, make_provider
 from llmreg.cli._show import can_draw_blocks, draw
 from llmreg.cli._tables import Table, add_tables, read_tables
 from llmreg.cli._terminal import Progress, confirm
-from llmreg.elicitation._prompt import build_questionnaire
-from llmreg.elicitation._questions import WAYS
+from llmreg.elicitation._questions import WAYS, Questionnaire
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
@@ -182,7 +181,7 @@ def _sent(provider: Any, task: Task) -> list[dict[str, Any]]:
     if hasattr(provider, "preview"):
         shown: list[dict[str, Any]] = provider.preview(task)
         return shown
-    asked = build_questionnaire(task)
+    asked = Questionnaire(task)
     return [{"system": asked.system, "user": asked.user, "schema": asked.schema}]
 
 

@@ -13,8 +13,13 @@ from sklearn.pipeline import Pipeline
 
 from llmreg import __version__
 from llmreg._base import BaseAttributionEstimator
-from llmreg.elicitation._cache import hash_key
-from llmreg.elicitation._questions import MAX_FEATURES, WAYS, Question, plan
+from llmreg.elicitation._questions import (
+    MAX_FEATURES,
+    WAYS,
+    Questionnaire,
+    hash_prompt,
+    plan,
+)
 from llmreg.exceptions import FeatureNamesError
 from llmreg.inspection._comparison import NOTHING, WITH, Performance
 from llmreg.linear_model._trust import each_trust, has_opinion
@@ -172,7 +177,7 @@ def _sent(prior: FeaturePrior, given: Any, task: Task) -> dict[str, Any] | None:
     }
 
 
-def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
+def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Questionnaire]:
     """Find the questions that a prior answers, by the hash that it records."""
     recorded = prior.provenance.get("prompt_hash")
     ask = prior.provenance.get("ask", "all")
@@ -183,8 +188,7 @@ def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
             questions = plan(task, ask, send_levels, MAX_FEATURES)
         except FeatureNamesError:
             return []
-        digests = [question.questionnaire.digest for question in questions]
-        if recorded == (digests[0] if len(digests) == 1 else hash_key(digests)):
+        if recorded == hash_prompt(questions):
             return questions
     return []
 

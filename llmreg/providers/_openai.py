@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg.elicitation._cache import PriorCache
-from llmreg.elicitation._prompt import Questionnaire, in_order
+from llmreg.elicitation._prompt import in_order
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._hosted import (
     HostedProvider,

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg.elicitation._prompt import build_questionnaire
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.exceptions import DataError, MissingDependencyError
 from llmreg.inspection import (
     PriorDisplay,
@@ -76,7 +76,7 @@ class WithKey(FakeProvider):
 
     def elicit(self, task):
         found = super().elicit(task)
-        digest = build_questionnaire(task).digest
+        digest = Questionnaire(task).digest
         return FeaturePrior(
             found.features,
             found.scores,
@@ -223,7 +223,7 @@ def test_what_was_sent_is_told_word_for_word_and_the_key_never(rows, labels, few
     page = Page(text)
     assert KEY not in text
     assert page.all("pre")
-    assert build_questionnaire(model._describe_task()).user in "".join(page.texts)
+    assert Questionnaire(model._describe_task()).user in "".join(page.texts)
     for told in ("somewhere.Provider", "model-1", "an A", "1,234", "Who is ill?"):
         assert told in page.text
     # No number of the table is there.

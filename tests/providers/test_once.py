@@ -214,7 +214,7 @@ class TestProcessesShareOneElicitation:
         wait_for(lambda: len(cached(tmp_path)) == kept)
         for other in others:
             other.go(server.url, tmp_path / "cache")
-            assert other.until("another process asks for the same prior")
+            assert other.until("another process requests the same prior")
         victim.kill()
         answers = {other.until("prior") for other in others}
         gate.set()
