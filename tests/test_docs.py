@@ -147,3 +147,36 @@ def test_links_between_files_become_links_between_pages(monkeypatch):
     tree = "```{toctree}\n:glob:\n\nstart\n[s]aving*\n```"
     assert drop(tree, "index", {"start"}) == tree.replace("[s]aving*\n", "")
     assert drop(tree, "index", {"start", "saving"}) == tree
+
+
+def test_every_arrow_of_the_house_leads_down(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    house_map = importlib.import_module("house_map")
+    root = tmp_path / "llmreg"
+    files = {
+        "__init__.py": "from .top import a",
+        "top.py": "import numpy\nfrom llmreg.middle.one import b\nimport llmreg.low",
+        "middle/__init__.py": "",
+        "middle/one.py": "from llmreg import low\nfrom ..low import c",
+        "low.py": "",
+    }
+    for name, code in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(code, encoding="utf-8")
+    arrows = house_map.read_arrows(root)
+    assert arrows == {
+        "llmreg": {"top"},
+        "top": {"middle", "low"},
+        "middle": {"low"},
+        "low": set(),
+    }
+    assert house_map.find_depths(arrows) == {
+        "llmreg": 3,
+        "top": 2,
+        "middle": 1,
+        "low": 0,
+    }
+    assert house_map.reduce(arrows)["top"] == {"middle"}
+    assert house_map.draw(arrows).count("<rect") == 4
+    circle = {"a": {"b", "c"}, "b": {"c"}, "c": {"b"}}
+    assert house_map.reduce(circle) == circle

@@ -8,16 +8,9 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import is_classifier
-from sklearn.metrics import check_scoring
-from sklearn.utils import (
-    _safe_indexing,
-    check_random_state,
-    check_scalar,
-    column_or_1d,
-    indexable,
-)
+from sklearn.model_selection import learning_curve
+from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
 
 from llmreg.exceptions import DataError
 from llmreg.inspection._comparison import (
@@ -33,7 +26,6 @@ from llmreg.inspection._plotting import (
     new_figure,
     require_matplotlib,
 )
-from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
@@ -175,17 +167,27 @@ class PriorCurveDisplay:
         prior = settle(estimator, X, y)
         random_state = check_random_state(random_state)
         orders = [_order(len(y), labels, random_state) for _ in range(n_repeats)]
-        jobs = [
-            delayed(_score)(estimator, given, X, y, order, size, max(sizes), scoring)
-            for given in (prior, None)
-            for size in sizes
-            for order in orders
-        ]
-        table = np.reshape(Parallel(n_jobs=n_jobs)(jobs), (2, len(sizes), n_repeats))
+        largest = max(sizes)
+        splits = [(order[:largest], order[largest:]) for order in orders]
+        scores = []
+        for given in (prior, None):
+            # The sizes are the first rows of a split, so that both have the same.
+            with without_mismatch_warnings():
+                _, _, found = learning_curve(
+                    with_prior(estimator, given),
+                    X,
+                    y,
+                    train_sizes=sizes,
+                    cv=splits,
+                    scoring=scoring,
+                    n_jobs=n_jobs,
+                    error_score="raise",
+                )
+            scores.append(found)
         return cls(
             train_sizes=np.array(sizes),
-            scores=table[0],
-            scores_without=table[1],
+            scores=scores[0],
+            scores_without=scores[1],
             score_name=_score_name(scoring, labels),
         ).plot(ax=ax)
 
@@ -296,25 +298,6 @@ def _order(
         # One of each class comes first, and one last, for the test rows.
         place[rows[0]], place[rows[-1]] = -1, 2
     return order[np.argsort(place[order], kind="stable")]
-
-
-def _score(
-    estimator: Any,
-    prior: FeaturePrior | None,
-    X: Any,
-    y: Any,
-    order: np.ndarray,
-    size: int,
-    largest: int,
-    scoring: Any,
-) -> float:
-    """Train on the first rows of an order, score on those after the largest size."""
-    train, test = order[:size], order[largest:]
-    model = with_prior(estimator, prior)
-    with without_mismatch_warnings():
-        model.fit(_safe_indexing(X, train), _safe_indexing(y, train))
-    score = check_scoring(model, scoring=scoring)
-    return float(score(model, _safe_indexing(X, test), _safe_indexing(y, test)))
 
 
 def _score_name(scoring: Any, labels: np.ndarray | None) -> str:

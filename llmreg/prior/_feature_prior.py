@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -11,11 +12,19 @@ from typing import Any
 import numpy as np
 
 from llmreg.exceptions import PriorMismatchError
-from llmreg.prior import _card as prior_card
-from llmreg.prior import _formatting as prior_view
-from llmreg.prior import _names as prior_alignment
-from llmreg.prior import _scores as score_table
-from llmreg.prior._scores import DEFAULT_OUTPUT, SCORE_LIMIT, FloatArray
+from llmreg.prior._card import format_card, parse_card, read_text
+from llmreg.prior._formatting import format_html, format_text
+from llmreg.prior._names import match, match_outputs
+from llmreg.prior._scores import (
+    DEFAULT_OUTPUT,
+    SCORE_LIMIT,
+    FloatArray,
+    check_names,
+    check_scores,
+    mean,
+    spread,
+    stack,
+)
 from llmreg.prior._task import Feature
 
 __all__ = ["SCORE_LIMIT", "FeaturePrior"]
@@ -26,8 +35,8 @@ class FeaturePrior:
     """A score from -10 to 10 for every feature and output.
 
     A positive score says that a larger value of the feature, or having the level,
-    goes with a more likely class or a larger target; 0 says that the feature tells
-    nothing; NaN is no opinion. It does not change after it is built.
+    goes with a more likely class or a larger target; 0 says that the feature is
+    uninformative; NaN is no opinion. A prior cannot be changed after it is built.
 
     Parameters
     ----------
@@ -91,20 +100,15 @@ class FeaturePrior:
 
     def __post_init__(self) -> None:
         """Check everything once, here, and freeze the arrays."""
-        features = score_table.check_names(self.features, "feature")
-        outputs = score_table.check_names(self.outputs, "output")
-        scores = score_table.check_scores(self.scores, features, outputs)
-        checked: dict[str, Any] = {
-            "features": features,
-            "outputs": outputs,
-            "scores": scores,
-        }
+        features = check_names(self.features, "feature")
+        outputs = check_names(self.outputs, "output")
+        # The way around a frozen dataclass.
+        put = functools.partial(object.__setattr__, self)
+        put("features", features)
+        put("outputs", outputs)
+        put("scores", check_scores(self.scores, features, outputs))
         if self.estimates is not None:
-            checked["estimates"] = score_table.check_scores(
-                self.estimates, features, outputs, ndim=3
-            )
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+            put("estimates", check_scores(self.estimates, features, outputs, ndim=3))
 
     @classmethod
     def from_dict(
@@ -131,7 +135,7 @@ class FeaturePrior:
         >>> FeaturePrior.from_dict({"cat": {"legs": 1}, "bird": {"legs": -9}}).outputs
         ('cat', 'bird')
         """
-        features, outputs, table = score_table.stack([scores])
+        features, outputs, table = stack([scores])
         if outputs == (DEFAULT_OUTPUT,):
             outputs = (output,)
         return cls(features=features, scores=table[0], outputs=outputs, **meta)
@@ -161,11 +165,6 @@ class FeaturePrior:
         -------
         FeaturePrior
             The prior.
-
-        Raises
-        ------
-        PriorMismatchError
-            If there are several rows and no names for them.
 
         Examples
         --------
@@ -209,11 +208,11 @@ class FeaturePrior:
         >>> prior.scores, prior.spread
         (array([[3., 1.]]), array([[1., 0.]]))
         """
-        features, outputs, table = score_table.stack(estimates)
-        checked = score_table.check_scores(table, features, outputs, ndim=3)
+        features, outputs, table = stack(estimates)
+        checked = check_scores(table, features, outputs, ndim=3)
         return cls(
             features=features,
-            scores=score_table.mean(checked),
+            scores=mean(checked),
             outputs=outputs,
             estimates=checked,
             **meta,
@@ -222,7 +221,7 @@ class FeaturePrior:
     @property
     def spread(self) -> FloatArray | None:
         """Standard deviation of the estimates, of the shape of `scores`, or None."""
-        return None if self.estimates is None else score_table.spread(self.estimates)
+        return None if self.estimates is None else spread(self.estimates)
 
     def align(
         self,
@@ -239,14 +238,13 @@ class FeaturePrior:
             The columns of the table.
         outputs : sequence of str
             The outputs of the model. One output also takes a prior with one output
-            of another name; several must all be there, and what the prior has
-            beyond them is left out.
+            of another name; several must all be there, and others are left out.
         negative : str or None, default=None
             The other class, where `outputs` is the positive one of two. A prior
             that scores only the negative class changes its sign.
         aliases : bool, default=True
-            Whether prefixed and one-hot spelled column names find their scores;
-            see `llmreg.prior._names.match`.
+            Whether ``num__age`` finds the score of ``age``, and ``sex_female`` and
+            ``cat__sex_female`` that of ``sex=female``.
 
         Returns
         -------
@@ -269,7 +267,27 @@ class FeaturePrior:
         >>> found.scores, found.missing, found.unknown
         (array([[ 7., nan]]), ('fare',), ('age',))
         """
-        changes = prior_alignment.align(self, features, outputs, negative, aliases)
+        rows, sign = match_outputs(self.outputs, tuple(outputs), negative)
+        keys = check_names([feature.key for feature in features], "feature")
+        found = match(self.features, features, aliases)
+        place = {key: column for column, key in enumerate(self.features)}
+        columns = [-1 if key is None else place[key] for key in found.sources]
+        sources = dict(zip(keys, found.sources, strict=True))
+        changes: dict[str, Any] = {
+            "features": keys,
+            "outputs": tuple(outputs),
+            "scores": _take(self.scores, rows, columns) * sign,
+            "rationale": _rename(self.rationale, sources),
+            "descriptions": _rename(self.descriptions, sources),
+            # Not those that are there without a score: no opinion is a choice too.
+            "missing": tuple(key for key, source in sources.items() if source is None),
+            "unknown": found.unknown,
+        }
+        if self.estimates is not None:
+            changes["estimates"] = _take(self.estimates, rows, columns) * sign
+        if sign < 0:
+            note = f"the scores were given for the class {negative!r}"
+            changes["provenance"] = {**self.provenance, "negated": note}
         return replace(self, **changes)
 
     @classmethod
@@ -291,7 +309,7 @@ class FeaturePrior:
         PriorCardError
             If the file is not there or is no prior card.
         """
-        return cls.from_json(prior_card.read_text(path))
+        return cls.from_json(read_text(path))
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a prior card to a file.
@@ -319,7 +337,7 @@ class FeaturePrior:
         FeaturePrior
             The prior.
         """
-        return cls(**prior_card.parse_card(text))
+        return cls(**parse_card(text))
 
     def to_json(self) -> str:
         """Give the text of a prior card.
@@ -329,16 +347,33 @@ class FeaturePrior:
         str
             JSON, one object per feature.
         """
-        return prior_card.format_card(self)
+        return format_card(vars(self))
 
     def __repr__(self) -> str:
         """Show the prior as a table, the strongest features first."""
-        return prior_view.format_text(self)
+        return format_text(vars(self))
 
     def _repr_html_(self) -> str:
         """Show the prior as a table in a notebook."""
-        return prior_view.format_html(self)
+        return format_html(vars(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and unpickle through the constructor, which freezes the arrays."""
         return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
+
+def _take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
+    """Pick rows and columns of the two last axes; NaN for the column -1."""
+    nothing = np.full((*table.shape[:-1], 1), np.nan)
+    return np.concatenate([table, nothing], axis=-1)[..., rows, :][..., columns]
+
+
+def _rename(
+    remarks: Mapping[str, str], sources: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Carry remarks by feature over to the names of the table."""
+    return {
+        key: remarks[source]
+        for key, source in sources.items()
+        if source is not None and source in remarks
+    }

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from llmreg._utils._imports import import_optional
-from llmreg.elicitation._prompt import clean_text
+from llmreg._utils._text import clean_text
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import (
     MissingKeyError,

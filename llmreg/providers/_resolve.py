@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from llmreg._utils._log import get_logger
+from llmreg._utils._text import list_names
 from llmreg.exceptions import (
     FeatureNamesError,
     IncompleteReplyError,
@@ -146,7 +147,7 @@ def _known_names(name: str) -> str:
     names = provider_names()
     close = get_close_matches(name, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"The names of providers are {_listed(names)}.{hint}"
+    return f"The names of providers are {list_names(names)}.{hint}"
 
 
 @runtime_checkable
@@ -293,7 +294,7 @@ def _from_array(scores: np.ndarray, task: Task) -> FeaturePrior:
         raise PriorMismatchError(
             f"The prior is an array of shape {scores.shape}, but the encoded table "
             f"has {expected[1]} columns and {expected[0]} output(s) to score, so "
-            f"{expected} was expected. The columns are {_listed(task.keys)}. A dict "
+            f"{expected} was expected. The columns are {list_names(task.keys)}. A dict "
             "by feature name does not depend on their number and order."
         )
     return FeaturePrior.from_array(scores, task.keys, task.outputs)
@@ -304,7 +305,7 @@ def _from_scores(
 ) -> FeaturePrior:
     is_dict = isinstance(source, Mapping)
     given = from_mapping(source) if isinstance(source, Mapping) else source
-    warn_of_outputs(given, task)
+    warn_of_outputs(given.outputs, given.scores, given.target, task)
     prior = align(given, task)
     if np.isnan(prior.scores).all():
         if not named:
@@ -314,19 +315,19 @@ def _from_scores(
             )
         raise PriorMismatchError(
             "The prior has no score for any column of the table. It scores "
-            f"{_listed(given.features)}; the columns are {_listed(task.keys)}."
+            f"{list_names(given.features)}; the columns are {list_names(task.keys)}."
         )
     if is_dict and prior.unknown:
         raise PriorMismatchError(
             f"prior contains {len(prior.unknown)} unexpected feature names: "
-            f"{_listed(prior.unknown)}. The columns are {_listed(task.keys)}."
+            f"{list_names(prior.unknown)}. The columns are {list_names(task.keys)}."
         )
     differences = []
     if prior.missing:
-        differences.append(f"has no score for {_listed(prior.missing)}")
+        differences.append(f"has no score for {list_names(prior.missing)}")
     if prior.unknown:
         differences.append(
-            f"scores {_listed(prior.unknown)}, which the table does not have"
+            f"scores {list_names(prior.unknown)}, which the table does not have"
         )
     if differences and not is_dict:
         warnings.warn(
@@ -344,12 +345,12 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
     name = type(provider).__name__
     logger.info("asking %s about %d features", name, len(task.features))
     reply = as_prior(provider.elicit(task), name)
-    warn_of_outputs(reply, task)
+    warn_of_outputs(reply.outputs, reply.scores, reply.target, task)
     prior = align(reply, task)
     if prior.missing:
         raise IncompleteReplyError(
             f"{name} left {len(prior.missing)} of {len(task.features)} features "
-            f"without a score: {_listed(prior.missing)}. No model was trained."
+            f"without a score: {list_names(prior.missing)}. No model was trained."
         )
     return prior
 
@@ -390,9 +391,3 @@ def _cost(usage: Mapping[str, int]) -> str:
         n_in, n_out = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
         paid = f"{n_requests} requests, {n_in} tokens in, {n_out} out"
     return f"; {paid}, {usage.get('served_from_cache', 0)} answers from the cache"
-
-
-def _listed(names: Sequence[str], limit: int = 12) -> str:
-    shown = ", ".join(repr(name) for name in names[:limit])
-    more = len(names) - limit
-    return f"{shown} and {more} more" if more > 0 else shown

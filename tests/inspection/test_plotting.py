@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from llmreg import FeaturePrior
-from llmreg.inspection._plotting import BLUE, ORANGE, VERMILION, grid_shape
-from llmreg.inspection._prior_display import (
+from llmreg.inspection import (
     AlignmentDisplay,
     PriorCurveDisplay,
     PriorDisplay,
     TrustDisplay,
 )
+from llmreg.inspection._plotting import BLUE, ORANGE, VERMILION, grid_shape
 from llmreg.linear_model._trust import Trust
 from tests.pictures import check_readable, contrast, n_pixels, pixels, texts_of
 
@@ -63,7 +63,7 @@ def trust(n, k):
         signs=np.array([0, 1, 1, 1, 1, -1]),
         transforms=np.zeros(6, dtype=int),
         agreement=agreement,
-        survival=0.5,
+        cosine=0.5,
         contradictions=(),
         n_samples=40,
     )

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import MissingDependencyError, PriorError
-from llmreg.inspection._prior_display import TrustDisplay
+from llmreg.inspection import TrustDisplay
 from llmreg.inspection._trust_display import NO_GUIDE, STRENGTHS, TURNED
 
 mpl.use("Agg")
@@ -56,8 +56,10 @@ def test_ways_are_shares_of_one(model):
     shares = [bar.get_width() for bar in display.bars_[0]]
     assert names(upper) == WAYS
     assert sum(shares) == pytest.approx(1)
-    assert sum(shares[:4]) == pytest.approx(model.trust_.believed)
-    assert shares[4:] == pytest.approx([model.trust_.reversed, model.trust_.ignored])
+    assert sum(shares[:4]) == pytest.approx(model.trust_.p_aligned)
+    assert shares[4:] == pytest.approx(
+        [model.trust_.p_reversed, model.trust_.p_uninformative]
+    )
     assert upper.get_title() == "health: how to take the scores"
     assert "120 rows" in upper.get_xlabel()
 
