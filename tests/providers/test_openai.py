@@ -139,16 +139,5 @@ def test_errors_without_the_usual_form_are_quoted(server, provider, task):
         provider.elicit(task)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"temperature": 3.0}, {"reply_format": "xml"}, {"extra_body": "num_ctx=9"}],
-)
-def test_wrong_parameters_are_named(server, provider, task, change):
-    (name,) = change
-    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
-        provider.set_params(**change).elicit(task)
-    assert server.requests == []
-
-
 def test_the_default_model_is_known_to_the_sdk():
     assert DEFAULT_MODEL in get_args(openai.types.ChatModel)

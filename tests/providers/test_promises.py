@@ -462,6 +462,13 @@ class TestBeforeAnythingIsSent:
 
 
 class TestParameters:
+    def test_wrong_ones_are_named(self, server, provider, task, vendor):
+        for name, value in vendor.wrong.items():
+            wrong = clone(provider).set_params(**{name: value})
+            with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+                wrong.elicit(task)
+        assert server.requests == []
+
     def test_clone_copy_and_pickle_before_and_after_use(self, server, provider, task):
         for _ in range(2):
             for again in (
