@@ -1,112 +1,112 @@
-# Two commands on a fresh machine: `make demo` and `make test`.
-# Everything is installed into .venv, at the versions of constraints.txt.
+# `make demo` and `make test` need nothing but Python. Environments are made where they
+# are missing, at the versions of the constraints files.
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-
-# AutoGluon takes no pandas above 2.3: it has an environment, and versions, of its own.
-AUTOML := .venv-automl/bin
-
-# What the pages show, run and compared: a part of building them.
+PYTEST := python -m pytest --numprocesses 2 --dist worksteal
+# The code blocks of the pages and the public names that they list: checked by `docs`.
 PAGES := tests/test_docs.py tests/test_readme.py
+# Makes the environment $(1) and installs at the versions of $(2).
+install = $(PYTHON) -m venv $(1) && \
+	$(1)/bin/python -m pip install --quiet --constraint $(2)
 
-# The oldest versions that are supported.
-MINIMUM := .venv-minimum/bin
+.PHONY: demo lint test docs test-release test-model test-benchmarks bench-smoke
+.PHONY: test-automl test-minimum test-clusters automl notebooks clean
 
-.PHONY: demo test test-model test-automl test-clusters test-minimum test-release automl docs notebooks lint
-.PHONY: bench-smoke check clean
-
+# Compare models on a few rows of a real table.
 demo: .venv/demo
 	$(BIN)/llmreg demo
 
-test: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
-		--ignore tests/providers/test_real.py $(PAGES:%=--ignore %)
+# ---- .ci/run: what every change has to pass
 
-# A real language model, small and slow, in this process and behind a server.
-test-model: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 tests/providers/test_real.py
-
-# The estimators, the priors and scikit-learn's checks; what needs an extra skips.
-test-minimum: .venv-minimum/ready
-	$(MINIMUM)/python -m pytest --numprocesses 2 --dist worksteal \
-		tests/estimators/test_sklearn_checks.py tests/estimators/test_classifier.py \
-		tests/estimators/test_regressor.py \
-		tests/preprocessing/test_encoder.py tests/prior/test_feature_prior.py \
-		tests/prior/test_card.py \
-		tests/nn/test_net.py tests/providers/test_anthropic.py
-
-# Ray and Spark, which needs Java: not part of what every change has to pass.
-test-clusters: .venv-clusters/ready
-	LLMREG_TEST_CLUSTERS=1 .venv-clusters/bin/python -m pytest tests/estimators/test_clusters.py \
-		tests/estimators/test_streaming_scores.py
-
-# The wheel is built from the sdist, installed where nothing else is, and shown at work.
-test-release: .venv/dev
-	rm -rf dist .venv-release
-	$(BIN)/python -m build --outdir dist .
-	$(PYTHON) -m venv .venv-release
-	.venv-release/bin/python -m pip install --quiet --constraint constraints.txt \
-		"$$(ls dist/*.whl)[demo]"
-	cd dist && ../.venv-release/bin/llmreg demo
-
-test-automl: .venv-automl/ready
-	LLMREG_TEST_AUTOML=1 $(AUTOML)/python -m pytest tests/automl
-
-automl: .venv-automl/ready
-	OMP_NUM_THREADS=1 $(AUTOML)/python -m benchmarks.automl
-
-# The site, with every notebook run from top to bottom; a warning is an error.
-docs: .venv/dev
-	rm -rf docs/_build docs/api/generated
-	$(BIN)/python -m pytest $(PAGES)
-	LLMREG_RUN_NOTEBOOKS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
-
-# The notebooks again, with what they show kept in them.
-notebooks: .venv/dev
-	$(BIN)/python notebooks/run.py --write
-
+# Style and types; docstrings are held by the tests of the pages.
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings llmreg/*.py llmreg/*/*.py
 
-# Every experiment at its smallest size, into a folder that is removed at the end.
+# The tests of the package and the examples in its docstrings.
+test: .venv/dev
+	$(BIN)/$(PYTEST) --ignore tests/providers/test_real.py $(PAGES:%=--ignore %)
+
+# The site, with every code block and notebook run; a warning is an error.
+docs: .venv/dev
+	rm -rf docs/_build docs/api/generated
+	$(BIN)/$(PYTEST) $(PAGES)
+	LLMREG_RUN_NOTEBOOKS=1 $(BIN)/python -m sphinx --jobs 2 -W --keep-going -q docs docs/_build/html
+
+# The wheel, built from the sdist, installed alone, and its demo.
+test-release: .venv/dev
+	rm -rf dist .venv-release
+	$(BIN)/python -m build --outdir dist .
+	$(call install,.venv-release,constraints.txt) "$$(ls dist/*.whl)[demo]"
+	cd dist && ../.venv-release/bin/llmreg demo
+
+# ---- .ci/nightly: what takes longer, or needs more than Python
+
+# A small language model, in this process and behind a server.
+test-model: .venv/dev
+	$(BIN)/$(PYTEST) tests/providers/test_real.py
+
+# The tests of the benchmarks.
+test-benchmarks: .venv/dev
+	$(BIN)/$(PYTEST) benchmarks/tests
+
+# Every benchmark at its smallest size, into a folder that is removed at the end.
 bench-smoke: .venv/dev
 	$(BIN)/python -m benchmarks all --smoke
 
-check: lint test
+# FLAML and AutoGluon themselves. AutoGluon needs an older pandas than constraints.txt has.
+test-automl: .venv-automl/ready
+	LLMREG_TEST_AUTOML=1 .venv-automl/bin/python -m pytest tests/automl
 
+# The oldest versions that are supported, without the extras.
+test-minimum: .venv-minimum/ready
+	.venv-minimum/bin/$(PYTEST) tests/estimators/test_sklearn_checks.py tests/estimators/test_classifier.py \
+		tests/estimators/test_regressor.py tests/preprocessing/test_encoder.py \
+		tests/prior/test_feature_prior.py tests/prior/test_card.py tests/nn/test_net.py \
+		tests/providers/test_anthropic.py
+
+# Searches on Ray and Spark. Spark needs Java.
+test-clusters: .venv-clusters/ready
+	LLMREG_TEST_CLUSTERS=1 .venv-clusters/bin/python -m pytest \
+		tests/estimators/test_clusters.py tests/estimators/test_streaming_scores.py
+
+# ---- by hand
+
+# The comparison with AutoML tools.
+automl: .venv-automl/ready
+	OMP_NUM_THREADS=1 .venv-automl/bin/python -m benchmarks automl
+
+# The notebooks, run again and saved with their outputs.
+notebooks: .venv/dev
+	$(BIN)/python notebooks/run.py --write
+
+# Remove all environments and everything that was built.
 clean:
-	rm -rf .venv .venv-automl .venv-clusters .venv-minimum .venv-release dist docs/_build docs/api/generated
+	rm -rf .venv .venv-* dist docs/_build docs/api/generated
+
+# ---- environments
 
 .venv/demo: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(INSTALL) --editable '.[demo]'
+	$(call install,.venv,constraints.txt) --editable '.[demo]'
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(INSTALL) --editable '.[dev]'
+	$(call install,.venv,constraints.txt) --editable '.[dev]'
 	touch $@
 
 .venv-automl/ready: pyproject.toml constraints-automl.txt
-	$(PYTHON) -m venv .venv-automl
-	$(AUTOML)/python -m pip install --quiet --constraint constraints-automl.txt \
+	$(call install,.venv-automl,constraints-automl.txt) \
 		--editable '.[autogluon,bench,flaml]' pytest pytest-socket
 	touch $@
 
 .venv-minimum/ready: pyproject.toml constraints-minimum.txt
-	$(PYTHON) -m venv .venv-minimum
-	$(MINIMUM)/python -m pip install --quiet --constraint constraints-minimum.txt \
+	$(call install,.venv-minimum,constraints-minimum.txt) \
 		--editable . hypothesis pytest pytest-socket pytest-xdist
 	touch $@
 
 .venv-clusters/ready: pyproject.toml constraints.txt constraints-clusters.txt
-	$(PYTHON) -m venv .venv-clusters
-	.venv-clusters/bin/python -m pip install --quiet --constraint constraints.txt \
-		--constraint constraints-clusters.txt --editable '.[bench,clusters]' \
-		'dask[dataframe]' pyarrow pytest pytest-socket
+	$(call install,.venv-clusters,constraints.txt) --constraint constraints-clusters.txt \
+		--editable '.[bench,clusters]' 'dask[dataframe]' pyarrow pytest pytest-socket
 	touch $@

@@ -33,6 +33,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "command_line",
+    "house_map",
     "mathml",
     "outside",
     "repository",

@@ -46,8 +46,8 @@ from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._folding import raw_outputs
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._validation import check_table, weigh_rows
-from llmreg.prior._describe import column_names, describe, number_twins
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._names import column_names, describe, number_twins
 from llmreg.prior._task import Task
 from llmreg.prior._transforms import SCORE_TRANSFORMS
 from llmreg.providers._base import preview_of

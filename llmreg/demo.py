@@ -17,8 +17,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import MinMaxScaler
 
+from llmreg._utils._imports import import_optional
 from llmreg.classifier import LLMAttributionClassifier
-from llmreg.exceptions import MissingDependencyError
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Feature, Task
 
@@ -59,7 +59,7 @@ def run_demo(
     installed.
     """
     if plot is not None:
-        _require_matplotlib()
+        import_optional("matplotlib", "llmreg[plot]")
     X, y = load_table()
     recorded = load_card()
     prior = recorded if provider is None else provider.elicit(task_of(recorded))
@@ -259,13 +259,3 @@ def _with_progress(
         elif n_done == n_results or n_done % -(-n_results // 8) == 0:
             out.write(f"{line}\n")
         out.flush()
-
-
-def _require_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "The plot needs matplotlib: pip install 'llmreg[plot]', or leave the plot "
-            "out with --no-plot."
-        ) from error

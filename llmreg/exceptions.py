@@ -11,7 +11,7 @@
     ├── ProviderError (RuntimeError)         a language model that gave no prior
     │   ├── MissingPriorError                not cached, and the network is off
     │   ├── MissingKeyError                  no credentials were found
-    │   ├── MissingDependencyError (ImportError)   the vendor's SDK is absent
+    │   ├── ProviderDependencyError          the vendor's SDK is not installed
     │   ├── ProviderAuthenticationError      refused: key, billing, permission
     │   ├── RequestTooLargeError             more than the model takes at once
     │   ├── ProviderUnavailableError         busy, broken or out of reach
@@ -20,6 +20,8 @@
     │       ├── IncompleteReplyError         it leaves features out
     │       ├── TruncatedReplyError          it ends too early
     │       └── ProviderRefusalError         the model declined to answer
+    ├── MissingDependencyError (ImportError) an optional package is not installed
+    │   └── ProviderDependencyError          one that a provider needs
     ├── DataError (ValueError)               rows or labels that cannot be fitted
     ├── EncodingError (ValueError)           a table that cannot be encoded
     │   ├── UnsupportedColumnError           dates, free text, lists
@@ -78,8 +80,12 @@ class MissingKeyError(ProviderError):
     """No credentials for the provider were found; nothing was sent."""
 
 
-class MissingDependencyError(ProviderError, ImportError):
-    """The SDK that the provider needs is not installed."""
+class MissingDependencyError(LLMRegError, ImportError):
+    """A package that is needed for this alone is not installed."""
+
+
+class ProviderDependencyError(ProviderError, MissingDependencyError):
+    """The SDK, or the model, that the provider needs is not installed."""
 
 
 class ProviderAuthenticationError(ProviderError):

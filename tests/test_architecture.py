@@ -24,7 +24,7 @@ ALLOWED = {
     "_base": {"_utils", "prior", "providers", "preprocessing", "linear_model", "nn"},
     "classifier": {"_base", "preprocessing"},
     "regressor": {"_base", "preprocessing"},
-    "export": {"_base", "preprocessing", "nn"},
+    "export": {"_utils", "_base", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.
 ON_TOP = {"__init__", "_moved", "automl", "cli", "demo", "inspection"}

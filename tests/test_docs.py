@@ -6,9 +6,12 @@ import importlib
 import inspect
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
+from types import FunctionType
 
 import pytest
+from numpydoc.validate import validate
 
 import llmreg
 from llmreg import exceptions
@@ -16,6 +19,9 @@ from llmreg.cli import _parser
 
 DOCS = Path(__file__).parents[1] / "docs"
 API = DOCS / "api"
+PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+# Checks of numpydoc that are left out, with the reasons, in pyproject.toml.
+NOT_ASKED = set(PROJECT["tool"]["numpydoc_validation"]["checks"]) - {"all"}
 
 # AutoGluon has an environment of its own (`make test-automl`), so examples of what
 # needs it are shown and not run.
@@ -64,6 +70,25 @@ def test_reference_lists_every_public_name():
     shown = list(LISTED.values())
     missing = [name for name, value in public_names() if value not in shown]
     assert not missing, f"list these on a page of docs/api: {missing}"
+
+
+def with_methods():
+    """List what the pages show, and the methods of the classes among it."""
+    for name, value in LISTED.items():
+        yield name
+        for attribute in dir(value) if inspect.isclass(value) else ():
+            owner = next(c for c in value.__mro__ if attribute in vars(c))
+            member = vars(owner)[attribute]
+            is_ours = owner.__module__.startswith("llmreg")
+            kinds = (FunctionType, classmethod, staticmethod, property)
+            if is_ours and attribute[0] != "_" and isinstance(member, kinds):
+                yield f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize("name", list(with_methods()))
+def test_docstrings_are_numpydoc(name):
+    errors = [error for error in validate(name)["errors"] if error[0] not in NOT_ASKED]
+    assert not errors
 
 
 @pytest.mark.parametrize("name", list(LISTED))
@@ -122,3 +147,36 @@ def test_links_between_files_become_links_between_pages(monkeypatch):
     tree = "```{toctree}\n:glob:\n\nstart\n[s]aving*\n```"
     assert drop(tree, "index", {"start"}) == tree.replace("[s]aving*\n", "")
     assert drop(tree, "index", {"start", "saving"}) == tree
+
+
+def test_every_arrow_of_the_house_leads_down(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    house_map = importlib.import_module("house_map")
+    root = tmp_path / "llmreg"
+    files = {
+        "__init__.py": "from .top import a",
+        "top.py": "import numpy\nfrom llmreg.middle.one import b\nimport llmreg.low",
+        "middle/__init__.py": "",
+        "middle/one.py": "from llmreg import low\nfrom ..low import c",
+        "low.py": "",
+    }
+    for name, code in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(code, encoding="utf-8")
+    arrows = house_map.read_arrows(root)
+    assert arrows == {
+        "llmreg": {"top"},
+        "top": {"middle", "low"},
+        "middle": {"low"},
+        "low": set(),
+    }
+    assert house_map.find_depths(arrows) == {
+        "llmreg": 3,
+        "top": 2,
+        "middle": 1,
+        "low": 0,
+    }
+    assert house_map.reduce(arrows)["top"] == {"middle"}
+    assert house_map.draw(arrows).count("<rect") == 4
+    circle = {"a": {"b", "c"}, "b": {"c"}, "c": {"b"}}
+    assert house_map.reduce(circle) == circle

@@ -38,6 +38,8 @@ def test_belongs_to_the_tree_and_is_drawn_in_it(kind):
         (exceptions.PriorScoreError, exceptions.PriorError),
         (exceptions.ProviderError, RuntimeError),
         (exceptions.MissingDependencyError, ImportError),
+        (exceptions.ProviderDependencyError, exceptions.MissingDependencyError),
+        (exceptions.ProviderDependencyError, exceptions.ProviderError),
         (exceptions.IncompleteReplyError, exceptions.ProviderResponseError),
         (exceptions.PriorLockedError, exceptions.ProviderUnavailableError),
         (exceptions.DataError, ValueError),

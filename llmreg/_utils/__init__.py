@@ -1,1 +1,1 @@
-"""What every other package uses: loggers, progress, threads and seeds."""
+"""What every other package uses: imports, loggers, progress, threads and seeds."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llmreg.automl._model import CodedModel, require, settle_prior
+from llmreg._utils._imports import import_optional
+from llmreg.automl._model import CodedModel, settle_prior
 from llmreg.exceptions import FeatureNamesError
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -123,8 +124,8 @@ def autogluon_options(
 def _other_models(hyperparameters: str | dict[Any, Any] | None) -> dict[Any, Any]:
     """Return AutoGluon's models, those of a name looked up."""
     if isinstance(hyperparameters, str):
-        configs = require(
-            "autogluon.tabular.configs.hyperparameter_configs", "autogluon"
+        configs = import_optional(
+            "autogluon.tabular.configs.hyperparameter_configs", "llmreg[autogluon]"
         )
         found: dict[Any, Any] = configs.get_hyperparameter_config(hyperparameters)
         return found
@@ -219,7 +220,7 @@ def __getattr__(name: str) -> Any:
 
 def _make_generator() -> type[Any]:
     """Subclass AutoGluon's default feature generator."""
-    generators = require("autogluon.features.generators", "autogluon")
+    generators = import_optional("autogluon.features.generators", "llmreg[autogluon]")
 
     class NamedLevels(generators.AutoMLPipelineFeatureGenerator):  # type: ignore
         """AutoGluon's default, but that categories keep their names."""
@@ -243,8 +244,9 @@ def _make_generator() -> type[Any]:
 
 def _make_model() -> type[Any]:
     """Subclass AutoGluon's base class, which is not there to import before."""
-    base = require("autogluon.core.models", "autogluon").AbstractModel
-    too_late = require("autogluon.core.utils.exceptions", "autogluon").TimeLimitExceeded
+    base = import_optional("autogluon.core.models", "llmreg[autogluon]").AbstractModel
+    exceptions = import_optional("autogluon.core.utils.exceptions", "llmreg[autogluon]")
+    too_late = exceptions.TimeLimitExceeded
 
     class LLMRegModel(base):  # type: ignore[valid-type, misc]
         """llmreg, as AutoGluon trains it.

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from llmreg.automl._model import CodedModel, require, settle_prior
+from llmreg._utils._imports import import_optional
+from llmreg.automl._model import CodedModel, settle_prior
 from llmreg.prior._feature_prior import FeaturePrior
 
 #: FLAML scales its first guess of a learner's cost by this: a fit of the linear model
@@ -85,7 +86,7 @@ class FlamlLearner:
         dict
             Domain and first value of each. `gamma` stays "auto" without a prior.
         """
-        tune = require("flaml.tune", "flaml")
+        tune = import_optional("flaml.tune", "llmreg[flaml]")
         gammas = ["auto", 10.0, 100.0] if self.prior is not None else ["auto"]
         space: dict[str, dict[str, Any]] = {
             "gamma": {"domain": tune.choice(gammas), "init_value": "auto"},
@@ -245,7 +246,7 @@ def __getattr__(name: str) -> Any:
 
 def _make_class() -> type[Any]:
     """Subclass FLAML's base class, which is not there to import before."""
-    base = require("flaml.automl.model", "flaml").BaseEstimator
+    base = import_optional("flaml.automl.model", "llmreg[flaml]").BaseEstimator
 
     class LLMRegLearner(base):  # type: ignore[valid-type, misc]
         """One configuration of llmreg, as FLAML trains it."""

@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
@@ -14,25 +13,10 @@ import pandas as pd
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.classifier import LLMAttributionClassifier
-from llmreg.exceptions import DataError, MissingDependencyError, PriorMismatchWarning
+from llmreg.exceptions import DataError, PriorMismatchWarning
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers._resolve import prior_source
 from llmreg.regressor import LLMAttributionRegressor
-
-
-def require(module: str, extra: str) -> Any:
-    """Import a module of a framework.
-
-    Raises MissingDependencyError if it is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{module} cannot be imported ({error}). Install it with: "
-            f'pip install "llmreg[{extra}]"'
-        ) from error
-
 
 #: What FLAML writes into a category column in place of a missing value.
 FLAML_MISSING = "__NAN__"

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llmreg._utils._text import clean_text
 from llmreg.cli._terminal import confirm
 from llmreg.elicitation._cache_entries import CacheEntry
-from llmreg.elicitation._prompt import clean_text
 from llmreg.exceptions import PriorCacheError
 from llmreg.providers import PriorCache
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from llmreg.elicitation._prompt import clean_text
+from llmreg._utils._text import clean_text
 from llmreg.exceptions import PriorMismatchError
 from llmreg.prior._feature_prior import FeaturePrior
 

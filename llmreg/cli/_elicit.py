@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llmreg._utils._text import clean_text, list_names
 from llmreg.cli._batch import NEW, check_batches, fill_cache
 from llmreg.cli._options import Plan, add_plans, make_plan, make_provider
 from llmreg.cli._show import can_draw_blocks, draw
 from llmreg.cli._tables import Table, add_tables, read_tables
 from llmreg.cli._terminal import Progress, confirm
-from llmreg.elicitation._prompt import build_questionnaire, clean_text
+from llmreg.elicitation._prompt import build_questionnaire
 from llmreg.elicitation._questions import WAYS
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
@@ -160,9 +161,7 @@ def _summary(provider: Any, table: Table, plan: Plan, batch: bool) -> str:
         who += f" ({model})"
     if batch:
         who += " in a batch, at half the price"
-    names = [clean_text(key, NAME_WIDTH) for key in task.keys[:MOST_NAMED]]
-    if len(task.keys) > MOST_NAMED:
-        names.append(f"and {len(task.keys) - MOST_NAMED} more")
+    names = list_names(task.keys, MOST_NAMED, lambda key: clean_text(key, NAME_WIDTH))
     classes = ", ".join(clean_text(name, NAME_WIDTH) for name in task.classes)
     n_described = sum(bool(f.description or f.level_description) for f in task.features)
     lines = [
@@ -170,7 +169,7 @@ def _summary(provider: Any, table: Table, plan: Plan, batch: bool) -> str:
         f"  task: {clean_text(task.description, 200) or '(none given)'}",
         f"  target: {clean_text(task.target, NAME_WIDTH)}"
         + (f", classes: {classes}" if classes else ""),
-        f"  {len(task.keys)} features, {n_described} described: {', '.join(names)}",
+        f"  {len(task.keys)} features, {n_described} described: {names}",
         f"  no row of {table.path.name} is sent; --dry-run prints all that is",
     ]
     if getattr(provider, "send_levels", True) is False:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from llmreg.elicitation._prompt import clean_text
+from llmreg._utils._text import clean_text
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
 
 NAME_WIDTH = 32

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import type_of_target
 from llmreg.exceptions import DataError
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._validation import check_labels, choose_classes
-from llmreg.prior._describe import column_names, describe
+from llmreg.prior._names import column_names, describe
 from llmreg.prior._task import Task
 
 CARD = "prior.json"

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from llmreg._utils._text import clean_text
 from llmreg.exceptions import (
     FeatureNamesError,
     IncompleteReplyError,
@@ -26,20 +25,6 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._scores import SCORE_LIMIT
 from llmreg.prior._task import Feature, Task
-
-# What a reader does not see and a model does: a name may carry a message in them.
-# Those of the Unicode category C (bidirectional marks, zero widths, tags) go anyway.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0"
-    "\ufe00-\ufe0f\U000e0100-\U000e01ef]"
-)
-
-
-def clean_text(text: str, limit: int) -> str:
-    r"""Return a text on one line, without control characters, cut to `limit`."""
-    kept = (c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
-    safe = " ".join(_INVISIBLE.sub("", "".join(kept)).split())
-    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
 def read_json(text: str) -> Any:

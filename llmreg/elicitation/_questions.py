@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
+from llmreg._utils._text import clean_text
 from llmreg.elicitation._prompt import (
     MAX_DESCRIPTION_LENGTH,
     MAX_NAME_LENGTH,
@@ -24,7 +25,6 @@ from llmreg.elicitation._prompt import (
     Questionnaire,
     check_distinct,
     check_ids,
-    clean_text,
     closed,
     describe_feature,
     format_document,

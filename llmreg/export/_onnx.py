@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.base import is_classifier
 from torch import Tensor, nn
 
-from llmreg.exceptions import ExportError, MissingDependencyError
+from llmreg._utils._imports import import_optional
+from llmreg.exceptions import ExportError
 from llmreg.export._plan import (
     Plan,
     Scaling,
@@ -28,21 +29,6 @@ OPSETS = {"": 17, "ai.onnx.ml": 3}
 _IR_VERSION = 8
 
 
-def import_onnx() -> Any:
-    """Import onnx.
-
-    Raises MissingDependencyError if it is not installed.
-    """
-    try:
-        import onnx
-    except ImportError as e:
-        raise MissingDependencyError(
-            "to_onnx needs the package onnx, which is not installed. Install it with: "
-            'pip install "llmreg[onnx]".'
-        ) from e
-    return onnx
-
-
 class Graph:
     """Nodes, constants, inputs and outputs on their way to a model.
 
@@ -51,7 +37,7 @@ class Graph:
     """
 
     def __init__(self) -> None:
-        self.onnx = import_onnx()
+        self.onnx = import_optional("onnx", "llmreg[onnx]")
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.inputs: list[Any] = []
@@ -318,14 +304,14 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     MissingDependencyError
         If onnx is not installed.
 
+    See Also
+    --------
+    to_sklearn : A linear model as a pipeline of scikit-learn's own parts.
+
     Notes
     -----
     What is an error in `predict` is none here: infinite numbers, and gaps where
     `imputer` is None, become predictions that are not numbers.
-
-    See Also
-    --------
-    to_sklearn : A linear model as a pipeline of scikit-learn's own parts.
 
     Examples
     --------

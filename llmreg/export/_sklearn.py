@@ -57,6 +57,10 @@ def to_sklearn(model: Any) -> Pipeline:
     ExportError
         If the model is none of llmreg's, or not linear.
 
+    See Also
+    --------
+    to_onnx : Any model as an ONNX graph.
+
     Notes
     -----
     The first step is frozen: it keeps what it has learnt. To fit the pipeline again
@@ -67,10 +71,6 @@ def to_sklearn(model: Any) -> Pipeline:
 
     Gaps are those that pandas knows; in a numeric column of Python objects, None and
     NaN.
-
-    See Also
-    --------
-    to_onnx : Any model as an ONNX graph.
 
     Examples
     --------

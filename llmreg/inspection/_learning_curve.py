@@ -23,8 +23,8 @@ from llmreg.inspection._plotting import (
     BLUE,
     VERMILION,
     ink,
+    load_pyplot,
     new_figure,
-    require_matplotlib,
 )
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class PriorCurveDisplay:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        require_matplotlib()
+        load_pyplot()
         check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
         X, y = indexable(X, y)
         labels = column_or_1d(y) if is_classifier(last_step(estimator)) else None
@@ -209,7 +209,7 @@ class PriorCurveDisplay:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        require_matplotlib()
+        load_pyplot()
         if ax is None:
             ax = new_figure((6.4, 4.2)).add_subplot()
         self.ax_, self.figure_ = ax, ax.figure

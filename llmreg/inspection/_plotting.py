@@ -12,7 +12,9 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg.exceptions import MissingDependencyError, PriorError
+from llmreg._utils._imports import import_optional
+from llmreg._utils._text import shorten
+from llmreg.exceptions import PriorError
 from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class BarDisplay(ABC):
         MissingDependencyError
             If matplotlib is not installed.
         """
-        require_matplotlib()
+        load_pyplot()
         size = self._size()
         shown = strongest(size, self.n_features)
         panels = self._panels(ax, len(size), len(shown))
@@ -166,21 +168,14 @@ def place_of(given: np.ndarray, n_panels: int) -> SubplotSpec:
     return place
 
 
-def require_matplotlib() -> None:
-    """Say what to install where matplotlib is not there."""
-    try:
-        import matplotlib.pyplot  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "The displays need matplotlib: pip install 'llmreg[plot]'."
-        ) from error
+def load_pyplot() -> Any:
+    """Import matplotlib.pyplot; where it is missing, say what to install."""
+    return import_optional("matplotlib.pyplot", "llmreg[plot]")
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
     """Make a figure that finds room for what stands around its panels."""
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(figsize=size, layout="constrained")
+    figure: Figure = load_pyplot().figure(figsize=size, layout="constrained")
     figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.06)
     return figure
 
@@ -242,7 +237,7 @@ def dress(
 
     The title tells how many features are left out.
     """
-    names = [short(features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown]
+    names = [shorten(features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown]
     size = name_rows(ax, names)
     if n_left := len(features) - len(shown):
         title += f"\n{n_left} of {len(features)} features left out"
@@ -285,11 +280,3 @@ def add_legend(panels: np.ndarray, *, outside: bool) -> None:
         )
     elif labels:
         panels[-1].legend(handles, labels, fontsize="small")
-
-
-def short(name: str, width: int, tail: int = 0) -> str:
-    """Cut a name, but not its last `tail` characters; show line breaks as escapes."""
-    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-    if len(safe) <= width:
-        return safe
-    return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
     BLUE,
@@ -23,7 +24,6 @@ from llmreg.inspection._plotting import (
     fitted_prior,
     ink,
     mark_zero,
-    short,
 )
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
 
@@ -141,7 +141,7 @@ class PriorDisplay(BarDisplay):
             note = {"va": "center", "color": faint(panel), "fontsize": "small"}
             for row in np.flatnonzero(np.isnan(scores)).tolist():
                 panel.text(0, row, " no score", **note)
-            dress(panel, prior.features, shown, short(prior.outputs[i], OUTPUT_WIDTH))
+            dress(panel, prior.features, shown, shorten(prior.outputs[i], OUTPUT_WIDTH))
             mark_zero(panel, label, limit)
 
 
@@ -268,6 +268,6 @@ class AlignmentDisplay(BarDisplay):
             self.points_.append(draw_points(panel, model, POINTS, masks, faint(panel)))
             cosine = round(float(self.alignment[i]), 2) + 0.0
             told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
-            title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: {told}"
+            title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: {told}"
             dress(panel, self.features, shown, title)
             mark_zero(panel, "direction, unit length", limit)

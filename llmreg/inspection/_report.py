@@ -15,7 +15,9 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg.exceptions import DataError, MissingDependencyError
+from llmreg._utils._imports import import_optional
+from llmreg._utils._text import list_names
+from llmreg.exceptions import DataError
 from llmreg.inspection._comparison import (
     BINARY,
     MULTICLASS,
@@ -24,20 +26,21 @@ from llmreg.inspection._comparison import (
     with_prior,
 )
 from llmreg.inspection._learning_curve import PriorCurveDisplay
-from llmreg.inspection._plotting import require_matplotlib
+from llmreg.inspection._plotting import load_pyplot
 from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
-from llmreg.inspection._report_content import content, listed
+from llmreg.inspection._report_content import content
 from llmreg.inspection._trust_display import TrustDisplay
 from llmreg.linear_model._train import has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 __all__ = ["format_report", "write_report"]
 
 # Features in a picture of one or two outputs, and of more; the tables name all.
 N_FEATURES, N_FEATURES_EACH = 30, 15
+MOST_NAMED = 12
 # The same picture is the same text: ids are hashed, and nothing tells the time.
 SETTINGS = {"svg.hashsalt": "llmreg", "svg.fonttype": "path", "font.size": 10}
 CURVES = {BINARY: "roc_auc", MULTICLASS: "roc_auc_ovr"}
@@ -189,24 +192,19 @@ def format_report(
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         images=images,
         no_curve=no_curve,
-        listed=listed,
+        listed=lambda names: list_names(names, MOST_NAMED, str),
         **found,
     )
 
 
 def load_template() -> Template:
     """Load the template of the page, which escapes whatever it is given."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingDependencyError(
-            "A report needs jinja2: pip install 'llmreg[report]'."
-        ) from error
-    environment = Environment(
-        loader=PackageLoader("llmreg.inspection"),
+    jinja2 = import_optional("jinja2", "llmreg[report]")
+    environment: Environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("llmreg.inspection"),
         autoescape=True,
         finalize=show_hidden,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -248,9 +246,7 @@ def draw_curve(estimator: Any, X: Any, y: Any, scoring: str, seed: int) -> Image
     display = PriorCurveDisplay.from_estimator(
         estimator, X, y, n_repeats=5, scoring=scoring, random_state=seed
     )
-    from matplotlib import pyplot as plt
-
-    plt.close(display.figure_)
+    load_pyplot().close(display.figure_)
     return draw(display.plot)
 
 
@@ -260,9 +256,7 @@ def draw(make: Callable[[], Any]) -> Images:
     An SVG that is an image, and no part of the page, runs no script and fetches
     nothing, whatever its texts are.
     """
-    require_matplotlib()
-    from matplotlib import pyplot as plt
-
+    plt = load_pyplot()
     images = []
     for kind, style in (("light", "default"), ("dark", "dark_background")):
         # "default" first: a matplotlibrc is the taste of a person, not of a report.

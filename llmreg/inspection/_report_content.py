@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,13 +71,6 @@ def content(
 def number(value: float, spec: str = ".2f") -> str:
     """Write a number, or a dash where there is none."""
     return "-" if np.isnan(value) else format(value + 0.0, spec)
-
-
-def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Name some things, and say how many more there are."""
-    names = list(names)
-    more = len(names) - limit
-    return ", ".join(map(str, names[:limit])) + (f" and {more} more" * (more > 0))
 
 
 def _summary(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
     BLUE,
@@ -24,7 +25,6 @@ from llmreg.inspection._plotting import (
     make_panels,
     name_rows,
     row_height,
-    short,
 )
 from llmreg.linear_model._trust import SURE, Trust, each_trust
 
@@ -182,7 +182,7 @@ class TrustDisplay(BarDisplay):
     def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
         upper, lower = np.split(panels, [len(self.trusts)])
         self.bars_: list[BarContainer] = [
-            _draw_ways(panel, trust, short(name, OUTPUT_WIDTH))
+            _draw_ways(panel, trust, shorten(name, OUTPUT_WIDTH))
             for panel, trust, name in zip(upper, self.trusts, self.names, strict=True)
         ]
         agreement = np.concatenate([trust.agreement for trust in self.trusts])
@@ -193,7 +193,7 @@ class TrustDisplay(BarDisplay):
 
     def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""
-        title = f"{short(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
+        title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
         size = dress(ax, self.features, shown, title, head=1.6)
         ax.set_xlim(-0.04, 1.04)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])

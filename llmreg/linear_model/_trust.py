@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from llmreg._utils._text import list_names
 from llmreg.linear_model._averaging import TrustedWeights
 
 #: A weight is said to contradict its score from this probability on.
@@ -146,13 +147,8 @@ class Trust:
                 f"weights and the scores is {self.survival:.2f}."
             )
         if self.contradictions and self.reversed <= 0.5:
-            named = ", ".join(
-                f"{c.feature} ({c.probability:.2f})" for c in self.contradictions[:5]
-            )
-            more = len(self.contradictions) - 5
-            text += f" Contradicted: {named}" + (
-                f" and {more} more." if more > 0 else "."
-            )
+            named = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
+            text += f" Contradicted: {list_names(named, 5, str)}."
         return text
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Complex, Real
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
+from llmreg._utils._text import list_names
 from llmreg.exceptions import (
     DataError,
     EncodingError,
@@ -37,7 +38,6 @@ _TEXT_DISTINCT = 0.9
 _TEXT_WORDS = 5
 _MIN_IDENTIFIERS = 50
 
-_MAX_NAMED = 10
 _ADVICE = {
     "dates": "dates or times. Derive numbers from them, such as an age in days, a "
     "month or a duration, and drop the column",
@@ -147,11 +147,16 @@ def refuse(kinds: Sequence[Kind], names: Sequence[str], bad: Collection[Kind]) -
 
     Raises UnsupportedColumnError if any column is of such a kind.
     """
+
+    def named(kind: str) -> str:
+        return list_names(n for n, k in zip(names, kinds, strict=True) if k == kind)
+
     if "complex" in bad and "complex" in kinds:
-        where = quote(n for n, k in zip(names, kinds, strict=True) if k == "complex")
-        raise UnsupportedColumnError(f"Complex data not supported; got it in {where}.")
+        raise UnsupportedColumnError(
+            f"Complex data not supported; got it in {named('complex')}."
+        )
     lines = [
-        f"- {quote(n for n, k in zip(names, kinds, strict=True) if k == kind)}: {what}."
+        f"- {named(kind)}: {what}."
         for kind, what in _ADVICE.items()
         if kind in bad and kind in kinds
     ]
@@ -159,14 +164,6 @@ def refuse(kinds: Sequence[Kind], names: Sequence[str], bad: Collection[Kind]) -
         raise UnsupportedColumnError(
             "Some columns cannot be encoded:\n" + "\n".join(lines)
         )
-
-
-def quote(names: Iterable[str]) -> str:
-    """List names for a message, the first few of them."""
-    names = list(names)
-    more = len(names) - _MAX_NAMED
-    text = ", ".join(map(repr, names[:_MAX_NAMED]))
-    return f"{text} and {more} more" if more > 0 else text
 
 
 def _convert(X: Any) -> Any:

@@ -10,13 +10,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError, FeatureNamesError
 from llmreg.preprocessing._columns import (
     Kind,
     as_table,
     column_kinds,
     column_names,
-    quote,
     refuse,
     text_names,
 )
@@ -300,7 +300,7 @@ default="median"
             moved = [n for n, m in zip(names, fitted, strict=True) if n != m]
             raise FeatureNamesError(
                 "The feature names should match those that were passed during fit, "
-                f"in the same order. Not in their place: {quote(moved)}."
+                f"in the same order. Not in their place: {list_names(moved)}."
             )
 
     @property

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llmreg.exceptions import EncodingError, MissingDependencyError
+from llmreg._utils._imports import import_optional
+from llmreg.exceptions import EncodingError
 
 
 def is_foreign(data: Any) -> bool:
@@ -49,14 +50,7 @@ def to_pandas(data: Any) -> Any:
 def _narwhals() -> Any:
     # Imported here: only these tables need it, and older versions of scikit-learn do
     # not bring it.
-    try:
-        import narwhals.stable.v2 as narwhals
-    except ImportError as e:
-        raise MissingDependencyError(
-            "Tables of libraries other than pandas are read by narwhals, which is not "
-            "installed: pip install 'llmreg[frames]', or hand over a pandas DataFrame."
-        ) from e
-    return narwhals
+    return import_optional("narwhals.stable.v2", "llmreg[frames]")
 
 
 def _whole(data: Any) -> Any:

@@ -12,8 +12,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import assert_all_finite
 
+from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError
-from llmreg.preprocessing._columns import quote
 
 # Numbers of a table so small that sorting it is the shortest way to its medians.
 _SMALL = 20_000
@@ -197,7 +197,7 @@ def is_complete(
         bad, advice = np.isinf(numbers), "Replace such values, or drop the rows"
         if not allow_nan and np.isnan(numbers).any():
             bad, advice = np.isnan(numbers), "Fill the gaps, or set an imputer"
-        where = quote(names[int(i)] for i in np.flatnonzero(bad.any(axis=0)))
+        where = list_names(names[int(i)] for i in np.flatnonzero(bad.any(axis=0)))
         raise EncodingError(f"{e} Columns: {where}. {advice}.") from e
     return not np.isnan(numbers).any()
 

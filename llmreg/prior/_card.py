@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,40 +20,39 @@ from llmreg.exceptions import PriorCardError
 from llmreg.prior import _scores as score_table
 from llmreg.prior._scores import SCORE_LIMIT, FloatArray
 
-if TYPE_CHECKING:
-    from llmreg.prior._feature_prior import FeaturePrior
-
-
 CARD_FORMAT = "llmreg prior card"
 CARD_VERSION = 1
 SCALE = [-SCORE_LIMIT, SCORE_LIMIT]
 
-_JSON_NAMES: dict[Any, str] = {list: "array", dict: "object", str: "string"}
+_JSON_NAMES: dict[type, str] = {list: "array", dict: "object", str: "string"}
 
 
-def format_card(prior: FeaturePrior) -> str:
-    """Write a prior as the text of a card."""
+def format_card(fields: Mapping[str, Any]) -> str:
+    """Write the fields of a FeaturePrior as the text of a card."""
     card = {
         "format": CARD_FORMAT,
         "version": CARD_VERSION,
-        "task": prior.task,
-        "target": prior.target,
+        "task": fields["task"],
+        "target": fields["target"],
         "scale": SCALE,
-        "outputs": list(prior.outputs),
-        "features": [_entry(prior, j) for j in range(len(prior.features))],
-        "provenance": dict(prior.provenance),
-        "usage": dict(prior.usage),
+        "outputs": list(fields["outputs"]),
+        "features": [_entry(fields, j) for j in range(len(fields["features"]))],
+        "provenance": dict(fields["provenance"]),
+        "usage": dict(fields["usage"]),
     }
     return _dump(card) + "\n"
 
 
 def parse_card(text: str) -> dict[str, Any]:
-    """Read the text of a card, or of a recorded elicitation.
-
-    Raises PriorCardError if it is no JSON, no card, of a newer version, or lacks a
-    field.
-    """
-    card = _load(text)
+    """Read the fields of a FeaturePrior from a card or a recorded elicitation."""
+    try:
+        card = json.loads(text, object_pairs_hook=_refuse_twins)
+    except (ValueError, RecursionError) as e:
+        raise PriorCardError(f"The prior card is not valid JSON: {e}.") from e
+    if not isinstance(card, dict):
+        raise PriorCardError(
+            f"A prior card is a JSON object; got {type(card).__name__}."
+        )
     if card.get("scale", SCALE) != SCALE:
         raise PriorCardError(
             f"The scores of a prior card go from {SCALE[0]} to {SCALE[1]}; this one "
@@ -70,10 +69,7 @@ def parse_card(text: str) -> dict[str, Any]:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Read the text of a card from a file.
-
-    Raises PriorCardError if it cannot be read.
-    """
+    """Read the text of a card from a file."""
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
@@ -83,21 +79,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
         ) from e
 
 
-def _load(text: str) -> dict[str, Any]:
-    """Parse JSON, refusing what the parser would pass over in silence."""
-    try:
-        card = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as e:
-        raise PriorCardError(f"The prior card is not valid JSON: {e}.") from e
-    if not isinstance(card, dict):
-        raise PriorCardError(
-            f"A prior card is a JSON object; got {type(card).__name__}."
-        )
-    return card
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a dict, refusing a name that is there twice."""
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a dict; the parser alone would drop the first of two equal names."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -106,21 +89,21 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _entry(prior: FeaturePrior, column: int) -> dict[str, Any]:
+def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
     """Build the object of one feature; fields with nothing to say are left out."""
-    feature = prior.features[column]
+    feature, outputs = fields["features"][column], fields["outputs"]
     entry: dict[str, Any] = {"feature": feature}
-    if description := prior.descriptions.get(feature):
+    if description := fields["descriptions"].get(feature):
         entry["description"] = description
-    entry["score"] = _by_output(prior.scores[:, column], prior.outputs)
-    if prior.spread is not None:
-        rounded = np.round(prior.spread[:, column], 2)
-        entry["spread"] = _by_output(rounded, prior.outputs)
-    if reason := prior.rationale.get(feature):
+    entry["score"] = _by_output(fields["scores"][:, column], outputs)
+    estimates = fields["estimates"]
+    if estimates is not None:
+        rounded = np.round(score_table.spread(estimates[:, :, column]), 2)
+        entry["spread"] = _by_output(rounded, outputs)
+    if reason := fields["rationale"].get(feature):
         entry["reason"] = reason
-    if prior.estimates is not None:
-        answers = prior.estimates[:, :, column].T
-        entry["estimates"] = _by_output(answers, prior.outputs)
+    if estimates is not None:
+        entry["estimates"] = _by_output(estimates[:, :, column].T, outputs)
     return entry
 
 
@@ -144,17 +127,15 @@ def _dump(value: Any, indent: str = "") -> str:
     """Write JSON with one line per field and lists of numbers on one line."""
     inner = indent + "  "
     if isinstance(value, dict) and (not indent or "feature" in value):
+        start, end = "{", "}"
         lines = [f"{_inline(name)}: {_dump(v, inner)}" for name, v in value.items()]
-        return _block("{", lines, "}", indent)
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return _block("[", [_dump(item, inner) for item in value], "]", indent)
-    return _inline(value)
-
-
-def _block(start: str, lines: list[str], end: str, indent: str) -> str:
-    """Put each line on its own, one level deeper than the brackets."""
-    body = f",\n{indent}  ".join(lines)
-    return f"{start}\n{indent}  {body}\n{indent}{end}"
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        start, end = "[", "]"
+        lines = [_dump(item, inner) for item in value]
+    else:
+        return _inline(value)
+    body = f",\n{inner}".join(lines)
+    return f"{start}\n{inner}{body}\n{indent}{end}"
 
 
 def _inline(value: Any) -> str:
@@ -181,9 +162,15 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
     score_table.check_names(outputs, "output")
     # Cell by cell, since an array of lists would be one of more dimensions.
     scores = np.full((len(outputs), len(entries)), None, dtype=object)
-    for k, output in enumerate(outputs):
-        for j, entry in enumerate(entries):
-            scores[k, j] = _of_output(entry, "score", output, outputs)
+    for k, j in np.ndindex(scores.shape):
+        scores[k, j] = _of_output(entries[j], "score", outputs[k], outputs)
+    usage = _field(card, "usage", dict, {})
+    for name, count in usage.items():
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise PriorCardError(
+                f'The "usage" of a prior card must be whole numbers; {name!r} is '
+                f"{count!r}. Correct it, or leave it out."
+            )
     return {
         "features": features,
         "scores": scores,
@@ -191,30 +178,20 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
         "estimates": _parse_estimates(entries, outputs),
         "rationale": _texts(entries, "reason"),
         "descriptions": _texts(entries, "description"),
-        **{name: _field(card, name, str, "") for name in ("task", "target")},
+        "task": _field(card, "task", str, ""),
+        "target": _field(card, "target", str, ""),
         "provenance": _field(card, "provenance", dict, {}),
-        "usage": _counts(_field(card, "usage", dict, {})),
+        "usage": usage,
     }
 
 
-def _counts(usage: dict[str, Any]) -> dict[str, int]:
-    """Check that what an elicitation took is counted in whole numbers."""
-    for name, count in usage.items():
-        if isinstance(count, bool) or not isinstance(count, int):
-            raise PriorCardError(
-                f'The "usage" of a prior card must be whole numbers; {name!r} is '
-                f"{count!r}. Correct it, or leave it out."
-            )
-    return usage
-
-
-def _field(card: Mapping[str, Any], name: str, kind: Any, default: Any = None) -> Any:
+def _field(card: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
     """Give a field of the card, of the right type."""
     value = card.get(name, default)
     if not isinstance(value, kind):
         raise PriorCardError(
             f'The field "{name}" of a prior card must be of JSON type '
-            f"{ {list: 'array', dict: 'object', str: 'string'}[kind] }; got {value!r}."
+            f"{_JSON_NAMES[kind]}; got {value!r}."
         )
     return value
 
@@ -231,16 +208,16 @@ def _of_output(
             f"The card scores several outputs, so {name!r} of {entry['feature']!r} "
             f"must be an object by output; got {value!r}."
         )
-    if strange := [other for other in value if other not in outputs]:
+    if unexpected := [other for other in value if other not in outputs]:
         raise PriorCardError(
-            f"{name!r} of {entry['feature']!r} names the outputs {strange!r}; "
+            f"{name!r} of {entry['feature']!r} names the outputs {unexpected!r}; "
             f"the card has {list(outputs)!r}."
         )
     return value.get(output)
 
 
 def _parse_estimates(entries: list[dict[str, Any]], outputs: list[str]) -> Any:
-    """Lay the estimates of the features side by side; None if there are none."""
+    """Make an array of (n_estimates, n_outputs, n_features); None if there are none."""
     answers = [
         [_of_output(entry, "estimates", output, outputs) or [] for entry in entries]
         for output in outputs
@@ -252,10 +229,9 @@ def _parse_estimates(entries: list[dict[str, Any]], outputs: list[str]) -> Any:
         return None
     # A feature that an expert added has no estimates, or fewer than the others.
     table = np.full((count, len(outputs), len(entries)), None, dtype=object)
-    for k, row in enumerate(answers):
-        for j, cell in enumerate(row):
-            for i, score in enumerate(cell):
-                table[i, k, j] = score
+    for k, j in np.ndindex(table.shape[1:]):
+        for i, score in enumerate(answers[k][j]):
+            table[i, k, j] = score
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -12,10 +13,9 @@ import numpy as np
 
 from llmreg.exceptions import PriorMismatchError
 from llmreg.prior import _card as prior_card
-from llmreg.prior import _formatting as prior_view
-from llmreg.prior import _names as prior_alignment
+from llmreg.prior import _formatting, _names
 from llmreg.prior import _scores as score_table
-from llmreg.prior._scores import DEFAULT_OUTPUT, SCORE_LIMIT, FloatArray
+from llmreg.prior._scores import DEFAULT_OUTPUT, SCORE_LIMIT, FloatArray, check_scores
 from llmreg.prior._task import Feature
 
 __all__ = ["SCORE_LIMIT", "FeaturePrior"]
@@ -93,18 +93,13 @@ class FeaturePrior:
         """Check everything once, here, and freeze the arrays."""
         features = score_table.check_names(self.features, "feature")
         outputs = score_table.check_names(self.outputs, "output")
-        scores = score_table.check_scores(self.scores, features, outputs)
-        checked: dict[str, Any] = {
-            "features": features,
-            "outputs": outputs,
-            "scores": scores,
-        }
+        # What a frozen dataclass gives its fields by.
+        put = functools.partial(object.__setattr__, self)
+        put("features", features)
+        put("outputs", outputs)
+        put("scores", check_scores(self.scores, features, outputs))
         if self.estimates is not None:
-            checked["estimates"] = score_table.check_scores(
-                self.estimates, features, outputs, ndim=3
-            )
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+            put("estimates", check_scores(self.estimates, features, outputs, ndim=3))
 
     @classmethod
     def from_dict(
@@ -162,11 +157,6 @@ class FeaturePrior:
         FeaturePrior
             The prior.
 
-        Raises
-        ------
-        PriorMismatchError
-            If there are several rows and no names for them.
-
         Examples
         --------
         >>> FeaturePrior.from_array([1, -2], ["age", "bmi"]).scores
@@ -210,7 +200,7 @@ class FeaturePrior:
         (array([[3., 1.]]), array([[1., 0.]]))
         """
         features, outputs, table = score_table.stack(estimates)
-        checked = score_table.check_scores(table, features, outputs, ndim=3)
+        checked = check_scores(table, features, outputs, ndim=3)
         return cls(
             features=features,
             scores=score_table.mean(checked),
@@ -239,14 +229,13 @@ class FeaturePrior:
             The columns of the table.
         outputs : sequence of str
             The outputs of the model. One output also takes a prior with one output
-            of another name; several must all be there, and what the prior has
-            beyond them is left out.
+            of another name; several must all be there, and others are left out.
         negative : str or None, default=None
             The other class, where `outputs` is the positive one of two. A prior
             that scores only the negative class changes its sign.
         aliases : bool, default=True
-            Whether prefixed and one-hot spelled column names find their scores;
-            see `llmreg.prior._names.match`.
+            Whether ``num__age`` finds the score of ``age``, and ``sex_female`` and
+            ``cat__sex_female`` that of ``sex=female``.
 
         Returns
         -------
@@ -269,7 +258,27 @@ class FeaturePrior:
         >>> found.scores, found.missing, found.unknown
         (array([[ 7., nan]]), ('fare',), ('age',))
         """
-        changes = prior_alignment.align(self, features, outputs, negative, aliases)
+        rows, sign = _names.match_outputs(self.outputs, tuple(outputs), negative)
+        keys = score_table.check_names([feature.key for feature in features], "feature")
+        found = _names.match(self.features, features, aliases)
+        place = {key: column for column, key in enumerate(self.features)}
+        columns = [-1 if key is None else place[key] for key in found.sources]
+        sources = dict(zip(keys, found.sources, strict=True))
+        changes: dict[str, Any] = {
+            "features": keys,
+            "outputs": tuple(outputs),
+            "scores": _take(self.scores, rows, columns) * sign,
+            "rationale": _rename(self.rationale, sources),
+            "descriptions": _rename(self.descriptions, sources),
+            # Not those that are there without a score: no opinion is a choice too.
+            "missing": tuple(key for key, source in sources.items() if source is None),
+            "unknown": found.unknown,
+        }
+        if self.estimates is not None:
+            changes["estimates"] = _take(self.estimates, rows, columns) * sign
+        if sign < 0:
+            note = f"the scores were given for the class {negative!r}"
+            changes["provenance"] = {**self.provenance, "negated": note}
         return replace(self, **changes)
 
     @classmethod
@@ -329,16 +338,33 @@ class FeaturePrior:
         str
             JSON, one object per feature.
         """
-        return prior_card.format_card(self)
+        return prior_card.format_card(vars(self))
 
     def __repr__(self) -> str:
         """Show the prior as a table, the strongest features first."""
-        return prior_view.format_text(self)
+        return _formatting.format_text(vars(self))
 
     def _repr_html_(self) -> str:
         """Show the prior as a table in a notebook."""
-        return prior_view.format_html(self)
+        return _formatting.format_html(vars(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and unpickle through the constructor, which freezes the arrays."""
         return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
+
+def _take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
+    """Pick rows and columns of the two last axes; NaN for the column -1."""
+    nothing = np.full((*table.shape[:-1], 1), np.nan)
+    return np.concatenate([table, nothing], axis=-1)[..., rows, :][..., columns]
+
+
+def _rename(
+    remarks: Mapping[str, str], sources: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Carry remarks by feature over to the names of the table."""
+    return {
+        key: remarks[source]
+        for key, source in sources.items()
+        if source is not None and source in remarks
+    }

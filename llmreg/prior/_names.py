@@ -1,45 +1,130 @@
-"""Which score belongs to which column: by name, never by position."""
+"""Names of columns: as given, as described, and matched to the keys of a prior."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from llmreg.exceptions import (
     FeatureNamesError,
     PriorMismatchError,
     PriorMismatchWarning,
 )
-from llmreg.prior._scores import DEFAULT_OUTPUT, FloatArray, check_names
+from llmreg.prior._scores import DEFAULT_OUTPUT, FloatArray
 from llmreg.prior._task import Feature, Task
-
-if TYPE_CHECKING:
-    from llmreg.prior._feature_prior import FeaturePrior
-
 
 PREFIX_END = "__"
 LEVEL_MARK = "="
 
 
-@dataclass(frozen=True)
-class Match:
-    """The columns of a table beside the keys of a prior.
+class ColumnNames(NamedTuple):
+    """Names of the columns of a table, and whether the user gave them."""
 
-    Parameters
-    ----------
-    sources : tuple of (str or None)
-        For each column, the key whose score it takes; None where there is none.
-    unknown : tuple of str
-        Keys of features that the table does not have. A level that the table
-        lacks does not count while its feature is there: few rows rarely show
-        every level.
-    """
+    names: tuple[str, ...]
+    given: bool
 
+
+def column_names(
+    X: Any, feature_names: Sequence[str] | Mapping[str, str] | None = None
+) -> ColumnNames:
+    """Name the columns of a table of shape (n_samples, n_features)."""
+    if isinstance(X, pd.DataFrame):
+        names = tuple(map(str, X.columns))
+        given = all(isinstance(name, str) for name in X.columns)
+    else:
+        names, given = tuple(f"x{i}" for i in range(X.shape[1])), False
+    if feature_names is None:
+        return ColumnNames(names, given)
+    if isinstance(feature_names, Mapping):
+        if unexpected := [name for name in feature_names if name not in names]:
+            raise FeatureNamesError(
+                f"feature_names renames columns that X does not have: {unexpected}. "
+                f"The columns are {list(names)}."
+            )
+        return ColumnNames(tuple(str(feature_names.get(n, n)) for n in names), given)
+    if len(feature_names) != len(names):
+        raise FeatureNamesError(
+            f"feature_names has {len(feature_names)} names, but X has {len(names)} "
+            "columns."
+        )
+    return ColumnNames(tuple(map(str, feature_names)), True)
+
+
+def describe(
+    columns: Sequence[Feature],
+    descriptions: Mapping[str, str | Mapping[str, str]] | None,
+) -> tuple[Feature, ...]:
+    """Attach descriptions, by column name or ``name=level``, to encoded columns."""
+    if not descriptions:
+        return tuple(columns)
+    keys = list(descriptions)
+    names = list(dict.fromkeys(column.name for column in columns))
+    levels = [column for column in columns if column.level is not None]
+    name_match = match(keys, [Feature(name) for name in names])
+    level_match = match(keys, levels)
+    used = {*name_match.sources, *level_match.sources}
+    # A described level that no row shows is no mistake while its feature is there.
+    unknown = set(name_match.unknown) & set(level_match.unknown) - used
+    if unknown:
+        raise FeatureNamesError(
+            f"feature_descriptions contains {len(unknown)} unexpected feature names: "
+            f"{sorted(unknown)}. The columns are {names}."
+        )
+    by_name = dict(zip(names, name_match.sources, strict=True))
+    by_level = dict(zip(levels, level_match.sources, strict=True))
+    texts: dict[str | None, tuple[str, str]] = {
+        key: _description(key, value) for key, value in descriptions.items()
+    }
+    described = []
+    for column in columns:
+        source = by_name[column.name]
+        description, unit = texts.get(source, ("", ""))
+        level_description, _ = texts.get(by_level.get(column), ("", ""))
+        name = source or column.name
+        described.append(
+            Feature(name, description, column.level, level_description, unit)
+        )
+    return tuple(described)
+
+
+def _description(name: str, value: object) -> tuple[str, str]:
+    """Read a text, or a mapping, as a description and a unit."""
+    given = value if isinstance(value, Mapping) else {"description": value}
+    is_text = all(isinstance(text, str) for text in given.values())
+    if set(given) <= {"description", "unit"} and is_text:
+        return str(given.get("description", "")), str(given.get("unit", ""))
+    raise TypeError(
+        "A description must be a text, or a mapping of "
+        f'"description" and "unit" to texts; got {value!r} for {name!r}.'
+    )
+
+
+def number_twins(columns: Sequence[Feature]) -> tuple[Feature, ...]:
+    """Tell columns of the same name apart, where positions decide and not names."""
+    n_seen: Counter[str] = Counter()
+    numbered = []
+    for column in columns:
+        count = n_seen[column.key]
+        n_seen[column.key] += 1
+        numbered.append(
+            replace(column, name=f"{column.name}.{count}") if count else column
+        )
+    return tuple(numbered)
+
+
+class Match(NamedTuple):
+    """The columns of a table beside the keys of a prior."""
+
+    # For each column the key whose score it takes; None where there is none.
     sources: tuple[str | None, ...]
+    # Keys of features that the table does not have. A level that the table lacks does
+    # not count while its feature is there: few rows rarely show every level.
     unknown: tuple[str, ...]
 
 
@@ -54,19 +139,13 @@ def match(
     OneHotEncoder (``sex_female`` and ``cat__sex_female`` are ``sex=female``).
     The spellings are made from the keys, since a column name cannot be taken
     apart at its underscores.
-
-    Raises FeatureNamesError if two columns fit one key, or two keys one column.
     """
     known = set(keys)
-    spelled = _spellings(keys) if aliases else {}
-    sources = tuple(
-        feature.key
-        if feature.key in known
-        else _one_key(feature, _candidates(feature, known, spelled))
-        if aliases
-        else None
-        for feature in features
-    )
+    if aliases:
+        spelled = _spellings(keys)
+        sources = tuple(_source(feature, known, spelled) for feature in features)
+    else:
+        sources = tuple(f.key if f.key in known else None for f in features)
     _check_one_column_each(sources, features)
     return Match(sources, tuple(_unknown(keys, features, sources)))
 
@@ -93,20 +172,17 @@ def _splits(key: str) -> Iterator[tuple[str, str]]:
         yield LEVEL_MARK.join(parts[:i]), LEVEL_MARK.join(parts[i:])
 
 
-def _candidates(
-    feature: Feature, known: set[str], spelled: dict[str, list[str]]
-) -> list[str]:
-    """List the keys that a column may stand for, other than its own name."""
+def _source(
+    feature: Feature, known: set[str], spelled: Mapping[str, list[str]]
+) -> str | None:
+    """Find the one key that a column stands for, its own name first."""
+    if feature.key in known:
+        return feature.key
     bare = Feature(without_prefix(feature.name), level=feature.level)
     found = [bare.key] if bare.key in known else []
     if feature.level is None:
-        for name in (feature.name, bare.name):
-            found += spelled.get(name, [])
-    return list(dict.fromkeys(found))
-
-
-def _one_key(feature: Feature, candidates: list[str]) -> str | None:
-    """Give the only candidate, or None; refuse to choose between two."""
+        found += spelled.get(feature.name, []) + spelled.get(bare.name, [])
+    candidates = list(dict.fromkeys(found))
     if len(candidates) > 1:
         raise FeatureNamesError(
             f"The column {feature.key!r} fits several keys of the prior: "
@@ -126,9 +202,9 @@ def _check_one_column_each(
             columns.setdefault(source, []).append(feature.key)
     shared = {key: names for key, names in columns.items() if len(names) > 1}
     if shared:
-        told = "; ".join(f"{key!r} fits {names!r}" for key, names in shared.items())
+        pairs = "; ".join(f"{key!r} fits {names!r}" for key, names in shared.items())
         raise FeatureNamesError(
-            f"Several columns fit one key of the prior: {told}. Rename the columns, "
+            f"Several columns fit one key of the prior: {pairs}. Rename the columns, "
             "or give the prior a score for each of them under its full name."
         )
 
@@ -151,92 +227,64 @@ def _unknown(
             yield key
 
 
-_SAID = {"true": "1", "yes": "1", "false": "0", "no": "0"}
+def match_outputs(
+    scored: tuple[str, ...], wanted: tuple[str, ...], negative: str | None
+) -> tuple[list[int], float]:
+    """Find the row of scores of each wanted output, and the sign to take it with.
+
+    `negative` is the other class, where one of two classes is wanted.
+    """
+    rows = [_find(output, scored) for output in wanted]
+    found = [row for row in rows if row is not None]
+    if len(found) == len(wanted):
+        return found, 1.0
+    if len(wanted) == len(scored) == 1:
+        is_other = negative is not None and _find(negative, scored) is not None
+        return [0], -1.0 if is_other else 1.0
+    raise PriorMismatchError(
+        f"The model has the outputs {list(wanted)!r} and the prior scores "
+        f"{list(scored)!r}. Rename the outputs of the prior, or give one that scores "
+        "each of them."
+    )
 
 
-def align(
-    prior: FeaturePrior,
-    features: Sequence[Feature],
-    outputs: Sequence[str],
-    negative: str | None,
-    aliases: bool,
-) -> dict[str, Any]:
-    """Work out what `FeaturePrior.align` changes; see there for the rules."""
-    rows, sign = _rows(prior.outputs, tuple(outputs), negative)
-    keys = check_names([feature.key for feature in features], "feature")
-    found = match(prior.features, features, aliases)
-    place = {key: column for column, key in enumerate(prior.features)}
-    columns = [-1 if source is None else place[source] for source in found.sources]
-    scores = _take(prior.scores, rows, columns) * sign
-    sources = dict(zip(keys, found.sources, strict=True))
-    changes: dict[str, Any] = {
-        "features": keys,
-        "outputs": tuple(outputs),
-        "scores": scores,
-        "rationale": _rename(prior.rationale, sources),
-        "descriptions": _rename(prior.descriptions, sources),
-        # Not those that are there without a score: somebody chose to have no opinion.
-        "missing": tuple(key for key, source in sources.items() if source is None),
-        "unknown": found.unknown,
-    }
-    if prior.estimates is not None:
-        changes["estimates"] = _take(prior.estimates, rows, columns) * sign
-    if sign < 0:
-        note = f"the scores were given for the class {negative!r}"
-        changes["provenance"] = {**prior.provenance, "negated": note}
-    return changes
+def warn_of_outputs(
+    scored: tuple[str, ...], scores: FloatArray, target: str, task: Task
+) -> None:
+    """Warn where scores of two classes are ambiguous or not used.
 
-
-def warn_of_outputs(prior: FeaturePrior, task: Task) -> None:
-    """Warn where what a prior says of two classes is ambiguous or not used."""
+    Scores are of shape (n_outputs, n_features), for the outputs `scored` of a prior
+    for `target`.
+    """
     if len(task.classes) != 2 or len(task.outputs) != 1:
         return
     (positive,) = task.outputs
-    rows = [_find(name, prior.outputs) for name in task.classes]
+    rows = [_find(name, scored) for name in task.classes]
     named = [row for row in rows if row is not None]
     if len(named) == 2:
-        one, other = prior.scores[named]
+        one, other = scores[named]
         if not np.array_equal(one, -other, equal_nan=True):
             warnings.warn(
                 f"The prior scores both classes, and not alike. Those for {positive!r} "
-                "are taken, the others are not heard: of two classes the scores of one "
-                "say it all.",
+                "are used and the others are not: leave them out.",
                 PriorMismatchWarning,
                 stacklevel=4,
             )
-    unnamed = {DEFAULT_OUTPUT, prior.target, task.target}
-    if len(prior.outputs) == 1 and not named and not unnamed & set(prior.outputs):
+    unnamed = {DEFAULT_OUTPUT, target, task.target}
+    if len(scored) == 1 and not named and not unnamed & set(scored):
         warnings.warn(
-            f"The prior speaks for {prior.outputs[0]!r}, which is neither of the "
-            f"classes {list(task.classes)!r}: it is taken to speak for {positive!r}. "
-            "If it speaks for the other one, every score has the wrong sign. Name the "
-            "class as the labels do; where something in between has numbered them, as "
-            "VotingClassifier does, name the number.",
+            f"The prior scores {scored[0]!r}, which is neither of the classes "
+            f"{list(task.classes)!r}; its scores are used for {positive!r}. If they "
+            "are meant for the other class, every score has the wrong sign. Name the "
+            "class as the labels do; where a meta-estimator such as VotingClassifier "
+            "has encoded the labels, use the number.",
             PriorMismatchWarning,
             stacklevel=4,
         )
 
 
-def _rows(
-    given: tuple[str, ...], wanted: tuple[str, ...], negative: str | None
-) -> tuple[list[int], float]:
-    """Find the row of each output, and the sign to take it with."""
-    rows = [_find(output, given) for output in wanted]
-    found = [row for row in rows if row is not None]
-    if len(found) == len(wanted):
-        return found, 1.0
-    if len(wanted) == len(given) == 1:
-        is_other = negative is not None and _find(negative, given) is not None
-        return [0], -1.0 if is_other else 1.0
-    raise PriorMismatchError(
-        f"The model has the outputs {list(wanted)!r} and the prior scores "
-        f"{list(given)!r}. Rename the outputs of the prior, or give one that scores "
-        "each of them."
-    )
-
-
 def _find(name: str, names: tuple[str, ...]) -> int | None:
-    """Find a name, or one that says the same: "0", "0.0", "False" and "no" do."""
+    """Find a name, or one of the same meaning: "0", "0.0", "False" and "no" have it."""
     if name in names:
         return names.index(name)
     number = _number(name)
@@ -245,27 +293,13 @@ def _find(name: str, names: tuple[str, ...]) -> int | None:
     return next((i for i, other in enumerate(names) if _number(other) == number), None)
 
 
+_TRUTH = {"true": "1", "yes": "1", "false": "0", "no": "0"}
+
+
 def _number(name: str) -> float | None:
     """Read a name as a number, if it is one; yes and no are 1 and 0."""
     try:
-        number = float(_SAID.get(name.lower(), name))
+        number = float(_TRUTH.get(name.lower(), name))
     except ValueError:
         return None
     return None if np.isnan(number) else number
-
-
-def _take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
-    """Pick rows and columns of the two last axes; NaN for the column -1."""
-    nothing = np.full((*table.shape[:-1], 1), np.nan)
-    return np.concatenate([table, nothing], axis=-1)[..., rows, :][..., columns]
-
-
-def _rename(
-    remarks: Mapping[str, str], sources: Mapping[str, str | None]
-) -> dict[str, str]:
-    """Carry remarks by feature over to the names of the table."""
-    return {
-        key: remarks[source]
-        for key, source in sources.items()
-        if source is not None and source in remarks
-    }

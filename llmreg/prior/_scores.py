@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -24,12 +24,7 @@ FloatArray = NDArray[np.float64]
 
 
 def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
-    """Check that names are strings, not empty, and each there once.
-
-    Raises FeatureNamesError for features.
-
-    Raises PriorMismatchError for outputs.
-    """
+    """Check that the names of features or outputs are distinct texts, not empty."""
     error = FeatureNamesError if what == "feature" else PriorMismatchError
     if isinstance(names, str):
         raise error(f"Expected a list of {what} names; got the text {names!r}.")
@@ -44,24 +39,23 @@ def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
 def check_scores(
     values: object, features: tuple[str, ...], outputs: tuple[str, ...], ndim: int = 2
 ) -> FloatArray:
-    """Turn scores into a read-only float64 array, or name those that are wrong.
+    """Make a read-only array of shape ([n_estimates,] n_outputs, n_features).
 
-    Shapes: values ([n_estimates,] n_outputs, n_features).
-
-    Raises PriorMismatchError if the shape does not fit the names.
-
-    Raises PriorScoreError if values are no numbers or are out of range: names all
-    of them.
+    All values that are no scores are named in one error.
     """
     table = _as_table(values)
     expected = (len(outputs), len(features))
     if table.ndim != ndim or table.shape[-2:] != expected:
         axes = "(n_outputs, n_features)" if ndim == 2 else "(.., n_outputs, n_features)"
         raise PriorMismatchError(
-            f"Scores of shape {axes} = {expected} were expected for outputs "
-            f"{_cut(outputs)} and {len(features)} features; got shape {table.shape}."
+            f"Expected scores of shape {axes} = {expected} for {len(outputs)} "
+            f"output(s) and {len(features)} features; got shape {table.shape}."
         )
-    if wrong := _wrong(table):
+    if table.dtype != object:
+        wrong = list(map(tuple, np.argwhere(np.abs(table) > SCORE_LIMIT)))
+    else:
+        wrong = [i for i in np.ndindex(table.shape) if not _is_score(table[i])]
+    if wrong:
         raise PriorScoreError(_describe(wrong, table, features, outputs))
     scores = np.array(table, dtype=np.float64)
     scores.flags.writeable = False
@@ -73,26 +67,21 @@ def stack(
 ) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.object_]]:
     """Lay dicts of scores over each other, by name.
 
-    Raises PriorError if an estimate is no such mapping.
+    Returns features, outputs, and an array of shape (n_estimates, n_outputs,
+    n_features) with None where an estimate has no score.
     """
     nested = [_by_output(estimate) for estimate in estimates]
     outputs = check_names(list({o: None for e in nested for o in e}), "output")
     names = {f: None for e in nested for row in e.values() for f in row}
     features = check_names(list(names), "feature")
     table = np.full((len(nested), len(outputs), len(features)), None, dtype=object)
-    column = {feature: j for j, feature in enumerate(features)}
-    for i, estimate in enumerate(nested):
-        for k, output in enumerate(outputs):
-            for feature, score in estimate.get(output, {}).items():
-                table[i, k, column[feature]] = score
+    for i, k, j in np.ndindex(table.shape):
+        table[i, k, j] = nested[i].get(outputs[k], {}).get(features[j])
     return features, outputs, table
 
 
 def mean(estimates: FloatArray) -> FloatArray:
-    """Average over the first axis, leaving NaN out; NaN where nothing is left.
-
-    Shapes: estimates (n_estimates, ...); returns (...).
-    """
+    """Average over the first axis, leaving NaN out; NaN where nothing is left."""
     known = ~np.isnan(estimates)
     total = np.where(known, estimates, 0.0).sum(axis=0)
     count = known.sum(axis=0)
@@ -100,10 +89,7 @@ def mean(estimates: FloatArray) -> FloatArray:
 
 
 def spread(estimates: FloatArray) -> FloatArray:
-    """Give the standard deviation over the first axis, leaving NaN out.
-
-    Shapes: estimates (n_estimates, ...); returns (...).
-    """
+    """Give the standard deviation over the first axis, leaving NaN out."""
     return np.sqrt(mean((estimates - mean(estimates)) ** 2))
 
 
@@ -117,24 +103,15 @@ def _as_table(values: object) -> NDArray[Any]:
         raise PriorMismatchError("The rows of the scores differ in length.") from None
 
 
-def _wrong(table: NDArray[Any]) -> list[tuple[int, ...]]:
-    """List the places of the values that are no scores."""
-    if table.dtype != object:
-        return [tuple(place) for place in np.argwhere(np.abs(table) > SCORE_LIMIT)]
-    return [place for place in np.ndindex(table.shape) if not _is_score(table[place])]
-
-
 def _is_score(value: object) -> bool:
     """Tell whether a value is None, NaN or a number within the limit."""
     if value is None:
         return True
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         return False
-    try:
-        number = float(value)
-    except OverflowError:
-        return False
-    return np.isnan(number) or abs(number) <= SCORE_LIMIT
+    # Not by way of float: an integer may be larger than any.
+    number: Any = value
+    return bool(number != number or -SCORE_LIMIT <= number <= SCORE_LIMIT)
 
 
 def _describe(
@@ -143,13 +120,13 @@ def _describe(
     features: tuple[str, ...],
     outputs: tuple[str, ...],
 ) -> str:
-    """Word the complaint about all wrong scores at once."""
+    """Name all wrong scores in one message."""
     found: dict[str, None] = {}
-    for index in wrong:
-        output = f" for output {outputs[index[-2]]!r}" if len(outputs) > 1 else ""
-        value = table[index]
+    for place in wrong:
+        output = f" for output {outputs[place[-2]]!r}" if len(outputs) > 1 else ""
+        value = table[place]
         shown = value.item() if isinstance(value, np.generic) else value
-        found[f"{features[index[-1]]!r} has {shown!r}{output}"] = None
+        found[f"{features[place[-1]]!r} has {shown!r}{output}"] = None
     return (
         f"Scores must be numbers from {-SCORE_LIMIT} to {SCORE_LIMIT} (None or NaN: "
         f"no opinion), but {'; '.join(found)}."
@@ -171,15 +148,3 @@ def _by_output(estimate: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
             f"throughout; {flat!r} mix the two."
         )
     return estimate if kinds == {True} else {DEFAULT_OUTPUT: estimate}
-
-
-def _cut(names: Sequence[str], limit: int = 8) -> str:
-    """Show the first few of many names."""
-    return ", ".join(_shown(names, limit))
-
-
-def _shown(names: Sequence[str], limit: int) -> Iterator[str]:
-    """Yield quoted names, then how many are left out."""
-    yield from (repr(name) for name in names[:limit])
-    if len(names) > limit:
-        yield f"and {len(names) - limit} more"

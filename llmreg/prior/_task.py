@@ -101,7 +101,7 @@ class Task:
     description: str = ""
 
     def __post_init__(self) -> None:
-        """Accept any sequence, keep tuples, and refuse a task nobody could answer."""
+        """Turn sequences into tuples, and check the names."""
         for name in ("features", "outputs", "classes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.kind not in get_args(Kind):
@@ -112,8 +112,7 @@ class Task:
             raise ValueError(
                 f"outputs must name each scored output once; got {self.outputs!r}."
             )
-        twice = [key for key, count in Counter(self.keys).items() if count > 1]
-        if twice:
+        if twice := [key for key, count in Counter(self.keys).items() if count > 1]:
             raise FeatureNamesError(
                 f"Every feature of a task needs a name of its own; got {twice!r} "
                 "more than once. Rename the columns."
@@ -132,11 +131,9 @@ class Task:
         dict
             Ready for `json.dumps`; equal tasks give equal text.
         """
-        fields = asdict(self)
-        fields["features"] = list(fields["features"])
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in fields.items()
+            for name, value in asdict(self).items()
         }
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Transforms of scores: from what was said to how hard each feature pulls."""
+"""Transforms of scores: how much larger scores count than small ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Sharpen:
     Parameters
     ----------
     temperature : float
-        The lower, the more the largest scores are everything; 1 is `signed_exp`,
-        infinite leaves the scores as they are.
+        The lower, the more the largest scores dominate; infinite leaves the scores
+        as they are.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class Sharpen:
         self.temperature = temperature
 
     def __call__(self, scores: Tensor) -> Tensor:
-        """Return the transformed scores of one output."""
+        """Transform the scores of one output."""
         if self.temperature == float("inf"):
             return scores
         size = scores.abs()
@@ -53,16 +53,11 @@ SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def transform_scores(transform: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
-    """Transform the scores of one output.
-
-    Shapes: scores (n_features,); returns (n_features,).
-
-    Raises PriorScoreError if the transform gives something else.
-    """
-    found = transform(scores)
-    if found.shape != scores.shape or not torch.isfinite(found).all():
+    """Transform the scores of one output, of shape (n_features,)."""
+    transformed = transform(scores)
+    if transformed.shape != scores.shape or not torch.isfinite(transformed).all():
         raise PriorScoreError(
             "score_transform must turn scores into as many finite numbers; for "
-            f"{scores.tolist()[:10]} it gave {str(found.tolist())[:100]}."
+            f"{scores.tolist()[:10]} it gave {str(transformed.tolist())[:100]}."
         )
-    return found
+    return transformed

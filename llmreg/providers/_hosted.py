@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
 import sys
@@ -11,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from llmreg._utils._imports import import_optional
 from llmreg.elicitation._sampling import Request
-from llmreg.exceptions import MissingDependencyError, MissingKeyError, ProviderError
+from llmreg.exceptions import MissingKeyError, ProviderDependencyError, ProviderError
 from llmreg.providers._llm import LLMProvider
 
 
@@ -150,13 +150,7 @@ class HostedProvider(LLMProvider):
 
     def _import_sdk(self) -> Any:
         """Import the SDK, which is not needed by anything else."""
-        try:
-            return importlib.import_module(self._sdk)
-        except ImportError as e:
-            raise MissingDependencyError(
-                f"{type(self).__name__} needs the {self._sdk} SDK, which is not "
-                f"installed. Install it with: pip install {self._extra}"
-            ) from e
+        return import_optional(self._sdk, self._extra, ProviderDependencyError)
 
     def _client(self, key: Any, **options: Any) -> Any:
         """Make a client of the SDK."""

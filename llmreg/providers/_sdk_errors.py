@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from llmreg.elicitation._prompt import clean_text
+from llmreg._utils._text import clean_text
 from llmreg.elicitation._retry import TransientError
 from llmreg.exceptions import (
     ProviderAuthenticationError,

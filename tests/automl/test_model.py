@@ -11,11 +11,10 @@ import pytest
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.automl import flaml_learner, settle_prior
 from llmreg.automl._autogluon import check_levels_are_named
-from llmreg.automl._model import COST_OF_HIDDEN_LAYERS, CodedModel, plain_frame, require
+from llmreg.automl._model import COST_OF_HIDDEN_LAYERS, CodedModel, plain_frame
 from llmreg.exceptions import (
     DataError,
     FeatureNamesError,
-    MissingDependencyError,
     PriorMismatchError,
 )
 from tests.fakes import FakeProvider
@@ -131,11 +130,6 @@ class TestFrames:
         with pytest.raises(FeatureNamesError, match="named_levels"):
             check_levels_are_named(prior, X)
         check_levels_are_named(None, X)
-
-
-def test_what_is_missing_names_its_extra():
-    with pytest.raises(MissingDependencyError, match=r"llmreg\[flaml\]"):
-        require("no_such_framework", "flaml")
 
 
 def test_unknown_names_of_the_lazy_modules_are_errors():

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmreg._utils._text import clean_text
 from llmreg.elicitation._prompt import (
     MAX_DESCRIPTION_LENGTH,
     MAX_NAME_LENGTH,
     MAX_REASON_LENGTH,
     SYSTEM_TEXT,
     build_questionnaire,
-    clean_text,
     parse_reply,
+    read_json,
     reply_schema,
 )
 from llmreg.exceptions import (
@@ -276,31 +277,6 @@ class TestReply:
         assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("a\tb\r\n  c", "a b c"),
-        ("a\u2028b\u202ec\u200d\x00\x7f", "a bc"),
-        ("größer, 年齢", "größer, 年齢"),
-        ("\ud800x", "x"),
-    ],
-)
-def test_clean_text(text, clean):
-    assert clean_text(text, 99) == clean
-
-
-@settings(deadline=None)
-@given(
-    name=st.text(st.characters(exclude_categories=[])),
-    limit=st.integers(1, 50),
-)
-def test_clean_text_is_one_printable_line(name, limit):
-    clean = clean_text(name, limit)
-    assert len(clean) <= limit
-    assert clean.isprintable()
-    assert "  " not in clean
-
-
 @settings(deadline=None)
 @given(
     st.lists(
@@ -339,6 +315,12 @@ def test_whatever_comes_back_is_an_answer_or_our_error(value):
         except ProviderResponseError:
             continue
         assert set(found.scores["yes"]) == {"age", "sex"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "NaN}", '{"a": 1, "a": 2}', "[" * 99_999])
+def test_what_is_no_json_is_our_error(text):
+    with pytest.raises(ProviderResponseError, match="not valid JSON"):
+        read_json(text)
 
 
 def test_names_that_look_the_same_are_refused():

@@ -232,7 +232,7 @@ def test_n_features_is_a_count(wrong, error):
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, model):
     for name in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, name, None)
-    hint = r"pip install 'llmreg\[plot\]'"
+    hint = r'pip install "llmreg\[plot\]"'
     with pytest.raises(MissingDependencyError, match=hint):
         PriorDisplay.from_prior(many(3))
     with pytest.raises(MissingDependencyError, match=hint):

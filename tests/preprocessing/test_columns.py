@@ -16,7 +16,6 @@ from llmreg.preprocessing._columns import (
     as_table,
     column_kinds,
     column_names,
-    quote,
     refuse,
 )
 
@@ -152,11 +151,6 @@ def test_refuse_complex():
         UnsupportedColumnError, match=r"Complex data not supported.*'z'"
     ):
         refuse(["complex"], ["z"], {"complex"})
-
-
-def test_quote_shortens():
-    assert quote(["a", "b"]) == "'a', 'b'"
-    assert quote(f"c{i}" for i in range(30)).endswith("'c9' and 20 more")
 
 
 @pytest.mark.parametrize("X", [np.zeros((2, 2)), np.zeros((2, 2), dtype="int8")])

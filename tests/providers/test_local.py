@@ -228,10 +228,10 @@ def test_a_file_that_is_not_there(llama):
 
 def test_an_absent_package_is_named(monkeypatch, llama):
     monkeypatch.setattr("llmreg.providers._local.MODEL_PACKAGE", "not_installed_at_all")
-    with pytest.raises(MissingDependencyError, match=r"llmreg\[local\].*model="):
+    with pytest.raises(MissingDependencyError, match=r"llmreg\[local\].*`model`"):
         LocalProvider().check_ready()
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install llmreg\[local\]"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "llmreg\[local\]'):
         LocalProvider().check_ready()
 
 

@@ -1,7 +1,8 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from llmreg.elicitation._prompt import clean_text, read_json
-from llmreg.exceptions import ProviderResponseError
+from llmreg._utils._text import clean_text, list_names
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,32 @@ def test_letters_of_every_script_stay(name):
     assert clean_text(name, 99) == name
 
 
-@pytest.mark.parametrize("text", ["", "{", "NaN}", '{"a": 1, "a": 2}', "[" * 99_999])
-def test_what_is_no_json_is_our_error(text):
-    with pytest.raises(ProviderResponseError, match="not valid JSON"):
-        read_json(text)
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("a\tb\r\n  c", "a b c"),
+        ("a\u2028b\u202ec\u200d\x00\x7f", "a bc"),
+        ("größer, 年齢", "größer, 年齢"),
+        ("\ud800x", "x"),
+    ],
+)
+def test_clean_text(text, clean):
+    assert clean_text(text, 99) == clean
+
+
+@settings(deadline=None)
+@given(
+    name=st.text(st.characters(exclude_categories=[])),
+    limit=st.integers(1, 50),
+)
+def test_clean_text_is_one_printable_line(name, limit):
+    clean = clean_text(name, limit)
+    assert len(clean) <= limit
+    assert clean.isprintable()
+    assert "  " not in clean
+
+
+def test_the_first_of_many_names_are_listed():
+    assert list_names(["a", "b"]) == "'a', 'b'"
+    assert list_names(f"c{i}" for i in range(30)).endswith("'c9' and 20 more")
+    assert list_names("abc", 2, str) == "a, b and 1 more"

@@ -1,0 +1,43 @@
+"""Texts for people and models: one line, cut to a length, some names of many."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+
+# Characters that a reader does not see and a model does: a name may carry a message
+# in them. Those of the Unicode category C (bidirectional marks, zero widths, tags) go
+# anyway.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0"
+    "\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+
+
+def clean_text(text: str, limit: int) -> str:
+    """Return a text on one line, without control characters, cut to `limit`."""
+    kept = (c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
+    safe = " ".join(_INVISIBLE.sub("", "".join(kept)).split())
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def shorten(text: str, width: int, tail: int = 0) -> str:
+    """Cut a text, and show what could move a cursor or break a line as escapes.
+
+    The last `tail` characters are kept: in the key of a feature they are the level.
+    """
+    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    if len(safe) <= width:
+        return safe
+    return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]
+
+
+def list_names(
+    names: Iterable[str], limit: int = 10, write: Callable[[str], str] = repr
+) -> str:
+    """List the first names, and say how many more there are."""
+    names = list(names)
+    shown = ", ".join(map(write, names[:limit]))
+    more = len(names) - limit
+    return f"{shown} and {more} more" if more > 0 else shown
