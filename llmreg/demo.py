@@ -133,31 +133,21 @@ def draw_plot(frame: pd.DataFrame, path: Path) -> None:
     axes = figure.add_subplot()
     # Okabe and Ito's colours, told apart with any colour vision.
     colours = ("#000000", "#E69F00", "#0072B2", "#009E73")
-    for method, colour, style in zip(
-        METHODS, colours, ("--", ":", "-", "-"), strict=True
-    ):
+    styles = ("--", ":", "-", "-")
+    for method, colour, style in zip(METHODS, colours, styles, strict=True):
         groups = frame[frame["method"] == method].groupby("shots")["roc_auc"]
         mean, deviation = groups.mean(), groups.std()
         axes.plot(mean.index, mean, style, color=colour, marker="o", label=method)
-        axes.fill_between(
-            mean.index,
-            mean - deviation,
-            np.minimum(mean + deviation, _TOP),
-            color=colour,
-            alpha=0.1,
-            linewidth=0,
-        )
+        ends = mean - deviation, np.minimum(mean + deviation, _TOP)
+        axes.fill_between(mean.index, *ends, color=colour, alpha=0.1, linewidth=0)
     shots = sorted(frame["shots"].unique())
     # Near the top a difference of 0.01 counts as much as one of 0.1 near 0.5.
-    axes.set_yscale("logit")
-    axes.set_ylim(0.5, _TOP)
+    axes.set(yscale="logit", ylim=(0.5, _TOP), ylabel="ROC AUC on the other rows")
+    axes.set(xscale="log", xlabel="training rows per class")
     ticks = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xscale("log")
     axes.set_xticks(shots, [str(k) for k in shots])
     axes.minorticks_off()
-    axes.set_xlabel("training rows per class")
-    axes.set_ylabel("ROC AUC on the other rows")
     axes.set_title("Breast cancer: what a prior is worth when rows are few")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
@@ -170,19 +160,14 @@ def _score_draw(
 ) -> list[dict[str, Any]]:
     """Train every method on one draw, and score it on all other rows."""
     rng = np.random.default_rng([SEED, *draw])
-    by_class = [np.flatnonzero(y == label) for label in ("benign", "malignant")]
-    train = np.concatenate(
-        [rng.choice(rows, draw.shots, replace=False) for rows in by_class]
-    )
+    by_class = (np.flatnonzero(y == label) for label in ("benign", "malignant"))
+    chosen = [rng.choice(rows, draw.shots, replace=False) for rows in by_class]
+    train = np.concatenate(chosen)
     test = np.setdiff1d(np.arange(len(y)), train)
     tuned: Any = LogisticRegression(max_iter=1000)
     if draw.shots > 1:
-        tuned = GridSearchCV(
-            tuned,
-            {"C": np.logspace(-2, 2, 5)},
-            cv=min(draw.shots, 3),
-            scoring="neg_log_loss",
-        )
+        grid, cv = {"C": np.logspace(-2, 2, 5)}, min(draw.shots, 3)
+        tuned = GridSearchCV(tuned, grid, cv=cv, scoring="neg_log_loss")
     aligned = LLMAttributionClassifier(prior, random_state=SEED, device="cpu")
     models = {
         METHODS[0]: make_pipeline(MinMaxScaler(), tuned),

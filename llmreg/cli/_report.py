@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from llmreg.cli._tables import known_labels, read_table
+from llmreg.cli._tables import check_columns, known_labels, read_table
 from llmreg.exceptions import DataError
-
-PAGE = "report.html"
 
 
 def add(commands: Any) -> None:
@@ -27,7 +25,7 @@ def add(commands: Any) -> None:
     add = parser.add_argument
     add("model", type=Path, help="the file, which must be trusted")
     text = "where the page goes (default: %(default)s)"
-    add("-o", "--output", type=Path, default=Path(PAGE), help=text)
+    add("-o", "--output", type=Path, default=Path("report.html"), help=text)
     add(
         "--data",
         type=Path,
@@ -78,11 +76,7 @@ def read_rows(path: Path, targets: list[str], model: Any) -> tuple[Any, Any]:
     frame = read_table(path)
     known = getattr(model, "feature_names_in_", None)
     features = [c for c in frame if c not in targets] if known is None else list(known)
-    if absent := [name for name in [*features, *targets] if name not in frame]:
-        raise DataError(
-            f"{str(path)!r} has no column {absent[0]!r}; its columns are "
-            f"{list(frame.columns)!r}."
-        )
+    check_columns(frame, [*features, *targets], path)
     frame = known_labels(frame, targets)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
     return frame[features], y

@@ -142,11 +142,7 @@ def read_task(
     same task, and so finds its prior in the cache.
     """
     table = read_table(path)
-    if absent := [name for name in (target, *drop) if name not in table.columns]:
-        raise DataError(
-            f"{str(path)!r} has no column {absent[0]!r}; its columns are "
-            f"{list(table.columns)!r}."
-        )
+    check_columns(table, [target, *drop], path)
     X, y = table.drop(columns=[target, *drop]), known_labels(table, [target])[target]
     if X.shape[1] == 0:
         raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
@@ -206,6 +202,15 @@ def read_table(path: Path) -> pd.DataFrame:
             "column a name of its own."
         )
     return table
+
+
+def check_columns(table: pd.DataFrame, names: Sequence[Any], path: Path) -> None:
+    """Refuse a table that lacks columns."""
+    if absent := [name for name in names if name not in table]:
+        raise DataError(
+            f"{str(path)!r} has no column {absent[0]!r}; its columns are "
+            f"{list(table.columns)!r}."
+        )
 
 
 def known_labels(table: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
