@@ -41,9 +41,8 @@ from llmreg.nn._training import (
     predict_outputs,
     train,
 )
-from llmreg.preprocessing._columns import check_levels
+from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
-from llmreg.preprocessing._folding import raw_outputs
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._validation import check_table, weigh_rows
 from llmreg.prior._feature_prior import FeaturePrior
@@ -238,7 +237,7 @@ class ElicitingEstimator(AttributionParameters):
                     "The provider judges features by their names, but the columns of "
                     f"X have none. {WAYS_TO_NAMES}"
                 )
-            check_levels(X, names)
+            refuse_cell_values(X, names)
         self.encoder_ = TableEncoder(
             scaler=self.scaler,
             imputer=self.imputer,
@@ -656,16 +655,8 @@ class BaseAttributionEstimator(CallbackSupportMixin, ElicitingEstimator, ABC):
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
         X = check_table(self, X, reset=False)
-        n_threads = self._n_threads()
-        weights, ranges = linear_weights(self.net_), self.encoder_.ranges
-        is_plain = isinstance(X, np.ndarray) and X.dtype.kind == "f"
-        if weights is not None and ranges is not None and is_plain:
-            with limit_blas(n_threads):
-                outputs = raw_outputs(X, *weights, ranges, self.encoder_.encode)
-            if outputs is not None:
-                return outputs
         X = self.encoder_.encode(X)
-        with limit_threads(n_threads):
+        with limit_threads(self._n_threads()):
             return predict_outputs(self.net_, X)
 
     def _n_threads(self) -> int:

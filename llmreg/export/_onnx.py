@@ -10,11 +10,11 @@ import numpy as np
 from sklearn.base import is_classifier
 from torch import Tensor, nn
 
+import llmreg
 from llmreg._utils._imports import import_optional
 from llmreg.exceptions import ExportError
 from llmreg.export._plan import (
     Plan,
-    Scaling,
     check_model,
     fills_of,
     plan_of,
@@ -43,16 +43,21 @@ class Graph:
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
 
+    def declare(self, name: str, kind: str, *widths: int) -> Any:
+        """Describe an input or output of shape (n_samples, *widths)."""
+        element = getattr(self.onnx.TensorProto, kind)
+        shape = ["n_samples", *widths]
+        return self.onnx.helper.make_tensor_value_info(name, element, shape)
+
     def input(self, name: str, kind: str, width: int) -> str:
-        """Declare an input of shape (n_samples, width); returns its name."""
-        self.inputs.append(self._declare(name, kind, ["n_samples", width]))
+        """Add an input; returns its name."""
+        self.inputs.append(self.declare(name, kind, width))
         return name
 
-    def output(self, name: str, value: str, kind: str, width: int | None) -> None:
-        """Declare a value to be an output, of one axis where it has no width."""
-        shape = ["n_samples"] if width is None else ["n_samples", width]
+    def output(self, name: str, value: str, kind: str, *widths: int) -> None:
+        """Make a value an output."""
         self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name]))
-        self.outputs.append(self._declare(name, kind, shape))
+        self.outputs.append(self.declare(name, kind, *widths))
 
     def add(self, operator: str, *values: str, **attributes: Any) -> str:
         """Add a node; returns the name of what it computes."""
@@ -65,32 +70,9 @@ class Graph:
     def constant(self, values: Any) -> str:
         """Add a constant; returns its name."""
         name = f"llmreg/constant/{len(self.constants)}"
-        array = np.ascontiguousarray(values).reshape(np.shape(values))
+        array = np.array(values, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
-
-    def model(self, name: str, description: str = "") -> Any:
-        """Make the model, an onnx.ModelProto, and check it."""
-        from llmreg import __version__
-
-        helper = self.onnx.helper
-        graph = helper.make_graph(
-            self.nodes, name, self.inputs, self.outputs, self.constants
-        )
-        model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid(*opset) for opset in OPSETS.items()],
-            ir_version=_IR_VERSION,
-            producer_name="llmreg",
-            producer_version=__version__,
-            doc_string=description,
-        )
-        self.onnx.checker.check_model(model)
-        return model
-
-    def _declare(self, name: str, kind: str, shape: list[Any]) -> Any:
-        element = getattr(self.onnx.TensorProto, kind)
-        return self.onnx.helper.make_tensor_value_info(name, element, shape)
 
 
 #: Names that the outputs have, and columns may not.
@@ -100,20 +82,11 @@ MATRIX = "X"
 
 
 def add_encoding(graph: Graph, plan: Plan, encoder: Any) -> str:
-    """Add inputs and encoding.
-
-    Returns shape (n_samples, n_columns).
-
-    Raises ExportError if columns cannot be inputs by their names, or a transformer
-    is the user's.
-    """
-    scaling, fills = (
-        (scaling_of(encoder), fills_of(encoder)) if plan.numeric else (None, None)
-    )
+    """Add inputs and their encoding, of shape (n_samples, n_columns)."""
     numbers, texts = _add_inputs(graph, plan)
     parts = []
     if numbers is not None:
-        parts.append(_add_numbers(graph, numbers, fills, scaling))
+        parts.append(_add_numbers(graph, numbers, encoder))
     parts += [
         _add_levels(graph, text, levels)
         for text, levels in zip(texts, plan.levels, strict=True)
@@ -128,7 +101,13 @@ def _add_inputs(graph: Graph, plan: Plan) -> tuple[str | None, list[str]]:
     """Declare the inputs; returns the numeric ones as one, and those of text."""
     if not plan.is_named and not plan.categorical:
         return graph.input(MATRIX, "DOUBLE", len(plan.names)), []
-    _check_names(plan.names)
+    names = plan.names
+    if bad := sorted({n for n in names if names.count(n) > 1 or n in ("", *OUTPUTS)}):
+        raise ExportError(
+            f"Every column becomes an input by its name, which {bad} cannot: names "
+            f"must differ, must not be empty, and must not be one of {list(OUTPUTS)}. "
+            "Rename the columns and fit again."
+        )
     for place, name in enumerate(plan.names):
         graph.input(name, "STRING" if place in plan.categorical else "DOUBLE", 1)
     numeric = [plan.names[place] for place in plan.numeric]
@@ -136,19 +115,8 @@ def _add_inputs(graph: Graph, plan: Plan) -> tuple[str | None, list[str]]:
     return (graph.add("Concat", *numeric, axis=1) if numeric else None), texts
 
 
-def _check_names(names: tuple[str, ...]) -> None:
-    bad = sorted({n for n in names if names.count(n) > 1 or n in ("", *OUTPUTS)})
-    if bad:
-        raise ExportError(
-            f"Every column becomes an input by its name, which {bad} cannot: names "
-            f"must differ, be no empty text, and not be one of {list(OUTPUTS)}. Rename "
-            "the columns and fit again."
-        )
-
-
-def _add_numbers(
-    graph: Graph, numbers: str, fills: np.ndarray | None, scaling: Scaling | None
-) -> str:
+def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
+    scaling, fills = scaling_of(encoder), fills_of(encoder)
     if fills is not None:
         gaps = graph.add("IsNaN", numbers)
         numbers = graph.add("Where", gaps, graph.constant(fills[None]), numbers)
@@ -156,11 +124,11 @@ def _add_numbers(
         return numbers
     numbers = graph.add("Sub", numbers, graph.constant(scaling.offset[None]))
     numbers = graph.add("Mul", numbers, graph.constant(scaling.factor[None]))
-    return _add_bend(graph, numbers) if scaling.bounded else numbers
+    return _add_soft_clip(graph, numbers) if scaling.bounded else numbers
 
 
-def _add_bend(graph: Graph, scaled: str) -> str:
-    """Level off as `llmreg.preprocessing._scaler.bend` does."""
+def _add_soft_clip(graph: Graph, scaled: str) -> str:
+    """Level off as `llmreg.preprocessing._scaler.soft_clip` does."""
     zero, one = graph.constant(0.0), graph.constant(1.0)
     inside = graph.add("Clip", scaled, zero, one)
     beyond = graph.add("Sub", scaled, inside)
@@ -188,10 +156,7 @@ def _add_levels(graph: Graph, text: str, levels: tuple[str, ...]) -> str:
 
 
 def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
-    """Add a module.
-
-    Raises ExportError if a part of it is not known.
-    """
+    """Add a module of linear layers and activations in a row."""
     if isinstance(module, CorrectedModel):
         return _add_corrected(graph, module, rows)
     # A class of the user's may inherit a layer and compute something else.
@@ -203,16 +168,12 @@ def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
             rows = add_module(graph, part, rows)
         return rows
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
-        return _add_linear(graph, module, rows)
+        values = [v for v in (module.weight, module.bias) if v is not None]
+        constants = [graph.constant(_array(value)) for value in values]
+        return graph.add("Gemm", rows, *constants, transB=1)
     if type(module) not in _ACTIVATIONS:
         raise _unknown(module)
     return _ACTIVATIONS[type(module)](graph, rows)
-
-
-def _add_linear(graph: Graph, layer: nn.Linear, rows: str) -> str:
-    values = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
-    constants = [graph.constant(_array(value)) for value in values]
-    return graph.add("Gemm", rows, *constants, transB=1)
 
 
 def _add_corrected(graph: Graph, module: CorrectedModel, rows: str) -> str:
@@ -275,10 +236,10 @@ _DESCRIPTION = (
 def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     """Turn a fitted model, with its encoding, into one ONNX graph.
 
-    A column of the table is an input of the graph, by its name and of shape
-    (n_samples, 1): numbers and booleans as doubles, with NaN where they are missing;
-    strings and categories as text, with the empty text where they are missing. A
-    model that was fitted on an array of numbers has one input, ``X``.
+    A column of the table is an input, by its name and of shape (n_samples, 1): numbers
+    and booleans as doubles, with NaN where they are missing; strings and categories as
+    text, empty where they are missing. A model that was fitted on an array of numbers
+    has one input, ``X``.
 
     A classifier's outputs are ``label``, of shape (n_samples,), and
     ``probabilities``, of shape (n_samples, n_classes); a regressor's is ``variable``,
@@ -310,8 +271,8 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
 
     Notes
     -----
-    What is an error in `predict` is none here: infinite numbers, and gaps where
-    `imputer` is None, become predictions that are not numbers.
+    Infinite numbers, and gaps where `imputer` is None, are errors in `predict`; the
+    graph makes predictions of them that are not numbers.
 
     Examples
     --------
@@ -332,9 +293,26 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
         _add_classes(graph, outputs, model.classes_)
     else:
         _add_targets(graph, outputs, model.target_scaler_)
-    made = graph.model(type(model).__name__, _DESCRIPTION)
+    made = _make_model(graph, type(model).__name__)
     if path is not None:
         graph.onnx.save(made, path)
+    return made
+
+
+def _make_model(graph: Graph, name: str) -> Any:
+    """Make an onnx.ModelProto, and check it."""
+    helper = graph.onnx.helper
+    made = helper.make_model(
+        helper.make_graph(
+            graph.nodes, name, graph.inputs, graph.outputs, graph.constants
+        ),
+        opset_imports=[helper.make_opsetid(*opset) for opset in OPSETS.items()],
+        ir_version=_IR_VERSION,
+        producer_name="llmreg",
+        producer_version=llmreg.__version__,
+        doc_string=_DESCRIPTION,
+    )
+    graph.onnx.checker.check_model(made)
     return made
 
 
@@ -352,7 +330,7 @@ def _add_classes(graph: Graph, logits: str, classes: np.ndarray) -> None:
         probabilities = graph.add("Softmax", logits, axis=1)
         place = graph.add("ArgMax", logits, axis=1, keepdims=0)
     label = graph.add("Gather", graph.constant(labels), place, axis=0)
-    graph.output("label", label, kind, None)
+    graph.output("label", label, kind)
     graph.output("probabilities", probabilities, "DOUBLE", len(classes))
 
 

@@ -1,10 +1,9 @@
-"""What an export has to know of a fitted model's encoding."""
+"""What both exports read off a fitted model: how its table is encoded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -14,62 +13,35 @@ from llmreg.exceptions import ExportError
 from llmreg.preprocessing._scaler import BoundedScaler, scale_of
 
 
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """Subtract, multiply and, where asked for, level off beyond 0 and 1.
-
-    Parameters
-    ----------
-    offset, factor : ndarray of shape (n_numeric,)
-        What is subtracted from each column, and what it is multiplied by.
-    bounded : bool
-        Whether what lies beyond the range from 0 to 1 levels off.
-    """
+class Scaling(NamedTuple):
+    """Subtract, multiply and, where asked for, level off beyond 0 and 1."""
 
     offset: np.ndarray
     factor: np.ndarray
     bounded: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A table's columns, and what becomes of them.
-
-    Parameters
-    ----------
-    names : tuple of str of length n_features
-        What the columns are called.
-    is_named : bool
-        Whether the table had names, or they were made up for an array.
-    numeric, categorical : tuple of int
-        Places of the columns of either kind.
-    levels : tuple of tuple of str
-        The levels of the categorical columns.
-    order : ndarray of int of shape (n_columns,)
-        For each encoded column its place among the numeric ones followed by those of
-        the levels.
-    """
+class Plan(NamedTuple):
+    """A table's columns, and how they are encoded."""
 
     names: tuple[str, ...]
+    # Whether the table had names, or they were made up for an array.
     is_named: bool
+    # Places of the columns of either kind, and the levels of the second.
     numeric: tuple[int, ...]
     categorical: tuple[int, ...]
     levels: tuple[tuple[str, ...], ...]
+    # For each encoded column its place among the numeric ones followed by those of
+    # the levels.
     order: np.ndarray
 
 
 def check_model(model: Any) -> None:
-    """Raise unless something is a fitted estimator of llmreg.
-
-    Raises ExportError if it is something else, such as a search or a pipeline
-    around one.
-
-    Raises NotFittedError if it is not fitted.
-    """
+    """Raise unless something is a fitted estimator of llmreg."""
     if not isinstance(model, BaseAttributionEstimator):
         raise ExportError(
-            "An LLMAttributionClassifier or LLMAttributionRegressor is exported; got "
-            f"{type(model).__name__}. Of a search hand over best_estimator_, of a "
+            "Expected an LLMAttributionClassifier or LLMAttributionRegressor; got "
+            f"{type(model).__name__}. Of a search pass best_estimator_, of a "
             "pipeline its last step."
         )
     check_is_fitted(model, "net_")
@@ -79,27 +51,21 @@ def plan_of(model: BaseAttributionEstimator) -> Plan:
     """Read off a fitted model how its table is encoded."""
     encoder = model.encoder_
     names = getattr(model, "feature_names_in_", None)
-    levels = tuple(map(tuple, encoder._levels))
     is_level = np.array([column.level is not None for column in encoder.columns_])
     # Numeric columns keep their order among themselves, and so do those of levels.
-    order = np.empty(len(is_level), dtype=np.int64)
-    order[~is_level] = np.arange((~is_level).sum())
-    order[is_level] = np.arange((~is_level).sum(), len(is_level))
+    order = np.argsort(np.argsort(is_level, kind="stable"))
     return Plan(
         names=tuple(map(str, encoder._names if names is None else names)),
         is_named=names is not None or model._has_names,
         numeric=tuple(encoder._numeric),
         categorical=tuple(encoder._categorical),
-        levels=levels,
+        levels=tuple(map(tuple, encoder._levels)),
         order=order,
     )
 
 
 def scaling_of(encoder: Any) -> Scaling | None:
-    """Read off how numeric columns are scaled, where that is one of our own ways.
-
-    Raises ExportError if the scaler is a transformer of the user's.
-    """
+    """Read off how numeric columns are scaled, unless by a user's transformer."""
     scaler = encoder.scaler_
     if scaler is None:
         return None
@@ -113,12 +79,7 @@ def scaling_of(encoder: Any) -> Scaling | None:
 
 
 def fills_of(encoder: Any) -> np.ndarray | None:
-    """Read off what gaps of the numeric columns are filled with.
-
-    Returns shape (n_numeric,).
-
-    Raises ExportError if the imputer is a transformer of the user's.
-    """
+    """Read off what gaps of the numeric columns are filled with, for each of them."""
     imputer = encoder.imputer_
     if imputer is None:
         return None

@@ -23,11 +23,9 @@ from sklearn.preprocessing import (
 from llmreg.exceptions import ExportError
 from llmreg.export._plan import (
     Plan,
-    Scaling,
     check_model,
     fills_of,
     plan_of,
-    scaling_of,
     spellings,
 )
 from llmreg.preprocessing._scaler import BoundedScaler
@@ -122,7 +120,7 @@ def _numbers(encoder: Any, plan: Plan, names: np.ndarray) -> list[_Part]:
     steps = _filling(encoder, _frame(np.zeros((1, len(columns))), columns))
     scaler = encoder.scaler_
     if isinstance(scaler, BoundedScaler):
-        steps.append(("scale", _bounded(scaling_of(encoder))))
+        steps.append(("scale", _bounded(scaler)))
         source = np.tile(source, 3)
         signs = np.concatenate([signs, -signs, signs])
     elif scaler is not None:
@@ -142,25 +140,26 @@ def _filling(encoder: Any, row: Any) -> list[tuple[str, Any]]:
     return [("floats", floats), *([] if imputer is None else [("gaps", imputer)])]
 
 
-def _bounded(scaling: Scaling | None) -> FeatureUnion:
-    """Level off beyond 0 and 1, in parts whose sum is that of `_scaler.bend`.
+def _bounded(scaler: BoundedScaler) -> FeatureUnion:
+    """Level off beyond 0 and 1, in parts whose sum is that of `_scaler.soft_clip`.
 
     With s the scaled value that is its clipped value, less 1 / max(s, 1), plus
     1 / max(1 - s, 1).
     """
-    assert scaling is not None
-    low, high = scaling.offset, scaling.offset + 1 / scaling.factor
-    upwards = MinMaxScaler().fit(np.stack([low, high]))
-    downwards = MinMaxScaler().fit(np.stack([-high, -low]))
-    within = MinMaxScaler(clip=True).fit(np.stack([low, high]))
+    low, high = scaler.data_min_, scaler.data_min_ + 1 / scaler.scale_
     reciprocal = [
         ("at_least_1", _function(np.clip, a_min=1.0, a_max=None)),
         ("reciprocal", _function(np.reciprocal)),
     ]
-    above = Pipeline([("scale", upwards), *reciprocal])
     turn = ("turn", _function(np.negative))
-    below = Pipeline([turn, ("scale", downwards), *reciprocal])
+    above = Pipeline([("scale", _minmax(low, high)), *reciprocal])
+    below = Pipeline([turn, ("scale", _minmax(-high, -low)), *reciprocal])
+    within = _minmax(low, high, clip=True)
     return FeatureUnion([("within", within), ("above", above), ("below", below)])
+
+
+def _minmax(low: np.ndarray, high: np.ndarray, clip: bool = False) -> MinMaxScaler:
+    return MinMaxScaler(clip=clip).fit(np.stack([low, high]))
 
 
 def _levels(plan: Plan, names: np.ndarray) -> list[_Part]:

@@ -40,7 +40,6 @@ __all__ = ["format_report", "write_report"]
 
 # Features in a picture of one or two outputs, and of more; the tables name all.
 N_FEATURES, N_FEATURES_EACH = 30, 15
-MOST_NAMED = 12
 # The same picture is the same text: ids are hashed, and nothing tells the time.
 SETTINGS = {"svg.hashsalt": "llmreg", "svg.fonttype": "path", "font.size": 10}
 CURVES = {BINARY: "roc_auc", MULTICLASS: "roc_auc_ovr"}
@@ -188,7 +187,7 @@ def format_report(
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         images=images,
         no_curve=no_curve,
-        listed=lambda names: list_names(names, MOST_NAMED, str),
+        listed=partial(list_names, limit=12, write=str),
         **found,
     )
 

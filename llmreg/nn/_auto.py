@@ -11,8 +11,8 @@ import torch
 from llmreg._utils._reproducibility import torch_seed
 from llmreg.linear_model._train import TrustedModel, TrustSearch
 from llmreg.nn._factory import CorrectedModel, is_averaged, is_linear, module_factory
-from llmreg.nn._net import AlignedNet, check_module, require_module
-from llmreg.nn._residual import describe_state, learn_correction
+from llmreg.nn._net import AlignedNet, check_module
+from llmreg.nn._residual import train_residual
 from llmreg.nn._training import train
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -80,9 +80,8 @@ def train_automatically(
     with torch_seed(seed, device):
         made = module_factory(params, X.shape[1], len(model.coef))()
         # What does not fit is told before it is trained; lazy layers become real.
-        module = require_module(made).to("cpu", torch.float32)
-        check_module(module, X.shape[1], len(model.coef), torch.float32)
-        correction = learn_correction(
+        module = check_module(made, X.shape[1], len(model.coef), torch.float32)
+        residual = train_residual(
             module,
             X,
             y,
@@ -96,11 +95,11 @@ def train_automatically(
             device=device,
             seed=seed,
         )
-    net = make_net(model.gamma, model.score_transform, len(correction.states))
+    net = make_net(model.gamma, model.score_transform, len(residual.states))
     net.weight_seen = float(sample_weight.sum())
     module = cast(CorrectedModel, net.module_)
-    module.load_state_dict(describe_state(linear, correction))
-    _record(net, correction.n_epochs)
+    module.load_state_dict(residual.model_state(linear))
+    _record(net, residual.n_epochs)
     return net, model
 
 

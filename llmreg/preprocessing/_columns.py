@@ -17,13 +17,12 @@ from llmreg._utils._text import list_names
 from llmreg.exceptions import (
     DataError,
     EncodingError,
-    FeatureNamesError,
     UnsupportedColumnError,
 )
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._values import is_real, to_floats
 
-Kind = Literal["numbers", "levels", "dates", "text", "objects", "complex"]
+ColumnKind = Literal["numbers", "levels", "dates", "text", "objects", "complex"]
 
 _NUMBERS = (Real, np.bool_, Decimal)
 _DATES = (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)
@@ -51,19 +50,7 @@ _ADVICE = {
 
 
 def as_table(X: Any) -> pd.DataFrame | np.ndarray:
-    """Bring a table into one of the two forms that the encoder reads.
-
-    Shapes: X (n_samples, n_features); returns (n_samples, n_features).
-
-    Raises DataError if there are no rows.
-
-    Raises EncodingError if there are no columns, the numbers are complex, or the
-    table is lazy.
-
-    Raises ValueError if the input does not have two dimensions.
-
-    Raises TypeError if the input is a sparse matrix.
-    """
+    """Make a table an array of numbers or a DataFrame, the forms the encoder reads."""
     table = X if isinstance(X, (np.ndarray, pd.DataFrame)) else _convert(X)
     if table.ndim != 2:
         raise ValueError(
@@ -72,10 +59,8 @@ def as_table(X: Any) -> pd.DataFrame | np.ndarray:
             "if it contains a single sample."
         )
     if 0 in table.shape:
-        what, error = (
-            ("feature", EncodingError) if len(table) else ("sample", DataError)
-        )
-        raise error(
+        what = "feature" if len(table) else "sample"
+        raise (EncodingError if len(table) else DataError)(
             f"Found array with 0 {what}(s) (shape={table.shape}) while a minimum of 1 "
             "is required."
         )
@@ -86,30 +71,6 @@ def as_table(X: Any) -> pd.DataFrame | np.ndarray:
     if table.dtype.kind == "S":
         table = table.astype(str)
     return pd.DataFrame(table, dtype=None if table.dtype.kind in "mM" else object)
-
-
-def column_names(
-    table: pd.DataFrame | np.ndarray, given: Sequence[str] | None, *, named: bool
-) -> tuple[str, ...]:
-    """Name the columns: as given, as in the table, or ``x0``, ``x1``, ...
-
-    Shapes: table (n_samples, n_features).
-
-    Raises FeatureNamesError if the number of names is not that of the columns.
-    """
-    width = table.shape[1]
-    if given is not None:
-        names = tuple(map(str, given))
-    elif isinstance(table, pd.DataFrame) and named:
-        names = tuple(map(str, table.columns))
-    else:
-        names = tuple(f"x{i}" for i in range(width))
-    if len(names) != width:
-        raise FeatureNamesError(
-            f"feature_names has {len(names)} names for {width} columns; name each "
-            "column once, in the order of the table."
-        )
-    return names
 
 
 def text_names(table: pd.DataFrame | np.ndarray) -> tuple[str, ...] | None:
@@ -124,10 +85,10 @@ def column_kinds(
     known: Collection[int] = (),
     *,
     numeric_text: bool = False,
-) -> list[Kind]:
-    """Decide what each column of a table is.
+) -> list[ColumnKind]:
+    """Decide what each column is; those at the places `known` have levels or numbers.
 
-    Shapes: table (n_samples, n_features).
+    With `numeric_text` a column is numeric if `float` accepts all its values.
     """
     # One look at the whole array: thousands of columns are slow one by one.
     if numeric_text and _spells_numbers(table.to_numpy(dtype=object)):
@@ -142,11 +103,10 @@ def column_kinds(
     ]
 
 
-def refuse(kinds: Sequence[Kind], names: Sequence[str], bad: Collection[Kind]) -> None:
-    """Raise one error that names every column of the given kinds.
-
-    Raises UnsupportedColumnError if any column is of such a kind.
-    """
+def refuse(
+    kinds: Sequence[ColumnKind], names: Sequence[str], bad: Collection[ColumnKind]
+) -> None:
+    """Raise one error that names every column of a bad kind, if there are any."""
 
     def named(kind: str) -> str:
         return list_names(n for n, k in zip(names, kinds, strict=True) if k == kind)
@@ -179,7 +139,7 @@ def _convert(X: Any) -> Any:
     return np.asarray(X, dtype=object) if array.dtype.kind in "SU" else array
 
 
-def _kind(column: pd.Series, *, known: bool, numeric_text: bool) -> Kind:
+def _kind(column: pd.Series, *, known: bool, numeric_text: bool) -> ColumnKind:
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return "levels"
@@ -193,7 +153,7 @@ def _kind(column: pd.Series, *, known: bool, numeric_text: bool) -> Kind:
     return _kind_of_objects(values[~pd.isna(values)], n_rows=len(values), known=known)
 
 
-def _kind_of_objects(present: np.ndarray, *, n_rows: int, known: bool) -> Kind:
+def _kind_of_objects(present: np.ndarray, *, n_rows: int, known: bool) -> ColumnKind:
     types = set(map(type, present))
     if any(issubclass(t, _DATES) for t in types):
         return "dates"
@@ -228,9 +188,8 @@ def _spells_numbers(values: np.ndarray) -> bool:
         to_floats(values)
     except (TypeError, ValueError):
         return False
-    # A number too large for a float is a number that has to be reported as such.
     except OverflowError:
-        return True
+        pass  # A number still; that it is too large for a float is reported later.
     return True
 
 
@@ -238,41 +197,31 @@ def _spells_numbers(values: np.ndarray) -> bool:
 _MIN_SUSPECT = 5
 
 
-def check_levels(X: pd.DataFrame | np.ndarray, names: Sequence[str]) -> None:
+def refuse_cell_values(X: pd.DataFrame | np.ndarray, names: Sequence[str]) -> None:
     """Refuse columns of strings whose levels look like cells.
 
-    The levels of a string column are found in its cells, and a provider is told
-    the levels. With few rows a column of names, of addresses or of numbers that one
-    odd entry turned into strings would so be sent cell by cell. A category dtype
-    declares its levels, which settles the matter.
-
-    Shapes: X (n_samples, n_features).
-
-    Raises UnsupportedColumnError if a column of strings has five different ones or
-    more, and more than half of its cells differ or more than half of its levels are
-    numbers.
+    The levels of a string column are found in its cells, and sent to the provider.
+    With few rows a column of names, of addresses or of numbers that one odd entry
+    turned into strings would so be sent cell by cell: five different
+    strings or more, where more than half of the cells differ or more than half of
+    the levels are numbers. A category dtype declares its levels, and is not refused.
     """
     if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
         return
-    table = pd.DataFrame(X)
-    suspects = [
-        name
-        for position, name in enumerate(names)
-        if _looks_like_cells(table.iloc[:, position])
-    ]
+    columns = zip(names, pd.DataFrame(X).items(), strict=True)
+    suspects = [name for name, (_, column) in columns if _looks_like_cells(column)]
     if suspects:
         raise UnsupportedColumnError(
             f"The strings of {suspects} look like the content of cells, not like "
-            "levels, and a provider would be told them as levels. Nothing has been "
+            "levels, and would be sent to the provider as levels. Nothing has been "
             'sent. Cast the columns with astype("category") if they are levels, turn '
             "them into numbers if they are numbers, or drop them."
         )
 
 
 def _looks_like_cells(column: pd.Series) -> bool:
-    if pd.api.types.is_numeric_dtype(column.dtype) or isinstance(
-        column.dtype, pd.CategoricalDtype
-    ):
+    dtype = column.dtype
+    if pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return False
     present = column.dropna()
     levels = pd.Series(present.astype(str).unique())

@@ -8,26 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError, FeatureNamesError
 from llmreg.preprocessing._columns import (
-    Kind,
+    ColumnKind,
     as_table,
     column_kinds,
-    column_names,
     refuse,
     text_names,
 )
-from llmreg.preprocessing._folding import Ranges
-from llmreg.preprocessing._levels import (
-    check_levels,
-    level_names,
-    make_onehot,
-    open_levels,
-)
 from llmreg.preprocessing._scaler import (
+    Ranges,
     Summary,
     apply,
     is_complete,
@@ -36,7 +30,8 @@ from llmreg.preprocessing._scaler import (
     scale_of,
     summarize,
 )
-from llmreg.preprocessing._values import to_numbers
+from llmreg.preprocessing._values import open_levels, to_levels, to_numbers
+from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
 
 # Scalers that need no more than the range of a column.
@@ -158,10 +153,12 @@ default="median"
         scaler, imputer = make_scaler(self.scaler), make_imputer(self.imputer)
         levels = self._extra_levels()
         table = as_table(X)
+        typed = hasattr(X, "columns")
         self._fitted_names = text_names(table)
-        self._names = column_names(table, feature_names, named=hasattr(X, "columns"))
+        named = table if typed else np.asarray(table)
+        self._names = column_names(named, feature_names).names
         self.n_features_in_ = len(self._names)
-        self._sort_columns(table, levels, typed=hasattr(X, "columns"))
+        self._sort_columns(table, levels, typed=typed)
         self._imputer, self._scaler, self.encoder_ = None, None, None
         self._summary: Summary | None = None
         self._ranges: Ranges | None = None
@@ -170,7 +167,12 @@ default="median"
             self._fit_numbers(self._numbers(table, None), imputer, scaler)
         if self._categorical:
             self._fit_levels(pd.DataFrame(table), levels)
-        self._describe()
+        level_names = dict(zip(self._categorical, self._levels, strict=True))
+        self.columns_ = tuple(
+            Feature(name, level=level)
+            for i, name in enumerate(self._names)
+            for level in level_names.get(i, [None])
+        )
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -204,9 +206,8 @@ default="median"
         X : DataFrame or array-like of shape (n_samples, n_features)
             Rows with the columns of the training rows.
         dtype : dtype, default=None
-            Precision of the matrix. None leaves an array of single precision as it
-            is: the seventh digit of an input says nothing, and the table may be
-            large. All else becomes double.
+            Precision of the matrix. None keeps an array in single precision, since it
+            may be large; all else becomes double.
 
         Returns
         -------
@@ -225,9 +226,7 @@ default="median"
         numeric = np.array([column.level is None for column in self.columns_])
         if self._numeric:
             matrix[:, numeric] = self._encode_numbers(self._numbers(table))
-        matrix[:, ~numeric] = apply(
-            self.encoder_, level_names(table, self._categorical, self._levels)
-        )
+        matrix[:, ~numeric] = apply(self.encoder_, self._level_names(table))
         return matrix
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -256,7 +255,13 @@ default="median"
             raise EncodingError(
                 f'encoder must be "onehot" or None; got {self.encoder!r}.'
             )
-        return check_levels(self.levels)
+        levels = self.levels or {}
+        if any(isinstance(names, str) for names in levels.values()):
+            raise EncodingError(
+                "levels must have a list of level names for each column; got "
+                f"{levels!r}."
+            )
+        return {str(name): set(map(str, names)) for name, names in levels.items()}
 
     def _sort_columns(
         self,
@@ -266,7 +271,7 @@ default="median"
         typed: bool,
     ) -> None:
         """Decide which columns are numbers and which have levels."""
-        kinds: list[Kind] = ["numbers"] * table.shape[1]
+        kinds: list[ColumnKind] = ["numbers"] * table.shape[1]
         if isinstance(table, pd.DataFrame):
             known = {i for i, name in enumerate(self._names) if name in levels}
             kinds = column_kinds(table, known, numeric_text=not typed)
@@ -279,14 +284,14 @@ default="median"
         self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
         self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
 
-    def _refuse(self, kinds: Sequence[Kind], *, typed: bool) -> None:
+    def _refuse(self, kinds: Sequence[ColumnKind], *, typed: bool) -> None:
         if not typed and "objects" in kinds:
             # The words and the type that scikit-learn's own checks ask for.
             raise TypeError(
                 "Each entry of the argument must be a string or a number; column "
                 f"{self._names[kinds.index('objects')]!r} holds other objects."
             )
-        bad: set[Kind] = {"dates", "text", "objects", "complex"}
+        bad: set[ColumnKind] = {"dates", "text", "objects", "complex"}
         refuse(kinds, self._names, bad if self.encoder else bad | {"levels"})
 
     def _check_columns(self, table: pd.DataFrame | np.ndarray) -> None:
@@ -302,11 +307,6 @@ default="median"
                 "The feature names should match those that were passed during fit, "
                 f"in the same order. Not in their place: {list_names(moved)}."
             )
-
-    @property
-    def ranges(self) -> Ranges | None:
-        """The ranges, where scaling by them is all that complete rows need."""
-        return None if self._categorical else self._ranges
 
     @property
     def imputer_(self) -> Any:
@@ -338,7 +338,7 @@ default="median"
         return to_numbers(table, [self._names[i] for i in self._numeric])
 
     def _fit_numbers(self, numbers: np.ndarray, imputer: Any, scaler: Any) -> None:
-        if self._is_default():
+        if self.imputer == "median" and self.scaler in _RANGES:
             self._summary = summarize(numbers)
         if self._summary is not None:
             self._keep_ranges(*self._summary[:2])
@@ -349,19 +349,13 @@ default="median"
             imputer.fit(numbers)
         if scaler is not None:
             self._scaler = scaler.fit(self._impute(numbers, complete))
-            if isinstance(self.scaler, str) and self.scaler in _RANGES:
+            if self.scaler in _RANGES:
                 self._keep_ranges(scaler.data_min_, scaler.data_max_)
 
     def _keep_ranges(self, low: np.ndarray, high: np.ndarray) -> None:
         low, high = low.astype(np.float64), high.astype(np.float64)
         bounded = self.scaler == "bounded"
         self._ranges = Ranges(low, scale_of(low, high), bounded)
-
-    def _is_default(self) -> bool:
-        """Say whether all that is learnt of a column is its range and its median."""
-        names = (self.imputer, self.scaler)
-        are_names = all(isinstance(name, str) for name in names)
-        return are_names and names[0] == "median" and names[1] in _RANGES
 
     def _is_complete(self, numbers: np.ndarray) -> bool:
         names = [self._names[i] for i in self._numeric]
@@ -386,14 +380,16 @@ default="median"
             open_levels(table.iloc[:, i], extra.get(self._names[i], set()))
             for i in self._categorical
         ]
-        names = level_names(table, self._categorical, self._levels)
-        self.encoder_ = make_onehot(self._levels).fit(names)
+        self.encoder_ = OneHotEncoder(
+            categories=[np.array(names, dtype=object) for names in self._levels],
+            handle_unknown="ignore",
+            sparse_output=False,
+            dtype=np.float64,
+        ).fit(self._level_names(table))
 
-    def _describe(self) -> None:
-        """Say where each column of the matrix comes from."""
-        levels = dict(zip(self._categorical, self._levels, strict=True))
-        self.columns_ = tuple(
-            Feature(name, level=level)
-            for i, name in enumerate(self._names)
-            for level in levels.get(i, [None])
-        )
+    def _level_names(self, table: pd.DataFrame) -> np.ndarray:
+        """Give the level names of a table, of shape (n_samples, n_categorical)."""
+        names = np.empty((len(table), len(self._categorical)), dtype=object)
+        for j, i in enumerate(self._categorical):
+            names[:, j] = to_levels(table.iloc[:, i], known=set(self._levels[j]))
+        return names

@@ -25,10 +25,7 @@ from llmreg.preprocessing._frames import is_foreign
 def check_table(
     estimator: BaseEstimator, X: Any, y: Any = "no_validation", *, reset: bool
 ) -> Any:
-    """Check the shape and the names of a table; its values await the encoder.
-
-    Shapes: X (n_samples, n_features).
-    """
+    """Check the shape and the names of a table; its values await the encoder."""
     if y is None:
         validate_data(estimator, X, y, skip_check_array=True, reset=False)
     # The tables of other libraries too: their columns have types, arrays none.
@@ -49,11 +46,6 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
 
     A row of weight zero is a row that is not there: its values must not reach the
     scaling of the others.
-
-    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_targets),
-    sample_weight (n_samples,).
-
-    Raises DataError if table and targets differ in length, or no row counts.
     """
     if len(y) != len(X):
         raise DataError(
@@ -72,17 +64,9 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
 
 
 def check_labels(y: Any) -> np.ndarray:
-    """Check class labels.
-
-    Shapes: y (n_samples,); returns (n_samples,).
-
-    Raises DataError if labels are missing.
-
-    Raises ValueError if they are not class labels.
-    """
+    """Check that labels of shape (n_samples,) are classes, and none is missing."""
     assert_all_finite(y, allow_nan=True, input_name="y")
-    n_missing = int(np.sum(np.asarray(pd.isna(y))))
-    if n_missing:
+    if n_missing := int(np.sum(np.asarray(pd.isna(y)))):
         raise DataError(
             f"y contains {n_missing} missing label(s) (NaN or None). Drop those rows: "
             "a label cannot be imputed."
@@ -95,13 +79,7 @@ def check_labels(y: Any) -> np.ndarray:
 def choose_classes(
     y: np.ndarray, classes: Any = None, known: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the classes to learn, sorted.
-
-    Shapes: y (n_samples,); returns (n_classes,).
-
-    Raises DataError if there is one class only, or `y` or `classes` contradict the
-    others.
-    """
+    """Return the classes to learn, sorted: `known`, or as given, or those of `y`."""
     found = np.unique(y)
     if classes is not None:
         classes = np.unique(classes)
@@ -125,12 +103,7 @@ def choose_classes(
 
 
 def weigh_classes(class_weight: Any, y: np.ndarray) -> np.ndarray:
-    """Give every row the weight of its class.
-
-    Shapes: y (n_samples,); returns (n_samples,).
-
-    Raises DataError if one is negative or not finite.
-    """
+    """Give every row the weight of its class."""
     weight = compute_sample_weight(class_weight, y)
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise DataError(
@@ -141,13 +114,7 @@ def weigh_classes(class_weight: Any, y: np.ndarray) -> np.ndarray:
 
 
 def check_numbers(y: Any) -> np.ndarray:
-    """Check targets of a regression.
-
-    Shapes: y (n_samples,) or (n_samples, n_targets).
-
-    Raises ValueError if they are not finite numbers.
-    """
+    """Check targets of shape (n_samples,) or (n_samples, n_targets)."""
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
-    return np.asarray(
-        column_or_1d(y, warn=True) if y.ndim < 2 or y.shape[1] == 1 else y
-    )
+    is_single = y.ndim < 2 or y.shape[1] == 1
+    return np.asarray(column_or_1d(y, warn=True) if is_single else y)

@@ -16,12 +16,7 @@ MISSING = "missing"
 
 
 def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Give the values of numeric columns, NaN where they are missing.
-
-    Shapes: table (n_samples, n_features); returns (n_samples, n_features).
-
-    Raises EncodingError if a value is no number.
-    """
+    """Give the values of numeric columns, NaN where they are missing."""
     dtypes = list(table.dtypes)
     kinds = set(dtypes)
     if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in kinds):
@@ -57,10 +52,7 @@ def to_floats(values: np.ndarray) -> np.ndarray:
 
 
 def to_levels(column: pd.Series, known: Collection[str] = ()) -> np.ndarray:
-    """Give the level names of a categorical column.
-
-    Shapes: column (n_samples,); returns (n_samples,).
-    """
+    """Give the level names of a categorical column, spelled as in `known`."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         spelled = [_spell(value, known) for value in column.cat.categories]
         # Missing values have the code -1, which takes the last name.
@@ -73,6 +65,16 @@ def to_levels(column: pd.Series, known: Collection[str] = ()) -> np.ndarray:
         return names
     names[present] = [_spell(value, known) for value in values[present]]
     return names
+
+
+def open_levels(column: pd.Series, extra: Collection[str] = ()) -> list[str]:
+    """Name the levels of a training column: declared or sorted, that of gaps last."""
+    found = {*to_levels(column), *extra}
+    declared: list[str] = []
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        declared = list(map(str, column.cat.categories))
+    others = sorted(found - {MISSING, *declared})
+    return list(dict.fromkeys([*declared, *others, *({MISSING} & found)]))
 
 
 def is_real(dtype: Any) -> bool:

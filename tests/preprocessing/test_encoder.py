@@ -214,7 +214,7 @@ def test_feature_names():
     encoder = TableEncoder(levels={"sex": ["c"]}).fit(X, feature_names=["age", "sex"])
     expected = ["age", "sex=a", "sex=b", "sex=c"]
     assert encoder.get_feature_names_out().tolist() == expected
-    with pytest.raises(FeatureNamesError, match="3 names for 2 columns"):
+    with pytest.raises(FeatureNamesError, match="3 names, but X has 2 columns"):
         TableEncoder().fit(X, feature_names=list("abc"))
 
 

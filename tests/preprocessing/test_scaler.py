@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -9,7 +10,18 @@ from sklearn.preprocessing import (
 )
 
 from llmreg.exceptions import EncodingError
-from llmreg.preprocessing._scaler import apply, is_complete, make_imputer, make_scaler
+from llmreg.preprocessing._encoder import TableEncoder
+from llmreg.preprocessing._scaler import (
+    BoundedScaler,
+    Ranges,
+    apply,
+    is_complete,
+    make_imputer,
+    make_scaler,
+    scale_of,
+    soft_clip,
+    summarize,
+)
 
 
 def test_makers():
@@ -86,3 +98,81 @@ def test_apply_reads_any_container():
     rows = np.arange(4.0).reshape(-1, 1)
     scaler = MinMaxScaler().set_output(transform="pandas").fit(rows)
     assert type(apply(scaler, rows)) is np.ndarray
+
+
+def test_within_the_range_nothing_is_bent(rng):
+    inside = rng.random(100)
+    np.testing.assert_array_equal(soft_clip(inside), inside)
+    assert soft_clip(np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
+
+
+def test_beyond_the_range_values_level_off():
+    beyond = np.array([1.0, 1.001, 2.0, 10.0, 1e9])
+    bent = soft_clip(beyond)
+    assert (np.diff(bent) > 0).all()
+    assert bent[1] == pytest.approx(1.001, abs=1e-5)
+    assert bent[-1] <= 2
+    np.testing.assert_allclose(soft_clip(1 - beyond), 1 - bent)
+
+
+def test_bounded_scaler_is_minmax_on_the_training_rows(rng):
+    X = rng.normal(size=(30, 3))
+    mine, theirs = BoundedScaler().fit(X), MinMaxScaler().fit(X)
+    np.testing.assert_allclose(mine.transform(X), theirs.transform(X), atol=1e-15)
+    far = 20 * X
+    np.testing.assert_allclose(mine.transform(far), soft_clip(theirs.transform(far)))
+    np.testing.assert_allclose(mine.inverse_transform(mine.transform(far)), far)
+    assert isinstance(clone(mine), BoundedScaler)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 7, 8, 3001])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_summaries_are_those_of_numpy(rng, n_samples, dtype):
+    X = rng.normal(size=(n_samples, 9)).astype(dtype)
+    found = summarize(X)
+    np.testing.assert_array_equal(found.low, X.min(axis=0))
+    np.testing.assert_array_equal(found.high, X.max(axis=0))
+    np.testing.assert_allclose(found.median, np.median(X, axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_samples", [5, 4000])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_gaps_and_infinite_numbers_have_no_summary(rng, n_samples, bad):
+    X = rng.normal(size=(n_samples, 8))
+    X[3, 5] = bad
+    assert summarize(X) is None
+
+
+def test_scales_are_those_of_scikit_learn(rng):
+    X = rng.normal(size=(20, 3))
+    X[:, 1] = 7.0
+    low, high = X.min(axis=0), X.max(axis=0)
+    np.testing.assert_allclose(scale_of(low, high), MinMaxScaler().fit(X).scale_)
+
+
+@pytest.mark.parametrize("n_samples", [3, 3000])
+def test_bounded_ranges_are_clipped_softly(rng, n_samples):
+    X = rng.normal(size=(n_samples, 2))
+    low, scale = np.array([-0.5, -0.5]), np.array([1.0, 2.0])
+    plain = Ranges(low, scale, False).stretch(X)
+    np.testing.assert_allclose(plain, (X - low) * scale)
+    np.testing.assert_allclose(Ranges(low, scale, True).stretch(X), soft_clip(plain))
+    assert Ranges(low, scale, False).stretch(X.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_infinite_results_are_an_error(bounded):
+    with pytest.raises(EncodingError, match="Scaling made infinite numbers"):
+        Ranges(np.zeros(1), np.array([1e300]), bounded).stretch(np.array([[1e300]]))
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_the_encoder_bends_alike_with_and_without_gaps(rng, gap):
+    X, far = rng.random((20, 3)), 5 * rng.normal(size=(10, 3))
+    if gap:
+        X[4, 1] = np.nan
+    bounded = TableEncoder(scaler="bounded").fit(X)
+    plain = TableEncoder(scaler="minmax").fit(X)
+    np.testing.assert_allclose(bounded.transform(X), plain.transform(X), atol=1e-15)
+    np.testing.assert_allclose(bounded.transform(far), soft_clip(plain.transform(far)))
+    np.testing.assert_allclose(bounded.scaler_.transform(far), bounded.transform(far))

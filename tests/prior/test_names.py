@@ -107,7 +107,10 @@ def test_names_of_a_frame():
     X = pd.DataFrame(np.zeros((1, 2)), columns=["a", "b"])
     assert column_names(X) == (("a", "b"), True)
     assert column_names(X, {"b": "weight"}) == (("a", "weight"), True)
-    assert column_names(X.set_axis([1, 2], axis=1)) == (("1", "2"), False)
+    odd = X.set_axis([("a", 1), 2], axis=1)
+    assert column_names(odd) == (("('a', 1)", "2"), False)
+    with pytest.raises(FeatureNamesError, match="1 names, but X has 2 columns"):
+        column_names(X, ["a"])
 
 
 def test_names_of_an_array():
