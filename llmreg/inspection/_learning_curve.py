@@ -169,21 +169,20 @@ class PriorCurveDisplay:
         orders = [_order(len(y), labels, random_state) for _ in range(n_repeats)]
         largest = max(sizes)
         splits = [(order[:largest], order[largest:]) for order in orders]
-        scores = []
-        for given in (prior, None):
+        with without_mismatch_warnings():
             # The sizes are the first rows of a split, so that both have the same.
-            with without_mismatch_warnings():
-                _, _, found = learning_curve(
+            scores = [
+                learning_curve(
                     with_prior(estimator, given),
-                    X,
-                    y,
+                    *(X, y),
                     train_sizes=sizes,
                     cv=splits,
                     scoring=scoring,
                     n_jobs=n_jobs,
                     error_score="raise",
-                )
-            scores.append(found)
+                )[2]
+                for given in (prior, None)
+            ]
         return cls(
             train_sizes=np.array(sizes),
             scores=scores[0],

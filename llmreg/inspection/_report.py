@@ -36,8 +36,6 @@ from llmreg.prior._feature_prior import FeaturePrior
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-__all__ = ["format_report", "write_report"]
-
 # Features in a picture of one or two outputs, and of more; the tables name all.
 N_FEATURES, N_FEATURES_EACH = 30, 15
 # The same picture is the same text: ids are hashed, and nothing tells the time.
@@ -220,13 +218,12 @@ def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
     prior: FeaturePrior | None = model.prior_
     if prior is None or prior.provenance.get("error"):
         return {}
-    n_features = N_FEATURES if len(prior.outputs) <= 2 else N_FEATURES_EACH
-    options = {"n_features": n_features}
+    few = len(prior.outputs) <= 2
+    options = {"n_features": N_FEATURES if few else N_FEATURES_EACH}
     images = {"prior": draw(partial(PriorDisplay.from_prior, prior, **options))}
     if has_opinion(prior):
-        images["alignment"] = draw(
-            partial(AlignmentDisplay.from_estimator, model, **options)
-        )
+        align = partial(AlignmentDisplay.from_estimator, model, **options)
+        images["alignment"] = draw(align)
     if model.trust_ is not None:
         images["trust"] = draw(partial(TrustDisplay.from_estimator, model, **options))
     return images

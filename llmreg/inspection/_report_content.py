@@ -108,8 +108,7 @@ def _trust_in_short(model: BaseAttributionEstimator) -> str:
         return f"not weighed (gamma={model.gamma!r})"
     against = sum(len(trust.contradictions) for trust in trusts)
     cosine = float(np.mean([trust.survival for trust in trusts]))
-    scores = "score" if against == 1 else "scores"
-    return f"cosine {cosine:.2f}; {against} {scores} contradicted"
+    return f"cosine {cosine:.2f}; {against} score{'s' * (against != 1)} contradicted"
 
 
 def _score_table(prior: FeaturePrior, task: Task) -> Table:

@@ -229,12 +229,11 @@ class TrustDisplay(BarDisplay):
 
 def _ways(trust: Trust) -> dict[str, float]:
     """Sum up how likely each way to take the scores is."""
-    believed, ways = trust.signs > 0, {}
-    above = np.inf
+    ways, left = {}, trust.signs > 0
     for least, name in STRENGTHS:
-        chosen = believed & (trust.gammas >= least) & (trust.gammas < above)
+        chosen = left & (trust.gammas >= least)
         ways[name] = float(trust.weights[chosen].sum())
-        above = least
+        left &= ~chosen
     return {**ways, TURNED: trust.reversed, NO_GUIDE: trust.ignored}
 
 
