@@ -20,8 +20,7 @@ from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads, torch_seed
 from llmreg.exceptions import FeatureNamesError
-from llmreg.linear_model._train import has_opinion
-from llmreg.linear_model._trust import Trust, each_trust
+from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._attribution import ATTRIBUTIONS
 from llmreg.nn._auto import train_automatically
 from llmreg.nn._factory import (

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import DataError, PriorError, PriorMismatchWarning
-from llmreg.linear_model._train import has_opinion
+from llmreg.linear_model._trust import has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers._resolve import prior_source
 

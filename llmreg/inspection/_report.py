@@ -30,7 +30,7 @@ from llmreg.inspection._plotting import load_pyplot
 from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
 from llmreg.inspection._report_content import content
 from llmreg.inspection._trust_display import TrustDisplay
-from llmreg.linear_model._train import has_opinion
+from llmreg.linear_model._trust import has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from llmreg.elicitation._cache import hash_key
 from llmreg.elicitation._questions import MAX_FEATURES, WAYS, Question, plan
 from llmreg.exceptions import FeatureNamesError
 from llmreg.inspection._comparison import NOTHING, WITH, Performance
-from llmreg.linear_model._train import has_opinion
-from llmreg.linear_model._trust import each_trust
+from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._resolve import Provider
@@ -107,7 +106,7 @@ def _trust_in_short(model: BaseAttributionEstimator) -> str:
     if not trusts:
         return f"not weighed (gamma={model.gamma!r})"
     against = sum(len(trust.contradictions) for trust in trusts)
-    cosine = float(np.mean([trust.survival for trust in trusts]))
+    cosine = float(np.mean([trust.cosine for trust in trusts]))
     return f"cosine {cosine:.2f}; {against} score{'s' * (against != 1)} contradicted"
 
 

@@ -234,7 +234,7 @@ def _ways(trust: Trust) -> dict[str, float]:
         chosen = left & (trust.gammas >= least)
         ways[name] = float(trust.weights[chosen].sum())
         left &= ~chosen
-    return {**ways, TURNED: trust.reversed, NO_GUIDE: trust.ignored}
+    return {**ways, TURNED: trust.p_reversed, NO_GUIDE: trust.p_uninformative}
 
 
 def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:

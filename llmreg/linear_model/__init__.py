@@ -1,4 +1,4 @@
-"""How far the rows bear a prior out: model averaging for the linear model."""
+"""How far the rows support a prior: model averaging for the linear model."""
 
 from __future__ import annotations
 

@@ -1,221 +1,244 @@
-"""How far to trust the prior: the search behind ``gamma="auto"``, linear models.
+"""How far to trust the prior: the model averaging behind ``gamma="auto"``.
 
-Many hypotheses about the prior are weighed by how well they explain the training rows,
-and the weights that they lead to are averaged: Bayesian model averaging with Laplace's
-approximation to the evidence. With few rows the average is close to the prior, with
-many it is close to what the rows say alone, and a prior that the rows contradict loses
-its weight.
+Many Gaussian priors are weighed by how well they explain the training rows, and the
+weights of the linear models that they lead to are averaged: Bayesian model averaging
+with Laplace's approximation to the evidence. With few rows the average is close to the
+scores, with many it is close to what the rows say alone, and scores that the rows
+contradict lose their weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import logsumexp, ndtr
+from torch import Tensor
 
 from llmreg._utils._progress import steps
 from llmreg.linear_model._laplace import (
     Fits,
-    GaussianPriors,
+    approximate,
+    approximate_evidence,
     fit_classifier,
     fit_regressor,
-    sketch,
-    sketched_evidence,
 )
-from llmreg.linear_model._prior_grid import Hypotheses, directions, make_hypotheses
-from llmreg.linear_model._subspace import Coordinates
+from llmreg.linear_model._prior_grid import (
+    TEMPERATURES,
+    PriorGrid,
+    directions,
+    make_prior_grid,
+)
+from llmreg.linear_model._subspace import Subspace
+from llmreg.linear_model._trust import AveragedWeights, Trust, summarize
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._transforms import SCORE_TRANSFORMS, Sharpen, transform_scores
 
-# Hypotheses this much less likely than the best one are dropped early.
+Transform = Callable[[Tensor], Tensor]
+
+#: More rows than this tell no more about a handful of numbers.
+MOST_ROWS = 50_000
+# Priors this much less likely than the best one are dropped early.
 _NEGLIGIBLE = 1e-4
 # And those this much less likely tell nothing of how sure the sign of a weight is.
 _HEAVY = 0.02
 # How exact the search for the most likely weights is, at first and in the end.
 _ROUGH, _EXACT = 0.03, 1e-7
-# From here on all hypotheses are judged by one fit, and a few are fitted.
+# From here on all priors are screened by one fit, and a few are fitted.
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
 
 
 @dataclass(frozen=True, eq=False)
-class TrustedWeights:
-    """The average over the hypotheses, and what they say one by one.
+class AveragedModel:
+    """The linear model of ``gamma="auto"``, and what the rows say of the prior."""
 
-    Parameters
-    ----------
-    coef : ndarray of shape (n_outputs, n_columns)
-        Mean weights.
-    intercept : ndarray of shape (n_outputs,)
-        Mean intercepts.
-    hypotheses : Hypotheses
-        What was weighed.
-    posterior : ndarray of shape (n_hypotheses,)
-        How likely each hypothesis is after the rows were seen.
-    log_evidence : ndarray of shape (n_hypotheses,)
-        Logarithms of the probabilities of the targets.
-    agreement : ndarray of shape (n_outputs, n_columns)
-        Probability that a weight has the sign of its score; NaN without one.
-    n_iter : int
-        Steps that the last fits took.
-    is_whole : bool
-        Whether the weights make use of all that the columns hold; not so where they
-        are very many.
-    """
-
+    # Weights (n_outputs, n_columns) and intercepts (n_outputs,).
     coef: np.ndarray
     intercept: np.ndarray
-    hypotheses: Hypotheses
-    posterior: np.ndarray
-    log_evidence: np.ndarray
-    agreement: np.ndarray
+    # One for a classification, one a target in a regression.
+    trust: tuple[Trust, ...]
+    # The transform of the scores that the rows find likeliest.
+    score_transform: Transform
     n_iter: int
-    is_whole: bool = True
+    # Whether all rows, and all that the columns hold, had a say in the weights.
+    is_whole: bool
+
+    @property
+    def gamma(self) -> float:
+        """The fixed gamma that would do about the same."""
+        return float(np.mean([trust.gamma for trust in self.trust]))
 
 
-def trust_prior(
+def average_models(
     X: np.ndarray,
-    targets: np.ndarray,
-    row_weight: np.ndarray,
-    scores: np.ndarray | None,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    prior: FeaturePrior,
     *,
     task: str,
-    transforms: Sequence[Callable[[np.ndarray], np.ndarray]],
-    looseness: np.ndarray | None = None,
+    score_transform: str | Transform = "auto",
+    penalty_weights: str | None = "spread",
     alpha: float = 1.0,
-) -> TrustedWeights:
-    """Weigh a prior against the rows and return the weights that follow.
+    seed: int = 0,
+) -> AveragedModel:
+    """Weigh a prior against rows, for the targets of a regression one by one.
 
-    Shapes: X (n_samples, n_columns), targets (n_outputs, n_samples), row_weight
-    (n_samples,), scores (n_outputs, n_columns), looseness (n_columns,).
+    y has shape (n_samples,) or (n_samples, n_targets).
     """
-    space = Coordinates(X, row_weight, scores, looseness)
-    units = np.zeros((1, len(targets), X.shape[1]))
-    if scores is not None and np.nan_to_num(scores).any():
-        units = np.concatenate([directions(scores, transforms), units])
-    table = make_hypotheses(len(units) - 1, int(space.scored.sum()), task)
-    problem = _Problem(space, units, targets, row_weight, task, alpha)
-    evidence, starts = problem.judge(table)
-    log_posterior = table.log_prior + evidence
-    kept = np.flatnonzero(log_posterior > log_posterior.max() + np.log(_NEGLIGIBLE))
-    kept = kept[np.argsort(-log_posterior[kept], kind="stable")][: problem.most_kept]
-    means = problem.average(table[kept], starts[kept], scores)
-    posterior = np.zeros(len(table))
-    posterior[kept] = means.posterior
-    evidence[kept] = means.log_evidence
-    coef, intercept = means.coef, means.intercept - means.coef @ space.centre
-    return TrustedWeights(
-        *(coef, intercept, table, posterior, evidence),
-        *(means.agreement, means.n_iter, space.is_whole),
+    n_samples, total_weight = len(X), float(sample_weight.sum())
+    if n_samples > MOST_ROWS:
+        generator = np.random.default_rng(seed)
+        rows = np.sort(generator.choice(n_samples, MOST_ROWS, replace=False))
+        X, y, sample_weight = X[rows], y[rows], sample_weight[rows]
+    targets = y.reshape(len(y), -1).T
+    parts = [slice(None)]
+    if task == "multiclass":
+        targets = (np.arange(len(prior.outputs))[:, None] == targets).astype(float)
+    elif task == "regression":
+        parts = [slice(k, k + 1) for k in range(len(targets))]
+    transforms = _transforms(score_transform)
+    relative = _relative_variance(prior) if penalty_weights == "spread" else None
+    averages, trust = [], []
+    for part in parts:
+        scores = prior.scores[part]
+        problem = _Problem(
+            *(X, targets[part], sample_weight, scores),
+            *(transforms, relative, task, alpha),
+        )
+        average = problem.average(*problem.screen())
+        averages.append(average)
+        trust.append(
+            summarize(
+                average,
+                scores,
+                features=prior.features,
+                outputs=prior.outputs[part],
+                units=problem.units[:-1],
+                n_samples=n_samples,
+                total_weight=total_weight,
+            )
+        )
+    likely = sum(average.of_transforms(len(transforms)) for average in averages)
+    return AveragedModel(
+        np.concatenate([average.coef for average in averages]),
+        np.concatenate([average.intercept for average in averages]),
+        tuple(trust),
+        transforms[int(np.argmax(likely))],
+        max(average.n_iter for average in averages),
+        n_samples <= MOST_ROWS and all(average.is_whole for average in averages),
     )
 
 
 class _Problem:
-    """The rows and what is to be learnt from them, for hypotheses about the weights."""
+    """Rows, and the priors over the weights of a linear model that are weighed."""
 
     def __init__(
         self,
-        space: Coordinates,
-        units: np.ndarray,
+        X: np.ndarray,
         targets: np.ndarray,
         row_weight: np.ndarray,
+        scores: np.ndarray,
+        transforms: Sequence[Transform],
+        relative_variance: np.ndarray | None,
         task: str,
         alpha: float,
     ) -> None:
-        self.space, self.units, self.task, self.alpha = space, units, task, alpha
-        self.targets, self.row_weight = targets, row_weight
-        n_samples, width = space.inputs.shape
-        # A pass over the rows for all hypotheses: products of pairs of columns.
+        X = np.asarray(X, dtype=np.float64)
+        self.targets, self.row_weight, self.scores = targets, row_weight, scores
+        self.task, self.alpha = task, alpha
+        self.fit = fit_regressor if task == "regression" else fit_classifier
+        self.subspace = Subspace(X, row_weight, scores, relative_variance)
+        units = directions(scores, [_on_arrays(t) for t in transforms])
+        n_transforms = len(units) if units.any() else 0
+        # The last one, number -1, stands for uninformative scores.
+        self.units = np.concatenate([units, np.zeros_like(units[:1])])
+        n_scored = int(self.subspace.scored.sum())
+        self.grid = make_prior_grid(n_transforms, n_scored, task)
+        n_samples, width = self.subspace.inputs.shape
+        # A pass over the rows for all priors: products of pairs of columns.
         work = _N_TYPICAL * len(targets) * n_samples * width**2
-        self.is_large = work > _MUCH_WORK and n_samples > _MANY_ROWS * width
-        self.most_kept = _FEW if self.is_large and task != "regression" else None
+        self.is_large = (
+            work > _MUCH_WORK
+            and n_samples > _MANY_ROWS * width
+            and task != "regression"
+        )
 
-    def judge(self, table: Hypotheses) -> tuple[np.ndarray, np.ndarray]:
-        """Return evidence, roughly where that saves work, and weights to start from."""
-        width = self.space.inputs.shape[1] + 2
-        evidence = np.empty(len(table))
-        starts = np.empty((len(table), len(self.targets), width))
-        parabola = None
-        if self.most_kept:
-            plain = self.space.design(np.zeros_like(self.units[0]))[:, :, self._plain]
-            parabola = sketch(plain, self.targets, self.row_weight)
-        for unit, rows in self._groups(table):
-            priors = self.space.priors(table[rows], self.alpha)
-            if parabola is not None:
-                change = self.space.change(unit)
-                evidence[rows], starts[rows] = sketched_evidence(
-                    parabola, change, priors
-                )
+    def screen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the evidence, roughly where that saves work, and first weights."""
+        n_coordinates = self.subspace.inputs.shape[1]
+        evidence = np.empty(len(self.grid))
+        starts = np.empty((len(self.grid), len(self.targets), n_coordinates + 2))
+        if self.is_large:
+            design = self.subspace.design(np.zeros_like(self.units[0]))
+            design = np.delete(design, n_coordinates, axis=2)  # that of the scores
+            likelihood = approximate(design, self.targets, self.row_weight)
+        for unit, points in self._groups(self.grid):
+            priors = self.subspace.priors(self.grid[points], self.alpha)
+            if self.is_large:
+                maps = self.subspace.without_scores(unit)
+                found = approximate_evidence(likelihood, maps, priors)
+                evidence[points], starts[points] = found
             else:
-                fits = self._fit(unit, table[rows], priors, None, _ROUGH)
-                evidence[rows], starts[rows] = fits.log_evidence, fits.weights
+                design = self.subspace.design(unit)
+                rows = design, self.targets, self.row_weight
+                fits = self.fit(*rows, priors, tolerance=_ROUGH)
+                evidence[points], starts[points] = fits.log_evidence, fits.weights
         return evidence, starts
 
-    def average(
-        self, table: Hypotheses, starts: np.ndarray, scores: np.ndarray | None
-    ) -> _Means:
-        """Fit hypotheses to the end and average their weights by their probability."""
-        shape = (len(table), *self.units[0].shape)
+    def average(self, evidence: np.ndarray, starts: np.ndarray) -> AveragedWeights:
+        """Fit the likely priors exactly and average their weights."""
+        log_posterior = self.grid.log_prior + evidence
+        kept = np.flatnonzero(log_posterior > log_posterior.max() + np.log(_NEGLIGIBLE))
+        kept = kept[np.argsort(-log_posterior[kept], kind="stable")]
+        kept = kept[: _FEW if self.is_large else None]
+        grid, starts = self.grid[kept], starts[kept]
+        shape = (len(kept), *self.scores.shape)
         coef, intercept = np.empty(shape), np.empty(shape[:2])
-        evidence, shares = np.empty(len(table)), np.empty(len(table))
+        log_posterior, shrinkage = np.empty(len(kept)), np.empty(len(kept))
         done = []
-        for unit, rows in self._groups(table):
-            priors = self.space.priors(table[rows], self.alpha)
-            fits = self._fit(unit, table[rows], priors, starts[rows], _EXACT)
-            evidence[rows] = fits.log_evidence
-            coef[rows] = self.space.back(fits.weights, unit)
-            intercept[rows] = fits.weights[:, :, -1]
-            shares[rows] = self._moderation(fits, unit)
-            done.append((unit, rows, fits))
-        coef *= shares[:, None, None]
-        intercept *= shares[:, None]
-        log_posterior = table.log_prior + evidence
+        for unit, points in self._groups(grid):
+            priors = self.subspace.priors(grid[points], self.alpha)
+            design = self.subspace.design(unit)
+            rows = design, self.targets, self.row_weight
+            fits = self.fit(*rows, priors, starts[points], _EXACT)
+            log_posterior[points] = grid.log_prior[points] + fits.log_evidence
+            coef[points] = self.subspace.to_columns(fits.weights, unit)
+            intercept[points] = fits.weights[:, :, -1]
+            shrinkage[points] = self._shrinkage(fits, design)
+            done.append((unit, points, fits))
+        coef *= shrinkage[:, None, None]
+        intercept *= shrinkage[:, None]
         posterior = np.exp(log_posterior - logsumexp(log_posterior))
         # How sure signs are takes far longer to tell than the weights themselves.
         heavy = posterior > _HEAVY * posterior.max()
         deviation = np.zeros(shape)
-        for unit, rows, fits in done:
-            some = np.flatnonzero(heavy[rows])
-            spread = self.space.deviation(fits.covariance[some], unit)
-            deviation[rows[some]] = spread * shares[rows[some], None, None]
-        return _Means(
-            np.tensordot(posterior, coef, axes=1),
-            posterior @ intercept,
-            posterior,
-            evidence,
-            _agreement(scores, coef[heavy], deviation[heavy], posterior[heavy]),
+        for unit, points, fits in done:
+            some = np.flatnonzero(heavy[points])
+            spread = self.subspace.standard_deviations(fits.covariance[some], unit)
+            deviation[points[some]] = spread * shrinkage[points[some], None, None]
+        mean = np.tensordot(posterior, coef, axes=1)
+        whole_posterior = np.zeros(len(self.grid))
+        whole_posterior[kept] = posterior
+        return AveragedWeights(
+            mean,
+            posterior @ intercept - mean @ self.subspace.centre,
+            self.grid,
+            whole_posterior,
+            self._agreement(coef[heavy], deviation[heavy], posterior[heavy]),
             max(fits.n_iter for _, _, fits in done),
+            self.subspace.is_whole,
         )
 
-    @property
-    def _plain(self) -> np.ndarray:
-        """The columns of a design that do not depend on the scores."""
-        width = self.space.inputs.shape[1]
-        return np.array([*range(width), width + 1])
+    def _groups(self, grid: PriorGrid) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Go over the transforms of the scores and the points that share each."""
+        numbers = np.unique(grid.transform)
+        for number in steps(numbers, "prior grid", "transform", len(numbers)):
+            yield self.units[number], np.flatnonzero(grid.transform == number)
 
-    def _groups(self, table: Hypotheses) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Go over the transforms of the scores and the hypotheses that share each."""
-        numbers = np.unique(table.transform)
-        for number in steps(numbers, "hypotheses", "transform", len(numbers)):
-            yield self.units[number], np.flatnonzero(table.transform == number)
-
-    def _fit(
-        self,
-        unit: np.ndarray,
-        table: Hypotheses,
-        priors: GaussianPriors,
-        start: np.ndarray | None,
-        tolerance: float,
-    ) -> Fits:
-        design = self.space.design(unit)
-        if self.task == "regression":
-            return fit_regressor(
-                design, self.targets, self.row_weight, priors, table.noise
-            )
-        return fit_classifier(
-            design, self.targets, self.row_weight, priors, start, tolerance
-        )
-
-    def _moderation(self, fits: Fits, unit: np.ndarray) -> np.ndarray:
+    def _shrinkage(self, fits: Fits, design: np.ndarray) -> np.ndarray:
         """Return by how much logits shrink because the weights are not certain.
 
         MacKay's approximation to the mean probability, with the mean variance of the
@@ -224,35 +247,40 @@ class _Problem:
         total = np.zeros(len(fits.weights))
         if self.task == "regression":
             return np.ones_like(total)
-        for k, columns in enumerate(self.space.design(unit)):
+        for k, columns in enumerate(design):
             mean = (columns.T * self.row_weight) @ columns / self.row_weight.sum()
             total += np.tensordot(fits.covariance[:, k], mean, axes=2)
         shrunk: np.ndarray = 1 / np.sqrt(1 + np.pi / 8 * total / len(self.targets))
         return shrunk
 
-
-@dataclass(frozen=True, eq=False)
-class _Means:
-    """Averages over the hypotheses that were fitted to the end."""
-
-    coef: np.ndarray
-    intercept: np.ndarray
-    posterior: np.ndarray
-    log_evidence: np.ndarray
-    agreement: np.ndarray
-    n_iter: int
+    def _agreement(
+        self, coef: np.ndarray, deviation: np.ndarray, posterior: np.ndarray
+    ) -> np.ndarray:
+        """Return how likely every weight has the sign of its score."""
+        sign = np.sign(np.nan_to_num(self.scores))
+        ratio = np.divide(coef, deviation, out=np.zeros_like(coef), where=deviation > 0)
+        share = np.tensordot(posterior / posterior.sum(), ndtr(sign * ratio), axes=1)
+        return np.where(sign != 0, share, np.nan)
 
 
-def _agreement(
-    scores: np.ndarray | None,
-    coef: np.ndarray,
-    deviation: np.ndarray,
-    posterior: np.ndarray,
-) -> np.ndarray:
-    """Return how likely every weight has the sign of its score."""
-    if scores is None:
-        return np.full(coef.shape[1:], np.nan)
-    sign = np.sign(np.nan_to_num(scores))
-    distance = np.divide(coef, deviation, out=np.zeros_like(coef), where=deviation > 0)
-    share = np.tensordot(posterior / posterior.sum(), ndtr(sign * distance), axes=1)
-    return np.where(sign != 0, share, np.nan)
+def _transforms(score_transform: str | Transform) -> list[Transform]:
+    if callable(score_transform):
+        return [score_transform]
+    if score_transform == "auto":
+        return [Sharpen(temperature) for temperature in TEMPERATURES]
+    return [SCORE_TRANSFORMS[score_transform]]
+
+
+def _on_arrays(transform: Transform) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda scores: transform_scores(transform, torch.as_tensor(scores)).numpy()
+
+
+def _relative_variance(prior: FeaturePrior) -> np.ndarray | None:
+    """Turn the spread of the estimates into variances around the scores."""
+    spread: Any = prior.spread
+    if spread is None:
+        return None
+    # A point of the scale is what even agreeing estimates may be wrong by.
+    variance = (1 + np.nan_to_num(spread).mean(axis=0)) ** 2
+    relative: np.ndarray = variance / variance.mean()
+    return relative

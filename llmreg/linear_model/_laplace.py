@@ -1,13 +1,12 @@
 """How well linear models explain the rows under many Gaussian priors, all at once.
 
-Every hypothesis is a prior over the weights of a linear model. For each of them the
-most likely weights and the evidence, the probability of the targets with the weights
-integrated out, come from one batched Newton iteration: Laplace's approximation, exact
-for the squared error [1]_.
+For each prior the most likely weights and the evidence, the probability of the targets
+with the weights integrated out, come from one batched Newton iteration: Laplace's
+approximation, exact for the squared error [1]_.
 
 Of several classes the rows tell only how their logits differ. The second derivatives
 are taken class by class, and are as much too small for that as a class has others:
-`told_apart` makes up for it, in the iteration and in the evidence.
+`softmax_correction` makes up for it, in the iteration and in the evidence.
 
 References
 ----------
@@ -17,111 +16,38 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_expit
 
-# Entries of a block of products of columns; 16 MB.
-_BLOCK = 2_000_000
-# So few weights are not worth the products of all pairs of columns.
-_FEW = 32
+from llmreg.linear_model._objective import logistic_loss
 
-
-class PairProducts:
-    """``columns.T @ diag(w) @ columns`` for many weights w of the rows.
-
-    Shapes: columns (n_samples, n_columns).
-    """
-
-    def __init__(self, columns: np.ndarray) -> None:
-        self.columns = columns
-        self._upper = np.triu_indices(columns.shape[1])
-        # Few rows: their products of columns are made once, not at every step.
-        small = len(columns) * len(self._upper[0]) <= _BLOCK
-        self._kept = self._products(slice(None)) if small else None
-
-    def weighted(self, weights: np.ndarray) -> np.ndarray:
-        """Return the sums for weights of shape (n_weights, n_samples).
-
-        Shapes: weights (n_weights, n_samples); returns (n_weights, n_columns,
-        n_columns).
-        """
-        if len(weights) <= _FEW and self._kept is None:
-            turned = self.columns.T
-            return np.stack([(turned * weight) @ self.columns for weight in weights])
-        # One product of matrices for all weights: far faster than a product for each,
-        # once the products of columns are there.
-        if self._kept is not None:
-            total = weights @ self._kept
-        else:
-            total = np.zeros((len(weights), len(self._upper[0])))
-            size = max(1, _BLOCK // len(self._upper[0]))
-            for start in range(0, len(self.columns), size):
-                rows = slice(start, start + size)
-                total += weights[:, rows] @ self._products(rows)
-        n_columns = self.columns.shape[1]
-        sums = np.empty((len(weights), n_columns, n_columns))
-        sums[:, self._upper[0], self._upper[1]] = total
-        sums[:, self._upper[1], self._upper[0]] = total
-        return sums
-
-    def _products(self, rows: slice) -> np.ndarray:
-        part = self.columns[rows]
-        products: np.ndarray = part[:, self._upper[0]] * part[:, self._upper[1]]
-        return products
-
-
-# Precision of the intercept: next to none, on inputs and targets of order 1.
-_BIAS_PRECISION = 1e-2
+#: Precision of the intercept: next to none, on inputs and targets of order 1.
+BIAS_PRECISION = 1e-2
+# Up to so many products of columns are kept; 16 MB.
+_MOST_PRODUCTS = 2_000_000
 _MAX_NEWTON = 50
+# Precision of the prior of the quadratic approximation: weak, but enough to keep
+# separable classes finite.
+_WEAK = 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class GaussianPriors:
-    """Gaussian priors over the coordinates of a linear model, one a hypothesis.
+class GaussianPriors(NamedTuple):
+    """Means and inverse variances of the weights, of shape (n_priors, n_columns).
 
-    Parameters
-    ----------
-    mean : ndarray of shape (n_hypotheses, n_columns)
-        Means of the weights.
-    precision : ndarray of shape (n_hypotheses, n_columns)
-        Inverse variances, above 0.
+    `noise`, of shape (n_priors,), is the variance of targets that are numbers.
     """
 
     mean: np.ndarray
     precision: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.mean)
-
-    def __getitem__(self, rows: np.ndarray) -> GaussianPriors:
-        return GaussianPriors(self.mean[rows], self.precision[rows])
-
-    def with_bias(self) -> GaussianPriors:
-        """Return the priors with a last column for the intercept."""
-        mean = np.pad(self.mean, ((0, 0), (0, 1)))
-        precision = np.pad(
-            self.precision, ((0, 0), (0, 1)), constant_values=_BIAS_PRECISION
-        )
-        return GaussianPriors(mean, precision)
+    noise: np.ndarray | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Fits:
-    """The most likely weights under every hypothesis, and how likely the targets are.
+class Fits(NamedTuple):
+    """The most likely weights under every prior, and how likely the targets are.
 
-    Parameters
-    ----------
-    weights : ndarray of shape (n_hypotheses, n_outputs, n_columns + 1)
-        Most likely weights, the intercept last.
-    covariance : ndarray of shape (n_hypotheses, n_outputs, n_columns + 1, \
-            n_columns + 1)
-        Covariance of every output's weights with those of the others held.
-    log_evidence : ndarray of shape (n_hypotheses,)
-        Logarithm of the evidence.
-    n_iter : int, default=1
-        Steps until the last hypothesis was done.
+    `covariance` is that of each output's weights with those of the others held, of
+    shape (n_priors, n_outputs, n_columns, n_columns).
     """
 
     weights: np.ndarray
@@ -130,44 +56,8 @@ class Fits:
     n_iter: int = 1
 
 
-def fit_classifier(
-    design: np.ndarray,
-    targets: np.ndarray,
-    row_weight: np.ndarray,
-    priors: GaussianPriors,
-    start: np.ndarray | None = None,
-    tolerance: float = 1e-7,
-) -> Fits:
-    """Fit logistic models under many priors.
-
-    Shapes: design (n_outputs, n_samples, n_columns + 1), targets (n_outputs,
-    n_samples), row_weight (n_samples,), start (n_hypotheses, n_outputs, n_columns +
-    1).
-    """
-    priors = priors.with_bias()
-    shape = (len(priors), len(design), design.shape[2])
-    if start is None:
-        start = np.broadcast_to(priors.mean[:, None], shape).copy()
-        # The mean of the prior says how logits differ, not where they are centred.
-        centre = np.average(design, axis=1, weights=row_weight)
-        start[:, :, -1] -= np.einsum("gkq,kq->gk", start, centre)
-    problem = _Logistic(design, targets, row_weight, priors)
-    weights = problem.maximize(start, tolerance)
-    every = np.arange(len(priors))
-    log_joint, likelihoods = problem.log_joint(weights, every)
-    hessian = problem.curvature(likelihoods, every)
-    share = told_apart(len(design))
-    log_volume = np.log(priors.precision).sum(axis=1) * len(design)
-    log_volume -= np.linalg.slogdet(hessian)[1].sum(axis=1)
-    evidence = log_joint + 0.5 * share * log_volume
-    hessian *= share
-    diagonal = np.arange(shape[2])
-    hessian[..., diagonal, diagonal] += (1 - share) * priors.precision[:, None]
-    return Fits(weights, np.linalg.inv(hessian), evidence, problem.n_iter)
-
-
-def told_apart(n_outputs: int) -> float:
-    """Return the share of the weights of all outputs that the rows can tell of.
+def softmax_correction(n_outputs: int) -> float:
+    """Return the share of the weights of all outputs that the rows determine.
 
     What is added to the logits of all classes changes no probability, so one of as
     many weights as there are classes is free. Where the classes are equally likely,
@@ -178,8 +68,47 @@ def told_apart(n_outputs: int) -> float:
     return 1.0 if n_outputs == 1 else (n_outputs - 1) / n_outputs
 
 
-class _Logistic:
-    """Log joint probability of targets and weights, its gradient and curvature."""
+def fit_classifier(
+    design: np.ndarray,
+    targets: np.ndarray,
+    row_weight: np.ndarray,
+    priors: GaussianPriors,
+    start: np.ndarray | None = None,
+    tolerance: float = 1e-7,
+) -> Fits:
+    """Fit logistic models under many priors, by Newton's method.
+
+    `design` has shape (n_outputs, n_samples, n_columns), its last column ones;
+    `targets` (n_outputs, n_samples); `start` (n_priors, n_outputs, n_columns).
+    """
+    model = _LogisticModel(design, targets, row_weight, priors)
+    every = active = np.arange(len(priors.mean))
+    weights = model.prior_means() if start is None else start.copy()
+    value, probabilities = model.log_joint(weights, every)
+    n_iter = 0
+    while len(active) and n_iter < _MAX_NEWTON:
+        n_iter += 1
+        gradient = model.gradient(weights[active], probabilities, active)
+        hessian = model.hessian(probabilities, active)
+        step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+        weights[active], value, probabilities = model.search(
+            weights[active], step, value, active
+        )
+        going = (gradient * step).sum(axis=(1, 2)) > tolerance
+        active, value, probabilities = active[going], value[going], probabilities[going]
+    log_joint, probabilities = model.log_joint(weights, every)
+    hessian = model.hessian(probabilities, every)
+    share = softmax_correction(len(design))
+    log_volume = np.log(priors.precision).sum(axis=1) * len(design)
+    log_volume -= np.linalg.slogdet(hessian)[1].sum(axis=1)
+    hessian *= share
+    _add_to_diagonal(hessian, (1 - share) * priors.precision[:, None])
+    evidence = log_joint + 0.5 * share * log_volume
+    return Fits(weights, np.linalg.inv(hessian), evidence, n_iter)
+
+
+class _LogisticModel:
+    """Log joint probability of targets and weights, and its derivatives."""
 
     def __init__(
         self,
@@ -190,54 +119,73 @@ class _Logistic:
     ) -> None:
         self.design, self.targets = design, targets
         self.row_weight, self.priors = row_weight, priors
-        self.products = [PairProducts(columns) for columns in design]
-        self.n_iter = 0
+        self.squares = [WeightedSquares(columns) for columns in design]
         several = len(design) > 1
         self._shared = several & (design == design[:1]).all(axis=(0, 1))
 
-    def maximize(self, weights: np.ndarray, tolerance: float) -> np.ndarray:
-        """Climb from `weights` to the top, every hypothesis at its own pace."""
-        weights = weights.copy()
-        active = np.arange(len(weights))
-        value, probabilities = self.log_joint(weights, active)
-        for self.n_iter in range(1, _MAX_NEWTON + 1):
-            current = weights[active]
-            gradient = self._gradient(current, probabilities, active)
-            hessian = self.curvature(probabilities, active)
-            step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-            rise = (gradient * step).sum(axis=(1, 2))
-            moved, value, probabilities = self._search(current, step, value, active)
-            weights[active] = moved
-            going = rise > tolerance
-            active, value, probabilities = (
-                active[going],
-                value[going],
-                probabilities[going],
-            )
-            if not len(active):
-                break
+    def prior_means(self) -> np.ndarray:
+        """Return weights to start from: those of the prior, about mean logits of 0."""
+        mean = self.priors.mean
+        weights = np.repeat(mean[:, None], len(self.design), axis=1)
+        # The mean of the prior says how logits differ, not where they are centred.
+        centre = np.average(self.design, axis=1, weights=self.row_weight)
+        weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
         return weights
 
-    def _search(
-        self,
-        weights: np.ndarray,
-        step: np.ndarray,
-        value: np.ndarray,
-        active: np.ndarray,
+    def log_joint(
+        self, weights: np.ndarray, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return log joint probabilities, and the probabilities of the classes."""
+        logits = np.matmul(weights.transpose(1, 0, 2), self.design.transpose(0, 2, 1))
+        logits = logits.transpose(1, 0, 2)  # (n_priors, n_outputs, n_samples)
+        if len(self.design) == 1:
+            loss, probabilities = logistic_loss(logits, self.targets)
+        else:
+            # What SciPy's logsumexp does, which would take three times as long.
+            logits -= logits.max(axis=1, keepdims=True)
+            probabilities = np.exp(logits)
+            total = probabilities.sum(axis=1, keepdims=True)
+            probabilities /= total
+            loss = np.where(self.targets > 0, np.log(total) - logits, 0.0)
+        gap = weights - self.priors.mean[rows, None]
+        prior = (self.priors.precision[rows, None] * gap**2).sum(axis=(1, 2))
+        likelihood = -(loss.sum(axis=1) * self.row_weight).sum(axis=1)
+        return likelihood - 0.5 * prior, probabilities
+
+    def gradient(
+        self, weights: np.ndarray, probabilities: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return the first derivatives."""
+        residual = (self.targets - probabilities) * self.row_weight
+        data = np.matmul(residual.transpose(1, 0, 2), self.design).transpose(1, 0, 2)
+        gap = weights - self.priors.mean[rows, None]
+        gradient: np.ndarray = data - self.priors.precision[rows, None] * gap
+        return gradient
+
+    def hessian(self, probabilities: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return minus the second derivatives, one block an output."""
+        row_weight = self.row_weight / softmax_correction(len(self.design))
+        weight = probabilities * (1 - probabilities) * row_weight
+        hessian = np.stack(
+            [squares(weight[:, k]) for k, squares in enumerate(self.squares)], axis=1
+        )
+        _add_to_diagonal(hessian, self.priors.precision[rows, None])
+        return hessian
+
+    def search(
+        self, weights: np.ndarray, step: np.ndarray, value: np.ndarray, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take the step, halved until it does not lead down."""
-        moved = self._centred(weights + step, active)
-        new, probabilities = self.log_joint(moved, active)
+        moved = self._centred(weights + step, rows)
+        new, probabilities = self.log_joint(moved, rows)
         slack = 1e-10 * np.abs(value)
         for _ in range(30):
             worse = new < value - slack
             if not worse.any():
                 break
             step = np.where(worse[:, None, None], 0.5 * step, step)
-            moved[worse] = self._centred((weights + step)[worse], active[worse])
-            new[worse], probabilities[worse] = self.log_joint(
-                moved[worse], active[worse]
-            )
+            moved[worse] = self._centred((weights + step)[worse], rows[worse])
+            new[worse], probabilities[worse] = self.log_joint(moved[worse], rows[worse])
         return moved, new, probabilities
 
     def _centred(self, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -252,48 +200,43 @@ class _Logistic:
             weights = np.where(self._shared, weights + shift, weights)
         return weights
 
-    def log_joint(
-        self, weights: np.ndarray, rows: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return log joint probabilities, and the probabilities of the classes."""
-        logits = np.matmul(weights.transpose(1, 0, 2), self.design.transpose(0, 2, 1))
-        logits = logits.transpose(1, 0, 2)  # (n_hypotheses, n_outputs, n_samples)
-        if len(self.design) == 1:
-            log_p = log_expit(logits)
-            fit = np.where(self.targets > 0, log_p, log_expit(-logits))
-            probabilities = np.exp(log_p)
-        else:
-            # What SciPy's logsumexp does, which would take three times as long.
-            logits -= logits.max(axis=1, keepdims=True)
-            probabilities = np.exp(logits)
-            total = probabilities.sum(axis=1, keepdims=True)
-            fit = np.where(self.targets > 0, logits - np.log(total), 0.0)
-            probabilities /= total
-        likelihood = (fit.sum(axis=1) * self.row_weight).sum(axis=1)
-        gap = weights - self.priors.mean[rows, None]
-        prior = (self.priors.precision[rows, None] * gap**2).sum(axis=(1, 2))
-        return likelihood - 0.5 * prior, probabilities
 
-    def _gradient(
-        self, weights: np.ndarray, probabilities: np.ndarray, rows: np.ndarray
-    ) -> np.ndarray:
-        residual = (self.targets - probabilities) * self.row_weight
-        data = np.matmul(residual.transpose(1, 0, 2), self.design).transpose(1, 0, 2)
-        gap = weights - self.priors.mean[rows, None]
-        gradient: np.ndarray = data - self.priors.precision[rows, None] * gap
-        return gradient
+class WeightedSquares:
+    """``columns.T @ diag(w) @ columns`` for many weights w of the rows."""
 
-    def curvature(self, probabilities: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return minus the second derivatives, one block an output."""
-        row_weight = self.row_weight / told_apart(len(self.design))
-        weight = probabilities * (1 - probabilities) * row_weight
-        blocks = [
-            products.weighted(weight[:, k]) for k, products in enumerate(self.products)
-        ]
-        hessian = np.stack(blocks, axis=1)
-        diagonal = np.arange(hessian.shape[-1])
-        hessian[..., diagonal, diagonal] += self.priors.precision[rows, None]
-        return hessian
+    def __init__(self, columns: np.ndarray) -> None:
+        self.columns = columns
+        first, second = self._upper = np.triu_indices(columns.shape[1])
+        # Few rows: their products of columns are made once, and then one product of
+        # matrices does for all weights.
+        small = len(columns) * len(first) <= _MOST_PRODUCTS
+        self._products = columns[:, first] * columns[:, second] if small else None
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """Return a matrix for each row of weights, of shape (n_weights, n_samples)."""
+        if self._products is None:
+            turned = self.columns.T
+            return np.stack([(turned * weight) @ self.columns for weight in weights])
+        first, second = self._upper
+        n_columns = self.columns.shape[1]
+        sums = np.empty((len(weights), n_columns, n_columns))
+        sums[:, first, second] = sums[:, second, first] = weights @ self._products
+        return sums
+
+
+def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
+    diagonal = np.arange(matrices.shape[-1])
+    matrices[..., diagonal, diagonal] += values
+
+
+def _solve_gaussian(
+    hessian: np.ndarray, right: np.ndarray, priors: GaussianPriors
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add the priors to Hessians, in place; return top weights and log-volumes."""
+    _add_to_diagonal(hessian, priors.precision)
+    weights = np.linalg.solve(hessian, right[..., None])[..., 0]
+    log_volume = np.log(priors.precision).sum(axis=1) - np.linalg.slogdet(hessian)[1]
+    return weights, log_volume
 
 
 def fit_regressor(
@@ -301,99 +244,73 @@ def fit_regressor(
     targets: np.ndarray,
     row_weight: np.ndarray,
     priors: GaussianPriors,
-    noise: np.ndarray,
+    start: np.ndarray | None = None,
+    tolerance: float = 0.0,
 ) -> Fits:
-    """Fit linear models with Gaussian noise under many priors; nothing is iterated.
+    """Fit linear models of one output under many priors, in closed form.
 
-    Shapes: design (1, n_samples, n_columns + 1), targets (1, n_samples), row_weight
-    (n_samples,), noise (n_hypotheses,).
+    The arguments are those of `fit_classifier`; start and tolerance are not needed.
     """
-    priors = priors.with_bias()
-    columns, target = design[0], targets[0]
-    products = PairProducts(columns).weighted(row_weight[None])[0]
+    assert priors.noise is not None
+    columns, target, noise = design[0], targets[0], priors.noise
+    products = WeightedSquares(columns)(row_weight[None])[0]
     moments = (target * row_weight) @ columns
     square, count = float(row_weight @ target**2), float(row_weight.sum())
     hessian = products / noise[:, None, None]
-    diagonal = np.arange(len(products))
-    hessian[:, diagonal, diagonal] += priors.precision
-    pull = moments / noise[:, None] + priors.precision * priors.mean
-    weights = np.linalg.solve(hessian, pull[..., None])[..., 0]
+    right = moments / noise[:, None] + priors.precision * priors.mean
+    weights, log_volume = _solve_gaussian(hessian, right, priors)
     error = square - 2 * weights @ moments
     error += np.einsum("gp,pq,gq->g", weights, products, weights, optimize=True)
     gap = (priors.precision * (weights - priors.mean) ** 2).sum(axis=1)
-    log_evidence = -0.5 * (count * np.log(2 * np.pi * noise) + error / noise + gap)
-    log_evidence += 0.5 * np.log(priors.precision).sum(axis=1)
-    log_evidence -= 0.5 * np.linalg.slogdet(hessian)[1]
-    covariance = np.linalg.inv(hessian)
-    return Fits(weights[:, None], covariance[:, None], log_evidence)
+    evidence = -0.5 * (count * np.log(2 * np.pi * noise) + error / noise + gap)
+    evidence += 0.5 * log_volume
+    return Fits(weights[:, None], np.linalg.inv(hessian)[:, None], evidence)
 
 
-# Prior of the one fit: weak, but enough to keep separable classes finite.
-_PRECISION = 0.1
+class QuadraticApproximation(NamedTuple):
+    """A log-likelihood up to second order, each output's weights on their own.
 
-
-@dataclass(frozen=True, eq=False)
-class Parabola:
-    """A quadratic stand-in for the log-likelihood of every output's weights.
-
-    Parameters
-    ----------
-    top : ndarray of shape (n_outputs, n_columns)
-        Weights at which it was made, the intercept last.
-    slope : ndarray of shape (n_outputs, n_columns)
-        Its gradient there.
-    curvature : ndarray of shape (n_outputs, n_columns, n_columns)
-        Minus its second derivatives, each output's on its own, for weights that tell
-        the outputs apart.
+    `gradient` (n_outputs, n_columns) is taken at weights of 0; `hessian` (n_outputs,
+    n_columns, n_columns) is minus the second derivatives.
     """
 
-    top: np.ndarray
-    slope: np.ndarray
-    curvature: np.ndarray
+    gradient: np.ndarray
+    hessian: np.ndarray
 
 
-def sketch(design: np.ndarray, targets: np.ndarray, row_weight: np.ndarray) -> Parabola:
-    """Fit once, under a weak prior, and keep top and curvature.
-
-    Shapes: design (n_outputs, n_samples, n_columns), targets (n_outputs,
-    n_samples), row_weight (n_samples,).
-    """
-    width = design.shape[2] - 1
-    prior = GaussianPriors(np.zeros((1, width)), np.full((1, width), _PRECISION))
+def approximate(
+    design: np.ndarray, targets: np.ndarray, row_weight: np.ndarray
+) -> QuadraticApproximation:
+    """Approximate the likelihood around the best fit under a weak prior."""
+    mean = np.zeros((1, design.shape[2]))
+    prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
+    prior.precision[:, -1] = BIAS_PRECISION
     fits = fit_classifier(design, targets, row_weight, prior)
-    full = prior.with_bias()
-    top = fits.weights[0]
-    curvature = np.linalg.inv(fits.covariance[0])
-    curvature -= np.diag(full.precision[0])
-    curvature /= told_apart(len(design))
+    hessian = np.linalg.inv(fits.covariance[0]) - np.diag(prior.precision[0])
+    hessian /= softmax_correction(len(design))
     # At the top of the posterior the likelihood climbs as the prior falls.
-    return Parabola(top, full.precision * top, curvature)
+    top = fits.weights[0]
+    gradient = prior.precision * top + np.einsum("kpq,kq->kp", hessian, top)
+    return QuadraticApproximation(gradient, hessian)
 
 
-def sketched_evidence(
-    parabola: Parabola, change: np.ndarray, priors: GaussianPriors
+def approximate_evidence(
+    likelihood: QuadraticApproximation, maps: np.ndarray, priors: GaussianPriors
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Judge hypotheses by a parabola.
+    """Return evidence, up to a constant, and the most likely weights.
 
-    Shapes: change (n_outputs, n_columns, n_own_columns); returns (n_hypotheses,),
-    (n_hypotheses, n_outputs, n_own_columns).
+    `maps` (n_outputs, n_columns, n_own_columns) turn weights under the priors into
+    weights of the approximation.
     """
-    priors = priors.with_bias()
-    total = np.zeros(len(priors))
-    share = told_apart(len(change))
-    found = []
-    for k, way in enumerate(change):
-        curvature = way.T @ parabola.curvature[k] @ way
-        pull = way.T @ (parabola.slope[k] + parabola.curvature[k] @ parabola.top[k])
-        hessian = np.repeat(curvature[None], len(priors), axis=0)
-        diagonal = np.arange(len(curvature))
-        hessian[:, diagonal, diagonal] += priors.precision
-        right = pull + priors.precision * priors.mean
-        weights = np.linalg.solve(hessian, right[..., None])[..., 0]
-        total += 0.5 * (right * weights).sum(axis=1)
-        total -= 0.5 * (priors.precision * priors.mean**2).sum(axis=1)
-        log_volume = np.log(priors.precision).sum(axis=1)
-        log_volume -= np.linalg.slogdet(hessian)[1]
-        total += 0.5 * share * log_volume
-        found.append(weights)
-    return total, np.stack(found, axis=1)
+    evidence, weights = np.zeros(len(priors.mean)), []
+    share = softmax_correction(len(maps))
+    for k, to_own in enumerate(maps):
+        hessian = to_own.T @ likelihood.hessian[k] @ to_own
+        right = to_own.T @ likelihood.gradient[k] + priors.precision * priors.mean
+        hessian = np.repeat(hessian[None], len(evidence), axis=0)
+        top, log_volume = _solve_gaussian(hessian, right, priors)
+        evidence += 0.5 * (right * top).sum(axis=1)
+        evidence -= 0.5 * (priors.precision * priors.mean**2).sum(axis=1)
+        evidence += 0.5 * share * log_volume
+        weights.append(top)
+    return evidence, np.stack(weights, axis=1)

@@ -34,25 +34,27 @@ _MEMORY, _STEPS_IN_UNITS = 20, 100
 # Misaligned beyond this, a minimum may not be the only one.
 _ALIGNED = 0.9
 
+Units = Callable[[np.ndarray], np.ndarray]
+
 
 class Solution(NamedTuple):
-    """The parameters found, their loss, the steps made, and whether that was all."""
+    """The parameters found, their loss, the steps made, and whether that was all.
+
+    `hessian` is that of the last step, where Newton's method made it.
+    """
 
     theta: np.ndarray
     value: float
     n_iter: int
     converged: bool
+    hessian: np.ndarray | None = None
 
 
 def minimize_aligned(
     objective: LinearObjective, start: np.ndarray | None, max_iter: int
 ) -> Solution:
-    """Minimize the aligned loss of a linear model.
+    """Minimize the aligned loss of a linear model, from `start` or from the prior.
 
-    Shapes: start (n_parameters,).
-
-    Notes
-    -----
     The misalignment is not convex: a model that follows the prior and one that
     follows the data may both be minima. Where the one reached from the prior is far
     from it, the minimum without the penalty is a second start, and the lower one is
@@ -61,83 +63,67 @@ def minimize_aligned(
     Where the rows are many, some of them lead close to the minimum and give the
     curvature there; steps on all rows finish in its units.
     """
-    theta = _first_guess(objective) if start is None else start
-    n_parameters = theta.size
-    if n_parameters > _DENSE:
+    theta = start
+    if theta is None:
+        table = np.zeros(objective.shape)
+        if objective.gamma:
+            table[:, :-1] = objective.direction
+        theta = table.ravel()
+    if theta.size > _DENSE:
         return _descend_wide(objective, theta, max_iter)
     n_rows = len(objective.X)
-    pilot_rows = max(_PILOT_ROWS, _PILOT_RATIO * n_parameters)
+    pilot_rows = max(_PILOT_ROWS, _PILOT_RATIO * theta.size)
     # Of a squared error all rows are summed up at once, and need no pilot.
     in_part = n_rows > 2 * pilot_rows and objective.task != "regression"
-    pilot = objective
+    pilot, enough = objective, _DECREMENT
     if in_part:
         pilot = objective.part(slice(None, None, n_rows // pilot_rows))
-    found, hessian = _best_start(
-        pilot,
-        theta,
-        max_iter,
-        look_twice=start is None,
-        enough=_PILOT_DECREMENT if in_part else _DECREMENT,
-    )
+        enough = _PILOT_DECREMENT
+    found = _settle(pilot, theta, max_iter, enough)
+    if pilot.gamma and start is None and not _is_aligned(pilot, found.theta):
+        zero = np.zeros_like(theta)
+        free = _settle(pilot.without_penalty(), zero, max_iter, enough)
+        other = _settle(pilot, free.theta, max_iter, enough)
+        n_iter = max(found.n_iter, free.n_iter, other.n_iter)
+        found = min(found, other, key=lambda solution: solution.value)
+        found = found._replace(n_iter=n_iter)
     if not in_part:
         return found
-    units = _dense_units(hessian)
+    units = _dense_units(found.hessian)
     last = _descend(objective, found.theta, max_iter, *units, _GRADIENT_OF_MANY)
     return last._replace(n_iter=min(max_iter, found.n_iter + last.n_iter))
 
 
-def _first_guess(objective: LinearObjective) -> np.ndarray:
-    """Point along the prior, where there is one, with all biases zero."""
-    table = np.zeros(objective.shape)
-    if objective.gamma:
-        table[:, :-1] = objective.direction
-    return table.ravel()
-
-
-def _best_start(
-    objective: LinearObjective,
-    theta: np.ndarray,
-    max_iter: int,
-    *,
-    look_twice: bool,
-    enough: float,
-) -> tuple[Solution, np.ndarray | None]:
-    """Find a minimum, and look for another one where there may be two."""
-    found, hessian = _settle(objective, theta, max_iter, enough)
-    if not objective.gamma or not look_twice or _is_aligned(objective, found.theta):
-        return found, hessian
-    free, _ = _settle(objective.without_pull(), np.zeros_like(theta), max_iter, enough)
-    other, other_hessian = _settle(objective, free.theta, max_iter, enough)
-    n_iter = max(found.n_iter, free.n_iter, other.n_iter)
-    if other.value < found.value:
-        found, hessian = other, other_hessian
-    return found._replace(n_iter=n_iter), hessian
-
-
 def _settle(
     objective: LinearObjective, theta: np.ndarray, max_iter: int, enough: float
-) -> tuple[Solution, np.ndarray | None]:
+) -> Solution:
     """Minimize by Newton's method; finish by L-BFGS what it does not."""
-    found, hessian = _newton(objective, theta, min(max_iter, _NEWTON_STEPS), enough)
+    found = _newton(objective, theta, min(max_iter, _NEWTON_STEPS), enough)
     left = max_iter - found.n_iter
     if found.converged or left <= 0:
-        return found, hessian
-    last = _descend(objective, found.theta, left, *_dense_units(hessian))
-    return last._replace(n_iter=found.n_iter + last.n_iter), hessian
+        return found
+    last = _descend(objective, found.theta, left, *_dense_units(found.hessian))
+    return last._replace(n_iter=found.n_iter + last.n_iter, hessian=found.hessian)
 
 
 def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
-    W = theta.reshape(objective.shape)[:, :-1] * objective.known
+    W = _scored_weights(objective, theta)
     norm = np.sqrt(np.square(W).sum(axis=1))
     cosine = (W * objective.direction).sum(axis=1)
     collapsed = norm < 1e-3
     return bool(((cosine > _ALIGNED * norm) & ~collapsed)[objective.pulled].all())
 
 
+def _scored_weights(objective: LinearObjective, theta: np.ndarray) -> np.ndarray:
+    """Return the weights, 0 where a column has no score."""
+    W: np.ndarray = theta.reshape(objective.shape)[:, :-1] * objective.known
+    return W
+
+
 def _newton(
     objective: LinearObjective, theta: np.ndarray, max_iter: int, enough: float
-) -> tuple[Solution, np.ndarray | None]:
-    """Minimize by damped Newton steps; return the last Hessian too."""
+) -> Solution:
+    """Minimize by damped Newton steps."""
     at = objective(theta, hessian=True)
     converged, n_iter = False, 0
     while n_iter < max_iter:
@@ -160,24 +146,21 @@ def _newton(
         if converged or not fell:
             break
     theta, value = _turn_collapsed(objective, theta, at.value)
-    return Solution(theta, value, n_iter, converged), at.hessian
+    return Solution(theta, value, n_iter, converged, at.hessian)
 
 
 def _turn_collapsed(
     objective: LinearObjective, theta: np.ndarray, value: float
 ) -> tuple[np.ndarray, float]:
     """Point weights that vanish exactly along the prior, which costs nothing there."""
-    if not objective.gamma:
+    norm = np.sqrt(np.square(_scored_weights(objective, theta)).sum(axis=1))
+    gone = objective.pulled & (norm < 10 * _COLLAPSED)
+    if not objective.gamma or not gone.any():
         return theta, value
     turned = theta.reshape(objective.shape).copy()
-    W = turned[:, :-1]
-    norm = np.sqrt(np.square(W * objective.known).sum(axis=1))
-    gone = objective.pulled & (norm < 10 * _COLLAPSED)
-    if not gone.any():
-        return theta, value
     aim = objective.direction / np.maximum(objective.mean_input, 1e-3)
     move = gone[:, None] & (objective.known > 0)
-    W[move] = (_COLLAPSED * aim)[move]
+    turned[:, :-1][move] = (_COLLAPSED * aim)[move]
     at = objective(turned.ravel())
     return (turned.ravel(), at.value) if at.value < value else (theta, value)
 
@@ -189,30 +172,29 @@ def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarra
     derivative. Data that contradict the prior flatly push the weights there: they
     shrink a hundredfold a step, and then stay, while the rest goes on.
     """
-    hessian, gradient = at.hessian, at.gradient
-    assert hessian is not None
-    step = -_solve(_factor(hessian), gradient)
+    assert at.hessian is not None
+    step = -_solve(at.hessian, at.gradient)
     if not objective.gamma:
         return step
-    W = theta.reshape(objective.shape)[:, :-1] * objective.known
+    W = _scored_weights(objective, theta)
     square = np.square(W).sum(axis=1)
 
-    def turning(step: np.ndarray) -> np.ndarray:
-        D = step.reshape(objective.shape)[:, :-1]
-        return objective.pulled & ((W * D).sum(axis=1) < -0.99 * square)
+    def along(step: np.ndarray) -> np.ndarray:
+        inner: np.ndarray = (W * step.reshape(objective.shape)[:, :-1]).sum(axis=1)
+        return inner
 
-    gone = turning(step) & (square < _COLLAPSED**2)
+    gone = objective.pulled & (along(step) < -0.99 * square)
+    gone &= square < _COLLAPSED**2
     if gone.any():
         held = np.zeros(objective.shape, dtype=bool)
         held[:, :-1] = gone[:, None] & (objective.known > 0)
         free = ~held.ravel()
-        lower = _factor(hessian[np.ix_(free, free)])
         step[~free] = 0.0
-        step[free] = -_solve(lower, gradient[free])
-    along = (W * step.reshape(objective.shape)[:, :-1]).sum(axis=1)
+        step[free] = -_solve(at.hessian[np.ix_(free, free)], at.gradient[free])
     share = np.where(square < _SMALL**2, 0.99, 0.5)
-    back = objective.pulled & (along < -share * square)
-    return step * float(np.min((share * square)[back] / -along[back], initial=1.0))
+    back = objective.pulled & (along(step) < -share * square)
+    most: np.ndarray = (share * square)[back] / -along(step)[back]
+    return step * float(np.min(most, initial=1.0))
 
 
 def _factor(hessian: np.ndarray | None) -> np.ndarray:
@@ -233,9 +215,8 @@ def _factor(hessian: np.ndarray | None) -> np.ndarray:
     return factor
 
 
-def _solve(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve the equations of a matrix whose Cholesky factor this is."""
-    found: np.ndarray = dpotrs(lower, right, lower=True)[0]
+def _solve(hessian: np.ndarray, right: np.ndarray) -> np.ndarray:
+    found: np.ndarray = dpotrs(_factor(hessian), right, lower=True)[0]
     return found
 
 
@@ -259,9 +240,7 @@ def _descend_wide(
     return found._replace(n_iter=n_iter)
 
 
-def _wide_units(
-    objective: LinearObjective, theta: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
+def _wide_units(objective: LinearObjective, theta: np.ndarray) -> Units:
     """Return units for many parameters: the Hessian's diagonal, and its one ridge.
 
     Turning weights away from the prior is stiff, making them longer is not: the
@@ -274,30 +253,28 @@ def _wide_units(
     bend = 2.0 if objective.task == "regression" else 0.25
     diagonal = np.full(objective.shape, bend)
     diagonal[:, :-1] = bend * squares + objective.l2
-    stretch = 1 / np.sqrt(diagonal + 1e-12)
+    scale = 1 / np.sqrt(diagonal + 1e-12)
     if not objective.gamma:
-        return lambda u: u * stretch.ravel()
-    known = objective.known > 0
-    W = np.where(known, theta.reshape(objective.shape)[:, :-1], 0.0)
+        return lambda u: u * scale.ravel()
+    W = _scored_weights(objective, theta)
     square = np.square(W).sum(axis=1, keepdims=True) + 1e-300
     unit = W / np.sqrt(square)
-    stiff = 2 * objective.gamma * objective.shares()[:, None] / square
+    stiff = 2 * objective.gamma * objective.shares[:, None] / square
     along = 1 / np.sqrt(bend * squares.mean() + objective.l2)
-    turning = np.where(known, 1 / np.sqrt(1 / along**2 + stiff), stretch[:, :-1])
+    turning = 1 / np.sqrt(1 / along**2 + stiff)
+    turning = np.where(objective.known > 0, turning, scale[:, :-1])
 
-    def scale(u: np.ndarray) -> np.ndarray:
-        table = u.reshape(objective.shape) * stretch
+    def to_step(u: np.ndarray) -> np.ndarray:
+        table = u.reshape(objective.shape) * scale
         given = u.reshape(objective.shape)[:, :-1]
         length = (given * unit).sum(axis=1, keepdims=True)
         table[:, :-1] = turning * (given - length * unit) + along * length * unit
         return table.ravel()
 
-    return scale
+    return to_step
 
 
-def _dense_units(
-    hessian: np.ndarray | None,
-) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+def _dense_units(hessian: np.ndarray | None) -> tuple[Units, Units]:
     """Return units in which a Hessian is the identity: for parameters, for slopes."""
     lower = _factor(hessian)
     solve = partial(solve_triangular, lower, lower=True, check_finite=False)
@@ -308,8 +285,8 @@ def _descend(
     objective: LinearObjective,
     start: np.ndarray,
     max_iter: int,
-    to_step: Callable[[np.ndarray], np.ndarray],
-    to_slope: Callable[[np.ndarray], np.ndarray],
+    to_step: Units,
+    to_slope: Units,
     enough: float = _GRADIENT,
 ) -> Solution:
     """Minimize by L-BFGS, in units in which the Hessian is near the identity."""
@@ -318,21 +295,18 @@ def _descend(
         at = objective(start + to_step(u))
         return at.value, to_slope(at.gradient)
 
+    options = {
+        "maxiter": max_iter,
+        "maxfun": 20 * max_iter,
+        "maxcor": _MEMORY,
+        "gtol": enough,
+        "ftol": 0.0,
+        "maxls": 40,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         result = minimize(
-            loss,
-            np.zeros_like(start),
-            jac=True,
-            method="L-BFGS-B",
-            options={
-                "maxiter": max_iter,
-                "maxfun": 20 * max_iter,
-                "maxcor": _MEMORY,
-                "gtol": enough,
-                "ftol": 0.0,
-                "maxls": 40,
-            },
+            loss, np.zeros_like(start), jac=True, method="L-BFGS-B", options=options
         )
     # Status 2 is a line search that rounding errors ended.
     converged = result.status != 1

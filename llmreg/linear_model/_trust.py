@@ -1,14 +1,17 @@
-"""What became of the prior: the weights over the hypotheses, put into words."""
+"""What became of the prior: the weights of the prior grid, put into words."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from llmreg._utils._text import list_names
-from llmreg.linear_model._averaging import TrustedWeights
+from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.prior._feature_prior import FeaturePrior
 
 #: A weight is said to contradict its score from this probability on.
 SURE = 0.9
@@ -27,11 +30,11 @@ class Contradiction:
     output : str
         The class, or the target.
     score : float
-        What the prior said.
+        The score that the prior gives.
     weight : float
-        What the model learnt.
+        The weight that the model learnt.
     probability : float
-        How sure the rows make it that the sign differs.
+        Probability that the sign differs, after the rows were seen.
 
     Examples
     --------
@@ -48,32 +51,48 @@ class Contradiction:
     probability: float
 
 
+def _renamed(old: str, new: str) -> Any:
+    """Make a property of version 0.1 that is `new` under its `old` name."""
+
+    def read(trust: Trust) -> float:
+        warnings.warn(
+            f"Trust.{old} was renamed to Trust.{new} in version 0.2 and will be "
+            f"removed in 0.3. Use Trust.{new} instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        value: float = getattr(trust, new)
+        return value
+
+    return property(read, doc=f"Deprecated name of `{new}`.")
+
+
 @dataclass(frozen=True, eq=False)
 class Trust:
-    """How far the training rows bear out a prior.
+    """How far the training rows support a prior.
 
     Parameters
     ----------
-    gammas : ndarray of shape (n_hypotheses,)
-        The hypotheses about the prior, each as the `gamma` that pulls as hard; 0 is
-        "the scores are no guide".
-    weights : ndarray of shape (n_hypotheses,)
+    gammas : ndarray of shape (n_points,)
+        The points of the prior grid, each as the `gamma` that pulls as hard; 0 means
+        that the scores are uninformative.
+    weights : ndarray of shape (n_points,)
         How likely each is after the rows were seen; they sum to 1.
-    signs : ndarray of shape (n_hypotheses,)
-        1 where a hypothesis takes the scores as they are, -1 where it takes them the
-        other way round, 0 where it does not take them.
-    transforms : ndarray of int, shape (n_hypotheses,)
-        Which transform of the scores it takes; -1 for none.
+    signs : ndarray of shape (n_points,)
+        1 where a point takes the scores as they are, -1 where it takes them with the
+        opposite sign, 0 where it does not use them.
+    transforms : ndarray of int, shape (n_points,)
+        The transform of the scores that a point uses; -1 for none.
     agreement : ndarray of shape (n_outputs, n_columns)
         How likely each weight of the linear model has the sign of its score, the
         prior and the rows taken together; NaN where the score is 0 or absent.
-    survival : float
-        Share of the trained weights, of the features with a score, that points along
-        the scores: the mean cosine over the outputs, at least 0.
+    cosine : float
+        Cosine of the trained weights and the transformed scores, over the features
+        with a score: the mean over the outputs, at least 0.
     contradictions : tuple of Contradiction
-        Features that the rows contradict, the surest first.
+        Features whose score the rows contradict, the surest first.
     n_samples : int
-        Number of rows that had a say.
+        Number of training rows.
 
     Examples
     --------
@@ -92,9 +111,20 @@ class Trust:
     signs: np.ndarray = field(repr=False)
     transforms: np.ndarray = field(repr=False)
     agreement: np.ndarray = field(repr=False)
-    survival: float
+    cosine: float
     contradictions: tuple[Contradiction, ...]
     n_samples: int
+
+    believed = _renamed("believed", "p_aligned")
+    reversed = _renamed("reversed", "p_reversed")
+    ignored = _renamed("ignored", "p_uninformative")
+    survival = _renamed("survival", "cosine")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "survival" in state:  # a pickle of version 0.1
+            state = {**state, "cosine": state["survival"]}
+            del state["survival"]
+        self.__dict__.update(state)
 
     @property
     def gamma(self) -> float:
@@ -104,66 +134,93 @@ class Trust:
         return float(self.gammas[order][np.searchsorted(reached, 0.5 * reached[-1])])
 
     @property
-    def believed(self) -> float:
-        """Probability that the scores are a guide, with the sign that they have."""
+    def p_aligned(self) -> float:
+        """Probability that the scores are informative, with the sign that they have."""
         return float(self.weights[self.signs > 0].sum())
 
     @property
-    def reversed(self) -> float:
-        """Probability that the scores are a guide once their sign is turned."""
+    def p_reversed(self) -> float:
+        """Probability that the scores are informative with the opposite sign."""
         return float(self.weights[self.signs < 0].sum())
 
     @property
-    def ignored(self) -> float:
-        """Probability that the scores are no guide."""
+    def p_uninformative(self) -> float:
+        """Probability that the scores are uninformative."""
         return float(self.weights[self.signs == 0].sum())
 
     @property
     def verdict(self) -> str:
         """The conclusion in a sentence or two."""
-        rows = f"{self.n_samples} training rows"
-        if self.reversed > 0.5:
-            text = (
-                f"The {rows} say that the scores have the wrong sign "
-                f"(probability {self.reversed:.2f}): check which class or which end of "
-                "the scale the prior speaks for."
+        rows = f"The {self.n_samples} training rows"
+        follows = "the model follows the rows."
+        cosine = (
+            f"the cosine of the model's weights and the scores is {self.cosine:.2f}"
+        )
+        if self.p_reversed > 0.5:
+            return (
+                f"{rows} indicate that the scores have the wrong sign (probability "
+                f"{self.p_reversed:.2f}). Check which class, or which end of the "
+                "scale, the prior describes."
             )
-        elif self.ignored > 0.5:
+        if self.p_uninformative > 0.5:
             text = (
-                f"The {rows} do not bear the prior out (probability "
-                f"{self.ignored:.2f} that it is no guide): the model follows the rows."
+                f"{rows} do not support the prior (probability "
+                f"{self.p_uninformative:.2f} that it is uninformative): {follows}"
             )
-        elif self.survival < _HARDLY:
-            text = (
-                f"The {rows} do not bear the prior out (the cosine of the model's "
-                f"weights and the scores is {self.survival:.2f}): the model follows "
-                "the rows."
-            )
-        elif self.survival > 0.95:
-            text = f"The {rows} leave the prior as it is: the model follows it."
+        elif self.cosine < _HARDLY:
+            text = f"{rows} do not support the prior ({cosine}): {follows}"
+        elif self.cosine > 0.95:
+            text = f"{rows} leave the prior as it is: the model follows it."
         else:
-            text = (
-                f"The {rows} bear the prior out in part: the cosine of the model's "
-                f"weights and the scores is {self.survival:.2f}."
-            )
-        if self.contradictions and self.reversed <= 0.5:
-            named = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
-            text += f" Contradicted: {list_names(named, 5, str)}."
-        return text
+            text = f"{rows} support the prior in part: {cosine}."
+        if not self.contradictions:
+            return text
+        named = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
+        return f"{text} Contradicted: {list_names(named, 5, str)}."
 
     def __str__(self) -> str:
         return self.verdict
 
 
 def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:
-    """Give all of what an estimator's `trust_` holds."""
+    """Return all of what an estimator's `trust_` holds."""
     if trust is None:
         return ()
     return trust if isinstance(trust, tuple) else (trust,)
 
 
-def judge(
-    trusted: TrustedWeights,
+def has_opinion(prior: FeaturePrior | None) -> bool:
+    """Tell whether a prior has a score other than 0."""
+    return prior is not None and bool(np.nan_to_num(prior.scores).any())
+
+
+@dataclass(frozen=True, eq=False)
+class AveragedWeights:
+    """The average over the prior grid, and how likely its points are."""
+
+    # Mean weights (n_outputs, n_columns) and intercepts (n_outputs,).
+    coef: np.ndarray
+    intercept: np.ndarray
+    grid: PriorGrid
+    # How likely each point of the grid is after the rows were seen.
+    posterior: np.ndarray
+    # Probability that a weight has the sign of its score; NaN without one.
+    agreement: np.ndarray
+    # Steps that the last fits took.
+    n_iter: int
+    # Whether the weights use all that the columns hold; not so where they are many.
+    is_whole: bool = True
+
+    def of_transforms(self, n_transforms: int) -> np.ndarray:
+        """Return how likely each transform of the scores is."""
+        used = self.grid.transform >= 0
+        return np.bincount(
+            self.grid.transform[used], self.posterior[used], n_transforms
+        )
+
+
+def summarize(
+    average: AveragedWeights,
     scores: np.ndarray,
     *,
     features: Sequence[str],
@@ -172,30 +229,35 @@ def judge(
     n_samples: int,
     total_weight: float,
 ) -> Trust:
-    """Sum up what the search found.
-
-    Shapes: scores (n_outputs, n_columns), units (n_transforms, n_outputs,
-    n_columns).
-    """
-    table = trusted.hypotheses
+    """Sum up an average; `units` has shape (n_transforms, n_outputs, n_columns)."""
+    grid = average.grid
     known = ~np.isnan(scores)
     n_scored = max(1, int(known.any(axis=0).sum()))
     # n rows times the paper's penalty, gamma / d tan^2 of the angle between weights
-    # and scores, beside precision / 2 |e|^2, where |e| is the pull times that tangent.
-    gammas = table.precision * table.pull**2 * n_scored / (2 * total_weight)
-    gammas[table.transform < 0] = 0.0
-    share = np.array(
-        [trusted.posterior[table.transform == t].sum() for t in range(len(units))]
-    )
-    along = np.tensordot(share, units, axes=1)
+    # and scores, beside precision / 2 |e|^2, where |e| is the scale times that tangent.
+    gammas = grid.precision * grid.scale**2 * n_scored / (2 * total_weight)
+    gammas[grid.transform < 0] = 0.0
+    share = average.of_transforms(len(units))
+    along = np.tensordot(share, units, axes=1) if share.any() else units[0]
+    doubt = 1 - np.nan_to_num(average.agreement, nan=1.0)
+    contradictions = [
+        Contradiction(
+            feature=features[j],
+            output=outputs[k],
+            score=float(scores[k, j]),
+            weight=float(average.coef[k, j]),
+            probability=float(doubt[k, j]),
+        )
+        for k, j in np.argwhere(doubt > SURE)
+    ]
     return Trust(
         gammas=gammas,
-        weights=trusted.posterior,
-        signs=np.where(table.transform < 0, 0, np.sign(table.pull)).astype(int),
-        transforms=table.transform,
-        agreement=trusted.agreement,
-        survival=_cosine(trusted.coef * known, along if share.any() else units[0]),
-        contradictions=_contradictions(trusted, scores, features, outputs),
+        weights=average.posterior,
+        signs=np.where(grid.transform < 0, 0, np.sign(grid.scale)).astype(int),
+        transforms=grid.transform,
+        agreement=average.agreement,
+        cosine=_cosine(average.coef * known, along),
+        contradictions=tuple(sorted(contradictions, key=lambda c: -c.probability)),
         n_samples=n_samples,
     )
 
@@ -207,23 +269,3 @@ def _cosine(weights: np.ndarray, along: np.ndarray) -> float:
     if not length.any():
         return 0.0
     return float(max(0.0, np.mean(inner[length > 0] / length[length > 0])))
-
-
-def _contradictions(
-    trusted: TrustedWeights,
-    scores: np.ndarray,
-    features: Sequence[str],
-    outputs: Sequence[str],
-) -> tuple[Contradiction, ...]:
-    doubt = 1 - np.nan_to_num(trusted.agreement, nan=1.0)
-    found = [
-        Contradiction(
-            feature=features[j],
-            output=outputs[k],
-            score=float(scores[k, j]),
-            weight=float(trusted.coef[k, j]),
-            probability=float(doubt[k, j]),
-        )
-        for k, j in np.argwhere(doubt > SURE)
-    ]
-    return tuple(sorted(found, key=lambda c: -c.probability))

@@ -338,7 +338,7 @@ def test_alpha_zero_is_no_verdict_on_the_prior(rng):
         LLMAttributionClassifier({"a": 5, "b": -5}, alpha=alpha).fit(X, y).trust_
         for alpha in (1.0, 1e-12, 0.0)
     ]
-    assert all(trust.believed > 0.9 for trust in trusts)
+    assert all(trust.p_aligned > 0.9 for trust in trusts)
 
 
 def test_inside_no_grad(table, illness, prior):

@@ -40,7 +40,7 @@ def test_by_default_few_rows_leave_the_prior_as_it_is():
     model = make(RIGHT).fit(*few_and_many(4))
     assert cosine(model.coef_[0], TRUE) > 0.95
     assert model.gamma_ > 10
-    assert model.trust_.believed > 0.9
+    assert model.trust_.p_aligned > 0.9
     assert "leave the prior as it is" in model.trust_.verdict
 
 
@@ -60,7 +60,7 @@ def test_a_prior_of_the_wrong_sign_is_turned():
     X, y = few_and_many(100)
     model = make({name: -score for name, score in RIGHT.items()}).fit(X, y)
     assert cosine(model.coef_[0], TRUE) > 0.9
-    assert model.trust_.reversed > 0.5
+    assert model.trust_.p_reversed > 0.5
     assert "wrong sign" in model.trust_.verdict
 
 
@@ -68,8 +68,8 @@ def test_a_shuffled_prior_is_not_followed():
     X, y = few_and_many(400)
     model = make(dict(zip("abcde", [1, 2, -1, 8, -3], strict=True))).fit(X, y)
     assert cosine(model.coef_[0], TRUE) > 0.95
-    assert model.trust_.survival < 0.2
-    assert "do not bear the prior out" in model.trust_.verdict
+    assert model.trust_.cosine < 0.2
+    assert "do not support the prior" in model.trust_.verdict
     assert model.gamma_ < 0.1
 
 
@@ -94,7 +94,7 @@ def test_many_classes_by_default():
     model = make({"early": {"a": -6}, "mid": {"a": 6}, "late": {"c": 9}}).fit(X, stage)
     assert model.coef_.shape == (3, 5)
     assert model.score(X, stage) > 0.75
-    assert model.trust_.believed > 0.5
+    assert model.trust_.p_aligned > 0.5
     scaled = model.encoder_.transform(X)
     theirs = LogisticRegression(C=10).fit(scaled, stage)
     assert model.score(X, stage) > theirs.score(scaled, stage) - 0.03

@@ -132,7 +132,7 @@ def test_by_default_many_rows_decide():
 def test_a_prior_of_the_wrong_sign_is_not_followed():
     model = make(-TRUE).fit(*rows(100))
     assert cosine(model.coef_, TRUE) > 0.9
-    assert model.trust_.reversed + model.trust_.ignored > 0.5
+    assert model.trust_.p_reversed + model.trust_.p_uninformative > 0.5
 
 
 def test_every_target_has_its_own_trust(table, two_targets):
@@ -140,7 +140,7 @@ def test_every_target_has_its_own_trust(table, two_targets):
     model = make(prior).fit(table, two_targets)
     risk, cost = model.trust_
     assert risk.n_samples == cost.n_samples == len(table)
-    assert cost.believed > 0.9
+    assert cost.p_aligned > 0.9
     assert model.score(table, two_targets) > 0.7
     assert model.gamma_ == pytest.approx(np.mean([risk.gamma, cost.gamma]))
 

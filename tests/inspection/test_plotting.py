@@ -54,7 +54,7 @@ def trust(n, k):
         signs=np.array([0, 1, 1, 1, 1, -1]),
         transforms=np.zeros(6, dtype=int),
         agreement=agreement,
-        survival=0.5,
+        cosine=0.5,
         contradictions=(),
         n_samples=40,
     )

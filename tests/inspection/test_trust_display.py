@@ -47,8 +47,10 @@ def test_ways_are_shares_of_one(model):
     shares = [bar.get_width() for bar in display.bars_[0]]
     assert names(upper) == WAYS
     assert sum(shares) == pytest.approx(1)
-    assert sum(shares[:4]) == pytest.approx(model.trust_.believed)
-    assert shares[4:] == pytest.approx([model.trust_.reversed, model.trust_.ignored])
+    assert sum(shares[:4]) == pytest.approx(model.trust_.p_aligned)
+    assert shares[4:] == pytest.approx(
+        [model.trust_.p_reversed, model.trust_.p_uninformative]
+    )
     assert upper.get_title() == "health: how to take the scores"
     assert "120 rows" in upper.get_xlabel()
 
@@ -122,7 +124,7 @@ def test_a_fixed_gamma_is_told_what_to_do(rows):
 
 
 def test_scores_of_zero_are_nothing_to_trust(rows):
-    with pytest.warns(UserWarning, match="points nowhere"):
+    with pytest.warns(UserWarning, match="has no effect"):
         model = LLMAttributionRegressor({"a": 0}).fit(rows, rows["a"])
     with pytest.raises(PriorError, match="no score other than 0"):
         TrustDisplay.from_estimator(model)

@@ -1,26 +1,34 @@
 """What is said of a prior after the rows were seen."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
 import pytest
 
-from llmreg.linear_model._averaging import TrustedWeights
-from llmreg.linear_model._prior_grid import Hypotheses
-from llmreg.linear_model._trust import Contradiction, Trust, judge
+from llmreg import FeaturePrior
+from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.linear_model._trust import (
+    AveragedWeights,
+    Contradiction,
+    Trust,
+    has_opinion,
+    summarize,
+)
 
 GAMMAS = np.array([0.0, 1.0, 10.0, 100.0])
 SIGNS = np.array([0, 1, 1, -1])
 
 
-def make(weights, survival=0.5, contradictions=(), **changes):
+def make(weights, cosine=0.5, contradictions=(), **changes):
     fields = {
         "gammas": GAMMAS,
         "weights": np.array(weights, dtype=float),
         "signs": SIGNS,
         "transforms": np.array([-1, 0, 0, 0]),
         "agreement": np.full((1, 1), np.nan),
-        "survival": survival,
+        "cosine": cosine,
         "contradictions": tuple(contradictions),
         "n_samples": 40,
     }
@@ -33,9 +41,9 @@ def contradiction(name, probability=0.97):
 
 def test_probabilities_sum_to_one():
     trust = make([0.1, 0.2, 0.3, 0.4])
-    assert trust.ignored == pytest.approx(0.1)
-    assert trust.believed == pytest.approx(0.5)
-    assert trust.reversed == pytest.approx(0.4)
+    assert trust.p_uninformative == pytest.approx(0.1)
+    assert trust.p_aligned == pytest.approx(0.5)
+    assert trust.p_reversed == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
@@ -55,17 +63,17 @@ def test_gamma_is_the_weighted_median(weights, gamma):
 
 
 @pytest.mark.parametrize(
-    ("weights", "survival", "said"),
+    ("weights", "cosine", "said"),
     [
         ([0, 0, 0.2, 0.8], 0.0, r"wrong sign \(probability 0.80\)"),
-        ([0.7, 0.3, 0, 0], 0.3, r"do not bear the prior out \(probability 0.70 that"),
-        ([0.2, 0.8, 0, 0], 0.05, r"do not bear the prior out \(the cosine.*is 0.05\)"),
+        ([0.7, 0.3, 0, 0], 0.3, r"do not support the prior \(probability 0.70 that"),
+        ([0.2, 0.8, 0, 0], 0.05, r"do not support the prior \(the cosine.*is 0.05\)"),
         ([0.1, 0.9, 0, 0], 0.6, r"in part: the cosine.* is 0.60"),
         ([0, 0, 1, 0], 0.99, r"40 training rows leave the prior as it is"),
     ],
 )
-def test_the_verdict_says_what_became_of_the_prior(weights, survival, said):
-    trust = make(weights, survival)
+def test_the_verdict_says_what_became_of_the_prior(weights, cosine, said):
+    trust = make(weights, cosine)
     assert re.search(said, trust.verdict)
     assert str(trust) == trust.verdict
     assert "Contradicted" not in trust.verdict
@@ -81,26 +89,26 @@ def test_contradicted_features_are_named_five_at_most():
     assert "Contradicted" not in make([0, 0, 0, 1], contradictions=named).verdict
 
 
-def trusted(posterior, coef, agreement):
-    table = Hypotheses(
+def averaged(posterior, coef, agreement):
+    grid = PriorGrid(
         transform=np.array([-1, 0, 0]),
         precision=np.array([1.0, 4.0, 4.0]),
-        pull=np.array([0.0, 5.0, -5.0]),
-        pull_sd=np.array([0.0, 1.0, 1.0]),
+        scale=np.array([0.0, 5.0, -5.0]),
+        scale_sd=np.array([0.0, 1.0, 1.0]),
         noise=np.ones(3),
         log_prior=np.log([0.1, 0.6, 0.3]),
     )
     coef, agreement = (np.array([v], dtype=float) for v in (coef, agreement))
-    return TrustedWeights(
-        coef, np.zeros(1), table, np.array(posterior), np.zeros(3), agreement, 1
+    return AveragedWeights(
+        coef, np.zeros(1), grid, np.array(posterior), agreement, n_iter=1
     )
 
 
-def judged(found, scores, **settings):
+def summarized(found, scores, **settings):
     scores = np.array([scores], dtype=float)
     filled = np.nan_to_num(scores)
     settings = {"n_samples": 50, "total_weight": 50.0} | settings
-    return judge(
+    return summarize(
         found,
         scores,
         features=["a", "b", "c"],
@@ -110,9 +118,9 @@ def judged(found, scores, **settings):
     )
 
 
-def test_gammas_pull_as_hard_as_the_hypotheses():
+def test_gammas_pull_as_hard_as_the_priors():
     """A small turn of the weights costs n times the penalty what it costs here."""
-    trust = judged(trusted([0, 1, 0], [3, 4, 0], [1, 1, 1]), [3.0, 4.0, 0.0])
+    trust = summarized(averaged([0, 1, 0], [3, 4, 0], [1, 1, 1]), [3.0, 4.0, 0.0])
     assert trust.gammas.tolist() == [0.0, 3.0, 3.0]
     angle, d, n = 1e-3, 3, 50
     penalty = 2 * (1 - np.cos(angle)) / d
@@ -121,26 +129,66 @@ def test_gammas_pull_as_hard_as_the_hypotheses():
 
 
 def test_gammas_know_the_weight_of_the_rows():
-    found = trusted([0, 1, 0], [3, 4, 0], [1, 1, 1])
-    half = judged(found, [3.0, 4.0, 0.0], total_weight=100.0)
+    found = averaged([0, 1, 0], [3, 4, 0], [1, 1, 1])
+    half = summarized(found, [3.0, 4.0, 0.0], total_weight=100.0)
     assert half.gammas.tolist() == [0.0, 1.5, 1.5]
     assert half.n_samples == 50
 
 
-def test_survival_is_the_cosine_over_the_scored_features():
+def test_cosine_is_taken_over_the_scored_features():
     scores = [3.0, 4.0, np.nan]
-    along = trusted([0, 1, 0], [3, 4, 99], [1, 1, np.nan])
-    assert judged(along, scores).survival == pytest.approx(1.0)
-    opposed = trusted([0, 0, 1], [-3, -4, 0], [0, 0, np.nan])
-    assert judged(opposed, scores).survival == 0.0
-    nothing = trusted([1, 0, 0], [0, 0, 0], [0.5, 0.5, np.nan])
-    assert judged(nothing, scores).survival == 0.0
+    along = averaged([0, 1, 0], [3, 4, 99], [1, 1, np.nan])
+    assert summarized(along, scores).cosine == pytest.approx(1.0)
+    opposed = averaged([0, 0, 1], [-3, -4, 0], [0, 0, np.nan])
+    assert summarized(opposed, scores).cosine == 0.0
+    nothing = averaged([1, 0, 0], [0, 0, 0], [0.5, 0.5, np.nan])
+    assert summarized(nothing, scores).cosine == 0.0
 
 
 def test_contradictions_come_surest_first():
-    found = trusted([0, 1, 0], [-3, -4, 1], [0.05, 0.01, np.nan])
-    trust = judged(found, [3.0, 4.0, np.nan])
+    found = averaged([0, 1, 0], [-3, -4, 1], [0.05, 0.01, np.nan])
+    trust = summarized(found, [3.0, 4.0, np.nan])
     assert [c.feature for c in trust.contradictions] == ["b", "a"]
     first = trust.contradictions[0]
     assert (first.output, first.score, first.weight) == ("ill", 4.0, -4.0)
     assert first.probability == pytest.approx(0.99)
+
+
+RENAMED = {
+    "believed": "p_aligned",
+    "reversed": "p_reversed",
+    "ignored": "p_uninformative",
+    "survival": "cosine",
+}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_the_names_of_version_0_1_are_deprecated(old):
+    trust, new = make([0.1, 0.2, 0.3, 0.4]), RENAMED[old]
+    with pytest.warns(
+        FutureWarning, match=rf"Trust\.{old} .* Use Trust\.{new} instead"
+    ):
+        assert getattr(trust, old) == getattr(trust, new) > 0
+
+
+def test_a_pickle_of_version_0_1_is_loaded():
+    trust = make([0.1, 0.2, 0.3, 0.4], cosine=0.7)
+    assert pickle.loads(pickle.dumps(trust)).cosine == 0.7
+    state = dict(vars(trust))
+    state["survival"] = state.pop("cosine")
+    old = copy.copy(trust)
+    old.__dict__.clear()
+    old.__setstate__(state)
+    assert old.cosine == 0.7
+    assert vars(old).keys() == vars(trust).keys()
+    assert "survival" in state
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [([1.0, 0, 0], True), ([0.0] * 3, False), ([np.nan, 0, 0], False)],
+)
+def test_an_opinion_is_a_score_other_than_zero(scores, expected):
+    prior = FeaturePrior.from_array(np.array(scores), ["a", "b", "c"])
+    assert has_opinion(prior) is expected
+    assert not has_opinion(None)

@@ -64,9 +64,9 @@ class TestAlone:
         assert diary.ended == ["encode", "ask", "train", "fit"]
         assert len(diary.fitted) == 1
 
-    def test_the_hypotheses_of_auto(self, table, illness, prior):
+    def test_the_prior_grid_of_auto(self, table, illness, prior):
         diary = told(make(prior), table, illness)
-        assert diary.begun.count("hypotheses") == 2
+        assert diary.begun.count("prior grid") == 2
         assert diary.begun.count("transform") == diary.ended.count("transform") >= 4
 
     @pytest.mark.parametrize(
