@@ -51,8 +51,8 @@ def content(
         "trusts": list(zip(names, trusts, strict=False)),
         "contradictions": [
             (
-                *(c.feature, c.output, number(c.score, "+.1f")),
-                *(number(c.weight, "+.2f"), number(c.probability)),
+                *(c.feature, c.output),
+                *(f"{c.score:+.1f}", f"{c.weight:+.2f}", f"{c.probability:.2f}"),
             )
             for trust in trusts
             for c in trust.contradictions
@@ -112,8 +112,7 @@ def _trust_in_short(model: BaseAttributionEstimator) -> str:
         return f"not weighed (gamma={model.gamma!r})"
     against = sum(len(trust.contradictions) for trust in trusts)
     cosine = float(np.mean([trust.cosine for trust in trusts]))
-    scores = "score" if against == 1 else "scores"
-    return f"cosine {cosine:.2f}; {against} {scores} contradicted"
+    return f"cosine {cosine:.2f}; {against} score{'s' * (against != 1)} contradicted"
 
 
 def _score_table(prior: FeaturePrior, task: Task) -> Table:
@@ -148,11 +147,7 @@ def _score_table(prior: FeaturePrior, task: Task) -> Table:
 
 def _origin(prior: FeaturePrior) -> Pairs:
     """Say where the scores come from."""
-    known = [
-        (key, text)
-        for key, text in prior.provenance.items()
-        if text and key != "questionnaire"
-    ]
+    known = [(k, v) for k, v in prior.provenance.items() if v and k != "questionnaire"]
     known += [(f"usage: {key}", f"{count:,}") for key, count in prior.usage.items()]
     if prior.estimates is not None:
         known.append(("estimates", str(len(prior.estimates))))

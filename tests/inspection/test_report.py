@@ -6,7 +6,6 @@ from base64 import b64decode
 from html.parser import HTMLParser
 from importlib.resources import files
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,8 +26,6 @@ from llmreg.inspection import (
     write_report,
 )
 from tests.fakes import FailingProvider, FakeProvider
-
-mpl.use("Agg")
 
 HOSTILE = '<script>alert("x")</script>'
 KEY = "sk-secret-0123456789"
