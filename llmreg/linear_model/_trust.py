@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -189,7 +189,7 @@ def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:
     return trust if isinstance(trust, tuple) else (trust,)
 
 
-def has_opinion(prior: FeaturePrior | None) -> bool:
+def has_opinion(prior: FeaturePrior | None) -> TypeGuard[FeaturePrior]:
     """Tell whether a prior has a score other than 0."""
     return prior is not None and bool(np.nan_to_num(prior.scores).any())
 
