@@ -10,10 +10,12 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from llmreg._base import AttributionParameters, BaseAttributionEstimator
+from llmreg._base import BaseAttributionEstimator
+from llmreg._parameters import AttributionParameters, share_docstring
 from llmreg.preprocessing._validation import check_labels, choose_classes, weigh_classes
 
 
+@share_docstring
 class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     """Classifier whose feature attributions are pulled towards a prior.
 
@@ -33,127 +35,22 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         (n_columns,) or (n_classes, n_columns), in the order of the encoded columns;
         one number for all features; a path to a prior card; None for no prior. For
         two classes the scores speak for ``classes_[1]``, unless they name the other.
-    gamma : float or "auto", default="auto"
-        How far to trust the prior. "auto" learns it from the rows: many strengths,
-        from "the scores are everything" to "they are no guide", are weighed by how
-        well they explain the rows, and averaged (see `trust_`). Hidden layers and
-        modules of one's own learn what the linear model leaves over. Where a training
-        loop is asked for, by `solver`, `attribution`, `early_stopping` or ``net__*``,
-        "auto" chooses the number that it trains with. A number, at least 0, is the
-        weight of the paper's penalty; its authors take 100, at which the model is its
-        prior. With 0 a provider is not asked.
-    attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
-            default="gradient"
-        How attributions are computed.
-    score_transform : {"auto", "exp", "identity"} or callable, default="auto"
-        What happens to the scores before they are normalised. "exp" is
-        sign(s) exp(abs(s)), as in the code of the paper's authors: a point more makes
-        a score 2.7 times as large. "identity" takes them as they are. "auto" weighs
-        these and others between them where `gamma` is "auto", and is "exp" elsewhere.
-        A callable maps a tensor of the scores of one output to one of that shape.
-    penalty_weights : {"spread"} or None, default="spread"
-        Where `gamma` is "auto": whether the model is held less tightly to scores on
-        which the estimates of the prior differ.
-    penalty_on : {"mean", "row"}, default="mean"
-        Align the mean attribution of a batch, or the attribution of every row.
-    hidden_layer_sizes : array-like of int, default=()
-        Widths of the hidden layers; the default is a linear model.
-    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
-        Nonlinearity of the hidden layers.
     module : nn.Module class or callable, default=None
         A model of your own, made by ``module(n_features, n_outputs)``; two classes
         take one output. Overrides `hidden_layer_sizes` and `activation`.
-    solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
-        The optimizer; "auto" is "lbfgs" for the linear model and "adam" for others.
-        "lbfgs" always takes all rows at once.
     alpha : float, default=1.0
         Strength of the L2 penalty on the weights. A linear model without a prior is
         scikit-learn's ``LogisticRegression(C=1 / alpha)`` on the encoded
         table.
-    learning_rate_init : float, default=0.01
-        Step size of "adam" and "sgd".
-    max_iter : int, default=200
-        Passes over the rows, or steps of "lbfgs".
-    batch_size : int or "auto", default="auto"
-        Rows of a batch; "auto" takes all of up to 10,000 rows at once.
-    early_stopping : bool, default=False
-        Set rows aside, stop when their loss no longer falls, keep the best weights.
-        Without effect on "lbfgs".
-    validation_fraction : float, default=0.1
-        Share of the rows set aside by `early_stopping`.
-    n_iter_no_change : int, default=10
-        Passes without improvement before `early_stopping` stops.
-    tol : float, default=1e-4
-        Least improvement that counts for `early_stopping`.
-    task : str, default=None
-        The task in a sentence, for the provider.
     target_name : str, default=None
         Name of the target, for the provider; by default the name of `y`.
-    feature_descriptions : dict of str, default=None
-        What features mean, by name; levels as ``"sex=female"``. For the provider.
-        Instead of a text also ``{"description": text, "unit": unit}``.
-    feature_names : list of str or dict, default=None
-        Names of the columns where `X` has none, or new names by old ones.
-    scaler : {"bounded", "minmax", "standard"}, transformer or None, \
-            default="bounded"
-        Scaling of numeric columns, fitted on the training rows. "bounded" is "minmax"
-        whose values level off beyond the range of those rows.
-    imputer : {"median", "mean", "most_frequent"}, transformer or None, \
-            default="median"
-        Filling of missing numbers, fitted on the training rows.
-    encoder : {"onehot"} or None, default="onehot"
-        Encoding of string and category columns.
-    on_error : {"raise", "no_prior"}, default="raise"
-        What to do where a provider fails to give a prior. "no_prior" warns with
-        :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with
-        ``gamma=0``, and says so in ``prior_.provenance["error"]``. An outage
-        is remembered for five minutes, in which no `fit` asks again; other failures
-        are not. Scores at hand that do not fit are an error either way.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
-    warm_start : bool, default=False
-        Go on from the weights of the last `fit`. Nothing to go on from where `gamma`
-        is "auto" and needs no training loop: a fit ends where it ends from anywhere.
-    random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, batches and validation split. The same seed gives
-        the same bits, in every joblib backend.
-    device : str, default="auto"
-        "auto", "cpu", "cuda", "mps": where to train. Double precision on the CPU,
-        single elsewhere.
-    n_jobs : int, default=None
-        Threads of torch; None is 1, -1 all. The number of threads may change the
-        last bits.
-    verbose : int, default=0
-        What a fit tells on stderr, beside the loggers under ``llmreg``. 1: what was
-        asked, what the cache had, the verdict on the prior; 2: also losses of passes.
-    **net__params : dict
-        Parameters that start with ``net__`` are passed on to
-        :class:`skorch.NeuralNet`: ``net__callbacks``, ``net__optimizer``,
-        ``net__module__*``, ``net__criterion__n_steps``. With any of them but those of
-        the criterion the model is trained in skorch's loop.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
-    n_features_in_ : int
-        Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns seen in `fit`, where all of them are strings.
-    prior_ : FeaturePrior or None
-        The scores of the encoded columns; all NaN, and ``provenance["error"]`` says
-        why, where the provider failed and `on_error` is "no_prior".
-    encoder_ : TableEncoder
-        The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
-    gamma_ : float
-        The weight of the penalty. For "auto" the fixed `gamma` that would pull about
-        as hard as the average over the strengths does.
-    trust_ : Trust, tuple of Trust or None
-        What "auto" found: the weights of the strengths, how much of the prior
-        survived, the features that the rows contradict, a verdict in words. One a
-        target where there are several; None for a fixed `gamma`, or without scores.
-    net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch module.
     attributions_ : ndarray of shape (n_outputs, n_columns)
         Mean attributions on the training rows; one output for two classes.
     alignment_ : ndarray of shape (n_outputs,)
@@ -162,8 +59,6 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         Weights of the encoded columns; linear model only.
     intercept_ : ndarray of shape (n_outputs,)
         Bias; linear model only.
-    n_iter_ : int
-        Passes over the rows, or steps of "lbfgs".
 
     See Also
     --------
@@ -231,40 +126,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         verbose: int = 0,
         **net__params: Any,
     ) -> None:
-        super().__init__(
-            prior,
-            gamma=gamma,
-            attribution=attribution,
-            score_transform=score_transform,
-            penalty_weights=penalty_weights,
-            penalty_on=penalty_on,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            module=module,
-            solver=solver,
-            alpha=alpha,
-            learning_rate_init=learning_rate_init,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            task=task,
-            target_name=target_name,
-            feature_descriptions=feature_descriptions,
-            feature_names=feature_names,
-            scaler=scaler,
-            imputer=imputer,
-            encoder=encoder,
-            on_error=on_error,
-            warm_start=warm_start,
-            random_state=random_state,
-            device=device,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            **net__params,
-        )
+        shared = dict(locals())
+        for name in ("self", "__class__", "class_weight", "net__params"):
+            del shared[name]
+        super().__init__(**shared, **net__params)
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -345,10 +210,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
                 "does not tell how frequent the classes are. Give the weights, as "
                 "sklearn.utils.compute_class_weight computes them."
             )
-        goes_on = hasattr(self, "net_")
-        return self._fit(
-            X, y, sample_weight, goes_on=goes_on, one_pass=True, classes=classes
-        )
+        return self._fit(X, y, sample_weight, one_pass=True, classes=classes)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits of rows.

@@ -22,9 +22,13 @@ ALLOWED = {
     "preprocessing": {"_utils", "prior"},
     "linear_model": {"_utils", "prior"},
     "nn": {"_utils", "prior", "preprocessing", "linear_model"},
-    "_base": {"_utils", "prior", "providers", "preprocessing", "linear_model", "nn"},
-    "classifier": {"_base", "preprocessing"},
-    "regressor": {"_base", "preprocessing"},
+    "_parameters": {"prior", "nn"},
+    "_base": {
+        *("_parameters", "_utils", "prior", "providers"),
+        *("preprocessing", "linear_model", "nn"),
+    },
+    "classifier": {"_parameters", "_base", "preprocessing"},
+    "regressor": {"_parameters", "_base", "preprocessing"},
     "export": {"_utils", "_base", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.

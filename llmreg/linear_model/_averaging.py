@@ -10,8 +10,7 @@ contradict lose their weight.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,19 +50,19 @@ _ROUGH, _EXACT = 0.03, 1e-7
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
 
 
-@dataclass(frozen=True, eq=False)
-class AveragedModel:
-    """The linear model of ``gamma="auto"``, and what the rows say of the prior."""
+class AveragedModel(NamedTuple):
+    """The linear model of ``gamma="auto"``, and what the rows say of the prior.
 
-    # Weights (n_outputs, n_columns) and intercepts (n_outputs,).
+    `trust` has one entry for a classification, one a target in a regression;
+    `score_transform` is the likeliest. `is_whole` tells whether all rows, and all that
+    the columns hold, had a say in the weights.
+    """
+
     coef: np.ndarray
     intercept: np.ndarray
-    # One for a classification, one a target in a regression.
     trust: tuple[Trust, ...]
-    # The transform of the scores that the rows find likeliest.
     score_transform: Transform
     n_iter: int
-    # Whether all rows, and all that the columns hold, had a say in the weights.
     is_whole: bool
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -189,26 +189,25 @@ def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:
     return trust if isinstance(trust, tuple) else (trust,)
 
 
-def has_opinion(prior: FeaturePrior | None) -> bool:
+def has_opinion(prior: FeaturePrior | None) -> TypeGuard[FeaturePrior]:
     """Tell whether a prior has a score other than 0."""
     return prior is not None and bool(np.nan_to_num(prior.scores).any())
 
 
-@dataclass(frozen=True, eq=False)
-class AveragedWeights:
-    """The average over the prior grid, and how likely its points are."""
+class AveragedWeights(NamedTuple):
+    """The average over the prior grid, and how likely its points are.
 
-    # Mean weights (n_outputs, n_columns) and intercepts (n_outputs,).
+    `coef` and `agreement`, the probability that a weight has the sign of its score,
+    have shape (n_outputs, n_columns). `is_whole` tells whether the weights use all
+    that the columns hold; not so where they are very many.
+    """
+
     coef: np.ndarray
     intercept: np.ndarray
     grid: PriorGrid
-    # How likely each point of the grid is after the rows were seen.
     posterior: np.ndarray
-    # Probability that a weight has the sign of its score; NaN without one.
     agreement: np.ndarray
-    # Steps that the last fits took.
     n_iter: int
-    # Whether the weights use all that the columns hold; not so where they are many.
     is_whole: bool = True
 
     def of_transforms(self, n_transforms: int) -> np.ndarray:

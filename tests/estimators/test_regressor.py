@@ -80,8 +80,8 @@ def test_constant_target(table):
 
 
 def test_partial_fit(table, risk, prior):
-    model = make(prior, gamma=0.1, solver="adam", learning_rate_init=0.05)
-    for _ in range(150):
+    model = make(prior, gamma=0.1, solver="adam", learning_rate_init=0.2)
+    for _ in range(30):
         for piece in (slice(0, 30), slice(30, 60)):
             model.partial_fit(table[piece], risk[piece])
     assert model.score(table, risk) > 0.5
