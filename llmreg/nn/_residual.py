@@ -135,11 +135,13 @@ def train_residual(
         batch_size=min(len(X), _BATCH_ROWS) if len(X) > _WHOLE else len(X),
         seed=seed,
     )
+    outputs = _held_out_outputs(module, states, rows.X, held_out, offsets)
     some = held_out.any(axis=0)
-    outputs = _held_out_outputs(module, states, rows.X, held_out, offsets)[:, some]
-    fit = _log_likelihoods(outputs, y[some], sample_weight[some], criterion)
+    fit = _log_likelihoods(outputs[:, some], y[some], sample_weight[some], criterion)
+    each = (1 - _LINEAR_IS_ENOUGH) / len(_STRENGTHS)
+    prior = [_LINEAR_IS_ENOUGH, *([each] * len(_STRENGTHS))]
     # A part of the rows that is held out speaks for all of them.
-    shares = _shares(fit * len(X) / some.sum())
+    shares = softmax(np.log(prior) + fit * len(X) / some.sum())[1:]
     kept = np.flatnonzero(shares > _NEGLIGIBLE)
     states = states[-len(_STRENGTHS) :]
     logger.info(
@@ -228,14 +230,6 @@ def _held_out_outputs(
                 found = module(X).cpu().numpy()
             outputs[1 + number, rows] += found[rows[some]]
     return outputs
-
-
-def _shares(log_likelihoods: np.ndarray) -> np.ndarray:
-    """Return the posterior probabilities of the copies, without the linear model's."""
-    prior = np.full(len(log_likelihoods), (1 - _LINEAR_IS_ENOUGH) / len(_STRENGTHS))
-    prior[0] = _LINEAR_IS_ENOUGH
-    shares: np.ndarray = softmax(np.log(prior) + log_likelihoods)[1:]
-    return shares
 
 
 def _log_likelihoods(
