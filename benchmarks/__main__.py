@@ -7,11 +7,12 @@
                                                           is removed at the end
     python -m benchmarks fewshot --report                 tables and plots again
     python -m benchmarks fewshot --cards adult --shots 5  options of its program
+    python -m benchmarks fewshot --help                   all options of its program
     python -m benchmarks all --smoke                      every experiment, minutes
     python -m benchmarks report                           all tables, plots and pages
                                                           from the result files
 
-The entries are in `experiments.py`.
+The entries are in `experiments/__init__.py`.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ import argparse
 import importlib
 import os
 import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 
-from benchmarks.catalogue import HERE
-from benchmarks.console import clock, echo, say
-from benchmarks.datasets import DATA_VARIABLE
-from benchmarks.experiments import EXPERIMENTS, Experiment
+from benchmarks.data.catalogue import RESULTS
+from benchmarks.data.datasets import DATA_VARIABLE
+from benchmarks.experiments import EXPERIMENTS, PROGRAMS, Experiment
+from benchmarks.programs import clock, echo, say
 
-RESULTS = HERE / "results"
 ALL, REPORT = "all", "report"
 _STOPPED = 130
 
@@ -39,19 +41,17 @@ _STOPPED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """List the experiments, or run what was named.
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows the name of the program; None takes it from the command line.
-
-    Returns
-    -------
-    int
-        0; else the largest that an experiment returned: 1 where a fit failed, 2
-        where a request cannot be met, 130 where it was stopped.
+    Returns 0, or the largest code that an experiment returned: 1 where a fit failed,
+    2 where a request cannot be met, 130 where it was stopped.
     """
-    options, more = _parser().parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     by_name = {each.name: each for each in EXPERIMENTS}
+    first, rest = "".join(given[:1]), given[1:]
+    if first in PROGRAMS:
+        return int(program_of(PROGRAMS[first].module).main(rest))
+    if first in by_name and {"-h", "--help"} & set(rest):
+        return call(by_name[first], ["--help"])
+    options, more = _parser().parse_known_args(given)
     if options.name is None:
         echo(listing())
         return 0
@@ -75,14 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def listing() -> str:
-    """Tell of every experiment what it asks, takes, needs and writes.
-
-    Returns
-    -------
-    str
-        Two lines for each.
-    """
-    wide = max(len(each.name) for each in EXPERIMENTS)
+    """List the experiments: what each asks, takes, needs and writes."""
+    wide = max(len(name) for name in [each.name for each in EXPERIMENTS] + [*PROGRAMS])
     lines = ["python -m benchmarks NAME [--smoke] [--jobs N] [--into FOLDER] ...", ""]
     for each in EXPERIMENTS:
         smoke, full = each.takes
@@ -95,6 +89,7 @@ def listing() -> str:
     lines += [
         f"{ALL:{wide}}  all of them, one after the other",
         f"{REPORT:{wide}}  tables, plots and pages again from the result files",
+        *(f"{name:{wide}}  {each.about}" for name, each in PROGRAMS.items()),
     ]
     return "\n".join(lines)
 
@@ -102,73 +97,32 @@ def listing() -> str:
 def words(
     experiment: Experiment, folder: Path, jobs: int = 1, smoke: bool = False
 ) -> list[str]:
-    """Give the arguments that the program of an experiment is called with.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        The experiment.
-    folder : Path
-        Where the result files are.
-    jobs : int, default=1
-        The number of processes.
-    smoke : bool, default=False
-        The smoke size instead of the full size.
-
-    Returns
-    -------
-    list of str
-        The arguments.
-    """
+    """Return the arguments that the program of an experiment is called with."""
     size = experiment.smoke if smoke else experiment.full
-    return [
-        word.format(results=folder, jobs=jobs)
-        for word in shlex.split(f"{size} {experiment.command}")
-    ]
+    given = [word.format(results=folder) for word in shlex.split(size)]
+    given += ["--out", str(folder / experiment.files[0])]
+    return given + (["--jobs", str(jobs)] if experiment.jobs else [])
+
+
+def program_of(module: str) -> ModuleType:
+    """Import the module of a program: only now, since it may need what is optional."""
+    return importlib.import_module(f"benchmarks.{module}")
 
 
 def call(experiment: Experiment, arguments: Sequence[str]) -> int:
-    """Call the program of an experiment in this process.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        The experiment.
-    arguments : sequence of str
-        What it is called with.
-
-    Returns
-    -------
-    int
-        What it returns.
-    """
-    module = importlib.import_module(f"benchmarks.{experiment.program}")
-    code: int = module.main(arguments)
-    return code
+    """Call the program of an experiment in this process."""
+    return int(program_of(experiment.program).main(arguments))
 
 
 def report(folder: Path, more: Sequence[str]) -> int:
-    """Draw all tables and plots again, then the pages.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the result files are.
-    more : sequence of str
-        Options of `pages`.
-
-    Returns
-    -------
-    int
-        The largest that a program returned.
-    """
+    """Draw all tables and plots again, then the pages, which take the other options."""
     code = 0
     for experiment in EXPERIMENTS:
         if (folder / experiment.files[0]).exists():
             arguments = [*words(experiment, folder), *shlex.split(experiment.report)]
             code = max(code, call(experiment, arguments))
-    pages = importlib.import_module("benchmarks.pages")
-    return max(code, pages.main(["--results", str(folder), *more]))
+    pages = program_of(PROGRAMS["pages"].module)
+    return max(code, int(pages.main(["--results", str(folder), *more])))
 
 
 def _with_what_is_read(
@@ -192,7 +146,7 @@ def _run_all(
     more: Sequence[str],
 ) -> int:
     """Run experiments one after the other; one that fails does not keep the next."""
-    codes, told = [], []
+    codes, summary = [], []
     for experiment in chosen:
         arguments = words(experiment, folder, options.jobs, options.smoke)
         # What was asked for besides is for the experiment that was named.
@@ -204,15 +158,15 @@ def _run_all(
             say(
                 f"{DATA_VARIABLE} is not set: tables that no package ships are fetched."
             )
-        say(f"# python -m benchmarks.{experiment.program} {shlex.join(arguments)}")
+        say(f"# {experiment.program} {shlex.join(arguments)}")
         start = time.monotonic()
         codes.append(call(experiment, arguments))
         gone = clock(time.monotonic() - start)
-        told.append(f"{experiment.name}: {gone}, returned {codes[-1]}")
+        summary.append(f"{experiment.name}: {gone}, returned {codes[-1]}")
         if codes[-1] == _STOPPED:
             break
-    if len(told) > 1:
-        say("\n".join(told))
+    if len(summary) > 1:
+        say("\n".join(summary))
     return max(codes)
 
 
@@ -222,8 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Further options are those of the experiment's program, which "
-        "`python -m benchmarks.PROGRAM --help` tells.",
+        epilog="Further options are those of the experiment's program.",
         allow_abbrev=False,
     )
     add = parser.add_argument

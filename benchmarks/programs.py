@@ -1,23 +1,65 @@
-"""What the programs of the benchmarks have in common: how they start and how they end.
+"""What the programs have in common: how they start, how they end, what they print.
 
-A program is `run_program` with its command line and its body. A body that cannot do
-what it is asked raises a `RequestError`; which one it is, it need not list.
+Results go to stdout, progress to stderr. A program is `run_program` with its command
+line and its body; a body that cannot do what it is asked raises a `RequestError`.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.console import echo, say
-
 #: What the exit status of a program says; 1 is for a part of the work that failed.
 CANNOT_BE_MET, STOPPED = 2, 130
-#: What is said to somebody who stopped a program whose rows are kept one at a time.
+#: The message when a program is stopped whose rows are kept one at a time.
 GOES_ON = "Stopped. The same command goes on from here."
+
+
+def echo(text: str) -> None:
+    """Write a line to stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Write a line to stderr, so that it stays out of a piped result."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+class Progress:
+    """Lines that tell how much is done and how much time is left."""
+
+    def __init__(self, total: int, every: float = 5.0) -> None:
+        self.total = total
+        self.every = every
+        self.done = 0
+        self.start = self.last = time.monotonic()
+
+    def step(self, note: str = "") -> None:
+        """Count one more step, and write a line where one is due."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self.last < self.every and self.done < self.total:
+            return
+        self.last = now
+        left = (now - self.start) / self.done * (self.total - self.done)
+        say(
+            f"{self.done} of {self.total} ({self.done / self.total:.0%}), "
+            f"{clock(now - self.start)} gone, about {clock(left)} left{note}"
+        )
+
+
+def clock(seconds: float) -> str:
+    """Write a duration."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class RequestError(Exception):
@@ -25,22 +67,9 @@ class RequestError(Exception):
 
 
 def make_parser(name: str, about: str | None) -> argparse.ArgumentParser:
-    """Begin the description of a command line.
-
-    Parameters
-    ----------
-    name : str
-        The name of the program, as ``python -m`` takes it.
-    about : str or None
-        What the program is for: the docstring of its module.
-
-    Returns
-    -------
-    ArgumentParser
-        Without options yet.
-    """
+    """Begin the description of the command line of `python -m benchmarks NAME`."""
     return argparse.ArgumentParser(
-        prog=f"python -m {name}",
+        prog=f"python -m benchmarks {name}",
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -56,30 +85,8 @@ def run_program(
 ) -> int:
     """Run a program, and say why where it cannot do what it is asked.
 
-    Parameters
-    ----------
-    body : callable
-        Takes the options and returns the exit status.
-    parser : ArgumentParser
-        The command line.
-    arguments : sequence of str or None
-        What follows the name of the program; None takes it from the command line.
-    errors : tuple of type, default=()
-        What else than `RequestError` means that the request cannot be met.
-    stopped : str, default=GOES_ON
-        What is said where somebody stops the program.
-
-    Returns
-    -------
-    int
-        What the body returns; 2 where the request cannot be met; 130 where the program
-        was stopped.
-
-    Examples
-    --------
-    >>> from benchmarks.programs import make_parser, run_program
-    >>> run_program(lambda options: 0, make_parser("toy", "A toy."), [])
-    0
+    Returns what the body returns; 2 where the request cannot be met, which `errors`
+    adds exceptions to; 130 where the program was stopped.
     """
     options = parser.parse_args(arguments)
     met_with: tuple[type[Exception], ...] = (RequestError, *errors)
@@ -93,19 +100,8 @@ def run_program(
         return STOPPED
 
 
-def tell_failed(frame: pd.DataFrame) -> int:
-    """Say which fits failed and why.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of a result file.
-
-    Returns
-    -------
-    int
-        The exit status: 1 where one failed.
-    """
+def report_failed(frame: pd.DataFrame) -> int:
+    """Print which fits failed and why. Returns 1 where one failed."""
     failed = frame[frame["error"].notna()]
     for reason, rows in failed.groupby("error"):
         say(f"{len(rows)} fits failed ({', '.join(rows['method'].unique())}): {reason}")
@@ -113,14 +109,6 @@ def tell_failed(frame: pd.DataFrame) -> int:
 
 
 def publish(text: str, path: Path) -> None:
-    """Print a report, and write it.
-
-    Parameters
-    ----------
-    text : str
-        The report, in markdown.
-    path : Path
-        Where to write it.
-    """
+    """Print a report, and write it."""
     echo(text)
     path.write_text(text, encoding="utf-8")

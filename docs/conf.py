@@ -85,7 +85,8 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 # Tables of figures need the room, and pages without neighbours have nothing to list.
-html_sidebars = {name: [] for name in ("index", "start", "notebooks", "benchmarks")}
+WIDE = ("index", "start", "notebooks", "benchmarks", "tables")
+html_sidebars = {name: [] for name in WIDE}
 
 
 def skip_foreign(app, what, name, obj, skip, options):

@@ -17,6 +17,17 @@ MOVED = {
     "llmreg.report": "llmreg.inspection",
     "llmreg.task": "llmreg.prior",
     "llmreg.verdict": "llmreg.linear_model",
+    # No page showed these, but the pickles of fitted models name them.
+    "llmreg.automl.autogluon": "llmreg.automl._autogluon",
+    "llmreg.automl.flaml": "llmreg.automl._flaml",
+    "llmreg.automl.model": "llmreg.automl._model",
+    "llmreg.classifier_net": "llmreg.nn._net",
+    "llmreg.corrected": "llmreg.nn._factory",
+    "llmreg.folding": "llmreg.preprocessing._folding",
+    "llmreg.net": "llmreg.nn._net",
+    "llmreg.optimizers": "llmreg.nn._net",
+    "llmreg.passes": "llmreg.nn._net",
+    "llmreg.ranges": "llmreg.preprocessing._scaler",
     **dict.fromkeys(
         (
             "llmreg.providers.anthropic",

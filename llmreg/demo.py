@@ -95,7 +95,7 @@ def load_table() -> tuple[pd.DataFrame, pd.Series]:
 
 def load_card() -> FeaturePrior:
     """Read the recorded prior that the package bundles."""
-    with as_file(files("llmreg") / "priors" / CARD) as path:
+    with as_file(files("llmreg") / "_data" / CARD) as path:
         return FeaturePrior.read(path)
 
 

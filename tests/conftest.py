@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmreg.providers._circuit_breaker import OUTAGES
+from llmreg.providers._circuit_breaker import CIRCUIT_BREAKER
 
 N_ROWS = 60
 
 
 @pytest.fixture(autouse=True)
-def no_outages():
+def no_earlier_failures():
     """No test knows of the failures of another."""
-    OUTAGES.forget()
+    CIRCUIT_BREAKER.reset()
 
 
 @pytest.fixture

@@ -51,5 +51,32 @@ def test_an_old_module_is_the_new_package(old):
     assert importlib.import_module(old) is importlib.import_module(MOVED[old])
 
 
-def test_a_pickled_class_is_found_under_its_old_name():
-    assert pickle.loads(b"cllmreg.task\nFeature\n.").__name__ == "Feature"
+PICKLED_IN_0_1 = """
+llmreg.automl.flaml.FlamlLearner
+llmreg.automl.model.CodedModel
+llmreg.classifier_net.AlignedClassifierNet
+llmreg.classifier_net.class_probabilities
+llmreg.corrected.CorrectedModel
+llmreg.criterion.AttributionAlignedLoss
+llmreg.encoding.TableEncoder
+llmreg.folding.Ranges
+llmreg.net.AlignedNet
+llmreg.net.BatchIterator
+llmreg.net.LinearModel
+llmreg.net.MLP
+llmreg.optimizers.Adam
+llmreg.optimizers.LBFGS
+llmreg.passes.PassReport
+llmreg.prior.FeaturePrior
+llmreg.ranges.BoundedScaler
+llmreg.ranges.Summary
+llmreg.task.Feature
+llmreg.verdict.Contradiction
+llmreg.verdict.Trust
+""".split()
+
+
+@pytest.mark.parametrize("path", PICKLED_IN_0_1)
+def test_a_pickled_class_is_found_under_its_old_name(path):
+    module, _, name = path.rpartition(".")
+    assert pickle.loads(f"c{module}\n{name}\n.".encode()).__name__ == name

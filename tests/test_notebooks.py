@@ -129,7 +129,7 @@ def test_its_links_lead_somewhere(path, notebook):
 )
 def test_a_card_holds_what_was_recorded(path):
     card = FeaturePrior.read(path)
-    recorded = FeaturePrior.read(ROOT / "benchmarks" / "priors" / path.name)
+    recorded = FeaturePrior.read(ROOT / "benchmarks" / "data" / "priors" / path.name)
     places = [recorded.features.index(feature) for feature in card.features]
     np.testing.assert_array_equal(card.estimates, recorded.estimates[:, :, places])
     np.testing.assert_allclose(card.scores, recorded.scores[:, places])

@@ -35,9 +35,8 @@ class Vendor:
     codes: Mapping[int | str, str]
     message: Callable[..., Reply]
     error_body: Callable[[str, str], dict[str, Any]]
-    # A change of a parameter that shapes answers, and one that is wrong.
+    # A change of a parameter that shapes answers.
     shaping: Mapping[str, Any]
-    wrong: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return self.name
@@ -135,7 +134,6 @@ ANTHROPIC = Vendor(
     message=_claude_message,
     error_body=_claude_error,
     shaping={"effort": "low"},
-    wrong={"effort": "huge"},
 )
 OPENAI = Vendor(
     name="openai",
@@ -156,6 +154,5 @@ OPENAI = Vendor(
     message=_chat_message,
     error_body=_chat_error,
     shaping={"reasoning_effort": "low"},
-    wrong={"reply_format": "yaml"},
 )
 VENDORS = (ANTHROPIC, OPENAI)

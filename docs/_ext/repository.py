@@ -18,6 +18,7 @@ PAGES = {
     "CONTRIBUTING.md": "docs/contributing.md",
     "CHANGELOG.md": "docs/changelog.md",
     "benchmarks/README.md": "docs/benchmarks.md",
+    "benchmarks/TABLES.md": "docs/tables.md",
 }
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^)#\s:]+\.(?:md|ipynb))((?:#[^)\s]*)?)\)")
 _NOTEBOOKS = "notebooks/"

@@ -19,15 +19,12 @@ def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
     """Seed torch's global generators for a block, and put their state back.
 
     Fits in other threads wait for the block to end: the generators belong to the
-    whole process, and two fits that draw from one generator get different numbers
-    every time.
+    whole process.
     """
-    is_cuda = device.startswith("cuda")
-    index = torch.device(device).index or 0
     with _RANDOM_STATE_LOCK:
         if device == "cpu":
-            # torch.manual_seed leaves a note, with a stack trace, for every kind of
-            # device that is not there: most of the time that a small fit takes.
+            # torch.manual_seed records a stack trace for every kind of device that is
+            # not there, which takes most of the time of a small fit.
             before = torch.default_generator.get_state()
             torch.default_generator.manual_seed(seed)
             try:
@@ -35,7 +32,8 @@ def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
             finally:
                 torch.default_generator.set_state(before)
             return
-        with torch.random.fork_rng(devices=[index] if is_cuda else []):
+        index = torch.device(device).index or 0
+        with torch.random.fork_rng([index] if device.startswith("cuda") else []):
             torch.manual_seed(seed)
             yield
 
@@ -43,10 +41,9 @@ def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
 class ThreadLimit:
     """Hold the number of compute threads of a library for a block.
 
-    How a sum is shared out among threads decides its last bits, and joblib gives
-    its worker processes fewer threads than the parent has. The number belongs to
-    the whole process, so it is put back when the last of several overlapping
-    blocks ends.
+    The number of threads decides the last bits of a sum, and joblib gives its workers
+    fewer than the parent has. It belongs to the whole process, so it is put back when
+    the last of several overlapping blocks ends.
     """
 
     def __init__(

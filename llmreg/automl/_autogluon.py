@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from copy import deepcopy
 from typing import Any
 
@@ -108,8 +109,14 @@ def autogluon_options(
     )
     # A prior as text is copied, hashed and written into logs without further ado.
     card = None if settled is None else settled.to_json()
-    models = _other_models(hyperparameters)
-    models[_model_class()] = [
+    models: Any = hyperparameters or {}
+    if isinstance(models, str):
+        configs = import_optional(
+            "autogluon.tabular.configs.hyperparameter_configs", "llmreg[autogluon]"
+        )
+        models = configs.get_hyperparameter_config(models)
+    models = deepcopy(models)
+    models[sys.modules[__name__].LLMRegModel] = [
         {
             "prior": card,
             "hidden": hidden,
@@ -121,24 +128,12 @@ def autogluon_options(
     return {"hyperparameters": models, "feature_generator": named_levels()}
 
 
-def _other_models(hyperparameters: str | dict[Any, Any] | None) -> dict[Any, Any]:
-    """Return AutoGluon's models, those of a name looked up."""
-    if isinstance(hyperparameters, str):
-        configs = import_optional(
-            "autogluon.tabular.configs.hyperparameter_configs", "llmreg[autogluon]"
-        )
-        found: dict[Any, Any] = configs.get_hyperparameter_config(hyperparameters)
-        return found
-    return deepcopy(hyperparameters or {})
-
-
 def named_levels() -> Any:
     """Make AutoGluon's default feature generator, with levels that keep their names.
 
     The default turns every category into a number and every column of two values into
-    0 and 1; a prior for ``"sex=female"`` then finds nothing. The numbers are there to
-    save memory and do not change what models learn, says AutoGluon [1]_; levels that
-    occur once are missing values here as there.
+    0 and 1; a prior for ``"sex=female"`` then finds nothing. The numbers only save
+    memory, says AutoGluon [1]_; levels that occur once become missing values in both.
 
     Returns
     -------
@@ -161,61 +156,36 @@ def named_levels() -> Any:
     >>> from llmreg.automl import named_levels
     >>> predictor.fit(train, feature_generator=named_levels())  # doctest: +SKIP
     """
-    _remember("NamedLevels", _make_generator)
-    return globals()["NamedLevels"]()
+    return sys.modules[__name__].NamedLevels()
 
 
 def check_levels_are_named(prior: FeaturePrior | None, X: pd.DataFrame) -> None:
-    """Refuse a table whose levels were replaced by numbers that the prior knows not.
-
-    Shapes: X (n_samples, n_features).
-
-    Raises FeatureNamesError if the prior scores levels of a column, and the column
-    has none of them.
-    """
+    """Refuse a column of which the prior scores levels, and none that it has."""
     if prior is None:
         return
     for name in map(str, X.columns):
-        scored = {
-            key.removeprefix(f"{name}=")
-            for key in prior.features
-            if key.startswith(f"{name}=")
-        }
-        column = X[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            found = set(map(str, column.cat.categories))
-        else:
-            found = set(map(str, column.dropna().unique()))
-        if scored and found and name not in prior.features and not scored & found:
+        start = f"{name}="
+        scored = {k.removeprefix(start) for k in prior.features if k.startswith(start)}
+        if not scored or name in prior.features:
+            continue
+        found = set(map(str, X[name].astype("category").cat.categories))
+        if found and not scored & found:
             raise FeatureNamesError(
                 f"The prior scores the levels {sorted(scored)} of {name!r}, but "
-                f"AutoGluon has made {sorted(found)[:5]} of them. Give "
+                f"AutoGluon has turned them into {sorted(found)[:5]}. Give "
                 "TabularPredictor.fit feature_generator=named_levels() from "
                 "llmreg.automl, or all that autogluon_options() returns."
             )
 
 
-def _remember(name: str, make: Any) -> None:
-    """Keep a class where pickle finds it."""
-    if name not in globals():
-        globals()[name] = make()
-
-
-def _model_class() -> type[Any]:
-    """Return the subclass of AutoGluon's; made once."""
-    _remember("LLMRegModel", _make_model)
-    made: type[Any] = globals()["LLMRegModel"]
-    return made
-
-
 def __getattr__(name: str) -> Any:
     """Make a class when it is asked for, by pickle in another process too."""
-    if name == "LLMRegModel":
-        return _model_class()
-    if name == "NamedLevels":
-        _remember(name, _make_generator)
-        return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in ("LLMRegModel", "NamedLevels"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = _make_model() if name == "LLMRegModel" else _make_generator()
+    globals()[name] = made
+    made.__qualname__, made.__module__ = name, __name__
+    return made
 
 
 def _make_generator() -> type[Any]:
@@ -238,7 +208,6 @@ def _make_generator() -> type[Any]:
         def _get_category_feature_generator(self) -> Any:
             return generators.CategoryFeatureGenerator(minimize_memory=False)
 
-    NamedLevels.__qualname__, NamedLevels.__module__ = "NamedLevels", __name__
     return NamedLevels
 
 
@@ -266,8 +235,8 @@ def _make_model() -> type[Any]:
         }
 
         def _set_default_params(self) -> None:
-            for name, value in {"prior": None, "hidden": 0}.items():
-                self._set_default_param_value(name, value)
+            self._set_default_param_value("prior", None)
+            self._set_default_param_value("hidden", 0)
 
         def _fit(
             self,
@@ -294,7 +263,6 @@ def _make_model() -> type[Any]:
                 **params,
             ).fit(X, y, seconds=time_limit, sample_weight=sample_weight)
 
-    LLMRegModel.__qualname__, LLMRegModel.__module__ = "LLMRegModel", __name__
     return LLMRegModel
 
 

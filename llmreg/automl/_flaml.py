@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,8 @@ class FlamlLearner:
     """What ``flaml.AutoML().add_learner`` takes for a class of learners.
 
     FLAML calls what it is given with a configuration to get a learner, and asks it for
-    the space of these configurations. That an object answers instead of a class is
-    what lets it carry the prior, and be pickled.
+    the space of these configurations. An object in place of a class can carry the
+    prior, and be pickled.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ class FlamlLearner:
 
     def __call__(self, **config: Any) -> Any:
         """Make a learner."""
-        return _learner_class()(learner=self, **config)
+        return sys.modules[__name__].LLMRegLearner(learner=self, **config)
 
     def search_space(
         self, data_size: tuple[int, ...], task: Any, **kwargs: Any
@@ -100,7 +102,7 @@ class FlamlLearner:
                 "low_cost_init_value": 0,
             },
         }
-        return {name: told for name, told in space.items() if name not in self.params}
+        return {name: v for name, v in space.items() if name not in self.params}
 
     def size(self, config: dict[str, Any]) -> float:
         """Estimate the memory that the model of a configuration takes.
@@ -149,10 +151,9 @@ def flaml_learner(
 ) -> FlamlLearner:
     """Make a learner for ``flaml.AutoML().add_learner``.
 
-    A provider is asked here and not again, however long FLAML searches. The names of
-    the columns and levels are those of `X`: FLAML keeps names and categories, and
-    drops columns that do not vary; what it numbers are the classes, whose names are
-    put back.
+    A provider is asked here and not again, however long FLAML searches. FLAML keeps
+    the names of columns and levels, and drops columns that do not vary; it numbers the
+    classes, whose names are put back.
 
     Parameters
     ----------
@@ -229,19 +230,13 @@ def flaml_learner(
     return FlamlLearner(settled, kind, classes, params)
 
 
-def _learner_class() -> type[Any]:
-    """Return the subclass of FLAML's; made once, and found again by pickle."""
-    if "LLMRegLearner" not in globals():
-        globals()["LLMRegLearner"] = _make_class()
-    made: type[Any] = globals()["LLMRegLearner"]
-    return made
-
-
 def __getattr__(name: str) -> Any:
     """Make the learner class when it is asked for, by pickle in another process too."""
-    if name == "LLMRegLearner":
-        return _learner_class()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name != "LLMRegLearner":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = globals()[name] = _make_class()
+    made.__qualname__, made.__module__ = name, __name__
+    return made
 
 
 def _make_class() -> type[Any]:
@@ -267,8 +262,6 @@ def _make_class() -> type[Any]:
             return super().fit(X_train, y_train, budget=None, seconds=budget, **kwargs)
 
         def _fit(self, X_train: Any, y_train: Any, **kwargs: Any) -> float:
-            import time
-
             start = time.time()
             params = {"random_state": 0, "device": "cpu", **self.learner.params}
             params |= {k: v for k, v in self.params.items() if k != "_estimator_type"}
@@ -295,6 +288,4 @@ def _make_class() -> type[Any]:
         def n_features_in_(self) -> Any:
             return self._model.estimator_.n_features_in_
 
-    LLMRegLearner.__qualname__ = "LLMRegLearner"
-    LLMRegLearner.__module__ = __name__
     return LLMRegLearner

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -15,22 +14,20 @@ from llmreg._base import BaseAttributionEstimator
 from llmreg.classifier import LLMAttributionClassifier
 from llmreg.exceptions import DataError, PriorMismatchWarning
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.providers._resolve import prior_source
 from llmreg.regressor import LLMAttributionRegressor
 
 #: What FLAML writes into a category column in place of a missing value.
 FLAML_MISSING = "__NAN__"
-#: Times that hidden layers take what the linear model takes, on a bad day. Measured on
-#: the benchmark's tables at 5 to 400 rows per class.
+#: Times that hidden layers take what the linear model takes, at worst. Measured on the
+#: benchmark's tables at 5 to 400 rows per class.
 COST_OF_HIDDEN_LAYERS = 40
 
 
 class CodedModel:
     """An estimator for a framework that has numbered the classes itself.
 
-    The prior speaks of classes, columns and levels by their names. So the numbers are
-    turned back into names before the estimator sees them, and its answers into
-    numbers.
+    The prior names classes, columns and levels. So numbers are turned back into names
+    before the estimator sees them, and its predictions into numbers.
     """
 
     def __init__(
@@ -53,14 +50,12 @@ class CodedModel:
     ) -> Self:
         """Train the model.
 
-        A fit has no natural place to stop halfway. Where the time is limited, the
-        linear model is trained first, and the hidden layers only if what it took says
-        that they will be done in time.
-
-        Shapes: X (n_samples, n_features), y (n_samples,), sample_weight (n_samples,).
+        A fit cannot be stopped halfway. Where the time is limited, the linear model
+        is trained first, and the hidden layers only if they will be done in time,
+        going by how long the linear model took.
         """
         X, y = plain_frame(X), self._names(y)
-        # Not the monotonic clock: limits are told by the one that the frameworks read.
+        # Not the monotonic clock: the frameworks read this one.
         start = time.time()
         self.was_shortened_ = False
         if not self.hidden or seconds is not None:
@@ -74,26 +69,18 @@ class CodedModel:
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predict numbers of classes, or targets.
-
-        Shapes: X (n_samples, n_features); returns (n_samples,).
-        """
+        """Predict numbers of classes, or targets."""
         if self.classes is None:
             return np.asarray(self.estimator_.predict(plain_frame(X)))
         return np.asarray(self.predict_proba(X).argmax(axis=1))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Predict the probabilities of the classes.
-
-        Shapes: X (n_samples, n_features); returns (n_samples, n_classes).
-        """
+        """Predict the probabilities of all classes; 0 for those not trained on."""
         assert self.classes is not None
         known = self.estimator_.predict_proba(plain_frame(X))
-        place = {label: i for i, label in enumerate(self.estimator_.classes_.tolist())}
+        number = {label: i for i, label in enumerate(self.classes.tolist())}
         table = np.zeros((len(known), len(self.classes)))
-        for number, label in enumerate(self.classes.tolist()):
-            if label in place:
-                table[:, number] = known[:, place[label]]
+        table[:, [number[c] for c in self.estimator_.classes_.tolist()]] = known
         return table
 
     def _fit_one(
@@ -113,35 +100,24 @@ class CodedModel:
         if self.classes is None:
             return np.asarray(y, dtype=np.float64)
         numbers = np.asarray(y)
-        whole = numbers.dtype.kind in "iub" or (
-            numbers.dtype.kind == "f" and np.all(numbers == np.floor(numbers))
-        )
-        if not whole or numbers.min() < 0 or numbers.max() >= len(self.classes):
+        if not np.isin(numbers, np.arange(len(self.classes))).all():
             raise DataError(
-                f"Labels were expected as numbers from 0 to {len(self.classes) - 1}, "
-                f"for the classes {self.classes.tolist()}; got {numbers[:3].tolist()}. "
+                f"Expected labels as numbers from 0 to {len(self.classes) - 1}, for "
+                f"the classes {self.classes.tolist()}; got {numbers[:3].tolist()}. "
                 "The framework has to encode them: leave its preprocessing on."
             )
         return np.asarray(self.classes[numbers.astype(int)])
 
 
 def plain_frame(X: Any) -> Any:
-    """Undo what a framework did to the values of a table and a prior trips over.
-
-    Shapes: X (n_samples, n_features).
-    """
+    """Undo what a framework did to the levels of a table."""
     if not isinstance(X, pd.DataFrame):
         return X
     changed = {}
-    for name in X.columns:
-        column = X[name]
-        if not isinstance(column.dtype, pd.CategoricalDtype):
-            continue
+    for name, column in X.select_dtypes("category").items():
+        if FLAML_MISSING in column.cat.categories:
+            changed[name] = column = column.cat.remove_categories(FLAML_MISSING)
         levels = column.cat.categories
-        if FLAML_MISSING in levels:
-            column = column.cat.remove_categories(FLAML_MISSING)
-            changed[name] = column
-            levels = column.cat.categories
         if len(levels) and all(isinstance(level, bool | np.bool_) for level in levels):
             changed[name] = column.astype("boolean").astype("float64")
     return X.assign(**changed) if changed else X
@@ -159,8 +135,7 @@ def settle_prior(
 ) -> FeaturePrior | None:
     """Turn whatever can be given as `prior` into the scores of a table's columns.
 
-    A provider is asked here, once; what comes back is plain data that is pickled with
-    every trial. The names are those of `X`, whatever a search calls its columns.
+    A provider is asked here, once; the scores are plain data that every trial carries.
 
     Parameters
     ----------
@@ -173,7 +148,7 @@ def settle_prior(
     kind : {"classification", "regression"}, default="classification"
         What is predicted.
     **words : dict
-        What a provider is told: `task`, `target_name`, `feature_descriptions`,
+        What a provider is sent: `task`, `target_name`, `feature_descriptions`,
         `feature_names`; and `on_error`.
 
     Returns
@@ -202,20 +177,5 @@ def settle_prior(
     """
     if kind not in ESTIMATORS:
         raise ValueError(f"kind must be one of {list(ESTIMATORS)}; got {kind!r}.")
-    source = prior_source(prior)
-    warm_up()
-    if source is None:
-        return None
-    model: BaseAttributionEstimator = ESTIMATORS[kind](source, **words)
+    model: BaseAttributionEstimator = ESTIMATORS[kind](prior, **words)
     return model.elicit_prior(X, y)
-
-
-@cache
-def warm_up() -> None:
-    """Load what torch loads at its first step, before anybody looks at the clock.
-
-    A first fit takes seconds where the second takes hundredths of one; a search that
-    judges by the first would find the model too slow to try.
-    """
-    model = LLMAttributionRegressor([1.0], gamma=1.0, device="cpu")
-    model.fit(np.arange(4.0)[:, None], np.arange(4.0))

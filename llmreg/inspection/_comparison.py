@@ -1,35 +1,40 @@
-"""The same estimator with its prior, settled once, and without."""
+"""The same estimator with its prior, which is elicited once, and without."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from sklearn.base import clone
+import numpy as np
+import pandas as pd
+from sklearn.base import clone, is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.model_selection import (
+    RepeatedKFold,
+    RepeatedStratifiedKFold,
+    cross_validate,
+)
 from sklearn.pipeline import Pipeline
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg.exceptions import PriorError, PriorMismatchWarning
+from llmreg.exceptions import DataError, PriorError, PriorMismatchWarning
 from llmreg.linear_model._trust import has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers._resolve import prior_source
 
 
 def last_step(estimator: Any) -> BaseAttributionEstimator:
-    """Find the estimator of llmreg in what may be a pipeline around it.
-
-    Raises TypeError if there is none.
-    """
+    """Return the estimator of llmreg, which may be the last step of a pipeline."""
     model = estimator
     while isinstance(model, Pipeline):
         model = model[-1]
     if not isinstance(model, BaseAttributionEstimator):
         raise TypeError(
-            "An LLMAttributionClassifier or LLMAttributionRegressor is needed, or a "
-            f"pipeline whose last step is one; got {type(model).__name__}. Of a search "
-            "give best_estimator_."
+            "The estimator must be an LLMAttributionClassifier or "
+            "LLMAttributionRegressor, or a pipeline whose last step is one; got "
+            f"{type(model).__name__}. Pass best_estimator_ of a search."
         )
     return model
 
@@ -37,17 +42,13 @@ def last_step(estimator: Any) -> BaseAttributionEstimator:
 def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
     """Get the prior of an estimator for a table, once; nothing is trained.
 
-    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_targets).
-
-    Raises PriorError if there is no prior, or none that would be heard.
-
-    Raises ProviderError if a provider gives none.
+    Raises PriorError if it has no prior, or none with a score other than 0.
     """
     model = last_step(estimator)
     if prior_source(model.prior) is None or model.gamma == 0:
         raise PriorError(
-            f"There is nothing to compare: this {type(model).__name__} has prior=None, "
-            "or gamma=0, with which a prior is not heard. Give it a prior."
+            f"There is nothing to compare: this {type(model).__name__} has prior=None "
+            "or gamma=0, which ignores the prior. Give it a prior."
         )
     # The names are those that reach the last step.
     inner = clone(estimator)
@@ -70,7 +71,110 @@ def with_prior(estimator: Any, prior: FeaturePrior | None) -> Any:
 
 @contextmanager
 def without_mismatch_warnings() -> Iterator[None]:
-    """Keep quiet that a part of a table lacks levels that all of it has."""
+    """Ignore that a part of a table lacks levels that the whole table has."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PriorMismatchWarning)
         yield
+
+
+WITH, WITHOUT, NOTHING = "with the prior", "without the prior", "no features"
+N_FOLDS = 5
+N_REPEATS = 2
+
+
+class Metric(NamedTuple):
+    """What is measured: its name, the scorer, and -1 where less is better."""
+
+    name: str
+    scorer: str
+    sign: int = 1
+
+
+Metrics = tuple[Metric, ...]
+BINARY: Metrics = (
+    Metric("ROC AUC", "roc_auc"),
+    Metric("Log loss", "neg_log_loss", -1),
+    Metric("Accuracy", "accuracy"),
+)
+MULTICLASS: Metrics = (
+    Metric("ROC AUC, one class to the rest", "roc_auc_ovr"),
+    *BINARY[1:],
+)
+REGRESSION: Metrics = (
+    Metric("R²", "r2"),
+    Metric("Mean absolute error", "neg_mean_absolute_error", -1),
+)
+
+
+class Performance(NamedTuple):
+    """Scores on the folds of a cross-validation, by way to predict and by metric."""
+
+    metrics: Metrics
+    scores: dict[str, dict[str, np.ndarray]]
+    n_samples: int
+    n_splits: int
+    n_repeats: int
+
+    def n_better(self, metric: Metric) -> int:
+        """Count the folds in which the prior helped."""
+        gain = self.scores[WITH][metric.name] - self.scores[WITHOUT][metric.name]
+        return int((metric.sign * gain > 0).sum())
+
+
+def measure(
+    estimator: Any,
+    prior: FeaturePrior | None,
+    X: Any,
+    y: Any,
+    *,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+) -> Performance:
+    """Cross-validate copies of an estimator, with its prior and without.
+
+    Raises DataError if there are too few rows, or labels that the model does not
+    know.
+    """
+    model = last_step(estimator)
+    is_class = is_classifier(model)
+    n_rarest = _count_rarest(model, y) if is_class else len(y)
+    n_splits = min(N_FOLDS, n_rarest)
+    if n_splits < 2 or len(y) < 2 * n_splits:
+        raise DataError(
+            f"The table has {len(y)} rows, {n_rarest} of the rarest class. These are "
+            "too few for a cross-validation, which needs 4 rows, 2 of each class."
+        )
+    metrics, splitter, dummy = REGRESSION, RepeatedKFold, DummyRegressor()
+    if is_class:
+        metrics = BINARY if len(model.classes_) == 2 else MULTICLASS
+        splitter, dummy = RepeatedStratifiedKFold, DummyClassifier()
+    folds = splitter(n_splits=n_splits, n_repeats=N_REPEATS, random_state=random_state)
+    ways = {WITHOUT: with_prior(estimator, None), NOTHING: dummy}
+    if prior is not None:
+        ways = {WITH: with_prior(estimator, prior), **ways}
+    scores = {}
+    for name, way in ways.items():
+        with without_mismatch_warnings():
+            found = cross_validate(
+                way,
+                X,
+                y,
+                cv=folds,
+                scoring={metric.name: metric.scorer for metric in metrics},
+                n_jobs=n_jobs,
+                error_score="raise",
+            )
+        scores[name] = {m.name: m.sign * found[f"test_{m.name}"] for m in metrics}
+    return Performance(metrics, scores, len(y), n_splits, N_REPEATS)
+
+
+def _count_rarest(model: Any, y: Any) -> int:
+    """Count the rows of the rarest class; labels must be those of the model."""
+    counts = pd.Series(np.asarray(y)).value_counts()
+    known = {str(label) for label in model.classes_}
+    if strange := [label for label in counts.index if str(label) not in known]:
+        raise DataError(
+            f"The labels {strange[:5]!r} are not classes of the model, which are "
+            f"{[str(label) for label in model.classes_][:20]!r}."
+        )
+    return int(counts.min())

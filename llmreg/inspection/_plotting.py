@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +19,6 @@ from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpecBase, SubplotSpec
     from matplotlib.lines import Line2D
@@ -38,16 +37,10 @@ OUTPUT_WIDTH = 24
 N_COLUMNS = 3
 # Names are shown as they are: "$x^2$" is a name, no formula.
 LITERAL: Mapping[str, Any] = {"parse_math": False, "usetex": False}
-# How the model's part is drawn: the shape alone tells the cases apart.
-POINTS = {
-    "agrees": ("model", "o", BLUE),
-    "disagrees": ("model, against the prior", "X", VERMILION),
-    "unscored": ("model, prior has no score", "D", None),
-}
 
 
 class BarDisplay(ABC):
-    """A row of panels, one per output, with a bar per feature."""
+    """A row of panels, one per output, with a bar or a point per feature."""
 
     n_features: int
 
@@ -57,8 +50,8 @@ class BarDisplay(ABC):
         Parameters
         ----------
         ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw: one per output, or a single one whose place several
-            panels share. None makes a new figure.
+            Where to draw: one per panel, or a single one whose place the panels
+            share. None makes a new figure.
 
         Returns
         -------
@@ -73,7 +66,7 @@ class BarDisplay(ABC):
         require_matplotlib()
         size = self._size()
         shown = strongest(size, self.n_features)
-        panels = make_panels(ax, len(size), len(shown))
+        panels = self._panels(ax, len(size), len(shown))
         self._draw(panels, shown)
         self.ax_ = panels if len(panels) > 1 else panels[0]
         self.figure_ = panels[0].figure
@@ -83,6 +76,10 @@ class BarDisplay(ABC):
     @abstractmethod
     def _size(self) -> np.ndarray:
         """Return how much there is to see, of shape (n_outputs, n_features)."""
+
+    def _panels(self, ax: Any, n_outputs: int, n_bars: int) -> np.ndarray:
+        """Return the panels."""
+        return make_panels(ax, [(n_outputs, 1.4 + row_height() * n_bars)], width=2.8)
 
     @abstractmethod
     def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
@@ -94,8 +91,8 @@ def fitted_prior(estimator: Any, display: str) -> FeaturePrior:
     if not isinstance(estimator, BaseAttributionEstimator):
         raise TypeError(
             f"{display} needs an LLMAttributionClassifier or an "
-            f"LLMAttributionRegressor; got {type(estimator).__name__}. Of a pipeline "
-            "give the last step, of a search best_estimator_."
+            f"LLMAttributionRegressor; got {type(estimator).__name__}. Pass the last "
+            "step of a pipeline, or best_estimator_ of a search."
         )
     check_is_fitted(estimator, "attributions_")
     prior = estimator.prior_
@@ -114,20 +111,43 @@ def strongest(size: np.ndarray, n_features: int) -> np.ndarray:
     return np.argsort(-largest, kind="stable")[:n_features]
 
 
-def make_panels(ax: Any, n_panels: int, n_bars: int) -> np.ndarray:
-    """Return Axes, one per panel, where the caller wants them."""
-    n_rows, n_columns = grid_shape(n_panels)
+def make_panels(
+    ax: Any, groups: Sequence[tuple[int, float]], *, width: float
+) -> np.ndarray:
+    """Return Axes, group after group, where the caller wants them.
+
+    A group is how many panels it has and how high they are, in inches; a panel that
+    is alone has the whole row.
+    """
+    n_panels = sum(n for n, _ in groups)
+    n_columns = grid_shape(groups[-1][0])[1]
+    heights = [height for n, height in groups for _ in range(grid_shape(n)[0])]
     if ax is None:
-        size = (3.2 + 2.8 * n_columns, n_rows * (1.4 + row_height() * n_bars))
-        figure = new_figure(size)
-        grid: GridSpecBase = figure.add_gridspec(n_rows, n_columns)
+        figure = new_figure((3.2 + width * n_columns, sum(heights)))
+        grid: GridSpecBase = figure.add_gridspec(
+            len(heights), n_columns, height_ratios=heights
+        )
     else:
         given = np.asarray(ax, dtype=object).ravel()
         if len(given) == n_panels:
             return given
         figure = given[0].figure
-        grid = place_of(given, n_panels).subgridspec(n_rows, n_columns)
-    return add_panels(figure, [grid[i] for i in range(n_panels)])
+        grid = place_of(given, n_panels).subgridspec(
+            len(heights),
+            n_columns,
+            height_ratios=heights,
+            hspace=0.5 if len(groups) > 1 else None,
+        )
+    places, row = [], 0
+    for n, _ in groups:
+        start = row * n_columns
+        places += [grid[row, :]] if n == 1 else [grid[start + i] for i in range(n)]
+        row += grid_shape(n)[0]
+    panels = np.array([figure.add_subplot(place) for place in places])
+    for panel in panels:
+        # The first panel of a row names the features for all of it.
+        panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
+    return panels
 
 
 def grid_shape(n_panels: int) -> tuple[int, int]:
@@ -176,14 +196,6 @@ def _name_size() -> float:
     return float(size)
 
 
-def add_panels(figure: Figure, places: Iterable[SubplotSpec]) -> np.ndarray:
-    """Fill places; the first panel of a row names the features for all of it."""
-    panels = np.array([figure.add_subplot(place) for place in places])
-    for panel in panels:
-        panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
-    return panels
-
-
 def ink(ax: Axes) -> Any:
     """Return the colour that the style of the Axes writes with."""
     return ax.xaxis.label.get_color()
@@ -200,52 +212,44 @@ def faint(ax: Axes) -> Any:
     return tuple(np.array([FAINT, 1 - FAINT]) @ pair)
 
 
-def draw_scores(ax: Axes, scores: np.ndarray, errors: np.ndarray) -> BarContainer:
-    """Draw a bar per score, and say where there is none."""
-    bars = ax.barh(
-        range(len(scores)),
-        scores,
-        xerr=errors,
-        color=np.where(scores < 0, VERMILION, BLUE).tolist(),
-        error_kw={"ecolor": ink(ax), "elinewidth": 1, "capsize": 2},
-    )
-    for row in np.flatnonzero(np.isnan(scores)).tolist():
-        ax.text(0, row, " no score", va="center", color=faint(ax), fontsize="small")
-    return bars
-
-
-def draw_model(ax: Axes, prior: np.ndarray, model: np.ndarray) -> dict[str, Line2D]:
-    """Draw a point per attribution, of a shape that tells how it fits the prior."""
-    unscored = np.isnan(prior)
-    disagrees = np.sign(prior) * np.sign(model) < 0
-    masks = (~(unscored | disagrees), disagrees, unscored)
+def draw_points(
+    ax: Axes,
+    x: np.ndarray,
+    kinds: Mapping[str, tuple[str, str, str | None]],
+    masks: Sequence[np.ndarray],
+    other: Any,
+) -> dict[str, Line2D]:
+    """Draw a point per row; its shape and colour, or `other`, tell its kind."""
     points = {}
-    for (kind, style), mask in zip(POINTS.items(), masks, strict=True):
+    for (kind, (label, marker, colour)), mask in zip(kinds.items(), masks, strict=True):
         rows = np.flatnonzero(mask)
-        label, marker, colour = style if len(rows) else ("_nolegend_", *style[1:])
-        colour = faint(ax) if colour is None else colour
         (points[kind],) = ax.plot(
-            model[rows], rows, marker, color=colour, label=label, markersize=7
+            *(x[rows], rows, marker),
+            color=other if colour is None else colour,
+            label=label if len(rows) else "_nolegend_",
+            markersize=7,
         )
     return points
 
 
 def dress(
-    ax: Axes,
-    features: Sequence[str],
-    shown: np.ndarray,
-    title: str,
-    label: str,
-    limit: float,
-) -> None:
-    """Name the rows, title the panel, and mark the zero."""
-    n_left = len(features) - len(shown)
-    if n_left:
-        title += f"\n{n_left} of {len(features)} features left out"
+    ax: Axes, features: Sequence[str], shown: np.ndarray, title: str, head: float = 0
+) -> float:
+    """Name the rows and title the panel, `head` rows above; return the size of names.
+
+    The title tells how many features are left out.
+    """
     names = [shorten(features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown]
-    name_rows(ax, names)
+    size = name_rows(ax, names)
+    if n_left := len(features) - len(shown):
+        title += f"\n{n_left} of {len(features)} features left out"
+    ax.set_title(title, pad=6 + head * size if head else None, **LITERAL)
+    return size
+
+
+def mark_zero(ax: Axes, label: str, limit: float) -> None:
+    """Give an axis that has its zero in the middle."""
     ax.set_xlim(-limit, limit)
-    ax.set_title(title, **LITERAL)
     ax.set_xlabel(label)
     ax.axvline(0, color=ink(ax), linewidth=0.8)
     ax.locator_params(axis="x", nbins=5)

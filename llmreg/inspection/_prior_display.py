@@ -12,17 +12,19 @@ from sklearn.preprocessing import normalize
 from llmreg._base import BaseAttributionEstimator
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
-from llmreg.inspection._learning_curve import PriorCurveDisplay
 from llmreg.inspection._plotting import (
+    BLUE,
     ORANGE,
     OUTPUT_WIDTH,
+    VERMILION,
     BarDisplay,
-    draw_model,
-    draw_scores,
+    draw_points,
     dress,
+    faint,
     fitted_prior,
+    ink,
+    mark_zero,
 )
-from llmreg.inspection._trust_display import TrustDisplay
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
 
 if TYPE_CHECKING:
@@ -30,7 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
-__all__ = ["AlignmentDisplay", "PriorCurveDisplay", "PriorDisplay", "TrustDisplay"]
+# How the model's part is drawn: the shape alone tells the cases apart.
+POINTS = {
+    "agrees": ("model", "o", BLUE),
+    "disagrees": ("model, against the prior", "X", VERMILION),
+    "unscored": ("model, prior has no score", "D", None),
+}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -123,9 +130,19 @@ class PriorDisplay(BarDisplay):
         self.bars_: list[BarContainer] = []
         for i, panel in enumerate(panels):
             scores = prior.scores[i, shown]
-            self.bars_.append(draw_scores(panel, scores, errors[i, shown]))
-            title = shorten(prior.outputs[i], OUTPUT_WIDTH)
-            dress(panel, prior.features, shown, title, label, limit)
+            bars = panel.barh(
+                range(len(shown)),
+                scores,
+                xerr=errors[i, shown],
+                color=np.where(scores < 0, VERMILION, BLUE).tolist(),
+                error_kw={"ecolor": ink(panel), "elinewidth": 1, "capsize": 2},
+            )
+            self.bars_.append(bars)
+            note = {"va": "center", "color": faint(panel), "fontsize": "small"}
+            for row in np.flatnonzero(np.isnan(scores)).tolist():
+                panel.text(0, row, " no score", **note)
+            dress(panel, prior.features, shown, shorten(prior.outputs[i], OUTPUT_WIDTH))
+            mark_zero(panel, label, limit)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -245,8 +262,12 @@ class AlignmentDisplay(BarDisplay):
             prior, model = self.direction[i, shown], self.attributions[i, shown]
             rows = range(len(shown))
             self.bars_.append(panel.barh(rows, prior, color=ORANGE, label="prior"))
-            self.points_.append(draw_model(panel, prior, model))
+            unscored = np.isnan(prior)
+            disagrees = np.sign(prior) * np.sign(model) < 0
+            masks = (~(unscored | disagrees), disagrees, unscored)
+            self.points_.append(draw_points(panel, model, POINTS, masks, faint(panel)))
             cosine = round(float(self.alignment[i]), 2) + 0.0
             told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
             title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: {told}"
-            dress(panel, self.features, shown, title, "direction, unit length", limit)
+            dress(panel, self.features, shown, title)
+            mark_zero(panel, "direction, unit length", limit)

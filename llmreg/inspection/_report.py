@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg.inspection._comparison import last_step, with_prior
-from llmreg.inspection._report_html import STYLE, Markup, element, facts, join
-from llmreg.inspection._report_results import (
-    NOTHING,
-    Performance,
-    curve_picture,
-    limits_section,
+from llmreg._utils._imports import import_optional
+from llmreg._utils._text import list_names
+from llmreg.exceptions import DataError
+from llmreg.inspection._comparison import (
+    BINARY,
+    MULTICLASS,
+    last_step,
     measure,
-    model_section,
-    performance_section,
+    with_prior,
 )
-from llmreg.inspection._report_sections import (
-    alignment_section,
-    number,
-    prior_section,
-    sent_section,
-    task_section,
-    trust_section,
-)
-from llmreg.linear_model._trust import each_trust, has_opinion
-from llmreg.prior._task import Task
+from llmreg.inspection._learning_curve import PriorCurveDisplay
+from llmreg.inspection._plotting import require_matplotlib
+from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
+from llmreg.inspection._report_content import content
+from llmreg.inspection._trust_display import TrustDisplay
+from llmreg.linear_model._trust import has_opinion
+from llmreg.prior._feature_prior import FeaturePrior
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["format_report", "write_report"]
+
+# Features in a picture of one or two outputs, and of more; the tables name all.
+N_FEATURES, N_FEATURES_EACH = 30, 15
+# The same picture is the same text: ids are hashed, and nothing tells the time.
+SETTINGS = {"svg.hashsalt": "llmreg", "svg.fonttype": "path", "font.size": 10}
+CURVES = {BINARY: "roc_auc", MULTICLASS: "roc_auc_ovr"}
+
+# For the light and the dark page: the style, the address that holds it, the width.
+Images = list[tuple[str, str, str]]
 
 
 def write_report(
@@ -84,7 +95,7 @@ def write_report(
     DataError
         If the table cannot be used.
     MissingDependencyError
-        If matplotlib is not installed.
+        If matplotlib or jinja2 is not installed.
 
     Examples
     --------
@@ -157,96 +168,109 @@ def format_report(
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
         # A table of one column, as X[["target"]] makes it, is that column.
         y = y.squeeze(axis=1)
+    template = load_template()
     estimator = getattr(model, "best_estimator_", model)
     inner = last_step(estimator)
     check_is_fitted(inner, "attributions_")
-    task = inner._describe_task()
-    found, curve = None, Markup()
+    prior = inner.prior_ if has_opinion(inner.prior_) else None
+    images, performance, no_curve = _pictures(inner), None, ""
     if X is not None:
-        prior = inner.prior_ if has_opinion(inner.prior_) else None
-        found = measure(
+        performance = measure(
             estimator, prior, X, y, random_state=random_state, n_jobs=n_jobs
         )
         if prior is not None and inner.gamma != 0:
             settled = with_prior(estimator, prior)
-            curve = curve_picture(settled, X, y, found.metrics, random_state)
-    head = title or f"Model report: {task.target}"
-    return _page(
-        head,
-        _summary(inner, task, found),
-        task_section(task, inner.prior_),
-        prior_section(inner.prior_, task),
-        sent_section(inner.prior_, inner.prior, task),
-        alignment_section(inner),
-        trust_section(inner),
-        performance_section(found, curve),
-        model_section(estimator, inner),
-        limits_section(),
+            scoring = CURVES.get(performance.metrics, "neg_mean_absolute_error")
+            try:
+                images["curve"] = draw_curve(settled, X, y, scoring, random_state)
+            except DataError as error:
+                no_curve = str(error)
+    found = content(estimator, inner, performance)
+    return template.render(
+        title=title or f"Model report: {found['task'].target}",
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        images=images,
+        no_curve=no_curve,
+        listed=partial(list_names, limit=12, write=str),
+        **found,
     )
 
 
-def _page(title: str, *sections: Markup) -> str:
-    """Put the page together."""
-    written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        # Nothing is fetched and nothing runs, whatever the names of features are.
-        element(
-            "meta",
-            http_equiv="Content-Security-Policy",
-            content="default-src 'none'; style-src 'unsafe-inline'; img-src data:",
-        ),
-        element("title", title),
-        element("style", Markup(STYLE)),
+def load_template() -> Template:
+    """Load the template of the page, which escapes whatever it is given."""
+    jinja2 = import_optional("jinja2", "llmreg[report]")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("llmreg.inspection"),
+        autoescape=True,
+        finalize=show_hidden,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    header = element(
-        "header",
-        element("h1", title),
-        element("p", f"Written by llmreg on {written}", class_="soft"),
-    )
-    page = element("html", head, element("body", header, *sections), lang="en")
-    return f"<!doctype html>\n{page}\n"
+    return environment.get_template("report.html")
 
 
-def _summary(
-    model: BaseAttributionEstimator, task: Task, found: Performance | None
-) -> Markup:
-    """Give the page in a few facts."""
-    prior = model.prior_
-    pairs = [("Predicts", task.target)]
+def show_hidden(value: Any) -> Any:
+    """Write as escapes what would hide or move other text; markup is left alone."""
+    if hasattr(value, "__html__"):
+        return value
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
+    """Draw the prior, and what the model made of it."""
+    prior: FeaturePrior | None = model.prior_
+    if prior is None or prior.provenance.get("error"):
+        return {}
+    n_features = N_FEATURES if len(prior.outputs) <= 2 else N_FEATURES_EACH
+    makers: dict[str, Callable[..., Any]] = {
+        "prior": partial(PriorDisplay.from_prior, prior)
+    }
     if has_opinion(prior):
-        assert prior is not None
-        told = prior.provenance
-        source = told.get("model") or told.get("provider")
-        at_hand = "recorded scores" if told.get("source") else "scores at hand"
-        pairs.append(("Prior", source or at_hand))
-        aligned = model.alignment_[~np.isnan(model.alignment_)]
-        pairs.append(("Alignment, mean cosine", number(float(aligned.mean()))))
-        pairs.append(("The rows and the prior", _trust_in_short(model)))
-    else:
-        pairs.append(("Prior", "none"))
-    if found is None:
-        pairs.append(("Performance", "not measured"))
-    else:
-        metric = found.metrics[0]
-        text = "; ".join(
-            f"{scores[metric.name].mean():.3f} {way}"
-            for way, scores in found.scores.items()
-            if way != NOTHING
-        )
-        name = metric.name.partition(",")[0]
-        pairs.append((f"{name}, held out", text))
-    return join([facts(pairs)])
+        makers["alignment"] = partial(AlignmentDisplay.from_estimator, model)
+    if model.trust_ is not None:
+        makers["trust"] = partial(TrustDisplay.from_estimator, model)
+    return {
+        name: draw(partial(make, n_features=n_features))
+        for name, make in makers.items()
+    }
 
 
-def _trust_in_short(model: BaseAttributionEstimator) -> str:
-    """Say in a few words how far the rows bear the prior out."""
-    trusts = each_trust(model.trust_)
-    if not trusts:
-        return f"not weighed (gamma={model.gamma!r})"
-    against = sum(len(trust.contradictions) for trust in trusts)
-    cosine = float(np.mean([trust.cosine for trust in trusts]))
-    scores = "score" if against == 1 else "scores"
-    return f"cosine {cosine:.2f}; {against} {scores} contradicted"
+def draw_curve(estimator: Any, X: Any, y: Any, scoring: str, seed: int) -> Images:
+    """Draw the learning curves; raises DataError where there are too few rows."""
+    display = PriorCurveDisplay.from_estimator(
+        estimator, X, y, n_repeats=5, scoring=scoring, random_state=seed
+    )
+    from matplotlib import pyplot as plt
+
+    plt.close(display.figure_)
+    return draw(display.plot)
+
+
+def draw(make: Callable[[], Any]) -> Images:
+    """Draw a display as images for a light and a dark page.
+
+    An SVG that is an image, and no part of the page, runs no script and fetches
+    nothing, whatever its texts are.
+    """
+    require_matplotlib()
+    from matplotlib import pyplot as plt
+
+    images = []
+    for kind, style in (("light", "default"), ("dark", "dark_background")):
+        # "default" first: a matplotlibrc is the taste of a person, not of a report.
+        with plt.style.context(["default", style, SETTINGS]):
+            figure = make().figure_
+            file = BytesIO()
+            figure.savefig(
+                file, format="svg", transparent=True, metadata={"Date": None}
+            )
+            plt.close(figure)
+        text = b64encode(file.getvalue()).decode("ascii")
+        width = round(96 * figure.get_figwidth())
+        images.append((kind, f"data:image/svg+xml;base64,{text}", str(width)))
+    return images

@@ -14,28 +14,23 @@ from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
     BLUE,
     LITERAL,
-    NAME_WIDTH,
     OUTPUT_WIDTH,
     VERMILION,
-    add_legend,
-    add_panels,
+    BarDisplay,
+    draw_points,
+    dress,
     faint,
     fitted_prior,
-    grid_shape,
     ink,
+    make_panels,
     name_rows,
-    new_figure,
-    place_of,
-    require_matplotlib,
     row_height,
-    strongest,
 )
 from llmreg.linear_model._trust import SURE, Trust, each_trust
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
-    from matplotlib.gridspec import GridSpecBase
     from matplotlib.lines import Line2D
 
 
@@ -56,7 +51,7 @@ SIGNS = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TrustDisplay:
+class TrustDisplay(BarDisplay):
     """How much of the prior survived the training rows.
 
     `from_estimator` makes it, of what ``gamma="auto"`` found. The upper panel shows
@@ -176,28 +171,15 @@ class TrustDisplay:
             n_features=n_features,
         ).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the display, or draw it again elsewhere.
+    def _size(self) -> np.ndarray:
+        return np.abs(self.scores)
 
-        Parameters
-        ----------
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw: one per panel, those of `trusts` first, or a single one
-            whose place the panels share. None makes a new figure.
+    def _panels(self, ax: Any, n_outputs: int, n_bars: int) -> np.ndarray:
+        heights = 1.1 + row_height() * (len(STRENGTHS) + 2), 1.7 + row_height() * n_bars
+        groups = list(zip((len(self.trusts), n_outputs), heights, strict=True))
+        return make_panels(ax, groups, width=4.0)
 
-        Returns
-        -------
-        TrustDisplay
-            The display itself.
-
-        Raises
-        ------
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        require_matplotlib()
-        shown = strongest(np.abs(self.scores), self.n_features)
-        panels = self._panels(ax, len(shown))
+    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
         upper, lower = np.split(panels, [len(self.trusts)])
         self.bars_: list[BarContainer] = [
             _draw_ways(panel, trust, shorten(name, OUTPUT_WIDTH))
@@ -208,48 +190,11 @@ class TrustDisplay:
         for i, panel in enumerate(lower):
             self.points_.append(_draw_signs(panel, agreement[i, shown]))
             self._dress(panel, i, shown)
-        self.ax_ = panels
-        self.figure_ = panels[0].figure
-        add_legend(lower, outside=ax is None)
-        return self
-
-    def _panels(self, ax: Any, n_bars: int) -> np.ndarray:
-        """Return Axes, the upper ones first, where the caller wants them."""
-        n_upper, n_lower = len(self.trusts), len(self.outputs)
-        n_rows, n_columns = grid_shape(n_lower)
-        n_above = grid_shape(n_upper)[0]
-        heights = [
-            *[1.1 + row_height() * (len(STRENGTHS) + 2)] * n_above,
-            *[1.7 + row_height() * n_bars] * n_rows,
-        ]
-        if ax is None:
-            figure = new_figure((3.2 + 4.0 * n_columns, sum(heights)))
-            grid: GridSpecBase = figure.add_gridspec(
-                len(heights), n_columns, height_ratios=heights
-            )
-        else:
-            given = np.asarray(ax, dtype=object).ravel()
-            if len(given) == n_upper + n_lower:
-                return given
-            figure = given[0].figure
-            grid = place_of(given, n_upper + n_lower).subgridspec(
-                len(heights), n_columns, height_ratios=heights, hspace=0.5
-            )
-        upper = [grid[i] for i in range(n_upper)] if n_upper > 1 else [grid[0, :]]
-        lower = [grid[n_above * n_columns + i] for i in range(n_lower)]
-        return add_panels(figure, [*upper, *lower])
 
     def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""
-        names = [
-            shorten(self.features[j], NAME_WIDTH, tail=NAME_WIDTH // 3) for j in shown
-        ]
-        size = name_rows(ax, names)
         title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
-        n_left = len(self.features) - len(shown)
-        if n_left:
-            title += f"\n{n_left} of {len(self.features)} features left out"
-        ax.set_title(title, pad=6 + 1.6 * size, **LITERAL)
+        size = dress(ax, self.features, shown, title, head=1.6)
         ax.set_xlim(-0.04, 1.04)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         ax.set_xlabel("probability that the weight\nhas the sign of its score")
@@ -280,13 +225,13 @@ def _why_no_trust(estimator: BaseAttributionEstimator) -> str:
     name = type(estimator).__name__
     if estimator.gamma == "auto":
         return (
-            f"The prior of this {name} has no score other than 0, so there was nothing "
-            "to trust or to doubt. Give it one that has."
+            f"The prior of this {name} has no score other than 0, so its trust was not "
+            "learnt. Give it a prior that has one."
         )
     return (
-        f"This {name} was fitted with gamma={estimator.gamma!r}, so nobody asked the "
-        'rows how far the prior is to be trusted. Fit it with gamma="auto"; '
-        "AlignmentDisplay shows what a fixed gamma made of the prior."
+        f"This {name} was fitted with gamma={estimator.gamma!r}, so the trust in the "
+        'prior was not learnt. Fit it with gamma="auto"; AlignmentDisplay shows what a '
+        "fixed gamma made of the prior."
     )
 
 
@@ -323,21 +268,11 @@ def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
     kept, contradicted = agreement > SURE, agreement < 1 - SURE
     known = ~np.isnan(agreement)
     masks = (kept, known & ~(kept | contradicted), contradicted)
-    points = {}
-    for (kind, style), mask in zip(SIGNS.items(), masks, strict=True):
-        rows = np.flatnonzero(mask)
-        text, marker, colour = style
-        colour = ink(ax) if colour is None else colour
-        ax.hlines(rows, 0.5, agreement[rows], color=colour, linewidth=1.2)
-        (points[kind],) = ax.plot(
-            agreement[rows],
-            rows,
-            marker,
-            color=colour,
-            label=text if len(rows) else "_nolegend_",
-            markersize=7,
-            markerfacecolor="none" if kind == "open" else colour,
-        )
+    points = draw_points(ax, agreement, SIGNS, masks, ink(ax))
+    points["open"].set_markerfacecolor("none")
+    for line in points.values():
+        ends, rows = line.get_data()
+        ax.hlines(rows, 0.5, ends, color=line.get_color(), linewidth=1.2)
     return points
 
 

@@ -13,8 +13,8 @@ import torch
 from llmreg._utils._reproducibility import torch_seed
 from llmreg.linear_model._averaging import AveragedModel, average_models
 from llmreg.nn._factory import is_averaged, is_linear, module_factory
-from llmreg.nn._net import AlignedNet, check_module, require_module
-from llmreg.nn._residual import describe_state, learn_correction
+from llmreg.nn._net import AlignedNet, check_module
+from llmreg.nn._residual import train_residual
 from llmreg.nn._training import train
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -73,9 +73,8 @@ def train_automatically(
         with torch_seed(seed, device):
             made = module_factory(params, X.shape[1], len(model.coef))()
             # What does not fit is told before it is trained; lazy layers become real.
-            module = require_module(made).to("cpu", torch.float32)
-            check_module(module, X.shape[1], len(model.coef), torch.float32)
-            correction = learn_correction(
+            module = check_module(made, X.shape[1], len(model.coef), torch.float32)
+            residual = train_residual(
                 module,
                 X,
                 y,
@@ -89,8 +88,8 @@ def train_automatically(
                 device=device,
                 seed=seed,
             )
-        net, n_epochs = make_net(len(correction.states)), correction.n_epochs
-        state = describe_state(linear, correction)
+        net, n_epochs = make_net(len(residual.states)), residual.n_epochs
+        state = residual.model_state(linear)
     net.weight_seen = float(sample_weight.sum())
     net.module_.load_state_dict(state)
     for number in range(n_epochs):

@@ -20,17 +20,16 @@ from llmreg.nn._net import (
     AlignedClassifierNet,
     AlignedNet,
     BatchIterator,
+    EpochReport,
     LinearModel,
-    PassReport,
     say,
 )
 
 
 class CorrectedModel(nn.Module):
-    """A linear model plus a weighted sum of corrections.
+    """A linear model plus the residual ensemble: a weighted sum of copies of a module.
 
-    This is what ``gamma="auto"`` makes of a module: the linear part is how far the
-    prior is trusted, and what the rows say beyond it goes into copies of the module.
+    This is what ``gamma="auto"`` makes of a module that is not linear.
     """
 
     shares: Tensor
@@ -48,10 +47,7 @@ class CorrectedModel(nn.Module):
         self.register_buffer("shares", torch.zeros(n_corrections))
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return the outputs for rows.
-
-        Shapes: X (n_samples, n_features); returns (n_samples, n_outputs).
-        """
+        """Return the outputs for rows, (n_samples, n_outputs)."""
         outputs: Tensor = self.linear(X)
         for share, correction in zip(self.shares, self.corrections, strict=True):
             outputs = outputs + share * correction(X)
@@ -93,10 +89,9 @@ def resolve_device(device: str) -> str:
 
 
 def device_dtype(device: str) -> torch.dtype:
-    """Return the floating point type that suits a device.
+    """Return double precision for the CPU, where small models are no slower for it.
 
-    Double precision on the CPU, where small models are no slower for it; single on
-    accelerators, which are slow at double or lack it.
+    Accelerators are slow at double or lack it.
     """
     return torch.float64 if device == "cpu" else torch.float32
 
@@ -117,12 +112,8 @@ def make_net(
 ) -> AlignedNet:
     """Build and initialize the net that an estimator's parameters describe.
 
-    Shapes: scores (n_outputs, n_features).
-
-    Raises ModuleOutputError if the user's module does not fit.
-
-    Raises ValueError if `net__*` sets what a parameter of the estimator's own
-    decides.
+    Raises ModuleOutputError if the user's module does not fit, and ValueError if
+    `net__*` sets what a parameter of the estimator's own decides.
     """
     solver = choose_solver(params)
     is_lbfgs = solver == "lbfgs"
@@ -188,8 +179,7 @@ def is_linear(params: Any) -> bool:
 
 def asks_for_loop(params: Any) -> bool:
     """Tell whether something of skorch's own training loop was asked for."""
-    own = [n for n in user_settings(params) if not n.startswith("criterion__")]
-    return bool(own)
+    return any(not n.startswith("criterion__") for n in user_settings(params))
 
 
 def is_solved(params: Any) -> bool:
@@ -280,11 +270,11 @@ def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
 
 
 def _callbacks(params: Any, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of early stopping and of what is told of every pass."""
+    """Return the settings of early stopping and of the report of every epoch."""
     users = settings.get("callbacks")
     if users == "disable":
         return {}
-    callbacks: list[Any] = list(users or [])
+    callbacks: list[Any] = [*(users or []), ("passes", EpochReport())]
     if params.early_stopping and choose_solver(params) != "lbfgs":
         stop = EarlyStopping(
             monitor="valid_loss",
@@ -295,8 +285,8 @@ def _callbacks(params: Any, settings: dict[str, Any]) -> dict[str, Any]:
             sink=say,
         )
         callbacks.insert(0, ("early_stopping", stop))
-    found: dict[str, Any] = {"callbacks": [*callbacks, ("passes", PassReport())]}
-    if not settings["verbose"] and "callbacks__print_log" not in settings:
+    found: dict[str, Any] = {"callbacks": callbacks}
+    if not settings["verbose"]:
         # skorch's own table, which it would print on stdout and nowhere else.
-        found["callbacks__print_log"] = None
+        found["callbacks__print_log"] = settings.get("callbacks__print_log")
     return found

@@ -15,7 +15,7 @@ from llmreg.prior._transforms import SCORE_TRANSFORMS, transform_scores
 
 # Keeps the direction of a vanishing attribution defined. It is far below any
 # attribution that a trained model shows, so the formula stays the paper's.
-TINY = 1e-12
+_TINY = 1e-12
 
 
 class AttributionAlignedLoss(nn.Module):
@@ -164,7 +164,11 @@ class AttributionAlignedLoss(nn.Module):
         attributions : Tensor of shape (..., n_outputs, n_features)
             Attributions of the outputs.
         """
-        return misalignment(attributions, self.direction, self.known)
+        gap = _normalize(attributions * self.known) - self.direction
+        per_output = gap.square().sum(dim=-1) / self.known.sum(dim=-1).clamp_min(1)
+        has_direction = self.direction.any(dim=-1).to(per_output.dtype)
+        n_directions = has_direction.sum(dim=-1).clamp_min(1)
+        return (per_output * has_direction).sum(dim=-1) / n_directions
 
     def cosine(self, attributions: Tensor) -> Tensor:
         """Return the alignment of attributions with the prior.
@@ -179,7 +183,7 @@ class AttributionAlignedLoss(nn.Module):
         Tensor of shape (n_outputs,)
             Cosines from -1 to 1; NaN for an output without a direction.
         """
-        cosine = (normalize(attributions * self.known) * self.direction).sum(dim=-1)
+        cosine = (_normalize(attributions * self.known) * self.direction).sum(dim=-1)
         absent = torch.full_like(cosine, torch.nan)
         return torch.where(self.direction.any(dim=-1), cosine, absent)
 
@@ -192,31 +196,15 @@ def _directions(
         return torch.zeros(1, 1), torch.zeros(1, 1)
     table = torch.as_tensor(np.array(scores, dtype=np.float64))
     known = (~table.isnan()).to(table.dtype)
-    transform = (
-        score_transform
-        if callable(score_transform)
-        else SCORE_TRANSFORMS[score_transform]
-    )
-    rows = [transform_scores(transform, row) for row in table.nan_to_num(0.0)]
-    return normalize(torch.stack(rows) * known), known
+    if not callable(score_transform):
+        score_transform = SCORE_TRANSFORMS[score_transform]
+    rows = [transform_scores(score_transform, row) for row in table.nan_to_num(0.0)]
+    return _normalize(torch.stack(rows) * known), known
 
 
-def misalignment(attributions: Tensor, direction: Tensor, known: Tensor) -> Tensor:
-    """Return the penalty of attributions, the mean over the outputs.
-
-    Shapes: attributions (..., n_outputs, n_features), direction (..., n_outputs,
-    n_features), known (..., n_outputs, n_features); returns (...,).
-    """
-    gap = normalize(attributions * known) - direction
-    per_output = gap.square().sum(dim=-1) / known.sum(dim=-1).clamp_min(1)
-    has_direction = direction.any(dim=-1).to(per_output.dtype)
-    n_directions = has_direction.sum(dim=-1).clamp_min(1)
-    return (per_output * has_direction).sum(dim=-1) / n_directions
-
-
-def normalize(vectors: Tensor) -> Tensor:
+def _normalize(vectors: Tensor) -> Tensor:
     """Scale vectors along the last axis to unit length."""
-    norms = (vectors.square().sum(dim=-1, keepdim=True) + TINY**2).sqrt()
+    norms = (vectors.square().sum(dim=-1, keepdim=True) + _TINY**2).sqrt()
     return vectors / norms
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -22,30 +22,21 @@ from llmreg._utils._progress import following
 from llmreg.exceptions import ModuleOutputError
 from llmreg.nn._loss import AttributionAlignedLoss
 
-
-def require_module(made: Any) -> nn.Module:
-    """Raise unless what `module` has made is a module.
-
-    Raises ModuleOutputError if it is something else.
-    """
-    if not isinstance(made, nn.Module):
-        raise ModuleOutputError(
-            f"module must make a torch.nn.Module; it made a {type(made).__name__}. "
-            "Give the class itself, or a function that returns a module."
-        )
-    return made
+logger = get_logger(__name__)
 
 
 def check_module(
-    module: Callable[[Tensor], Tensor],
-    n_features: int,
-    n_outputs: int,
-    dtype: torch.dtype,
-) -> None:
-    """Raise unless `module` maps `n_features` inputs to `n_outputs` outputs.
+    module: Any, n_features: int, n_outputs: int, dtype: torch.dtype
+) -> nn.Module:
+    """Return a module in a dtype, if it maps rows to as many outputs as it should.
 
-    Raises ModuleOutputError if it cannot be called, or gives another shape.
+    Raises ModuleOutputError if it is no module, fails, or gives another shape.
     """
+    if not isinstance(module, nn.Module):
+        raise ModuleOutputError(
+            f"module must make a torch.nn.Module; it made a {type(module).__name__}. "
+            "Give the class itself, or a function that returns a module."
+        )
     expected = (
         f"a module must map inputs of shape (n_samples, {n_features}) to outputs of "
         f"shape (n_samples, {n_outputs})"
@@ -54,25 +45,22 @@ def check_module(
         "A module class or factory receives both widths as module(n_features, "
         "n_outputs); two classes take one output."
     )
-    trial = torch.zeros(2, n_features, dtype=dtype)
-    is_training = isinstance(module, nn.Module) and module.training
+    module, is_training = module.to("cpu", dtype), module.training
     try:
-        if isinstance(module, nn.Module):
-            module.eval()
         with torch.no_grad():
-            outputs = module(trial)
+            outputs = module.eval()(torch.zeros(2, n_features, dtype=dtype))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         message = f"The module failed on a trial input: {error}. Here {expected}."
         raise ModuleOutputError(f"{message} {hint}") from error
     finally:
-        if isinstance(module, nn.Module):
-            module.train(is_training)
+        module.train(is_training)
     shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs)
     if shape != (2, n_outputs):
         raise ModuleOutputError(
             f"The module gave {shape} for a trial input of shape {(2, n_features)}, "
             f"but {expected}. {hint}"
         )
+    return module
 
 
 class _Unmarked(torch.optim.Optimizer):
@@ -124,11 +112,7 @@ class MLP(nn.Sequential):
 
 
 class TableDataset(Dataset[Any]):
-    """Rows of a table with their targets and weights, held as tensors.
-
-    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
-    sample_weight (n_samples,).
-    """
+    """Rows of a table with their targets and weights, held as tensors."""
 
     def __init__(self, X: Tensor, y: Tensor, sample_weight: Tensor) -> None:
         self.X, self.y, self.sample_weight = X, y, sample_weight
@@ -207,9 +191,10 @@ class AlignedNet(NeuralNet):
     def initialize_module(self) -> AlignedNet:
         """Make the module, in the net's dtype, and check its output width."""
         super().initialize_module()
-        self.module_ = require_module(self.module_).to(self.dtype)
         # Before the optimizer is made: this is what materializes lazy layers.
-        check_module(self.module_, self.n_features, self.n_outputs, self.dtype)
+        self.module_ = check_module(
+            self.module_, self.n_features, self.n_outputs, self.dtype
+        )
         return self
 
     def initialize_criterion(self) -> AlignedNet:
@@ -291,61 +276,50 @@ class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
         return np.arange(max(2, self.n_outputs))
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the place of the likeliest class of each row.
-
-        Returns shape (n_samples,).
-        """
+        """Return the place of the likeliest class of each row."""
         places: np.ndarray = self.predict_proba(X).argmax(axis=1)
         return places
 
 
 def class_probabilities(logits: Tensor) -> Tensor:
-    """Turn logits into the probabilities of the classes.
-
-    Shapes: logits (n_samples, n_outputs); returns (n_samples, n_classes).
-    """
+    """Turn logits into the probabilities of the classes, (n_samples, n_classes)."""
     if logits.shape[1] == 1:
         return torch.cat([-logits, logits], dim=1).sigmoid()
     return logits.softmax(dim=1)
 
 
-logger = get_logger(__name__)
-
-
-class PassReport(Callback):
-    """Logs the losses of every pass, and tells scikit-learn's callbacks of it.
+class EpochReport(Callback):
+    """Logs the losses of every epoch, and reports it to scikit-learn's callbacks.
 
     Where one of these asks to stop, the training ends as it does for skorch's own
     early stopping. Nothing is kept from one training to the next.
     """
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Tell that a loop begins."""
-        self._stack, self._step = ExitStack(), None
-        self._follower = following()
+        """Report that a loop begins."""
+        self._stack, self._step, self._follower = ExitStack(), None, following()
         if self._follower is not None:
-            loop = self._follower.loop("passes", net.max_epochs)
-            is_told = self._stack.enter_context(loop)
-            # With the estimator's own net it can predict after every pass.
+            loop = self._follower.loop("epochs", net.max_epochs)
+            # With the estimator's own net it can predict after every epoch.
             estimator = vars(self._follower.estimator)
             self._follower.is_usable = estimator.get("net_") is net
-            if not is_told:
+            if not self._stack.enter_context(loop):
                 self._follower = None
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Tell that a pass begins."""
+        """Report that an epoch begins."""
         if self._follower is not None:
-            self._step = self._follower.begin_step("pass")
+            self._step = self._follower.begin_step("epoch")
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Log the losses; stop where a callback asks to."""
-        tell_losses(net.history[-1])
+        log_losses(net.history[-1])
         if self._follower is not None and self._follower.end_step(self._step):
             # As skorch's callbacks do: its loop takes it for a wish to stop.
             raise KeyboardInterrupt
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Tell that the loop has ended."""
+        """Report that the loop has ended."""
         self._stack.close()
         self.__dict__.clear()
 
@@ -354,16 +328,16 @@ class PassReport(Callback):
         return {}
 
 
-def tell_losses(epoch: Any) -> None:
-    """Log the losses of a pass."""
-    if not logger.isEnabledFor(logging.DEBUG):
-        return
-    losses = [
-        f"{name.removesuffix('_loss')} {epoch[name]:.6g}"
-        for name in ("train_loss", "valid_loss")
-        if name in epoch
-    ]
-    logger.debug("pass %d: loss %s", epoch["epoch"], ", ".join(losses))
+#: The name in pickles of version 0.1.
+PassReport = EpochReport
+
+
+def log_losses(epoch: Any) -> None:
+    """Log the losses of an epoch."""
+    if logger.isEnabledFor(logging.DEBUG):
+        names = [name for name in ("train_loss", "valid_loss") if name in epoch]
+        losses = [f"{n.removesuffix('_loss')} {epoch[n]:.6g}" for n in names]
+        logger.debug("epoch %d: loss %s", epoch["epoch"], ", ".join(losses))
 
 
 def say(text: str) -> None:

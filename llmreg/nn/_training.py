@@ -12,141 +12,29 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
+from llmreg._utils._progress import steps
 from llmreg.exceptions import DataError, DivergenceError
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
 from llmreg.nn._attribution import attribute
-from llmreg.nn._ensemble import train_members
 from llmreg.nn._factory import asks_for_loop, choose_solver, is_solved
-from llmreg.nn._members import Members, in_blocks
-from llmreg.nn._net import MLP, Adam, AlignedNet, LinearModel, TableDataset, tell_losses
+from llmreg.nn._net import (
+    MLP,
+    Adam,
+    AlignedNet,
+    BatchIterator,
+    LinearModel,
+    TableDataset,
+    log_losses,
+)
 
-# Rows of a step, where `batch_size` leaves it open: pieces of a few hundred rows are
-# to be more than one step, and steps on fewer rows are noisy.
-_BATCH_ROWS = 200
-
-
-def stream(
-    net: AlignedNet,
-    X: np.ndarray,
-    y: np.ndarray,
-    sample_weight: np.ndarray,
-    params: Any,
-) -> None:
-    """Go over one piece once, in small steps from where the net stands.
-
-    What is not said by rows counts for less the more of them were seen: `alpha`, and
-    the penalty of ``gamma="auto"``, are shared out among all rows so far.
-
-    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
-    sample_weight (n_samples,).
-    """
-    if isinstance(net.optimizer_, torch.optim.LBFGS):
-        _take_steps(net, params.learning_rate_init)
-    weight = float(sample_weight.sum())
-    if net.weight_seen:
-        share = net.weight_seen / (net.weight_seen + weight)
-        net.l2 *= share
-        if params.gamma == "auto":
-            net.criterion_.gamma *= share
-    net.weight_seen += weight
-    rows = _BATCH_ROWS if params.batch_size == "auto" else int(params.batch_size)
-    # The rows of a piece may be sorted; "lbfgs" had no use for another order.
-    net.iterator_train__shuffle = True
-    net.set_params(batch_size=min(rows, len(X)), max_epochs=1)
-    net.partial_fit(
-        TableDataset(
-            torch.as_tensor(X),
-            torch.as_tensor(y, dtype=net.dtype),
-            torch.as_tensor(sample_weight, dtype=net.dtype),
-        )
-    )
-
-
-def _take_steps(net: AlignedNet, learning_rate: float) -> None:
-    """Put Adam in the place of "lbfgs", which would forget all but the last piece."""
-    net.optimizer_ = Adam(net.module_.parameters(), lr=learning_rate)
-
-
-def trains_at_once(net: AlignedNet, params: Any) -> bool:
-    """Tell whether a fit needs nothing of skorch's loop."""
-    return (
-        type(net.module_) in (LinearModel, MLP)
-        and params.module is None
-        and choose_solver(params) == "adam"
-        and not asks_for_loop(params)
-        and not (params.early_stopping or params.warm_start)
-        and not len(net.history)
-    )
-
-
-def train_at_once(
-    net: AlignedNet, data: TableDataset, batch_size: int, max_iter: int, seed: int
-) -> None:
-    """Train a net on rows without skorch's loop, and leave it as the loop does.
-
-    Weights, the moments of the optimizer and the losses of the epochs are those of
-    the loop, up to rounding; ``net.history`` has no batches.
-    """
-    begin = time.perf_counter()
-    device = torch.device(net.device)
-    gamma = torch.tensor([net.criterion_.gamma], dtype=net.dtype, device=device)
-    members = train_members(
-        net.module_,
-        data.X.to(device),
-        data.y.to(device),
-        row_weight=data.sample_weight.to(device).unsqueeze(0),
-        criterion=net.criterion_,
-        gamma=gamma,
-        l2=net.l2,
-        max_iter=max_iter,
-        learning_rate=net.lr,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    net.set_params(batch_size=batch_size, max_epochs=max_iter)
-    net.module_.load_state_dict(members.state_dict(0))
-    _load_moments(net, members)
-    losses = members.history[:, 0].tolist()
-    _record(net, losses, (time.perf_counter() - begin) / max_iter)
-
-
-def _load_moments(net: AlignedNet, members: Members) -> None:
-    """Leave the optimizer where it stopped, so that `partial_fit` goes on."""
-    means, squares = members.moments
-    for name, parameter in net.module_.named_parameters():
-        net.optimizer_.state[parameter] = {
-            "step": torch.tensor(float(members.n_steps)),
-            "exp_avg": means[name][0].clone(),
-            "exp_avg_sq": squares[name][0].clone(),
-        }
-
-
-def _record(net: AlignedNet, losses: list[float], seconds: float) -> None:
-    """Write the epochs into the history."""
-    best = float("inf")
-    for loss in losses:
-        # Epochs as `record` would write them, field by field and slower.
-        net.history.append(
-            {
-                "batches": [],
-                "epoch": len(net.history) + 1,
-                "train_loss": loss,
-                "train_loss_best": loss < best,
-                "dur": seconds,
-            }
-        )
-        best = min(best, loss)
-        tell_losses(net.history[-1])
-    # The callback remembers it, to judge the epochs of a later `partial_fit`.
-    for name, callback in net.callbacks_:
-        if name == "train_loss":
-            callback.best_score_ = best
-
-
-# Up to here a step on all rows at once is faster than several on parts of them.
+# Rows of a batch, where `batch_size` leaves it open. Of a fit: up to here a step on
+# all rows at once is faster than several on parts of them.
 _FULL_BATCH_ROWS = 10_000
 _AUTO_BATCH_ROWS = 2_048
+# Of a piece in `partial_fit`: a few hundred rows are to be more than one step, and
+# steps on fewer rows are noisy.
+_PIECE_BATCH_ROWS = 200
 _PREDICT_ROWS = 65_536
 
 
@@ -160,44 +48,115 @@ def train(
     seed: int,
     one_pass: bool = False,
 ) -> None:
-    """Train a net on encoded rows, from where it stands.
-
-    Shapes: X (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs),
-    sample_weight (n_samples,).
-    """
+    """Train a net on encoded rows, from where it stands."""
     if one_pass:
-        stream(net, X, y, sample_weight, params)
+        _train_on_piece(net, _dataset(net, X, y, sample_weight), params)
         return
     net.weight_seen = float(sample_weight.sum())
     if is_solved(params):
         solve(net, X, y, sample_weight, params)
         return
-    train_rows = np.arange(len(X))
+    is_lbfgs = choose_solver(params) == "lbfgs"
     has_own_split = net.train_split is not None
-    if params.early_stopping and choose_solver(params) != "lbfgs" and not has_own_split:
-        train_rows, valid_rows = train_test_split(
-            train_rows,
+    data = _dataset(net, X, y, sample_weight)
+    if params.early_stopping and not is_lbfgs and not has_own_split:
+        rows = train_test_split(
+            np.arange(len(X)),
             test_size=params.validation_fraction,
             random_state=seed,
             stratify=y if net.criterion_.task != "regression" else None,
         )
-        valid = _dataset(net, X, y, sample_weight, valid_rows)
+        parts = [_dataset(net, X[some], y[some], sample_weight[some]) for some in rows]
+        data, valid = parts
         net.set_params(train_split=predefined_split(valid))
-    data = _dataset(net, X, y, sample_weight, train_rows)
-    if trains_at_once(net, params):
-        train_at_once(net, data, batch_rows(params, len(data)), params.max_iter, seed)
-        return
     net.set_params(
         batch_size=batch_rows(params, len(data)),
-        max_epochs=1 if choose_solver(params) == "lbfgs" else params.max_iter,
+        max_epochs=1 if is_lbfgs else params.max_iter,
     )
+    if takes_fast_path(net, params):
+        train_fast(net, data, seed)
+        return
     # A splitter of the user's own may need the targets.
     net.partial_fit(data, data.y.numpy())
-    if choose_solver(params) == "lbfgs" and n_iterations(net) >= params.max_iter:
+    if is_lbfgs and n_iterations(net) >= params.max_iter:
         _warn_of_max_iter(params)
     if not has_own_split:
         # It holds the validation rows, which have no place in a saved model.
         net.set_params(train_split=None)
+
+
+def _train_on_piece(net: AlignedNet, data: TableDataset, params: Any) -> None:
+    """Go over one piece once, in small steps from where the net stands.
+
+    What is not said by rows counts for less the more of them were seen: `alpha`, and
+    the penalty of ``gamma="auto"``, are shared out among all rows so far.
+    """
+    if isinstance(net.optimizer_, torch.optim.LBFGS):
+        # It would forget all but the last piece.
+        net.optimizer_ = Adam(net.module_.parameters(), lr=params.learning_rate_init)
+    before = net.weight_seen
+    net.weight_seen += float(data.sample_weight.sum())
+    if before:
+        share = before / net.weight_seen
+        net.l2 *= share
+        if params.gamma == "auto":
+            net.criterion_.gamma *= share
+    size = _PIECE_BATCH_ROWS if params.batch_size == "auto" else int(params.batch_size)
+    # The rows of a piece may be sorted; "lbfgs" had no use for another order.
+    net.iterator_train__shuffle = True
+    net.set_params(batch_size=min(size, len(data)), max_epochs=1)
+    net.partial_fit(data)
+
+
+def takes_fast_path(net: AlignedNet, params: Any) -> bool:
+    """Tell whether a fit needs nothing of skorch's loop."""
+    return (
+        type(net.module_) in (LinearModel, MLP)
+        and params.module is None
+        and choose_solver(params) == "adam"
+        and not asks_for_loop(params)
+        and not (params.early_stopping or params.warm_start)
+        and not len(net.history)
+    )
+
+
+def train_fast(net: AlignedNet, data: TableDataset, seed: int) -> None:
+    """Train a net without skorch's loop, which takes several times as long.
+
+    It is left as the loop leaves it, but that ``net.history`` has no batches.
+    """
+    n_epochs = net.max_epochs
+    # All rows at once need no order.
+    shuffle = net.batch_size < len(data)
+    batches = BatchIterator(data, net.batch_size, shuffle, seed)
+    best = float("inf")
+    net.module_.train()
+    for _ in steps(range(n_epochs), "epochs", "epoch", n_epochs, may_stop=True):
+        begin, total = time.perf_counter(), 0.0
+        for X, y in batches:
+            X = X.to(net.device).requires_grad_(net.criterion_.penalizes)
+            net.optimizer_.zero_grad()
+            loss = net.get_loss(net.module_(X), y, X=X, training=True)
+            torch.autograd.backward(loss)
+            net.optimizer_.step()
+            total += loss.item() * len(X)
+        mean = total / len(data)
+        # As `record` would write it, field by field and slower.
+        net.history.append(
+            {
+                "batches": [],
+                "epoch": len(net.history) + 1,
+                "train_loss": mean,
+                "train_loss_best": mean < best,
+                "dur": time.perf_counter() - begin,
+            }
+        )
+        best = min(best, mean)
+        log_losses(net.history[-1])
+    # The callback remembers it, to judge the epochs of a later `partial_fit`.
+    for name, callback in net.callbacks_:
+        if name == "train_loss":
+            callback.best_score_ = best
 
 
 def solve(
@@ -281,13 +240,13 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
     """Return the outputs for encoded rows, of shape (n_samples, n_outputs)."""
     module = net.module_
     module.eval()
-
-    def run(block: torch.Tensor) -> torch.Tensor:
-        return cast(torch.Tensor, module(block.to(net.device, net.dtype)).cpu())
-
+    outputs = torch.empty(len(X), net.n_outputs, dtype=net.dtype)
     with torch.no_grad():
-        outputs: np.ndarray = in_blocks(run, torch.as_tensor(X), _PREDICT_ROWS).numpy()
-    return outputs
+        for start in range(0, len(X), _PREDICT_ROWS):
+            rows = slice(start, start + _PREDICT_ROWS)
+            block = torch.as_tensor(X[rows]).to(net.device, net.dtype)
+            outputs[rows] = module(block).cpu()
+    return outputs.numpy()
 
 
 def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
@@ -348,15 +307,9 @@ def batch_rows(params: Any, n_samples: int) -> int:
 
 
 def _dataset(
-    net: AlignedNet,
-    X: np.ndarray,
-    y: np.ndarray,
-    sample_weight: np.ndarray,
-    rows: np.ndarray,
+    net: AlignedNet, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
 ) -> TableDataset:
-    """Turn rows into tensors in the net's dtype."""
-    if len(rows) < len(X):
-        X, y, sample_weight = X[rows], y[rows], sample_weight[rows]
+    """Turn rows into tensors, targets and weights in the net's dtype."""
     return TableDataset(
         torch.as_tensor(X),
         torch.as_tensor(y, dtype=net.dtype),

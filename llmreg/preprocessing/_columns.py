@@ -200,9 +200,9 @@ _MIN_SUSPECT = 5
 def refuse_cell_values(X: pd.DataFrame | np.ndarray, names: Sequence[str]) -> None:
     """Refuse columns of strings whose levels look like cells.
 
-    The levels of a string column are found in its cells, and a provider is told
-    the levels. With few rows a column of names, of addresses or of numbers that one
-    odd entry turned into strings would so be sent cell by cell: five different
+    The levels of a string column are found in its cells, and sent to the provider.
+    With few rows a column of names, of addresses or of numbers that one odd entry
+    turned into strings would so be sent cell by cell: five different
     strings or more, where more than half of the cells differ or more than half of
     the levels are numbers. A category dtype declares its levels, and is not refused.
     """

@@ -20,8 +20,8 @@ from llmreg.preprocessing._columns import (
     refuse,
     text_names,
 )
-from llmreg.preprocessing._folding import Ranges
 from llmreg.preprocessing._scaler import (
+    Ranges,
     Summary,
     apply,
     is_complete,
@@ -307,11 +307,6 @@ default="median"
                 "The feature names should match those that were passed during fit, "
                 f"in the same order. Not in their place: {list_names(moved)}."
             )
-
-    @property
-    def ranges(self) -> Ranges | None:
-        """The ranges, where scaling by them is all that complete rows need."""
-        return None if self._categorical else self._ranges
 
     @property
     def imputer_(self) -> Any:

@@ -75,7 +75,7 @@ def _column(series: Any) -> pd.Series:
     if dtype in (nw.Categorical, nw.Enum):
         return pd.Series(pd.Categorical(values, _categories(series)), name=name)
     if not any(value is not None for value in values):
-        # The type is all that such a column tells, and objects would forget it.
+        # The type is all there is to know, and is lost in an array of objects.
         if dtype.is_temporal():
             return pd.Series(pd.NaT, range(len(values)), "datetime64[ns]", name)
         if dtype.is_nested():
@@ -90,7 +90,7 @@ def _categories(series: Any) -> list[Any]:
     if series.dtype == _narwhals().Enum:
         return list(series.dtype.categories)
     # In polars the levels of such a column are those that turned up, in no order; a
-    # dictionary of Arrow is given by somebody, as categories of pandas are.
+    # dictionary of Arrow is declared, as categories of pandas are.
     if series.implementation.is_polars():
         return sorted(series.drop_nulls().unique().to_list())
     return series.cat.get_categories().drop_nulls().to_list()

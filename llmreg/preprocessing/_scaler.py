@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,23 +78,32 @@ def scale_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return scale
 
 
-def stretch(
-    numbers: np.ndarray, low: np.ndarray, scale: np.ndarray, *, bounded: bool = False
-) -> np.ndarray:
-    """Scale complete columns, of shape (n_samples, n_features), in their precision."""
-    low, scale = low.astype(numbers.dtype), scale.astype(numbers.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.subtract(numbers, low, order="C")
-        scaled *= scale
-    if not np.isfinite(scaled).all():
-        raise EncodingError(
-            "Scaling made infinite numbers of columns whose values are far from those "
-            "of training. Clean the table first."
-        )
-    if bounded and (scaled.min() < 0 or scaled.max() > 1):
-        beyond = ((scaled < 0) | (scaled > 1)).any(axis=1)
-        scaled[beyond] = soft_clip(scaled[beyond])
-    return np.asarray(scaled)
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """What is subtracted from each column, and what it is multiplied by.
+
+    Values beyond the range level off if it is `bounded`.
+    """
+
+    low: np.ndarray
+    scale: np.ndarray
+    bounded: bool
+
+    def stretch(self, numbers: np.ndarray) -> np.ndarray:
+        """Scale complete columns, of shape (n_samples, n_features), in their dtype."""
+        low, scale = (x.astype(numbers.dtype) for x in (self.low, self.scale))
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = np.subtract(numbers, low, order="C")
+            scaled *= scale
+        if not np.isfinite(scaled).all():
+            raise EncodingError(
+                "Scaling made infinite numbers of columns whose values are far from "
+                "those of training. Clean the table first."
+            )
+        if self.bounded and (scaled.min() < 0 or scaled.max() > 1):
+            beyond = ((scaled < 0) | (scaled > 1)).any(axis=1)
+            scaled[beyond] = soft_clip(scaled[beyond])
+        return np.asarray(scaled)
 
 
 _STRATEGIES = ("median", "mean", "most_frequent")
@@ -142,7 +152,7 @@ def is_complete(
 def apply(
     transformer: Any, values: np.ndarray, *, keep_shape: bool = False
 ) -> np.ndarray:
-    """Transform, whatever container the transformer was told to return."""
+    """Transform to an array, whatever container the transformer returns."""
     result = transformer.transform(values)
     matrix = np.asarray(result.toarray() if issparse(result) else result, np.float64)
     if keep_shape and matrix.shape != values.shape:

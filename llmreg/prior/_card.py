@@ -17,8 +17,15 @@ from typing import Any
 import numpy as np
 
 from llmreg.exceptions import PriorCardError
-from llmreg.prior import _scores as score_table
-from llmreg.prior._scores import SCORE_LIMIT, FloatArray
+from llmreg.prior._scores import (
+    SCORE_LIMIT,
+    FloatArray,
+    check_names,
+    check_scores,
+    mean,
+    spread,
+    stack,
+)
 
 CARD_FORMAT = "llmreg prior card"
 CARD_VERSION = 1
@@ -55,16 +62,16 @@ def parse_card(text: str) -> dict[str, Any]:
         )
     if card.get("scale", SCALE) != SCALE:
         raise PriorCardError(
-            f"The scores of a prior card go from {SCALE[0]} to {SCALE[1]}; this one "
-            f"says {card['scale']!r}. Rescale the scores."
+            f"The scale of a prior card must be {SCALE}; got {card['scale']!r}. "
+            "Rescale the scores."
         )
     if card.get("format") == CARD_FORMAT:
         return _parse_features(card)
     if isinstance(card.get("estimates"), list):
         return _parse_recorded(card)
     raise PriorCardError(
-        f'This JSON is no prior card: it has neither "format": "{CARD_FORMAT}" nor a '
-        f'list of "estimates". Its fields are {list(card)!r}.'
+        f'This JSON is not a prior card: it has neither "format": "{CARD_FORMAT}" nor '
+        f'a list of "estimates". Its fields are {list(card)!r}.'
     )
 
 
@@ -98,7 +105,7 @@ def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
     entry["score"] = _by_output(fields["scores"][:, column], outputs)
     estimates = fields["estimates"]
     if estimates is not None:
-        rounded = np.round(score_table.spread(estimates[:, :, column]), 2)
+        rounded = np.round(spread(estimates[:, :, column]), 2)
         entry["spread"] = _by_output(rounded, outputs)
     if reason := fields["rationale"].get(feature):
         entry["reason"] = reason
@@ -158,8 +165,8 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
                 'Each entry of "features" must be an object with "feature" and '
                 f'"score"; got {entry!r}.'
             )
-    features = score_table.check_names([e["feature"] for e in entries], "feature")
-    score_table.check_names(outputs, "output")
+    features = check_names([e["feature"] for e in entries], "feature")
+    check_names(outputs, "output")
     # Cell by cell, since an array of lists would be one of more dimensions.
     scores = np.full((len(outputs), len(entries)), None, dtype=object)
     for k, j in np.ndindex(scores.shape):
@@ -242,10 +249,10 @@ def _texts(entries: list[dict[str, Any]], name: str) -> dict[str, str]:
 
 def _parse_recorded(card: Mapping[str, Any]) -> dict[str, Any]:
     """Read a recorded elicitation: a list of answers and where they come from."""
-    features, outputs, table = score_table.stack(card["estimates"])
+    features, outputs, table = stack(card["estimates"])
     if not features:
         raise PriorCardError('The "estimates" of this recording hold no scores.')
-    estimates = score_table.check_scores(table, features, outputs, ndim=3)
+    estimates = check_scores(table, features, outputs, ndim=3)
     origin = card.get("provenance", {})
     provenance = dict(origin) if isinstance(origin, dict) else {"source": str(origin)}
     for name in ("name", "questionnaire"):
@@ -253,7 +260,7 @@ def _parse_recorded(card: Mapping[str, Any]) -> dict[str, Any]:
             provenance[name] = str(card[name])
     return {
         "features": features,
-        "scores": score_table.mean(estimates),
+        "scores": mean(estimates),
         "outputs": outputs,
         "estimates": estimates,
         "provenance": provenance,

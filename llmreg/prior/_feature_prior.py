@@ -12,10 +12,19 @@ from typing import Any
 import numpy as np
 
 from llmreg.exceptions import PriorMismatchError
-from llmreg.prior import _card as prior_card
-from llmreg.prior import _formatting, _names
-from llmreg.prior import _scores as score_table
-from llmreg.prior._scores import DEFAULT_OUTPUT, SCORE_LIMIT, FloatArray, check_scores
+from llmreg.prior._card import format_card, parse_card, read_text
+from llmreg.prior._formatting import format_html, format_text
+from llmreg.prior._names import match, match_outputs
+from llmreg.prior._scores import (
+    DEFAULT_OUTPUT,
+    SCORE_LIMIT,
+    FloatArray,
+    check_names,
+    check_scores,
+    mean,
+    spread,
+    stack,
+)
 from llmreg.prior._task import Feature
 
 __all__ = ["SCORE_LIMIT", "FeaturePrior"]
@@ -26,8 +35,8 @@ class FeaturePrior:
     """A score from -10 to 10 for every feature and output.
 
     A positive score says that a larger value of the feature, or having the level,
-    goes with a more likely class or a larger target; 0 says that the feature tells
-    nothing; NaN is no opinion. It does not change after it is built.
+    goes with a more likely class or a larger target; 0 says that the feature is
+    uninformative; NaN is no opinion. A prior cannot be changed after it is built.
 
     Parameters
     ----------
@@ -91,9 +100,9 @@ class FeaturePrior:
 
     def __post_init__(self) -> None:
         """Check everything once, here, and freeze the arrays."""
-        features = score_table.check_names(self.features, "feature")
-        outputs = score_table.check_names(self.outputs, "output")
-        # What a frozen dataclass gives its fields by.
+        features = check_names(self.features, "feature")
+        outputs = check_names(self.outputs, "output")
+        # The way around a frozen dataclass.
         put = functools.partial(object.__setattr__, self)
         put("features", features)
         put("outputs", outputs)
@@ -126,7 +135,7 @@ class FeaturePrior:
         >>> FeaturePrior.from_dict({"cat": {"legs": 1}, "bird": {"legs": -9}}).outputs
         ('cat', 'bird')
         """
-        features, outputs, table = score_table.stack([scores])
+        features, outputs, table = stack([scores])
         if outputs == (DEFAULT_OUTPUT,):
             outputs = (output,)
         return cls(features=features, scores=table[0], outputs=outputs, **meta)
@@ -199,11 +208,11 @@ class FeaturePrior:
         >>> prior.scores, prior.spread
         (array([[3., 1.]]), array([[1., 0.]]))
         """
-        features, outputs, table = score_table.stack(estimates)
+        features, outputs, table = stack(estimates)
         checked = check_scores(table, features, outputs, ndim=3)
         return cls(
             features=features,
-            scores=score_table.mean(checked),
+            scores=mean(checked),
             outputs=outputs,
             estimates=checked,
             **meta,
@@ -212,7 +221,7 @@ class FeaturePrior:
     @property
     def spread(self) -> FloatArray | None:
         """Standard deviation of the estimates, of the shape of `scores`, or None."""
-        return None if self.estimates is None else score_table.spread(self.estimates)
+        return None if self.estimates is None else spread(self.estimates)
 
     def align(
         self,
@@ -258,9 +267,9 @@ class FeaturePrior:
         >>> found.scores, found.missing, found.unknown
         (array([[ 7., nan]]), ('fare',), ('age',))
         """
-        rows, sign = _names.match_outputs(self.outputs, tuple(outputs), negative)
-        keys = score_table.check_names([feature.key for feature in features], "feature")
-        found = _names.match(self.features, features, aliases)
+        rows, sign = match_outputs(self.outputs, tuple(outputs), negative)
+        keys = check_names([feature.key for feature in features], "feature")
+        found = match(self.features, features, aliases)
         place = {key: column for column, key in enumerate(self.features)}
         columns = [-1 if key is None else place[key] for key in found.sources]
         sources = dict(zip(keys, found.sources, strict=True))
@@ -300,7 +309,7 @@ class FeaturePrior:
         PriorCardError
             If the file is not there or is no prior card.
         """
-        return cls.from_json(prior_card.read_text(path))
+        return cls.from_json(read_text(path))
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a prior card to a file.
@@ -328,7 +337,7 @@ class FeaturePrior:
         FeaturePrior
             The prior.
         """
-        return cls(**prior_card.parse_card(text))
+        return cls(**parse_card(text))
 
     def to_json(self) -> str:
         """Give the text of a prior card.
@@ -338,15 +347,15 @@ class FeaturePrior:
         str
             JSON, one object per feature.
         """
-        return prior_card.format_card(vars(self))
+        return format_card(vars(self))
 
     def __repr__(self) -> str:
         """Show the prior as a table, the strongest features first."""
-        return _formatting.format_text(vars(self))
+        return format_text(vars(self))
 
     def _repr_html_(self) -> str:
         """Show the prior as a table in a notebook."""
-        return _formatting.format_html(vars(self))
+        return format_html(vars(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and unpickle through the constructor, which freezes the arrays."""

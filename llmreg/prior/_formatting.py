@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from llmreg._utils._text import list_names, shorten
-from llmreg.prior import _scores as score_table
-from llmreg.prior._scores import FloatArray
+from llmreg.prior._scores import FloatArray, spread
 
 MAX_ROWS = 20
 MAX_OUTPUTS = 5
@@ -75,9 +74,9 @@ def _table(fields: Mapping[str, Any], name_width: int, text_width: int) -> list[
     several = len(outputs) > 1
     shown = [shorten(name, NAME_WIDTH) for name in outputs[:MAX_OUTPUTS]]
     header = ["feature", *(shown if several else ["score"])]
-    spread = None
+    spreads = None
     if fields["estimates"] is not None:
-        spread = _largest(score_table.spread(fields["estimates"]))
+        spreads = _largest(spread(fields["estimates"]))
         header.append("max spread" if several else "spread")
     if reasons:
         header.append("reason")
@@ -87,8 +86,8 @@ def _table(fields: Mapping[str, Any], name_width: int, text_width: int) -> list[
         feature = fields["features"][j]
         row = [shorten(feature, name_width, tail=name_width // 3)]
         row += [_number(score, "+.1f") for score in scores[:MAX_OUTPUTS, j]]
-        if spread is not None:
-            row.append(_number(spread[j], ".1f"))
+        if spreads is not None:
+            row.append(_number(spreads[j], ".1f"))
         if reasons:
             row.append(shorten(reasons.get(feature, ""), text_width))
         rows.append(row)

@@ -1,4 +1,4 @@
-"""What a provider is told about a prediction task, and nothing more."""
+"""A prediction task in words: all that a provider is sent."""
 
 from __future__ import annotations
 

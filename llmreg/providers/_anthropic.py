@@ -19,12 +19,11 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import HostedProvider, secrets_of
-from llmreg.providers._sdk_errors import Translator, hide
+from llmreg.providers._hosted import HostedProvider, token_counts, unusable
+from llmreg.providers._sdk_errors import hide
 
 if TYPE_CHECKING:
     import anthropic
-
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
@@ -55,22 +54,18 @@ class AnthropicProvider(HostedProvider):
     model : str, default="claude-sonnet-5-5"
         The model to ask.
     n_estimates : int or "auto", default=5
-        Independent answers to average. More of them later cost only the difference.
-        "auto" asks for 3, then for 2 more at a time, up to 11, until the standard
-        error of every mean score is at most 1.
+        Independent answers to average; more of them later cost only the difference.
+        "auto" asks for 3 to 11, until every mean has a standard error of at most 1.
     ask : {"all", "each", "rank"}, default="all"
         Ask for the scores of all features at once, in parts of at most 100; of one
-        column at a time, the names of the others beside it; or for a ranking with
-        signs, from which the scores follow: of m features with a direction, the one
-        at rank r gets 10 * (m - r + 1) / m.
+        column at a time; or for a ranking with signs, where the feature at rank r of
+        m scores 10 * (m - r + 1) / m.
     send_levels : bool, default=True
-        Whether the names of levels are sent. Levels whose names are kept back are
-        told of by number, and get no score.
+        Whether the names of levels are sent; without them levels get no score.
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
         How thorough the model is; None leaves it to the model.
     thinking : dict or None, default=None
-        How the model thinks, such as ``{"type": "adaptive"}``; None leaves it to
-        the model.
+        How the model thinks, such as ``{"type": "adaptive"}``.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the number of
         features. Doubled once for an answer that was cut off.
@@ -81,17 +76,16 @@ class AnthropicProvider(HostedProvider):
     timeout : float, default=600.0
         Seconds for a whole elicitation, waits included.
     api_key : callable or None, default=None
-        A function at the top level of a module that returns the key when called; it
-        is pickled by its name, anything else callable not at all. None lets the SDK
-        find credentials: the environment variable ANTHROPIC_API_KEY, then its other
-        sources. A key as plain text is refused, since scikit-learn prints parameters.
+        A function that returns the key; one at the top level of a module is pickled
+        by its name, any other not at all. None lets the SDK find credentials: the
+        environment variable ANTHROPIC_API_KEY, then its other sources. A key as plain
+        text is refused, since scikit-learn prints parameters.
     base_url : str or None, default=None
         Another address of the Messages API.
     cache : PriorCache, str, path-like or None, default=None
         Where answers are kept; see `PriorCache`.
     network : {"allow", "never"}, default="allow"
-        With "never" no connection is opened: a prior comes from the cache, or there
-        is an error that says how to get it there.
+        With "never" no connection is opened: the prior is in the cache, or an error.
 
     See Also
     --------
@@ -105,8 +99,9 @@ class AnthropicProvider(HostedProvider):
     AnthropicProvider(effort='high', n_estimates=3)
     """
 
+    _vendor = "Anthropic"
     _sdk = "anthropic"
-    _extra = "anthropic"
+    _requirement = "anthropic"
     _key_variable = "ANTHROPIC_API_KEY"
     _address_variable = "ANTHROPIC_BASE_URL"
     _shaping = ("model", "effort", "thinking")
@@ -160,6 +155,7 @@ class AnthropicProvider(HostedProvider):
             client = self._client(key)
         except sdk.AnthropicError as e:
             failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
+        # Outside of the handler: what the SDK raises may hold the key.
         if failure is not None:
             raise self._keyless(failure)
         with client:
@@ -167,40 +163,27 @@ class AnthropicProvider(HostedProvider):
                 raise self._keyless("No credentials for Anthropic found.")
             yield client
 
-    def _client(self, key: str | None, **options: Any) -> anthropic.Anthropic:
-        """Make a client that leaves trying again to us."""
-        options.setdefault("http_client", self._http())
-        client: anthropic.Anthropic = self._import_sdk().Anthropic(
-            api_key=key, base_url=self.base_url, max_retries=0, **options
-        )
-        return client
-
     def _send(self, client: anthropic.Anthropic, request: Request) -> Any:
         """Let the SDK send one request."""
         return client.messages.create(**self._options(request))
 
-    def _complete(self, client: anthropic.Anthropic, request: Request) -> Completion:
-        """Send one request to the Messages API."""
-        failure: Exception | None = None
-        secrets = secrets_of(client.default_headers)
-        try:
-            message = self._send(client, request)
-        except Exception as e:
-            # Whatever the SDK or its HTTP client raises may hold the request, and
-            # with it the key, so nothing of it may travel on, not even as context.
-            failure = e
-        if failure is not None:
-            raise self._translator(secrets).translate(failure)
-        return read_message(message, secrets)
-
-    def _translator(self, secrets: tuple[str, ...]) -> Translator:
-        """Give what turns the errors of the SDK into those of llmreg."""
-        return Translator(
-            self._import_sdk(), "Anthropic", self._key_variable, self.model, secrets
+    def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
+        """Read a message of the Messages API."""
+        content = getattr(reply, "content", None)
+        reason = getattr(reply, "stop_reason", None)
+        stop = _STOPS.get(reason)
+        if not isinstance(content, list) or stop is None:
+            raise unusable("the Messages API", reply, reason, secrets)
+        text = "".join(
+            str(block.text) for block in content if getattr(block, "type", "") == "text"
         )
+        usage = getattr(reply, "usage", None)
+        counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
+        model = hide(str(reply.model), secrets)
+        return Completion(hide(text, secrets), stop, model, token_counts(counts))
 
     def _options(self, request: Request) -> dict[str, Any]:
-        """Put a request into the words of the Messages API."""
+        """Write a request for the Messages API."""
         asked = request.questionnaire
         output: dict[str, Any] = {
             "format": {"type": "json_schema", "schema": asked.schema}
@@ -227,11 +210,8 @@ class AnthropicProvider(HostedProvider):
         deadline = policy.deadline()
         try:
             with self._connect() as client:
-                count = partial(self._count_one, client)
-                return [
-                    policy.run(partial(count, request), deadline, threading.Event())
-                    for request in requests
-                ]
+                calls = [partial(self._count_one, client, each) for each in requests]
+                return [policy.run(call, deadline, threading.Event()) for call in calls]
         except (MissingKeyError, MissingDependencyError):
             return None
 
@@ -241,21 +221,14 @@ class AnthropicProvider(HostedProvider):
         """Count the tokens of one request."""
         options = self._options(replace(request, timeout=seconds_left))
         del options["max_tokens"]
-        failure: Exception | None = None
-        secrets = secrets_of(client.default_headers)
-        try:
-            counted = client.messages.count_tokens(**options)
-        except Exception as e:
-            failure = e
-        if failure is not None:
-            raise self._translator(secrets).translate(failure)
-        count = getattr(counted, "input_tokens", None)
-        if not isinstance(count, int):
+        count = partial(client.messages.count_tokens, **options)
+        counted = getattr(self._call(client, count), "input_tokens", None)
+        if not isinstance(counted, int):
             raise ProviderResponseError(
                 "The server did not count tokens as the Messages API does. Is there a "
                 "proxy in between, or a wrong base_url?"
             )
-        return count
+        return counted
 
 
 def _has_credentials(client: anthropic.Anthropic) -> bool:
@@ -264,44 +237,3 @@ def _has_credentials(client: anthropic.Anthropic) -> bool:
     return client.credentials is not None or bool(
         names & {"authorization", "x-api-key"}
     )
-
-
-def read_message(message: Any, secrets: tuple[str, ...]) -> Completion:
-    """Take text, reason to stop and usage out of a message, if it is one.
-
-    The SDK does not check replies: an error body or a proxy's page with status 200
-    arrives here as a message without content, or as text.
-
-    Raises ProviderResponseError if it is no message.
-    """
-    content = getattr(message, "content", None)
-    stop = _STOPS.get(getattr(message, "stop_reason", None))
-    if not isinstance(content, list) or stop is None:
-        raise ProviderResponseError(
-            "The server did not answer as the Messages API does: it sent "
-            f"{hide(_kind_of(message), secrets)}. Is there a proxy in between, or a "
-            "wrong base_url?"
-        )
-    text = "".join(
-        str(block.text) for block in content if getattr(block, "type", "") == "text"
-    )
-    text = hide(text, secrets)
-    model = hide(str(message.model), secrets)
-    return Completion(text, stop, model, _count_tokens(message))
-
-
-def _kind_of(message: Any) -> str:
-    """Describe an unusable reply without repeating what is in it."""
-    if isinstance(message, str):
-        return "an HTML page" if "<html" in message.lower() else "plain text"
-    if getattr(message, "type", None) == "error":
-        return "an error with the status of a success"
-    reason = getattr(message, "stop_reason", None)
-    return f"a message that stopped for the reason {reason!r}"
-
-
-def _count_tokens(message: Any) -> dict[str, int]:
-    """Read the token counts; a server that leaves them out costs no answer."""
-    usage = getattr(message, "usage", None)
-    counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
-    return {name: count for name, count in counts.items() if isinstance(count, int)}

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from llmreg._utils._log import get_logger
 from llmreg.elicitation._questions import Question
-from llmreg.elicitation._responses import AnswerStore
 from llmreg.elicitation._retry import TransientError
 from llmreg.exceptions import (
     ProviderError,
@@ -22,8 +21,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
 )
 from llmreg.prior._task import Task
-from llmreg.providers._anthropic import AnthropicProvider, read_message
-from llmreg.providers._hosted import secrets_of
+from llmreg.providers._anthropic import AnthropicProvider
 
 T = TypeVar("T")
 
@@ -34,6 +32,8 @@ _FAILURES = {"errored", "canceled", "expired"}
 # Statuses, and errors of connections, after which a batch has not been accepted.
 _BUSY = {429, 529}
 _UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
+# After these a paid request may have been accepted; others come before it is sent.
+_LOST = (TransientError, ProviderUnavailableError, ProviderResponseError)
 _IN_DOUBT = (
     "The batch may have been accepted, and then it is paid for, so it is not sent "
     "again. Look for it in the list of batches in the vendor's console: if it is "
@@ -43,7 +43,7 @@ _IN_DOUBT = (
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What came of a batch.
+    """The result of a batch.
 
     Parameters
     ----------
@@ -64,20 +64,12 @@ class BatchReport:
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(NamedTuple):
     """One answer to one question."""
 
     name: str
     question: Question
-    index: int
-    store: AnswerStore
-    options: dict[str, Any]
-
-    @property
-    def task(self) -> Task:
-        """What the question is about."""
-        return self.question.task
+    number: int
 
 
 def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
@@ -86,9 +78,9 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     Parameters
     ----------
     provider : AnthropicProvider
-        Whom to ask, and how many estimates.
+        The model to ask, and the number of estimates.
     tasks : sequence of Task
-        What about.
+        What to ask about.
 
     Returns
     -------
@@ -116,9 +108,9 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     Parameters
     ----------
     provider : AnthropicProvider
-        Whom to ask, and how many estimates; its cache is the one to be filled.
+        The model to ask, the number of estimates, and the cache to be filled.
     tasks : sequence of Task
-        What about.
+        What to ask about.
 
     Returns
     -------
@@ -128,15 +120,13 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     Raises
     ------
     ProviderUnavailableError
-        Also if nobody knows whether the batch was accepted, because the reply was
-        lost: it is not sent again, since it may be there and be paid for.
+        Also if the reply was lost, so that the batch may have been accepted: it is
+        not sent again, since it would then be paid for twice.
     ProviderError
         As `elicit` does.
 
     Examples
     --------
-    Where the cache has everything, here because nothing is asked, nothing is sent.
-
     >>> from llmreg.providers import AnthropicProvider
     >>> from llmreg.providers import submit_batch
     >>> submit_batch(AnthropicProvider(), tasks=[]) is None
@@ -145,19 +135,23 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     jobs = _jobs(provider, tasks)
     if not jobs:
         return None
-    provider._check_network(next(iter(jobs.values())).task)
+    provider._check_network(next(iter(jobs.values())).question.task)
     requests: list[Any] = [
-        {"custom_id": name, "params": job.options} for name, job in jobs.items()
+        {"custom_id": key, "params": _params(provider, job)}
+        for key, job in jobs.items()
     ]
     with provider._connect() as client:
         batch = _call(
-            provider, client, lambda batches: batches.create(requests=requests), True
+            provider,
+            client,
+            lambda batches: batches.create(requests=requests),
+            is_paid=True,
         )
-    name = getattr(batch, "id", None)
-    if not isinstance(name, str) or not name:
+    batch_id = getattr(batch, "id", None)
+    if not isinstance(batch_id, str) or not batch_id:
         raise ProviderResponseError(f"The server gave no id of the batch. {_IN_DOUBT}")
-    logger.info("batch %s: %d estimates of %d tasks", name, len(jobs), len(tasks))
-    return name
+    logger.info("batch %s: %d estimates of %d tasks", batch_id, len(jobs), len(tasks))
+    return batch_id
 
 
 def collect_batch(
@@ -202,8 +196,6 @@ def collect_batch(
 
     Examples
     --------
-    What is in the cache already is not waited for.
-
     >>> from llmreg.providers import AnthropicProvider
     >>> from llmreg.providers import collect_batch
     >>> collect_batch(AnthropicProvider(), tasks=[], batch="msgbatch_1")
@@ -212,7 +204,7 @@ def collect_batch(
     jobs = _jobs(provider, tasks)
     if not jobs:
         return BatchReport(kept=0)
-    provider._check_network(next(iter(jobs.values())).task)
+    provider._check_network(next(iter(jobs.values())).question.task)
     with provider._connect() as client:
         waited = 0.0
         while not _has_ended(_call(provider, client, lambda b: b.retrieve(batch))):
@@ -224,53 +216,57 @@ def collect_batch(
             sleep(pause)
             waited += pause
         results = _call(provider, client, lambda b: list(b.results(batch)))
-        failed: dict[str, str] = {}
-        for result in results:
-            if job := jobs.get(str(getattr(result, "custom_id", None))):
-                told = getattr(result, "result", None)
-                reason = _keep(job, told, secrets_of(client.default_headers))
-                if reason:
-                    failed[job.name] = reason
-    kept = sum(
-        job.store.load(job.question, job.index) is not None for job in jobs.values()
-    )
-    return BatchReport(kept=kept, failed=failed)
+        secrets = provider._secrets(client)
+    failed: dict[str, str] = {}
+    for each in results:
+        if job := jobs.get(str(getattr(each, "custom_id", None))):
+            result = getattr(each, "result", None)
+            if reason := _keep(provider, job, result, secrets):
+                failed[job.name] = reason
+    store = provider._store()
+    kept = [job for job in jobs.values() if store.load(job.question, job.number)]
+    return BatchReport(kept=len(kept), failed=failed)
 
 
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
-    """List the estimates that the cache lacks, by the key they will have in it."""
+    """List the answers that the cache lacks, by the key they will have in it."""
     provider._validate_params()
-    return {name: job for task in tasks for name, job in _lacking(provider, task)}
+    jobs = {}
+    for task in tasks:
+        survey = provider._survey(task)
+        places: dict[Question, int] = {}
+        for question, number in survey.lacking():
+            place = places.setdefault(question, len(places) + 1)
+            name = f"{task.target}, estimate {number + 1}"
+            if len(survey.questions) > 1:
+                name += f", question {place}"
+            key = survey.store.entry_key(question, number)
+            jobs[key] = _Job(name, question, number)
+    return jobs
 
 
-def _lacking(provider: AnthropicProvider, task: Task) -> Iterator[tuple[str, _Job]]:
-    """Go through the answers about one task that the cache lacks."""
-    survey = provider._survey(task)
-    numbers: dict[Question, int] = {}
-    for question, index in survey.lacking():
-        number = numbers.setdefault(question, len(numbers) + 1)
-        name = f"{task.target}, estimate {index + 1}"
-        if len(survey.questions) > 1:
-            name += f", question {number}"
-        options = provider._options(provider._request(question))
-        del options["timeout"]
-        key = survey.store.entry_key(question, index)
-        yield key, _Job(name, question, index, survey.store, options)
+def _params(provider: AnthropicProvider, job: _Job) -> dict[str, Any]:
+    """Write the request for one answer, as `elicit` would send it."""
+    options = provider._options(provider._request(job.question))
+    del options["timeout"]
+    return options
 
 
-def _keep(job: _Job, result: Any, secrets: tuple[str, ...]) -> str:
+def _keep(
+    provider: AnthropicProvider, job: _Job, result: Any, secrets: tuple[str, ...]
+) -> str:
     """Put a result into the cache if it is usable; say why if it is not."""
     kind = getattr(result, "type", None)
     if kind != "succeeded":
         return f"the request {kind if kind in _FAILURES else 'has no known result'}"
     try:
-        completion = read_message(getattr(result, "message", None), secrets)
+        completion = provider._read(getattr(result, "message", None), secrets)
         if completion.stop != "end":
             return f"the reply stopped for {completion.stop!r}"
         job.question.read(completion.text)
     except ProviderError as e:
         return str(e)
-    job.store.save(job.question, job.index, completion)
+    provider._store().save(job.question, job.number, completion)
     return ""
 
 
@@ -293,21 +289,21 @@ def _call(
     is_paid: bool = False,
 ) -> T:
     """Call the vendor's batches as often as the policy of the provider allows."""
-    policy = provider._policy()
 
     def send(seconds_left: float) -> T:
-        failure: Exception | None = None
         try:
             return call(client.with_options(timeout=seconds_left).messages.batches)
         except Exception as e:
-            # As in `_complete`: what the SDK raises may hold the key.
-            failure = provider._translator(
-                secrets_of(client.default_headers)
-            ).translate(e)
-            if is_paid and not _is_refused(e):
-                failure = _doubt(failure)
+            # As for single requests: what the SDK raises may hold the key.
+            failure = provider._translate(client, e)
+            if is_paid and not _is_refused(e) and isinstance(failure, _LOST):
+                failure = ProviderUnavailableError(
+                    f"The reply to a batch was lost ({str(failure).rstrip('.')}). "
+                    f"{_IN_DOUBT}"
+                )
         raise failure
 
+    policy = provider._policy()
     return policy.run(send, policy.deadline(), threading.Event())
 
 
@@ -317,17 +313,3 @@ def _is_refused(error: Exception) -> bool:
     if isinstance(status, int):
         return status in _BUSY or (300 <= status < 500 and status not in {408, 409})
     return type(error.__cause__).__name__ in _UNSENT
-
-
-def _doubt(failure: Exception) -> Exception:
-    """Say that a paid request may have been accepted, where the failure leaves it open.
-
-    Other failures than a lost or strange reply come before anything is sent.
-    """
-    if isinstance(
-        failure, TransientError | ProviderUnavailableError | ProviderResponseError
-    ):
-        return ProviderUnavailableError(
-            f"The reply to a batch was lost ({str(failure).rstrip('.')}). {_IN_DOUBT}"
-        )
-    return failure

@@ -70,7 +70,7 @@ class PriorProvider(BaseEstimator):
 
 
 def is_at_hand(provider: Any, task: Task) -> bool:
-    """Tell whether a provider has its prior without asking anybody."""
+    """Tell whether a provider has its prior without asking for it."""
     return hasattr(provider, "has_cached") and bool(provider.has_cached(task))
 
 
@@ -92,5 +92,5 @@ def preview_of(provider: Any, task: Task) -> list[dict[str, Any]]:
             f"{type(provider).__name__} has no method preview(task), which would show "
             "what it sends."
         )
-    shown: list[dict[str, Any]] = provider.preview(task)
-    return shown
+    requests: list[dict[str, Any]] = provider.preview(task)
+    return requests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MethodType
 from typing import Any
@@ -57,29 +57,29 @@ class CachedProvider(PriorProvider):
     def elicit(self, task: Task) -> FeaturePrior:
         """Give the prior from the cache, or ask for it and keep it.
 
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        FeaturePrior
-            The prior; its usage says whether it came from the cache.
+        The usage of the prior says whether it came from the cache.
         """
         cache = PriorCache.of(self.cache)
         key = self._key(task)
-        found = self._load(cache, key)
-        if found is None:
-            with cache.lock(key, self.timeout):
-                found = self._load(cache, key)
-                if found is None:
-                    prior: FeaturePrior = self.provider.elicit(task)
-                    # Members of an ensemble that failed are to be asked again.
-                    if "failed" not in prior.provenance:
-                        cache.put(key, self._content(task, prior))
-                    return prior
-        return found
+        if found := self._load(cache, key):
+            return found
+        with cache.lock(key, self.timeout):
+            # Another process may have asked while this one waited.
+            if found := self._load(cache, key):
+                return found
+            prior: FeaturePrior = self.provider.elicit(task)
+            # Members of an ensemble that failed are to be asked again.
+            if "failed" not in prior.provenance:
+                # The card, and what the list of the cache shows.
+                content = {
+                    "task": task.description,
+                    "target": task.target,
+                    "provider": qualified_name(self.provider),
+                    "model": str(prior.provenance.get("model", "")),
+                    "card": prior.to_json(),
+                }
+                cache.put(key, content)
+            return prior
 
     @property
     def requires_feature_names(self) -> bool:
@@ -87,79 +87,30 @@ class CachedProvider(PriorProvider):
         return bool(getattr(self.provider, "requires_feature_names", True))
 
     def has_cached(self, task: Task) -> bool:
-        """Tell whether the prior is in this cache, or in that of the provider.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        bool
-            Whether `elicit` would ask nobody.
-        """
+        """Tell whether the prior is in this cache, or in that of the provider."""
         found = self._load(PriorCache.of(self.cache), self._key(task))
         return found is not None or is_at_hand(self.provider, task)
 
     def check_ready(self, task: Task | None = None) -> None:
-        """Check that the provider can be asked, unless it need not be.
-
-        Parameters
-        ----------
-        task : Task or None, default=None
-            The task, if it is known: nothing is needed where its prior is cached.
-        """
+        """Check that the provider can be asked, unless the prior is cached."""
         if task is not None and self.has_cached(task):
             return
         if hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
-        """Show what the provider would send; nothing where the prior is cached.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        list of dict
-            As the provider's own ``preview``.
-
-        Raises
-        ------
-        ProviderError
-            If the provider cannot show what it sends.
-        """
+        """Show what the provider would send; nothing where the prior is cached."""
         if self.has_cached(task):
             return []
         return preview_of(self.provider, task)
 
     def identity(self) -> dict[str, Any]:
-        """Name what shapes the answers: the inner provider alone.
-
-        Returns
-        -------
-        dict
-            The identity of the provider that is asked.
-        """
+        """Name what shapes the answers: the inner provider alone."""
         return {"asked": plain(self.provider)}
 
     def _key(self, task: Task) -> str:
         """Give the key of the prior for a task."""
-        return hash_key({"task": task.to_dict(), "asked": plain(self.provider)})
-
-    def _content(self, task: Task, prior: FeaturePrior) -> dict[str, Any]:
-        """Say what is kept: the card, and what it is for whoever lists the cache."""
-        return {
-            "task": task.description,
-            "target": task.target,
-            "provider": qualified_name(self.provider),
-            "model": str(prior.provenance.get("model", "")),
-            "card": prior.to_json(),
-        }
+        return hash_key({"task": task.to_dict(), **self.identity()})
 
     def _load(self, cache: PriorCache, key: str) -> FeaturePrior | None:
         """Read a prior from the cache; None if it is not there or not usable."""
@@ -193,31 +144,27 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     if isinstance(value, functools.partial):
-        return [
-            "partial",
-            plain(value.func),
-            plain(value.args),
-            plain(value.keywords),
-        ]
+        parts = (value.func, value.args, value.keywords)
+        return ["partial", *map(plain, parts)]
     if isinstance(value, MethodType):
         return ["method", plain(value.__func__), plain(value.__self__)]
     if callable(value) and hasattr(value, "__qualname__"):
-        return _name_of(value)
-    if hasattr(value, "identity"):
+        name = f"{value.__module__}.{value.__qualname__}"
+        # What was defined inside of a function shares its name with others.
+        if "<" not in name:
+            return name
+    elif hasattr(value, "identity"):
         return plain(value.identity())
-    if hasattr(value, "get_params"):
+    elif hasattr(value, "get_params"):
         return [qualified_name(value), plain(value.get_params(deep=False))]
-    if _is_its_attributes(value):
+    elif _is_its_attributes(value):
         return [qualified_name(value), plain(vars(value))]
-    raise _indistinct(f"a {qualified_name(value)}")
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    """Name a function or class; refuse one that shares its name with others."""
-    name = f"{function.__module__}.{function.__qualname__}"
-    if "<" in name:
-        raise _indistinct(name)
-    return name
+    name = getattr(value, "__qualname__", qualified_name(value))
+    raise ProviderError(
+        f"The provider holds {name}, and the cache cannot tell one such object from "
+        "another. Give the provider plain values, functions from the top level of a "
+        "module, or a method identity() that returns plain values."
+    )
 
 
 def _is_its_attributes(value: object) -> bool:
@@ -225,12 +172,3 @@ def _is_its_attributes(value: object) -> bool:
     kind: Any = type(value)
     usual = kind.__reduce_ex__ is object.__reduce_ex__
     return hasattr(value, "__dict__") and usual and kind.__reduce__ is object.__reduce__
-
-
-def _indistinct(what: str) -> ProviderError:
-    """Say that a cache key cannot be made of something."""
-    return ProviderError(
-        f"The provider holds {what}, and the cache cannot tell one such object from "
-        "another. Give the provider plain values, functions from the top level of a "
-        "module, or a method identity() that returns plain values."
-    )

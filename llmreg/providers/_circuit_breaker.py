@@ -1,7 +1,7 @@
-"""Outages that are remembered for a while, so that a search does not wait for each.
+"""A circuit breaker: a provider that was out of reach is not asked again for a while.
 
-A provider that is out of reach uses up its whole time before it gives up. A search
-that goes on without a prior would wait for that in every fit.
+Such a provider uses up its whole time before it gives up. A search that goes on without
+a prior would wait for that in every fit.
 """
 
 from __future__ import annotations
@@ -22,77 +22,79 @@ from llmreg.prior._task import Task
 from llmreg.providers._base import is_at_hand
 from llmreg.providers._cached import plain
 
-#: Seconds for which an outage is believed to last.
-REMEMBERED = 300.0
-MOST = 100
+#: Seconds for which a provider is not asked again.
+OPEN_SECONDS = 300.0
+MAX_FAILURES = 100
 
 
-class Outages:
-    """What providers were out of reach for, in this process.
+class CircuitBreaker:
+    """Remembers, in this process, which providers were out of reach for which tasks.
 
     Only `ProviderUnavailableError` is remembered: a key or a parameter that is wrong
-    is told at once, and may be right the next time. So is whoever waited for another
-    process (`PriorLockedError`), which may have its answer now. A provider that may try
-    for longer or more often counts as another. Nothing is written anywhere.
+    fails at once, and may be right the next time. So is `PriorLockedError` not: the
+    other process may have its answer by now. A provider that may try for longer or
+    more often counts as another.
     """
 
     def __init__(
-        self, seconds: float = REMEMBERED, clock: Callable[[], float] = time.monotonic
+        self,
+        seconds: float = OPEN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seconds = seconds
         self.clock = clock
-        self._known: dict[str, tuple[float, str]] = {}
+        self._failures: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def watch(self, provider: Any, task: Task) -> Iterator[None]:
-        """Ask a provider inside of this; not if it was out of reach a moment ago.
+        """Ask a provider inside of this; raise instead if it was out of reach recently.
 
         Where it has the prior in its cache by now, it may be asked all the same.
 
-        Raises ProviderUnavailableError if it is known to be out of reach.
+        Raises ProviderUnavailableError if it was.
         """
         key = _key(provider, task)
-        if (told := self._recall(key)) and not is_at_hand(provider, task):
-            raise ProviderUnavailableError(told)
+        if (reason := self._recent(key)) and not is_at_hand(provider, task):
+            raise ProviderUnavailableError(reason)
         try:
             yield
         except PriorLockedError:
             raise
         except ProviderUnavailableError as error:
-            self._note(key, str(error))
+            self._remember(key, str(error))
             raise
 
-    def forget(self) -> None:
-        """Forget all outages."""
+    def reset(self) -> None:
+        """Forget all failures."""
         with self._lock:
-            self._known.clear()
+            self._failures.clear()
 
-    def _recall(self, key: str | None) -> str:
-        """Tell of an outage that is not over yet; nothing if there is none."""
+    def _recent(self, key: str | None) -> str:
+        """Describe a failure that is remembered; empty if there is none."""
         with self._lock:
-            since, told = self._known.get(key or "", (0.0, ""))
-            gone = self.clock() - since
-            if not told or gone >= self.seconds:
+            since, reason = self._failures.get(key or "", (0.0, ""))
+            passed = self.clock() - since
+            if not reason or passed >= self.seconds:
                 return ""
             return (
-                f"{told} (That was {gone:.0f} s ago; nobody is asked again for "
-                f"{self.seconds - gone:.0f} s.)"
+                f"{reason} (This was {passed:.0f} s ago; the provider is not asked "
+                f"again for {self.seconds - passed:.0f} s.)"
             )
 
-    def _note(self, key: str | None, told: str) -> None:
-        """Remember an outage; of very many the latest."""
+    def _remember(self, key: str | None, reason: str) -> None:
+        """Remember a failure; of very many the latest."""
         if key is None:
             return
         with self._lock:
-            self._known.pop(key, None)
-            self._known[key] = self.clock(), told
-            while len(self._known) > MOST:
-                del self._known[next(iter(self._known))]
+            self._failures.pop(key, None)
+            self._failures[key] = self.clock(), reason
+            while len(self._failures) > MAX_FAILURES:
+                del self._failures[next(iter(self._failures))]
 
 
-#: Those that all estimators of a process know.
-OUTAGES = Outages()
+#: The one that all estimators of a process share.
+CIRCUIT_BREAKER = CircuitBreaker()
 
 
 def _key(provider: Any, task: Task) -> str | None:
@@ -106,8 +108,11 @@ def _key(provider: Any, task: Task) -> str | None:
 
 def _budgets(provider: Any) -> list[Any]:
     """List how long and how often a provider tries, and those that it asks."""
-    asked = getattr(provider, "provider", None), getattr(provider, "providers", None)
-    inner = [asked[0], *(asked[1] if isinstance(asked[1], list | tuple) else ())]
+    members = getattr(provider, "providers", None)
+    inner = [
+        getattr(provider, "provider", None),
+        *(members if isinstance(members, list | tuple) else ()),
+    ]
     return [
         *(plain(getattr(provider, name, None)) for name in ("timeout", "max_attempts")),
         *(_budgets(each) for each in inner if hasattr(each, "elicit")),

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from llmreg._utils._imports import import_optional
-from llmreg.elicitation._sampling import Request
-from llmreg.exceptions import MissingKeyError, ProviderDependencyError, ProviderError
+from llmreg._utils._text import clean_text
+from llmreg.elicitation._sampling import Completion, Request
+from llmreg.exceptions import (
+    MissingKeyError,
+    ProviderDependencyError,
+    ProviderError,
+    ProviderResponseError,
+)
 from llmreg.providers._llm import LLMProvider
+from llmreg.providers._sdk_errors import Translator, hide
 
+T = TypeVar("T")
 
-def check_key_source(value: Any, variable: str) -> None:
-    """Refuse what would show a key in `repr`, `get_params` and pickles.
-
-    Raises TypeError if it is no function; the value is not repeated.
-    """
-    if value is None:
-        return
-    if not callable(value) or isinstance(value, functools.partial):
-        raise TypeError(
-            "api_key must be a function that returns the key, or None to take it "
-            f"from {variable}. A plain text, or one bound by functools.partial, would "
-            "show up in repr, get_params and pickles."
-        )
+_SECRET_HEADERS = ("auth", "key", "token", "secret")
 
 
 def check_address(value: Any, name: str) -> None:
@@ -68,21 +64,13 @@ def is_importable(function: Callable[..., Any] | None) -> bool:
     return found is function
 
 
-_SECRET_HEADERS = ("auth", "key", "token", "secret")
-
-
 class HostedProvider(LLMProvider):
     """Base of the providers that reach their model over HTTP, through an SDK.
 
-    It sees to it that a key is never a parameter: it comes from the environment or
-    from a function, when it is needed, and goes no further than the SDK's client.
-
-    Parameters that the class of a vendor has, beside those of `LLMProvider`:
-
-    api_key : callable or None
-        A function that returns the key.
-    base_url : str or None
-        The address of the server.
+    A key is never a parameter: it comes from the environment or from a function when
+    it is needed, and goes no further than the SDK's client. The class of a vendor has
+    the parameters of `LLMProvider`, `api_key`, a function that returns the key or
+    None, and `base_url`, the address of the server or None.
 
     Examples
     --------
@@ -96,10 +84,11 @@ class HostedProvider(LLMProvider):
     llmreg.exceptions.ProviderError: ...
     """
 
-    # The names of the SDK, of the extra that installs it, and of the environment
-    # variables that hold the key and another address.
+    # The vendor, which is also the name of the client in its SDK; the SDK and what
+    # pip installs it as; the environment variables of the key and another address.
+    _vendor: ClassVar[str]
     _sdk: ClassVar[str]
-    _extra: ClassVar[str]
+    _requirement: ClassVar[str]
     _key_variable: ClassVar[str]
     _address_variable: ClassVar[str]
 
@@ -116,8 +105,14 @@ class HostedProvider(LLMProvider):
 
     @api_key.setter
     def api_key(self, value: Callable[[], str] | None) -> None:
-        # Checked on assignment, since a later check would come after a repr.
-        check_key_source(value, self._key_variable)
+        # Checked on assignment, since a later check would come after a repr. The value
+        # is not repeated.
+        if isinstance(value, partial) or not (value is None or callable(value)):
+            raise TypeError(
+                "api_key must be a function that returns the key, or None to take it "
+                f"from {self._key_variable}. A plain text, or one bound by "
+                "functools.partial, would show up in repr, get_params and pickles."
+            )
         self._api_key = value
 
     @property
@@ -150,19 +145,60 @@ class HostedProvider(LLMProvider):
 
     def _import_sdk(self) -> Any:
         """Import the SDK, which is not needed by anything else."""
-        return import_optional(self._sdk, self._extra, ProviderDependencyError)
+        return import_optional(self._sdk, self._requirement, ProviderDependencyError)
 
-    def _client(self, key: Any, **options: Any) -> Any:
-        """Make a client of the SDK."""
-        raise NotImplementedError
-
-    def _http(self, **options: Any) -> Any:
-        """Make an HTTP client that goes to no other address than the one named."""
-        return self._import_sdk().DefaultHttpxClient(follow_redirects=False, **options)
+    def _client(self, key: Any, **http: Any) -> Any:
+        """Make a client that sends each request once, and follows no redirect."""
+        sdk = self._import_sdk()
+        return getattr(sdk, self._vendor)(
+            api_key=key,
+            base_url=self._address(),
+            max_retries=0,
+            http_client=sdk.DefaultHttpxClient(follow_redirects=False, **http),
+        )
 
     def _send(self, client: Any, request: Request) -> Any:
         """Let the SDK send one request."""
         raise NotImplementedError
+
+    def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
+        """Take text, reason to stop and usage out of a reply of the SDK.
+
+        The SDK does not check replies: an error body or a proxy's page with status
+        200 arrives as an object without the usual attributes, or as text.
+
+        Raises ProviderResponseError if it is none that can be read.
+        """
+        raise NotImplementedError
+
+    def _complete(self, client: Any, request: Request) -> Completion:
+        """Send one request, and read the reply."""
+        reply = self._call(client, partial(self._send, client, request))
+        return self._read(reply, self._secrets(client))
+
+    def _call(self, client: Any, call: Callable[[], T]) -> T:
+        """Call the SDK, and raise errors of our own.
+
+        Whatever the SDK or its HTTP client raises may hold the request, and with it
+        the key, so nothing of it may travel on, not even as context.
+        """
+        try:
+            return call()
+        except Exception as e:
+            failure = self._translate(client, e)
+        raise failure
+
+    def _translate(self, client: Any, error: Exception) -> Exception:
+        """Turn an error of the SDK into one of our own."""
+        vendor = self._vendor if self._address() is None else "The server"
+        secrets = self._secrets(client)
+        return Translator(
+            self._import_sdk(), vendor, self._key_variable, self.model, secrets
+        ).translate(error)
+
+    def _secrets(self, client: Any) -> tuple[str, ...]:
+        """List what must never be repeated, in case a server sends it back."""
+        return secrets_of(client.default_headers)
 
     def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Let the SDK make the requests, and catch them before they leave."""
@@ -175,8 +211,7 @@ class HostedProvider(LLMProvider):
             caught.append(request)
             return httpx2.Response(200, json={})
 
-        http = self._http(transport=httpx2.MockTransport(catch))
-        with self._client("none", http_client=http) as client:
+        with self._client("none", transport=httpx2.MockTransport(catch)) as client:
             for request in requests:
                 self._send(client, request)
         return [
@@ -196,13 +231,13 @@ class HostedProvider(LLMProvider):
         if isinstance(key, str):
             key = key.strip()
         if not key:
-            raise self._keyless(f"{place} has none.")
+            raise self._keyless(f"{place} has no key.")
         if not isinstance(key, str):
-            raise self._keyless(f"{place} gives {type(key).__name__}, and not text.")
+            raise self._keyless(f"{place} gives {type(key).__name__} instead of str.")
         if not (key.isascii() and key.isprintable()):
             raise self._keyless(
-                f"{place} has one with something in it that no key has: a line break, "
-                "a curly quote, or a letter outside of ASCII."
+                f"{place} has a key that cannot be sent: it holds a line break, a "
+                "curly quote, or a letter outside of ASCII."
             )
         return key
 
@@ -216,11 +251,33 @@ class HostedProvider(LLMProvider):
 
 
 def secrets_of(headers: Mapping[str, Any]) -> tuple[str, ...]:
-    """List what must never be repeated, in case a server sends it back."""
-    sent = (
-        value
+    """List the values of the headers that may hold a key."""
+    return tuple(
+        value.removeprefix("Bearer ")
         for name, value in headers.items()
-        if isinstance(value, str)
+        if value
+        and isinstance(value, str)
         and any(part in name.lower() for part in _SECRET_HEADERS)
     )
-    return tuple(value.removeprefix("Bearer ") for value in sent if value)
+
+
+def unusable(
+    api: str, reply: Any, reason: object, secrets: tuple[str, ...]
+) -> ProviderResponseError:
+    """Say that a reply is none of the API, without repeating what is in it."""
+    if isinstance(reply, str):
+        got = "an HTML page" if "<html" in reply.lower() else "plain text"
+    elif getattr(reply, "type", None) == "error" or getattr(reply, "error", None):
+        got = "an error with the status of a success"
+    else:
+        shown = clean_text(hide(repr(reason), secrets), 40)
+        got = f"a reply that stopped for the reason {shown}"
+    return ProviderResponseError(
+        f"The server did not answer as {api} does: it sent {got}. Is there a proxy in "
+        "between, or a wrong base_url?"
+    )
+
+
+def token_counts(counts: Mapping[str, object]) -> dict[str, int]:
+    """Keep the counts that there are; a server that leaves them out costs no answer."""
+    return {name: count for name, count in counts.items() if isinstance(count, int)}

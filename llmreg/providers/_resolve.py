@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -29,19 +28,28 @@ from llmreg.exceptions import (
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._names import warn_of_outputs, without_prefix
 from llmreg.prior._task import Task
+from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._base import qualified_name
-from llmreg.providers._circuit_breaker import OUTAGES
+from llmreg.providers._circuit_breaker import CIRCUIT_BREAKER
+from llmreg.providers._local import LocalProvider
+from llmreg.providers._openai import OpenAIProvider
 from llmreg.providers._static import PriorCard, StaticPrior
 
+# Other packages add providers by entry points of this group.
 GROUP = "llmreg.providers"
 
-# Not entry points themselves: they are there without installation too, and no other
+# No entry points themselves: they are there without installation too, and no other
 # package can take their names, and with them what is meant for them.
-_OWN = {
-    "anthropic": ("llmreg.providers._anthropic", "AnthropicProvider"),
-    "local": ("llmreg.providers._local", "LocalProvider"),
-    "openai": ("llmreg.providers._openai", "OpenAIProvider"),
+_OWN: dict[str, Callable[[], Any]] = {
+    "anthropic": AnthropicProvider,
+    "local": LocalProvider,
+    "openai": OpenAIProvider,
 }
+
+WAYS_TO_NAMES = (
+    "There are two ways out: give the estimator a DataFrame (after a transformer, "
+    'set_output(transform="pandas") keeps the names), or pass feature_names=[...].'
+)
 
 logger = get_logger(__name__)
 
@@ -60,7 +68,7 @@ def provider_names() -> tuple[str, ...]:
     >>> {"anthropic", "local", "openai"} <= set(provider_names())
     True
     """
-    return tuple(sorted({*_OWN, *(point.name for point in _points())}))
+    return tuple(sorted({*_OWN, *(point.name for point in _registered())}))
 
 
 def make_provider(name: str) -> Any:
@@ -90,58 +98,42 @@ def make_provider(name: str) -> Any:
     AnthropicProvider()
     """
     if name in _OWN:
-        module, attribute = _OWN[name]
-        return getattr(importlib.import_module(module), attribute)()
-    found = [point for point in _points() if point.name == name]
+        return _OWN[name]()
+    found = {p.value: p for p in _registered() if p.name == name}
     if not found:
-        raise PriorError(f"There is no provider {name!r}. {known_names(name)}")
-    if len({point.value for point in found}) > 1:
+        raise PriorError(f"There is no provider {name!r}. {_known_names(name)}")
+    if len(found) > 1:
         raise ProviderError(
             f"Several packages register a provider {name!r}: "
-            f"{', '.join(_source(point) for point in found)}. Uninstall all but one, "
-            "or pass the provider itself instead of its name."
+            f"{', '.join(map(_source, found.values()))}. Uninstall all but one, or "
+            "pass the provider itself instead of its name."
         )
-    return _make(found[0])
-
-
-def known_names(name: str) -> str:
-    """Say which providers there are, and which of them was probably meant."""
-    names = provider_names()
-    close = get_close_matches(name, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    listed = ", ".join(repr(known) for known in names)
-    return f"The providers that can be had by name are {listed}.{hint}"
-
-
-def _points() -> list[EntryPoint]:
-    """Find what other packages have registered."""
-    points = list(entry_points(group=GROUP))
-    for point in points:
-        if point.name in _OWN:
-            logger.warning(
-                "%s is left out: %r is a provider of llmreg",
-                _source(point),
-                point.name,
-            )
-    return [point for point in points if point.name not in _OWN]
-
-
-def _make(point: EntryPoint) -> Any:
-    """Import what is registered, and call it."""
+    (point,) = found.values()
+    registered = f"The provider {name!r}, which {_source(point)} registers,"
     try:
         provider = point.load()()
     except Exception as e:
         raise ProviderError(
-            f"The provider {point.name!r}, which {_source(point)} registers, cannot be "
-            f"made: {type(e).__name__}: {e}. It must be a class or function that takes "
-            "no arguments; is the package installed as it should be?"
+            f"{registered} cannot be made: {type(e).__name__}: {e}. It must be a class "
+            "or function that takes no arguments. Check that the package is installed "
+            "properly."
         ) from e
     if not hasattr(provider, "elicit"):
         raise ProviderError(
-            f"The provider {point.name!r}, which {_source(point)} registers, has no "
-            f"elicit method; it is a {type(provider).__name__}."
+            f"{registered} has no elicit method; it is a {type(provider).__name__}."
         )
     return provider
+
+
+def _registered() -> list[EntryPoint]:
+    """List what other packages register, without names that are taken."""
+    points = list(entry_points(group=GROUP))
+    for point in points:
+        if point.name in _OWN:
+            logger.warning(
+                "%s is ignored: %r is a provider of llmreg", _source(point), point.name
+            )
+    return [point for point in points if point.name not in _OWN]
 
 
 def _source(point: EntryPoint) -> str:
@@ -150,7 +142,12 @@ def _source(point: EntryPoint) -> str:
     return f"{package} ({point.value})"
 
 
-logger = get_logger(__name__)
+def _known_names(name: str) -> str:
+    """Say which providers there are, and which of them was probably meant."""
+    names = provider_names()
+    close = get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"The names of providers are {list_names(names)}.{hint}"
 
 
 @runtime_checkable
@@ -165,29 +162,32 @@ PriorSource = FeaturePrior | Provider | Mapping[str, Any] | np.ndarray
 
 
 def prior_source(prior: Any) -> PriorSource | None:
-    """Check what was given as `prior` before any data are touched.
+    """Check the parameter `prior` before any data are touched.
 
-    Raises PriorError if it is none of these.
-
-    Raises PriorCardError if it is a path and there is no prior card, or a text and
-    there is no provider of that name either.
-
-    Raises ProviderError if it is the name of a provider that cannot be made.
+    Raises PriorError if it is of no kind that can be used, PriorCardError if it is a
+    path without a prior card, and ProviderError if it is the name of a provider that
+    cannot be made.
     """
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
-    if isinstance(prior, str):
-        return _named(prior)
-    if isinstance(prior, os.PathLike):
+    if isinstance(prior, str) and prior in provider_names():
+        return prior_source(make_provider(prior))
+    if isinstance(prior, str) and not os.path.exists(prior):
+        raise PriorCardError(
+            f"prior={prior!r} must be the path of a prior card or the name of a "
+            f"provider; there is no such file. {_known_names(prior)}"
+        )
+    if isinstance(prior, str | os.PathLike):
         return FeaturePrior.read(prior)
     # Scores at hand may leave features out; a provider that is asked may not.
-    if isinstance(prior, StaticPrior):
-        inner = prior.prior
-        return (
-            FeaturePrior.read(inner) if isinstance(inner, str) else prior_source(inner)
-        )
     if isinstance(prior, PriorCard):
         return FeaturePrior.read(prior.path)
+    if isinstance(prior, StaticPrior):
+        given = prior.prior
+        # A string is a path here, never the name of a provider.
+        return (
+            FeaturePrior.read(given) if isinstance(given, str) else prior_source(given)
+        )
     if isinstance(prior, Provider) and not isinstance(prior, type):
         return prior
     try:
@@ -201,21 +201,9 @@ def prior_source(prior: Any) -> PriorSource | None:
         ) from None
 
 
-def _named(prior: str) -> PriorSource | None:
-    """Find the provider of a name, or else the card of a path."""
-    if prior in provider_names():
-        return prior_source(make_provider(prior))
-    if not os.path.exists(prior):
-        raise PriorCardError(
-            f"prior={prior!r} is neither the path of a prior card, since there is no "
-            f"such file, nor the name of a provider. {known_names(prior)}"
-        )
-    return FeaturePrior.read(prior)
-
-
 def needs_names(source: PriorSource | None) -> bool:
-    """Tell whether a source can do nothing with nameless columns."""
-    if isinstance(source, FeaturePrior | Mapping | np.ndarray) or source is None:
+    """Tell whether a source needs columns with names."""
+    if not isinstance(source, Provider):
         return False
     return bool(getattr(source, "requires_feature_names", True))
 
@@ -223,27 +211,24 @@ def needs_names(source: PriorSource | None) -> bool:
 def known_levels(
     source: PriorSource | None, columns: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Name the levels that a prior scores, for every column.
+    """Name the categories that a prior scores, for every column.
 
-    A level that the training rows happen not to show still deserves a column if
-    the prior has an opinion on it.
+    A category that is not in the training data still gets a column if the prior has
+    a score for it.
     """
     if isinstance(source, Mapping):
         source = from_mapping(source)
     if not isinstance(source, FeaturePrior):
         return {}
-    named = set(source.features) & set(columns)
+    names = set(columns)
+    keys = [key for key in source.features if key not in names]
     found: dict[str, list[str]] = {}
     for column in columns:
-        starts = (f"{column}=", f"{without_prefix(column)}=")
-        levels = [
-            key.removeprefix(start)
-            for start in dict.fromkeys(starts)
-            for key in source.features
-            if key.startswith(start) and key not in named
-        ]
-        if levels:
-            found[column] = levels
+        for name in dict.fromkeys((column, without_prefix(column))):
+            for key in keys:
+                if key.startswith(f"{name}="):
+                    levels = found.setdefault(column, [])
+                    levels.append(key.removeprefix(f"{name}="))
     return found
 
 
@@ -251,11 +236,8 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
     """Give every feature and output of a task its score.
 
     Raises PriorMismatchError if an array has another width, a dict names features
-    that the table lacks, or nothing fits at all.
-
-    Raises IncompleteReplyError if a provider leaves features out.
-
-    Raises FeatureNamesError if names are needed and the columns have none.
+    that the table lacks, or nothing fits at all, IncompleteReplyError if a provider
+    leaves features out, and FeatureNamesError if the columns need names.
     """
     if isinstance(source, np.ndarray):
         prior = _from_array(source, task)
@@ -268,17 +250,23 @@ def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePr
         int((~np.isnan(prior.scores).all(axis=0)).sum()),
         *(len(task.features), _cost(prior.usage)),
     )
-    _warn_if_without_direction(prior)
+    if not np.nan_to_num(prior.scores).any():
+        warnings.warn(
+            "Every score of the prior is zero or missing, so the prior has no effect: "
+            "the model is trained without the attribution penalty.",
+            PriorDisabledWarning,
+            stacklevel=2,
+        )
     return prior
 
 
 def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
-    """Ask a provider as `resolve` does; where it fails, warn and have no opinion."""
+    """Ask a provider as `resolve` does; where it fails, warn and score nothing."""
     try:
-        with OUTAGES.watch(provider, task):
+        with CIRCUIT_BREAKER.watch(provider, task):
             return resolve(provider, task)
     # A reply that is no prior counts as a failure too. Anything else is a bug or a
-    # table that does not fit, and no prior would only hide it.
+    # table that does not fit, and training without a prior would only hide it.
     except (ProviderError, PriorError) as error:
         reason = f"{type(error).__name__}: {error}"
         logger.warning("%s gave no prior: %s", type(provider).__name__, reason)
@@ -288,17 +276,13 @@ def resolve_or_warn(provider: Provider, task: Task) -> FeaturePrior:
             PriorUnavailableWarning,
             stacklevel=2,
         )
-    nothing = np.full((len(task.outputs), len(task.features)), np.nan)
     return FeaturePrior.from_array(
-        nothing,
+        np.full((len(task.outputs), len(task.features)), np.nan),
         task.keys,
         task.outputs,
         task=task.description,
         target=task.target,
-        provenance={
-            "provider": qualified_name(provider),
-            "error": reason,
-        },
+        provenance={"provider": qualified_name(provider), "error": reason},
     )
 
 
@@ -320,53 +304,55 @@ def _from_scores(
     source: FeaturePrior | Mapping[str, Any], task: Task, named: bool
 ) -> FeaturePrior:
     is_dict = isinstance(source, Mapping)
-    prior = from_mapping(source) if isinstance(source, Mapping) else source
-    warn_of_outputs(prior.outputs, prior.scores, prior.target, task)
-    aligned = prior.align(task.features, task.outputs, negative_class(task))
-    if np.isnan(aligned.scores).all():
+    given = from_mapping(source) if isinstance(source, Mapping) else source
+    warn_of_outputs(given.outputs, given.scores, given.target, task)
+    prior = align(given, task)
+    if np.isnan(prior.scores).all():
         if not named:
             raise FeatureNamesError(
                 "The prior is given by feature name, but the columns of X have no "
                 f"names. {WAYS_TO_NAMES}"
             )
         raise PriorMismatchError(
-            f"The prior has no score for any column of the table. It scores "
-            f"{list_names(prior.features)}; the columns are {list_names(task.keys)}."
+            "The prior has no score for any column of the table. It scores "
+            f"{list_names(given.features)}; the columns are {list_names(task.keys)}."
         )
-    if is_dict and aligned.unknown:
+    if is_dict and prior.unknown:
         raise PriorMismatchError(
-            f"prior contains {len(aligned.unknown)} unexpected feature names: "
-            f"{list_names(aligned.unknown)}. The columns are {list_names(task.keys)}."
+            f"prior contains {len(prior.unknown)} unexpected feature names: "
+            f"{list_names(prior.unknown)}. The columns are {list_names(task.keys)}."
         )
-    if not is_dict and (aligned.unknown or aligned.missing):
-        warnings.warn(_mismatch(aligned), PriorMismatchWarning, stacklevel=2)
-    return aligned
+    differences = []
+    if prior.missing:
+        differences.append(f"has no score for {list_names(prior.missing)}")
+    if prior.unknown:
+        differences.append(
+            f"scores {list_names(prior.unknown)}, which the table does not have"
+        )
+    if differences and not is_dict:
+        warnings.warn(
+            f"The prior {' and '.join(differences)}.",
+            PriorMismatchWarning,
+            stacklevel=2,
+        )
+    return prior
 
 
 def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
     # Only now, with the task known: a prior in the cache needs no key.
     if hasattr(provider, "check_ready"):
         provider.check_ready(task)
-    logger.info(
-        "asking %s about %d features", type(provider).__name__, len(task.features)
-    )
-    reply: Any = provider.elicit(task)
-    if isinstance(reply, Mapping):
-        reply = from_mapping(reply)
-    if not isinstance(reply, FeaturePrior):
-        raise ProviderResponseError(
-            f"{type(provider).__name__}.elicit must return a FeaturePrior or a dict "
-            f"of scores by feature name; got {type(reply).__name__}."
-        )
+    name = type(provider).__name__
+    logger.info("asking %s about %d features", name, len(task.features))
+    reply = as_prior(provider.elicit(task), name)
     warn_of_outputs(reply.outputs, reply.scores, reply.target, task)
-    aligned = reply.align(task.features, task.outputs, negative_class(task))
-    if aligned.missing:
+    prior = align(reply, task)
+    if prior.missing:
         raise IncompleteReplyError(
-            f"{type(provider).__name__} left {len(aligned.missing)} of "
-            f"{len(task.features)} features without a score: "
-            f"{list_names(aligned.missing)}. No model was trained."
+            f"{name} left {len(prior.missing)} of {len(task.features)} features "
+            f"without a score: {list_names(prior.missing)}. No model was trained."
         )
-    return aligned
+    return prior
 
 
 def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
@@ -374,48 +360,34 @@ def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
     return FeaturePrior.from_dict({str(name): score for name, score in scores.items()})
 
 
-WAYS_TO_NAMES = (
-    "There are two ways out: give the estimator a DataFrame (after a transformer, "
-    'set_output(transform="pandas") keeps the names), or pass feature_names=[...].'
-)
+def as_prior(reply: Any, name: str) -> FeaturePrior:
+    """Check what a provider of that name returned.
+
+    Raises ProviderResponseError if it is neither a prior nor a dict.
+    """
+    if isinstance(reply, Mapping):
+        return from_mapping(reply)
+    if isinstance(reply, FeaturePrior):
+        return reply
+    raise ProviderResponseError(
+        f"{name}.elicit must return a FeaturePrior or a dict of scores by feature "
+        f"name; got {type(reply).__name__}."
+    )
 
 
-def negative_class(task: Task) -> str | None:
-    """Return the class that is not scored, where there are two."""
-    if task.kind == "regression" or len(task.outputs) > 1:
-        return None
-    return next(name for name in task.classes if name not in task.outputs)
-
-
-def _warn_if_without_direction(prior: FeaturePrior) -> None:
-    if not np.nan_to_num(prior.scores).any():
-        warnings.warn(
-            "Every score of the prior is zero or absent, so it points nowhere: the "
-            "model is trained without the attribution penalty.",
-            PriorDisabledWarning,
-            stacklevel=3,
-        )
-
-
-def _mismatch(prior: FeaturePrior) -> str:
-    parts = []
-    if prior.missing:
-        parts.append(
-            f"has no score for {list_names(prior.missing)}, which are left without an "
-            "opinion"
-        )
-    if prior.unknown:
-        parts.append(
-            f"scores {list_names(prior.unknown)}, which the table does not have"
-        )
-    return f"The prior {' and '.join(parts)}."
+def align(prior: FeaturePrior, task: Task) -> FeaturePrior:
+    """Bring a prior into the order of a task; of two classes one is not scored."""
+    others = [name for name in task.classes if name not in task.outputs]
+    negative = others[0] if len(task.outputs) == len(others) == 1 else None
+    return prior.align(task.features, task.outputs, negative)
 
 
 def _cost(usage: Mapping[str, int]) -> str:
     """Say what was paid for a prior, and what came from the cache."""
     if not usage:
         return ""
-    requests, kept = usage.get("requests", 0), usage.get("served_from_cache", 0)
-    tokens = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
-    paid = f"{requests} requests, {tokens[0]} tokens in, {tokens[1]} out"
-    return f"; {paid if requests else 'no request'}, {kept} answers from the cache"
+    paid = "no request"
+    if n_requests := usage.get("requests", 0):
+        n_in, n_out = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
+        paid = f"{n_requests} requests, {n_in} tokens in, {n_out} out"
+    return f"; {paid}, {usage.get('served_from_cache', 0)} answers from the cache"

@@ -25,20 +25,22 @@ from llmreg.exceptions import (
 )
 
 MAX_DETAIL_LENGTH = 300
-# Nobody reads more of an error, whatever a server sends.
-_MOST_READ = 20_000
-# A shorter secret is not looked for in pieces, which ordinary words may hold.
-_SHORT = 8
-# Characters that JSON escapes, and those that nobody sees. What is neither is a
-# visible character as it is.
-_ESCAPED = r"\\u([0-9a-fA-F]{4})|\\([\"\\/bfnrt])"
-_UNUSUAL = re.compile(_ESCAPED + r"|[^!-~]+")
-_CHARACTER = re.compile(_ESCAPED + r"|[!-~]")
+# No more of an error is read than this, whatever a server sends.
+_MAX_READ = 20_000
+# A shorter secret is not looked for in pieces: ordinary words may hold it.
+_MIN_SECRET_LENGTH = 8
+# What may stand between two characters of a secret without being seen: characters
+# outside of visible ASCII, as they are or as JSON escapes them. They may be taken out
+# of a text later, which would bring the secret back.
+_UNSEEN = (
+    r"(?:[^!-~]|\\[bfnrt]"
+    r"|\\u(?!00(?:2[1-9A-Fa-f]|[3-6][0-9A-Fa-f]|7[0-9A-Ea-e]))[0-9A-Fa-f]{4})*"
+)
 
-_PASSING = {408, 409, 429}
+_TRANSIENT = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.
 _UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
-# A smaller question may go through, so these are told apart from other faults of ours.
+# A smaller question may go through, so these are told apart from other wrong requests.
 _TOO_LARGE = (
     *("grammar is too large", "schema is too complex", "schema is too large"),
     *("request_too_large", "prompt is too long", "exceed context limit"),
@@ -51,27 +53,13 @@ _MONEY = ("billing", "spend_limit", "spend limit", "credit balance", "_quota")
 
 @dataclass(frozen=True)
 class Translator:
-    """Turn the errors of one SDK into those of llmreg.
-
-    Parameters
-    ----------
-    sdk : module
-        The SDK.
-    vendor : str
-        Who answers, for messages.
-    key : str
-        Where the key comes from, for messages.
-    model : str
-        The model that is asked.
-    secrets : tuple of str
-        What must not appear in a message.
-    """
+    """Turns the errors of one SDK into those of llmreg."""
 
     sdk: Any
-    vendor: str
-    key: str
+    vendor: str  # who answers, for messages
+    key: str  # where the key comes from, for messages
     model: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...]  # what must not appear in a message
 
     def translate(self, error: Exception) -> Exception:
         """Choose the exception that says what happened and whether to try again."""
@@ -100,16 +88,18 @@ class Translator:
                 "proxy in between, or a wrong base_url?"
             )
         return ProviderError(
-            f"The {sdk.__name__} SDK failed with {name}{self._detail(str(error))}. The "
+            f"The {sdk.__name__} SDK failed with {name}{self._quote(str(error))}. The "
             "installed version may be too old or too new for llmreg."
         )
 
     def _from_status(self, error: Any) -> Exception:
-        """Sort the HTTP statuses: refused for good, passing, or a fault of ours."""
+        """Sort the HTTP statuses: refused for good, transient, or a wrong request."""
         status = int(error.status_code)
-        words = _words(error)
-        kinds = f"{error.type} {_code(error)} {words}".lower()
-        said = f"HTTP {status}{self._detail(words)}"
+        message = _message(error)
+        code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
+        kinds = f"{error.type} {code} {message}".lower()
+        details = f"HTTP {status}{self._quote(message)}"
+        headers = error.response.headers
         refused = {
             401: f"Check the key in {self.key}.",
             402: "Check the billing of the account.",
@@ -117,82 +107,55 @@ class Translator:
             404: "Check `model` and `base_url`.",
         }
         if 300 <= status < 400:
-            to = self._detail(error.response.headers.get("location", ""))
             return ProviderError(
-                f"{self.vendor} points to another address (HTTP {status}{to}), and "
-                "nothing is sent to where nobody has told llmreg to send it. Check "
-                "`base_url`."
+                f"{self.vendor} points to another address (HTTP {status}"
+                f"{self._quote(headers.get('location', ''))}). Redirects are not "
+                "followed; check `base_url`."
             )
         if status in refused or any(word in kinds for word in _MONEY):
             return ProviderAuthenticationError(
-                f"{self.vendor} refused the request to {self.model!r} ({said}). "
+                f"{self.vendor} refused the request to {self.model!r} ({details}). "
                 f"{refused.get(status, refused[402])}"
             )
-        if status in _PASSING or status >= 500:
-            headers = error.response.headers
+        if status in _TRANSIENT or status >= 500:
             if headers.get("x-should-retry") == "false":
                 return ProviderUnavailableError(
                     f"{self.vendor} could not answer and says not to try again "
-                    f"({said})."
+                    f"({details})."
                 )
-            return TransientError(said, _retry_after(headers))
+            return TransientError(details, _retry_after(headers))
         if status == 413 or any(word in kinds for word in _TOO_LARGE):
             return RequestTooLargeError(
-                f"The question is too large for {self.model!r} ({said}). Score fewer "
-                "features."
+                f"The question is too large for {self.model!r} ({details}). Score "
+                "fewer features."
             )
         return ProviderError(
-            f"{self.vendor} rejected the request to {self.model!r} ({said}). Check the "
-            "parameters of the provider."
+            f"{self.vendor} rejected the request to {self.model!r} ({details}). Check "
+            "the parameters of the provider."
         )
 
-    def _detail(self, text: str) -> str:
+    def _quote(self, text: str) -> str:
         """Quote what the server said, cut, on one line and without secrets."""
-        text = hide(clean_text(text, _MOST_READ), self.secrets)
+        text = hide(clean_text(text, _MAX_READ), self.secrets)
         return f": {clean_text(text, MAX_DETAIL_LENGTH)}" if text else ""
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """Take secrets out of a text."""
+    """Take secrets out of a text, also where they are escaped or interrupted."""
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
         visible = "".join(secret.split())
-        if len(visible) >= _SHORT:
-            text = _hide_pieces(text, visible)
+        if len(visible) >= _MIN_SECRET_LENGTH:
+            text = re.sub(_UNSEEN.join(map(_spellings, visible)), "***", text)
     return text
 
 
-def _hide_pieces(text: str, secret: str) -> str:
-    """Take out a secret whose visible characters have something between them."""
-    seen = _UNUSUAL.sub(_visible, text)
-    at = seen.find(secret)
-    if at < 0:
-        return text
-    found = [(c, m.span()) for m in _CHARACTER.finditer(text) if (c := _visible(m))]
-    parts, done = [], 0
-    while at >= 0:
-        parts += [text[done : found[at][1][0]], "***"]
-        at += len(secret)
-        done = found[at - 1][1][1]
-        at = seen.find(secret, at)
-    return "".join([*parts, text[done:]])
+def _spellings(character: str) -> str:
+    """Give a pattern for the ways in which JSON may write a character."""
+    return rf"(?:\\?{re.escape(character)}|\\u(?i:{ord(character):04x}))"
 
 
-def _visible(match: re.Match[str]) -> str:
-    """Give the visible character that was matched; none for what nobody sees.
-
-    What is invisible may be taken out later, and must not keep a secret from being
-    seen before that.
-    """
-    code, escaped = match.groups()
-    if code:
-        character = chr(int(code, 16))
-    else:
-        character = "" if escaped in set("bfnrt") else escaped or match[0]
-    return character if len(character) == 1 and "!" <= character <= "~" else ""
-
-
-def _words(error: Any) -> str:
+def _message(error: Any) -> str:
     """Find what the server says in words; a page of HTML says nothing."""
     body = getattr(error, "api_message", None) or error.body
     if isinstance(body, Mapping):
@@ -201,11 +164,6 @@ def _words(error: Any) -> str:
         if isinstance(inner, Mapping):
             body = inner.get("message") or inner.get("detail")
     return "" if body is None or "<html" in str(body).lower() else str(body)
-
-
-def _code(error: Any) -> str:
-    """Give the machine-readable kind of an error, wherever the SDK keeps it."""
-    return str(getattr(error, "error_code", None) or getattr(error, "code", None) or "")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

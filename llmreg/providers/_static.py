@@ -13,53 +13,20 @@ from llmreg.providers._base import PriorProvider
 
 
 class _AtHand(PriorProvider):
-    """Scores that nobody has to be asked for."""
+    """Scores for which no model is asked."""
 
     requires_feature_names = False
 
     def has_cached(self, task: Task) -> bool:
-        """Tell that `elicit` asks nobody.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        bool
-            True.
-        """
+        """Tell that no model is asked: always True."""
         return True
 
     def estimate_cost(self, task: Task) -> Cost:
-        """Tell that no request is sent.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        Cost
-            Of nothing.
-        """
+        """Tell that no request is sent."""
         return total([])
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
-        """Show that nothing is sent.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        list of dict
-            Empty.
-        """
+        """Tell that nothing is sent: an empty list."""
         return []
 
 
@@ -88,24 +55,7 @@ class StaticPrior(_AtHand):
         self.prior = prior
 
     def elicit(self, task: Task) -> FeaturePrior:
-        """Give the scores, whatever the task asks.
-
-        Parameters
-        ----------
-        task : Task
-            Names the outputs, and the columns of an array.
-
-        Returns
-        -------
-        FeaturePrior
-            The scores; not yet in the order of the task unless it was an array.
-
-        Raises
-        ------
-        PriorError
-            If the scores cannot be used, or an array does not have the shape
-            (n_outputs, n_features) of the task.
-        """
+        """Give the scores; those of an array in the order of the task."""
         if isinstance(self.prior, FeaturePrior):
             return self.prior
         if isinstance(self.prior, str | os.PathLike):
@@ -137,21 +87,5 @@ class PriorCard(_AtHand):
         self.path = path
 
     def elicit(self, task: Task) -> FeaturePrior:
-        """Read the card.
-
-        Parameters
-        ----------
-        task : Task
-            Not used: scores are matched to it by name later.
-
-        Returns
-        -------
-        FeaturePrior
-            The prior on the card.
-
-        Raises
-        ------
-        PriorCardError
-            If the card is not there or cannot be read.
-        """
+        """Read the card; its scores are matched to the task by name later."""
         return FeaturePrior.read(self.path)

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import automl_methods
-from benchmarks.datasets import load
-from benchmarks.splits import Cell, draw
+from benchmarks.data.datasets import load
+from benchmarks.data.splits import Cell, draw
+from benchmarks.methods import automl as automl_methods
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.automl import autogluon_options
 from tests.fakes import FakeProvider

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from benchmarks import automl_methods
-from benchmarks.datasets import load
-from benchmarks.splits import Cell, draw
+from benchmarks.data.datasets import load
+from benchmarks.data.splits import Cell, draw
+from benchmarks.methods import automl as automl_methods
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.automl import flaml_learner
 from tests.fakes import FakeProvider

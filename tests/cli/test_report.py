@@ -6,19 +6,16 @@ import pandas as pd
 import pytest
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor, cli
-from llmreg.inspection import _report as report
-from llmreg.inspection import _report_html as pictures
-from llmreg.inspection import _report_results as performance
-from llmreg.inspection._report_html import Markup
+from llmreg.inspection import _comparison, _report
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Drawing, and many folds, take far longer than all the rest."""
-    monkeypatch.setattr(performance, "N_FOLDS", 2)
-    monkeypatch.setattr(performance, "N_REPEATS", 1)
-    monkeypatch.setattr(report, "curve_picture", lambda *_: Markup())
-    monkeypatch.setattr(pictures, "_draw", lambda draw, style: ("data:,", "1"))
+    monkeypatch.setattr(_comparison, "N_FOLDS", 2)
+    monkeypatch.setattr(_comparison, "N_REPEATS", 1)
+    monkeypatch.setattr(_report, "draw", lambda make: [("light", "data:,", "1")])
+    monkeypatch.setattr(_report, "draw_curve", lambda *_: [])
 
 
 @pytest.fixture

@@ -74,4 +74,4 @@ def test_a_card_that_is_none(tmp_path, capsys):
     path = tmp_path / "card.json"
     path.write_text("{}")
     assert cli.main(["show", str(path)]) == 1
-    assert "no prior card" in capsys.readouterr().err
+    assert "not a prior card" in capsys.readouterr().err

@@ -140,7 +140,7 @@ def test_scores_for_other_classes(table, stage):
 
 @pytest.mark.parametrize("prior", [0.0, {"age": 0, "bmi": 0}])
 def test_all_zero_prior_switches_the_penalty_off(table, illness, prior):
-    with pytest.warns(PriorDisabledWarning, match="points nowhere"):
+    with pytest.warns(PriorDisabledWarning, match="has no effect"):
         model = fit(table, illness, prior, gamma=1e6)
     np.testing.assert_array_equal(
         model.predict_proba(table), fit(table, illness).predict_proba(table)

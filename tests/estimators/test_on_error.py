@@ -88,7 +88,7 @@ def test_a_search_waits_for_a_dead_provider_once(table, illness):
     assert FailingProvider.n_calls == 1
     told = search.best_estimator_.prior_.provenance["error"]
     assert told.startswith("ProviderUnavailableError: The provider failed 8 times")
-    assert "nobody is asked again for" in told
+    assert "is not asked again for" in told
     # Whoever wants the error gets it from the provider itself.
     with pytest.raises(ProviderUnavailableError, match=r"529\.$"):
         no_prior(FailingProvider()).set_params(on_error="raise").fit(table, illness)

@@ -8,8 +8,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import DataError, PriorError
+from llmreg.inspection import PriorCurveDisplay
 from llmreg.inspection._learning_curve import _order
-from llmreg.inspection._prior_display import PriorCurveDisplay
 from tests.fakes import FailingProvider, FakeProvider
 
 mpl.use("Agg")

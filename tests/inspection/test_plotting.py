@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from llmreg import FeaturePrior
-from llmreg.inspection._plotting import BLUE, ORANGE, VERMILION, grid_shape
-from llmreg.inspection._prior_display import (
+from llmreg.inspection import (
     AlignmentDisplay,
     PriorCurveDisplay,
     PriorDisplay,
     TrustDisplay,
 )
+from llmreg.inspection._plotting import BLUE, ORANGE, VERMILION, grid_shape
 from llmreg.linear_model._trust import Trust
 from tests.pictures import check_readable, contrast, n_pixels, pixels, texts_of
 

@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import MissingDependencyError, PriorError
+from llmreg.inspection import AlignmentDisplay, PriorDisplay
 from llmreg.inspection._plotting import N_COLUMNS
-from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

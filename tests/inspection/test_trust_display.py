@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import MissingDependencyError, PriorError
-from llmreg.inspection._prior_display import TrustDisplay
+from llmreg.inspection import TrustDisplay
 from llmreg.inspection._trust_display import NO_GUIDE, STRENGTHS, TURNED
 
 mpl.use("Agg")
@@ -133,7 +133,7 @@ def test_a_fixed_gamma_is_told_what_to_do(rows):
 
 
 def test_scores_of_zero_are_nothing_to_trust(rows):
-    with pytest.warns(UserWarning, match="points nowhere"):
+    with pytest.warns(UserWarning, match="has no effect"):
         model = LLMAttributionRegressor({"a": 0}).fit(rows, rows["a"])
     with pytest.raises(PriorError, match="no score other than 0"):
         TrustDisplay.from_estimator(model)

@@ -58,7 +58,7 @@ def test_elsewhere_it_chooses_gamma(table, illness, prior, parameters, kind):
 def test_verbose_does_not_take_the_loop(table, illness, prior, capsys):
     model = fit(table, illness, prior, hidden_layer_sizes=4, verbose=1, max_iter=2)
     assert isinstance(model.net_.module_, CorrectedModel)
-    assert "unseen rows say" in capsys.readouterr().err
+    assert "held out rows give" in capsys.readouterr().err
 
 
 def test_the_linear_part_is_the_linear_model(table, illness, prior):

@@ -1,15 +1,18 @@
 """What a net learns beyond the linear model, and how far it is followed."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from llmreg.nn import _residual
+from llmreg.nn._factory import CorrectedModel
 from llmreg.nn._net import MLP
-from llmreg.nn._residual import learn_correction
-from tests.fakes import small_module
+from llmreg.nn._residual import ResidualEnsemble, held_out_rows, train_residual
+from tests.fakes import DropoutNet, small_module
 
 SETTINGS = {
     "alpha": 1.0,
@@ -34,7 +37,7 @@ def learn(X, y, task="binary", module=None, weight=None, **changes):
         torch.manual_seed(0)
         module = MLP(X.shape[1], n_outputs, hidden_layer_sizes=(16,))
     settings = SETTINGS | changes
-    found = learn_correction(
+    found = train_residual(
         module, X, y, weight, fit_linear, linear, task=task, **settings
     )
 
@@ -129,3 +132,119 @@ def test_targets_without_error_are_not_infinitely_likely():
     X = np.random.default_rng(0).random((30, 2))
     found, _ = learn(X, np.zeros((30, 1)), "regression", max_iter=3)
     assert np.isfinite(found.shares).all()
+
+
+def some_rows(n_samples, n_classes=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((n_samples, 3)), np.arange(n_samples) % n_classes
+
+
+@pytest.mark.parametrize(
+    ("task", "n_samples", "n_folds"),
+    [
+        ("binary", 12, 5),
+        ("binary", 300, 3),
+        ("multiclass", 12, 4),
+        ("multiclass", 60, 5),
+        ("regression", 12, 5),
+        ("regression", 300, 3),
+    ],
+)
+def test_every_row_is_held_out_once(task, n_samples, n_folds):
+    X, y = some_rows(n_samples, 3 if task == "multiclass" else 2)
+    held_out = held_out_rows(X, X if task == "regression" else y, task, seed=0)
+    assert held_out.shape == (n_folds, n_samples)
+    assert (held_out.sum(axis=0) == 1).all()
+    if task != "regression":
+        assert all(set(y[~rows]) == set(y) for rows in held_out)
+
+
+def test_copies_of_a_row_are_held_out_together():
+    X, y = some_rows(30)
+    rng = np.random.default_rng(1)
+    rows = rng.permutation(np.append(np.arange(30), rng.integers(30, size=40)))
+    once, copied = (
+        held_out_rows(X[r], y[r], "binary", seed=3) for r in (range(30), rows)
+    )
+    np.testing.assert_array_equal(copied, once[:, rows])
+
+
+@pytest.mark.parametrize("y", [[0, 1, 0], [0, 0, 0, 0, 1], [0, 2, 0, 2, 0, 2]])
+def test_of_too_few_rows_none_is_held_out(y):
+    y = np.array(y)
+    X = np.arange(len(y) * 2.0).reshape(-1, 2)
+    assert held_out_rows(X, y, "multiclass", seed=0) is None
+
+
+def test_one_row_often_is_one_row():
+    X, y = np.zeros((50, 2)), np.arange(50) % 2
+    assert held_out_rows(X, y, "binary", seed=0) is None
+
+
+@pytest.mark.parametrize("rare", [0, 1, 3, 50])
+def test_where_rows_are_many_one_part_is_held_out(monkeypatch, rare):
+    monkeypatch.setattr(_residual, "_ONE_PART", 100)
+    X, y = some_rows(150, 1)
+    y[:rare] = 1
+    held_out = held_out_rows(X, y, "binary", seed=0)
+    if rare == 1:
+        assert held_out is None
+        return
+    assert held_out.shape == (1, 150)
+    assert held_out.sum() == 30
+    if rare == 50:
+        assert y[held_out[0]].sum() == 10
+    assert held_out_rows(X, X, "regression", seed=0).sum() == 30
+
+
+def factory():
+    return small_module(3, 2)
+
+
+def make_corrected(n_corrections=2):
+    torch.manual_seed(0)
+    model = CorrectedModel(factory, 3, 2, n_corrections)
+    model.shares.copy_(torch.linspace(0.2, 0.5, n_corrections))
+    return model
+
+
+def test_outputs_are_the_weighted_sum():
+    model, X = make_corrected(), torch.rand(4, 3)
+    expected = model.linear(X)
+    for share, correction in zip((0.2, 0.5), model.corrections, strict=True):
+        expected = expected + share * correction(X)
+    torch.testing.assert_close(model(X), expected)
+
+
+def test_without_corrections_it_is_linear():
+    model, X = make_corrected(0), torch.rand(4, 3)
+    torch.testing.assert_close(model(X), model.linear(X))
+
+
+def test_states_bring_everything(rng):
+    model = make_corrected()
+    states = [c.state_dict() for c in model.corrections]
+    linear = (
+        model.linear.weight.detach().double().numpy(),
+        model.linear.bias.detach().double().numpy(),
+    )
+    state = ResidualEnsemble(states, model.shares.numpy(), 5).model_state(linear)
+    other = CorrectedModel(factory, 3, 2, 2)
+    other.load_state_dict(state)
+    X = torch.rand(4, 3)
+    torch.testing.assert_close(other(X), model(X))
+
+
+def test_shares_are_saved_and_not_trained():
+    model = make_corrected()
+    assert "shares" in model.state_dict()
+    assert "shares" not in dict(model.named_parameters())
+    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert torch.equal(copied.shares, model.shares)
+
+
+def test_evaluation_reaches_the_corrections():
+    model = CorrectedModel(lambda: DropoutNet(3, 1), 3, 1, 2).eval()
+    dropouts = [part for part in model.modules() if isinstance(part, torch.nn.Dropout)]
+    assert len(dropouts) == 2
+    assert not any(part.training for part in dropouts)

@@ -13,13 +13,13 @@ from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._scaler import (
     BoundedScaler,
+    Ranges,
     apply,
     is_complete,
     make_imputer,
     make_scaler,
     scale_of,
     soft_clip,
-    stretch,
     summarize,
 )
 
@@ -151,19 +151,19 @@ def test_scales_are_those_of_scikit_learn(rng):
 
 
 @pytest.mark.parametrize("n_samples", [3, 3000])
-def test_stretch_bends_where_it_is_told_to(rng, n_samples):
+def test_bounded_ranges_are_clipped_softly(rng, n_samples):
     X = rng.normal(size=(n_samples, 2))
     low, scale = np.array([-0.5, -0.5]), np.array([1.0, 2.0])
-    plain = stretch(X, low, scale)
+    plain = Ranges(low, scale, False).stretch(X)
     np.testing.assert_allclose(plain, (X - low) * scale)
-    np.testing.assert_allclose(stretch(X, low, scale, bounded=True), soft_clip(plain))
-    assert stretch(X.astype(np.float32), low, scale).dtype == np.float32
+    np.testing.assert_allclose(Ranges(low, scale, True).stretch(X), soft_clip(plain))
+    assert Ranges(low, scale, False).stretch(X.astype(np.float32)).dtype == np.float32
 
 
 @pytest.mark.parametrize("bounded", [False, True])
 def test_infinite_results_are_an_error(bounded):
     with pytest.raises(EncodingError, match="Scaling made infinite numbers"):
-        stretch(np.array([[1e300]]), np.zeros(1), np.array([1e300]), bounded=bounded)
+        Ranges(np.zeros(1), np.array([1e300]), bounded).stretch(np.array([[1e300]]))
 
 
 @pytest.mark.parametrize("gap", [False, True])

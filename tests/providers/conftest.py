@@ -21,6 +21,10 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -
         if lowered.startswith(("anthropic_", "openai_")) or lowered.endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "*")
+    # No server here speaks TLS, and reading all certificates for each client takes
+    # longer than most tests.
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", os.fspath(tmp_path / "no-certificates"))
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", os.fspath(tmp_path / "no-profiles"))
     monkeypatch.setenv("LLMREG_CACHE_DIR", os.fspath(tmp_path / "cache"))
 

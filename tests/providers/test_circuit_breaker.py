@@ -1,4 +1,4 @@
-"""Outages: remembered for a while, in one process, for one provider and task."""
+"""The circuit breaker: failures are remembered for one provider, task and process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llmreg.providers import (
     PriorProvider,
     StaticPrior,
 )
-from llmreg.providers._circuit_breaker import MOST, Outages
+from llmreg.providers._circuit_breaker import MAX_FAILURES, CircuitBreaker
 from tests.vendors import ANTHROPIC
 
 
@@ -35,57 +35,57 @@ def clock():
 
 
 @pytest.fixture
-def outages(clock):
-    return Outages(seconds=60.0, clock=clock)
+def breaker(clock):
+    return CircuitBreaker(seconds=60.0, clock=clock)
 
 
-def fail(outages, provider, task, error=ProviderUnavailableError):
+def fail(breaker, provider, task, error=ProviderUnavailableError):
     """Try to ask; say whether anybody was asked."""
     asked = []
-    with pytest.raises(error), outages.watch(provider, task):
+    with pytest.raises(error), breaker.watch(provider, task):
         asked.append(provider)
         raise error("HTTP 529")
     return bool(asked)
 
 
-def test_nobody_is_asked_until_it_is_over(outages, clock, task):
+def test_nobody_is_asked_until_it_is_over(breaker, clock, task):
     provider = AnthropicProvider()
-    assert fail(outages, provider, task)
+    assert fail(breaker, provider, task)
     for _ in range(3):
         clock.now += 15
-        assert not fail(outages, provider, task)
+        assert not fail(breaker, provider, task)
     clock.now += 15
-    assert fail(outages, provider, task)
+    assert fail(breaker, provider, task)
     # The new outage counts from its own beginning.
     clock.now += 59
-    assert not fail(outages, provider, task)
+    assert not fail(breaker, provider, task)
 
 
-def test_it_says_since_when_and_for_how_long(outages, clock, task):
-    fail(outages, AnthropicProvider(), task)
+def test_it_says_since_when_and_for_how_long(breaker, clock, task):
+    fail(breaker, AnthropicProvider(), task)
     clock.now += 20
-    told = r"HTTP 529 \(That was 20 s ago; nobody is asked again for 40 s\.\)"
+    told = r"HTTP 529 \(This was 20 s ago; the provider is not asked again for 40 s\.\)"
     with (
         pytest.raises(ProviderUnavailableError, match=told),
-        outages.watch(AnthropicProvider(), task),
+        breaker.watch(AnthropicProvider(), task),
     ):
         pass
 
 
-def test_others_are_asked(outages, task):
-    assert fail(outages, AnthropicProvider(), task)
-    assert fail(outages, AnthropicProvider("another"), task)
-    assert fail(outages, AnthropicProvider(), replace(task, target="drowned"))
+def test_others_are_asked(breaker, task):
+    assert fail(breaker, AnthropicProvider(), task)
+    assert fail(breaker, AnthropicProvider("another"), task)
+    assert fail(breaker, AnthropicProvider(), replace(task, target="drowned"))
 
 
 @pytest.mark.parametrize("change", [{"timeout": 900.0}, {"max_attempts": 9}])
 @pytest.mark.parametrize(
     "wrap", [lambda p: p, CachedProvider, lambda p: EnsembleProvider([p])]
 )
-def test_who_may_try_for_longer_is_asked(outages, task, wrap, change):
-    assert fail(outages, wrap(AnthropicProvider()), task)
-    assert not fail(outages, wrap(AnthropicProvider()), task)
-    assert fail(outages, wrap(AnthropicProvider(**change)), task)
+def test_who_may_try_for_longer_is_asked(breaker, task, wrap, change):
+    assert fail(breaker, wrap(AnthropicProvider()), task)
+    assert not fail(breaker, wrap(AnthropicProvider()), task)
+    assert fail(breaker, wrap(AnthropicProvider(**change)), task)
 
 
 @pytest.mark.parametrize(
@@ -96,44 +96,44 @@ def test_who_may_try_for_longer_is_asked(outages, task, wrap, change):
         lambda p: EnsembleProvider([p, StaticPrior({"age": 1})]),
     ],
 )
-def test_what_has_come_into_the_cache_is_taken(outages, task, server, key, wrap):
+def test_what_has_come_into_the_cache_is_taken(breaker, task, server, key, wrap):
     provider = ANTHROPIC.provider(server)
-    assert fail(outages, wrap(provider), task)
-    assert not fail(outages, wrap(provider), task)
+    assert fail(breaker, wrap(provider), task)
+    assert not fail(breaker, wrap(provider), task)
     provider.elicit(task)
-    with outages.watch(wrap(provider), task):
+    with breaker.watch(wrap(provider), task):
         pass
 
 
-def test_a_wait_for_another_process_is_not_remembered(outages, task):
+def test_a_wait_for_another_process_is_not_remembered(breaker, task):
     for _ in range(2):
-        assert fail(outages, AnthropicProvider(), task, PriorLockedError)
+        assert fail(breaker, AnthropicProvider(), task, PriorLockedError)
 
 
-def test_what_works_leaves_nothing_behind(outages, task):
+def test_what_works_leaves_nothing_behind(breaker, task):
     for _ in range(2):
-        with outages.watch(AnthropicProvider(), task):
+        with breaker.watch(AnthropicProvider(), task):
             pass
 
 
-def test_other_errors_are_not_remembered(outages, task):
+def test_other_errors_are_not_remembered(breaker, task):
     for _ in range(2):
-        assert fail(outages, AnthropicProvider(), task, MissingKeyError)
+        assert fail(breaker, AnthropicProvider(), task, MissingKeyError)
 
 
-def test_a_provider_that_cannot_be_told_from_others_is_always_asked(outages, task):
+def test_a_provider_that_cannot_be_told_from_others_is_always_asked(breaker, task):
     class Own(PriorProvider):
         def __init__(self, ask=None):
             self.ask = ask
 
     for _ in range(2):
-        assert fail(outages, Own(lambda: 1), task)
+        assert fail(breaker, Own(lambda: 1), task)
 
 
-def test_the_memory_is_bounded(outages, task):
-    for number in range(MOST + 1):
-        fail(outages, AnthropicProvider(), replace(task, target=f"y{number}"))
-    assert fail(outages, AnthropicProvider(), replace(task, target="y0"))
-    assert not fail(outages, AnthropicProvider(), replace(task, target="y2"))
-    outages.forget()
-    assert fail(outages, AnthropicProvider(), replace(task, target="y2"))
+def test_the_memory_is_bounded(breaker, task):
+    for number in range(MAX_FAILURES + 1):
+        fail(breaker, AnthropicProvider(), replace(task, target=f"y{number}"))
+    assert fail(breaker, AnthropicProvider(), replace(task, target="y0"))
+    assert not fail(breaker, AnthropicProvider(), replace(task, target="y2"))
+    breaker.reset()
+    assert fail(breaker, AnthropicProvider(), replace(task, target="y2"))

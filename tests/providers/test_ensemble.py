@@ -175,7 +175,7 @@ def test_a_member_that_answers_something_else(task):
         def elicit(self, task):
             return "I think that age matters most."
 
-    with pytest.raises(ProviderResponseError, match=r"Chatty must answer .* got str"):
+    with pytest.raises(ProviderResponseError, match=r"Chatty.elicit must .* got str"):
         EnsembleProvider([Chatty()]).elicit(task)
 
 

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +30,9 @@ pytestmark = pytest.mark.usefixtures("key")
 PATIENCE = 120.0  # seconds until a test gives up
 N_ESTIMATES = 3
 
-# Processes that ask when they are told to. They are forked from one that has imported
-# everything, since importing takes each of them seconds; a pair of pipes leads to each.
+# Processes that wait for an address and a folder, and ask then. They are forked from
+# one that has imported everything, once for all tests, since importing takes seconds; a
+# pair of pipes leads to each.
 ASK = f"""
 import logging, os, sys
 import anthropic
@@ -46,15 +46,17 @@ def ask(hear, tell):
         (Feature("age"), Feature("fare")), "survived", ("yes",), "classification",
         ("no", "yes"),
     )
-    provider = AnthropicProvider(
-        base_url=sys.argv[1], n_estimates={N_ESTIMATES}, timeout={PATIENCE}
-    )
     print("ready", os.getpid(), file=say)
-    if not os.read(hear, 1):
+    where = os.read(hear, 4096).decode()
+    if not where:
         os._exit(0)
+    url, cache = where.split(" ", 1)
+    provider = AnthropicProvider(
+        base_url=url, cache=cache, n_estimates={N_ESTIMATES}, timeout={PATIENCE}
+    )
     print("prior", provider.elicit(task).scores.tolist(), file=say)
 
-pipes = [tuple(map(int, pair.split(":"))) for pair in sys.argv[2:]]
+pipes = [tuple(map(int, pair.split(":"))) for pair in sys.argv[1:]]
 for mine in pipes:
     if os.fork() == 0:
         for other in pipes:
@@ -70,44 +72,42 @@ for _ in pipes:
 
 
 class Asker:
-    """A process that asks for a prior when it is told to."""
+    """A process that asks for a prior when it is told where."""
 
     def __init__(self) -> None:
         self.hears, self._go = os.pipe()
         heard, self.tells = os.pipe()
         self._heard = os.fdopen(heard)
-        self.said: list[str] = []
-        self.pid = 0
 
-    def go(self) -> None:
-        os.write(self._go, b"!")
+    def go(self, url: str, cache: Path) -> None:
+        os.write(self._go, f"{url} {cache}".encode())
 
     def until(self, start: str) -> str:
         """Listen until the process says something that starts so; it may also end."""
-        for line in self._heard:
-            self.said.append(line.rstrip())
-            if line.startswith(start):
-                return self.said[-1]
-        return ""
+        said = (line.rstrip() for line in self._heard)
+        return next((line for line in said if line.startswith(start)), "")
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
-        # Its end of the pipe is closed when it is gone.
-        self.said += self._heard.readlines()
+        self._heard.read()  # until its end of the pipe is closed
 
     def close(self) -> None:
         os.close(self._go)
         self._heard.close()
 
 
-@contextmanager
-def askers(url: str, count: int) -> Iterator[list[Asker]]:
-    """Start processes side by side, all of them ready to ask."""
-    started = [Asker() for _ in range(count)]
+@pytest.fixture(scope="class")
+def askers(tmp_path_factory) -> Iterator[list[Asker]]:
+    """Start processes, all of them ready to ask; each test takes four."""
+    started = [Asker() for _ in range(12)]
     fds = [fd for asker in started for fd in (asker.hears, asker.tells)]
+    kept = {n: v for n, v in os.environ.items() if not n.lower().endswith("_proxy")}
+    planted = {"ANTHROPIC_API_KEY": PLANTED_KEY, "NO_PROXY": "*"}
+    planted["ANTHROPIC_CONFIG_DIR"] = str(tmp_path_factory.mktemp("no-profiles"))
     parent = subprocess.Popen(
-        [sys.executable, "-c", ASK, url, *(f"{a.hears}:{a.tells}" for a in started)],
+        [sys.executable, "-c", ASK, *(f"{a.hears}:{a.tells}" for a in started)],
         cwd=Path(__file__).parents[2],
+        env={**kept, **planted},
         pass_fds=fds,
         start_new_session=True,
     )
@@ -118,7 +118,7 @@ def askers(url: str, count: int) -> Iterator[list[Asker]]:
     try:
         for asker in started:
             asker.pid = int(asker.until("ready").split()[1])
-        yield started
+        yield list(started)
     finally:
         for asker in started:
             asker.close()
@@ -161,8 +161,8 @@ class TestFitsShareOneElicitation:
         provider = make_provider(server.url, cache=tmp_path)
         search = GridSearchCV(
             LLMAttributionClassifier(provider, random_state=0),
-            {"gamma": [0.1, 1.0, 10.0]},
-            cv=4,
+            {"gamma": [0.1, 10.0]},
+            cv=2,
             n_jobs=2,
         )
         search.fit(*rows)
@@ -184,43 +184,41 @@ class TestFitsShareOneElicitation:
 
 
 class TestProcessesShareOneElicitation:
-    def test_four_with_an_empty_cache(self, server):
-        with askers(server.url, 4) as started:
-            for asker in started:
-                asker.go()
-            answers = {asker.until("prior") for asker in started}
+    def test_four_with_an_empty_cache(self, askers, server, tmp_path):
+        four = [askers.pop() for _ in range(4)]
+        for asker in four:
+            asker.go(server.url, tmp_path / "cache")
+        answers = {asker.until("prior") for asker in four}
         assert len(server.requests) == N_ESTIMATES
         assert answers == {"prior [[3.0, 3.0]]"}
 
     @pytest.mark.parametrize("kept", [0, 1])
     def test_one_of_them_is_killed_while_it_holds_the_lock(
-        self, server, tmp_path, kept
+        self, askers, server, tmp_path, kept
     ):
-        gate = threading.Event()
+        gate, lock, seen = threading.Event(), threading.Lock(), []
 
         def respond(request) -> Reply:
             # The first `kept` replies arrive; the killed one never sees the others.
-            with gate_lock:
+            with lock:
                 seen.append(request)
                 blocked = kept < len(seen) <= N_ESTIMATES
             if blocked:
                 gate.wait(PATIENCE)
             return answer(request)
 
-        gate_lock, seen = threading.Lock(), []
         server.respond = respond
-        with askers(server.url, 4) as (victim, *others):
-            victim.go()
-            wait_for(lambda: len(seen) == N_ESTIMATES)
-            wait_for(lambda: len(cached(tmp_path)) == kept)
-            for other in others:
-                other.go()
-                assert other.until("another process asks for the same prior")
-            victim.kill()
-            answers = {other.until("prior") for other in others}
-            gate.set()
-        in_flight = N_ESTIMATES - kept
-        assert len(server.requests) == N_ESTIMATES + in_flight
+        victim, *others = (askers.pop() for _ in range(4))
+        victim.go(server.url, tmp_path / "cache")
+        wait_for(lambda: len(seen) == N_ESTIMATES)
+        wait_for(lambda: len(cached(tmp_path)) == kept)
+        for other in others:
+            other.go(server.url, tmp_path / "cache")
+            assert other.until("another process asks for the same prior")
+        victim.kill()
+        answers = {other.until("prior") for other in others}
+        gate.set()
+        assert len(server.requests) == N_ESTIMATES + N_ESTIMATES - kept
         assert answers == {"prior [[3.0, 3.0]]"}
         assert len(cached(tmp_path)) == N_ESTIMATES
 

@@ -43,7 +43,7 @@ class Diary:
         self.ended.append(context.task_name)
         if hasattr(fitted_estimator, "score"):
             self.fitted.append(fitted_estimator.score(X, y))
-        return self.ended.count("pass") == self.stop_after
+        return self.ended.count("epoch") == self.stop_after
 
 
 def make(prior, **settings):
@@ -82,8 +82,8 @@ class TestAlone:
     )
     def test_the_passes_of_a_network(self, table, illness, prior, settings):
         diary = told(make(prior, max_iter=3, **settings), table, illness)
-        assert diary.begun.count("pass") == diary.ended.count("pass") == 3
-        assert diary.begun.count("passes") == 1
+        assert diary.begun.count("epoch") == diary.ended.count("epoch") == 3
+        assert diary.begun.count("epochs") == 1
 
     def test_in_the_loop_every_pass_can_be_scored(self, table, illness, prior):
         model = make(prior, gamma=1.0, module=small_module, max_iter=3)
@@ -96,7 +96,7 @@ class TestAlone:
     def test_a_callback_may_stop_the_training(self, table, illness, prior, module):
         model = make(prior, gamma=1.0, hidden_layer_sizes=(4,), module=module)
         diary = told(model, table, illness, stop_after=2)
-        assert diary.ended.count("pass") == 2 == model.n_iter_
+        assert diary.ended.count("epoch") == 2 == model.n_iter_
         assert diary.ended[-2:] == ["train", "fit"]
 
     def test_callbacks_change_no_model(self, table, illness, prior):
@@ -136,7 +136,7 @@ class TestAlone:
         model = make(prior, hidden_layer_sizes=(4,), max_iter=3)
         model.set_callbacks(callback.ProgressBar()).fit(table, illness)
         out = capsys.readouterr().out
-        assert "LLMAttributionClassifier - train" in out and "passes" in out
+        assert "LLMAttributionClassifier - train" in out and "epochs" in out
 
 
 class TestInSearches:

@@ -1,0 +1,1 @@
+"""The tables, their cards and recorded priors, the draws and the result files."""

@@ -1,0 +1,1 @@
+"""Every row of the tables: what is fitted on the drawn rows."""

@@ -1,0 +1,233 @@
+"""What a report says of a model, as names and tables for its template."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from sklearn.pipeline import Pipeline
+
+from llmreg import __version__
+from llmreg._base import BaseAttributionEstimator
+from llmreg.elicitation._cache import hash_key
+from llmreg.elicitation._questions import MAX_FEATURES, WAYS, Question, plan
+from llmreg.exceptions import FeatureNamesError
+from llmreg.inspection._comparison import NOTHING, WITH, Performance
+from llmreg.linear_model._trust import each_trust, has_opinion
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Task
+from llmreg.providers._resolve import Provider
+
+# Parameters that are shown elsewhere, or are long.
+ELSEWHERE = {"prior", "task", "target_name", "feature_descriptions", "feature_names"}
+
+Pairs = list[tuple[str, str]]
+#: Header, rows and the places of the columns that hold numbers.
+Table = tuple[list[str], list[list[str]], Sequence[int]]
+
+
+def content(
+    estimator: Any, model: BaseAttributionEstimator, performance: Performance | None
+) -> dict[str, Any]:
+    """Collect what the template shows, but for the pictures."""
+    task, prior = model._describe_task(), model.prior_
+    trusts = each_trust(model.trust_)
+    names = model._task_names()[1] if len(trusts) > 1 else ("",)
+    found: dict[str, Any] = {
+        "summary": _summary(model, task, performance),
+        "model": model,
+        "prior": prior,
+        "task": task,
+        "cosines": None,
+        "trusts": list(zip(names, trusts, strict=False)),
+        "contradictions": [
+            (
+                *(c.feature, c.output, number(c.score, "+.1f")),
+                *(number(c.weight, "+.2f"), number(c.probability)),
+            )
+            for trust in trusts
+            for c in trust.contradictions
+        ],
+        "performance": performance,
+        "measured": performance and _performance_table(performance),
+        "model_facts": _model_facts(estimator, model),
+        "parameters": list(_parameters(model)),
+    }
+    if prior is not None:
+        found["scores"] = _score_table(prior, task)
+        found["origin"] = _origin(prior)
+        found["sent"] = _sent(prior, model.prior, task)
+        if has_opinion(prior):
+            cosines = map(number, model.alignment_)
+            found["cosines"] = list(zip(prior.outputs, cosines, strict=True))
+    return found
+
+
+def number(value: float, spec: str = ".2f") -> str:
+    """Write a number, or a dash where there is none."""
+    return "-" if np.isnan(value) else format(value + 0.0, spec)
+
+
+def _summary(
+    model: BaseAttributionEstimator, task: Task, performance: Performance | None
+) -> Pairs:
+    """Give the page in a few facts."""
+    prior = model.prior_
+    pairs = [("Predicts", task.target)]
+    if prior is not None and has_opinion(prior):
+        known = prior.provenance
+        at_hand = "recorded scores" if known.get("source") else "scores at hand"
+        source = known.get("model") or known.get("provider") or at_hand
+        pairs += [
+            ("Prior", source),
+            ("Alignment, mean cosine", number(float(np.nanmean(model.alignment_)))),
+            ("The rows and the prior", _trust_in_short(model)),
+        ]
+    else:
+        pairs.append(("Prior", "none"))
+    if performance is None:
+        return [*pairs, ("Performance", "not measured")]
+    metric = performance.metrics[0].name
+    means = "; ".join(
+        f"{scores[metric].mean():.3f} {way}"
+        for way, scores in performance.scores.items()
+        if way != NOTHING
+    )
+    return [*pairs, (f"{metric.partition(',')[0]}, held out", means)]
+
+
+def _trust_in_short(model: BaseAttributionEstimator) -> str:
+    """Say in a few words how far the rows bear the prior out."""
+    trusts = each_trust(model.trust_)
+    if not trusts:
+        return f"not weighed (gamma={model.gamma!r})"
+    against = sum(len(trust.contradictions) for trust in trusts)
+    cosine = float(np.mean([trust.cosine for trust in trusts]))
+    scores = "score" if against == 1 else "scores"
+    return f"cosine {cosine:.2f}; {against} {scores} contradicted"
+
+
+def _score_table(prior: FeaturePrior, task: Task) -> Table:
+    """Give every score with its meaning and its reason, the strongest first."""
+    several = len(prior.outputs) > 1
+    told = {}
+    for f in task.features:
+        parts = (f.description, f.unit and f"in {f.unit}", f.level_description)
+        told[f.key] = "; ".join(filter(None, parts))
+    meanings = [told.get(k) or prior.descriptions.get(k, "") for k in prior.features]
+    header = ["Feature", *(["Meaning"] if any(meanings) else [])]
+    n_texts = len(header)
+    header += prior.outputs if several else ["Score"]
+    if prior.spread is not None:
+        header.append("Largest spread" if several else "Spread")
+    numeric = range(n_texts, len(header))
+    if prior.rationale:
+        header.append("Reason")
+    rows = []
+    strength = np.nan_to_num(np.abs(prior.scores), nan=-1.0).max(axis=0)
+    for j in np.argsort(-strength, kind="stable"):
+        key = prior.features[j]
+        row = [key, meanings[j]][:n_texts]
+        row += [number(score, "+.1f") for score in prior.scores[:, j]]
+        if prior.spread is not None:
+            row.append(number(np.nan_to_num(prior.spread[:, j]).max(), ".1f"))
+        if prior.rationale:
+            row.append(prior.rationale.get(key, ""))
+        rows.append(row)
+    return header, rows, numeric
+
+
+def _origin(prior: FeaturePrior) -> Pairs:
+    """Say where the scores come from."""
+    known = [
+        (key, text)
+        for key, text in prior.provenance.items()
+        if text and key != "questionnaire"
+    ]
+    known += [(f"usage: {key}", f"{count:,}") for key, count in prior.usage.items()]
+    if prior.estimates is not None:
+        known.append(("estimates", str(len(prior.estimates))))
+    return known
+
+
+def _sent(prior: FeaturePrior, given: Any, task: Task) -> dict[str, Any] | None:
+    """Say what a provider received, and which one; None where there was none."""
+    source = prior.provenance
+    by_this_model = isinstance(given, str | Provider)
+    if not by_this_model and "provider" not in source:
+        return None
+    return {
+        "by_this_model": by_this_model,
+        "whom": [
+            ("Provider", source.get("provider", "not recorded")),
+            ("Model", source.get("model") or "not recorded"),
+            ("When", source.get("created", "not recorded")),
+            *([("Members", source["members"])] if source.get("members") else []),
+        ],
+        "questions": find_questions(prior, task),
+    }
+
+
+def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
+    """Find the questions that a prior answers, by the hash that it records."""
+    recorded = prior.provenance.get("prompt_hash")
+    ask = prior.provenance.get("ask", "all")
+    if not recorded or ask not in WAYS:
+        return []
+    for send_levels in (True, False):
+        try:
+            questions = plan(task, ask, send_levels, MAX_FEATURES)
+        except FeatureNamesError:
+            return []
+        digests = [question.questionnaire.digest for question in questions]
+        if recorded == (digests[0] if len(digests) == 1 else hash_key(digests)):
+            return questions
+    return []
+
+
+def _performance_table(performance: Performance) -> Table:
+    """Give the mean and the deviation of every metric, and where the prior helped."""
+    metrics, n_folds = performance.metrics, performance.n_splits * performance.n_repeats
+    header = ["Trained anew", *(metric.name for metric in metrics)]
+    rows = [
+        [way, *(f"{(s := scores[m.name]).mean():.3f} ± {s.std():.3f}" for m in metrics)]
+        for way, scores in performance.scores.items()
+    ]
+    if WITH in performance.scores:
+        better = (f"{performance.n_better(m)} of {n_folds} folds" for m in metrics)
+        rows.append(["the prior is better in", *better])
+    return header, rows, range(1, len(header))
+
+
+def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
+    """Say what the model is made of."""
+    pairs = [("Estimator", type(model).__name__)]
+    if isinstance(estimator, Pipeline):
+        steps = [f"{name} ({type(s).__name__})" for name, s in estimator.steps]
+        pairs.append(("Pipeline", " → ".join(steps)))
+    return [
+        *pairs,
+        ("Form", "linear" if hasattr(model, "coef_") else "with hidden layers"),
+        ("Weight of the prior (gamma)", f"{model.gamma_:.3g}"),
+        ("Passes", str(model.n_iter_)),
+        ("llmreg", __version__),
+        ("scikit-learn, torch", f"{sklearn.__version__}, {torch.__version__}"),
+        ("Python", platform.python_version()),
+    ]
+
+
+def _parameters(model: BaseAttributionEstimator) -> Iterator[tuple[str, str]]:
+    """Go over what was set; of objects the type alone, which holds no secret."""
+    default = type(model)().get_params(deep=False)
+    for name, value in sorted(model.get_params(deep=False).items()):
+        if name in ELSEWHERE or value is default.get(name):
+            continue
+        plain = isinstance(value, bool | int | float | str | tuple | list | None)
+        if not plain or name.startswith("net__"):
+            yield name, f"({type(value).__name__})"
+        elif value != default.get(name):
+            yield name, repr(value)
