@@ -23,7 +23,7 @@ MOVED = {
     "llmreg.automl.model": "llmreg.automl._model",
     "llmreg.classifier_net": "llmreg.nn._net",
     "llmreg.corrected": "llmreg.nn._factory",
-    "llmreg.folding": "llmreg.preprocessing._folding",
+    "llmreg.folding": "llmreg.preprocessing._scaler",
     "llmreg.net": "llmreg.nn._net",
     "llmreg.optimizers": "llmreg.nn._net",
     "llmreg.passes": "llmreg.nn._net",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -11,10 +10,12 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from llmreg._utils._imports import import_optional
@@ -51,9 +52,7 @@ def run_demo(
     n_repetitions: int = N_REPETITIONS,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
-    """Compare models with and without the prior on few rows, and tell how they do.
-
-    Raises ProviderError if the provider gives no prior.
+    """Compare models with and without the prior on few rows, and write how they do.
 
     Raises MissingDependencyError if a plot is asked for and matplotlib is not
     installed.
@@ -66,13 +65,17 @@ def run_demo(
     out.write(f"{recorded.task}\n{len(X)} rows, {X.shape[1]} features.\n\n{prior}\n\n")
     draws = [Draw(k, r) for k in shots for r in range(n_repetitions)]
     start = time.perf_counter()
-    scores = [
-        row
-        for rows in _with_progress(_scores(X, y, prior, draws, n_jobs), len(draws), out)
-        for row in rows
-    ]
-    frame = pd.DataFrame(scores).sort_values(["shots", "repetition"], kind="stable")
+    results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(_score_draw)(X, y, prior, draw) for draw in draws
+    )
+    scores: list[dict[str, Any]] = []
+    for n_done, rows in enumerate(results, start=1):
+        scores += rows
+        if n_done == len(draws) or n_done % -(-len(draws) // 8) == 0:
+            out.write(f"{n_done:4d} of {len(draws)} draws\n")
+            out.flush()
     seconds = time.perf_counter() - start
+    frame = pd.DataFrame(scores).sort_values(["shots", "repetition"], kind="stable")
     out.write(
         f"\nROC AUC on the other rows: mean and standard deviation over "
         f"{n_repetitions} draws ({seconds:.0f} s).\n\n{format_table(frame)}\n"
@@ -84,10 +87,7 @@ def run_demo(
 
 
 def load_table() -> tuple[pd.DataFrame, pd.Series]:
-    """Load the Wisconsin breast cancer table that scikit-learn ships.
-
-    Returns shape (569, 20), (569,).
-    """
+    """Load the Wisconsin breast cancer table that scikit-learn ships."""
     data = load_breast_cancer(as_frame=True)
     X = data.data[[c for c in data.data if not c.endswith(" error")]]
     return X, data.target.map({0: "malignant", 1: "benign"}).rename("diagnosis")
@@ -133,31 +133,21 @@ def draw_plot(frame: pd.DataFrame, path: Path) -> None:
     axes = figure.add_subplot()
     # Okabe and Ito's colours, told apart with any colour vision.
     colours = ("#000000", "#E69F00", "#0072B2", "#009E73")
-    for method, colour, style in zip(
-        METHODS, colours, ("--", ":", "-", "-"), strict=True
-    ):
+    styles = ("--", ":", "-", "-")
+    for method, colour, style in zip(METHODS, colours, styles, strict=True):
         groups = frame[frame["method"] == method].groupby("shots")["roc_auc"]
         mean, deviation = groups.mean(), groups.std()
         axes.plot(mean.index, mean, style, color=colour, marker="o", label=method)
-        axes.fill_between(
-            mean.index,
-            mean - deviation,
-            np.minimum(mean + deviation, _TOP),
-            color=colour,
-            alpha=0.1,
-            linewidth=0,
-        )
+        ends = mean - deviation, np.minimum(mean + deviation, _TOP)
+        axes.fill_between(mean.index, *ends, color=colour, alpha=0.1, linewidth=0)
     shots = sorted(frame["shots"].unique())
     # Near the top a difference of 0.01 counts as much as one of 0.1 near 0.5.
-    axes.set_yscale("logit")
-    axes.set_ylim(0.5, _TOP)
+    axes.set(yscale="logit", ylim=(0.5, _TOP), ylabel="ROC AUC on the other rows")
+    axes.set(xscale="log", xlabel="training rows per class")
     ticks = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xscale("log")
     axes.set_xticks(shots, [str(k) for k in shots])
     axes.minorticks_off()
-    axes.set_xlabel("training rows per class")
-    axes.set_ylabel("ROC AUC on the other rows")
     axes.set_title("Breast cancer: what a prior is worth when rows are few")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
@@ -165,97 +155,44 @@ def draw_plot(frame: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _scores(
-    X: pd.DataFrame, y: pd.Series, prior: FeaturePrior, draws: list[Draw], n_jobs: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Score every draw, in the order in which they get done."""
-    jobs = (delayed(_score_draw)(X, y, prior, draw) for draw in draws)
-    done: Iterator[list[dict[str, Any]]] = Parallel(
-        n_jobs=n_jobs, return_as="generator_unordered"
-    )(jobs)
-    return done
-
-
 def _score_draw(
     X: pd.DataFrame, y: pd.Series, prior: FeaturePrior, draw: Draw
 ) -> list[dict[str, Any]]:
     """Train every method on one draw, and score it on all other rows."""
     rng = np.random.default_rng([SEED, *draw])
-    train = np.concatenate(
-        [rng.choice(rows, draw.shots, replace=False) for rows in _rows_by_class(y)]
-    )
+    by_class = (np.flatnonzero(y == label) for label in ("benign", "malignant"))
+    chosen = [rng.choice(rows, draw.shots, replace=False) for rows in by_class]
+    train = np.concatenate(chosen)
     test = np.setdiff1d(np.arange(len(y)), train)
-    rows = (X.iloc[train], y.iloc[train], X.iloc[test])
-    fits: dict[str, Callable[[], np.ndarray]] = {
-        METHODS[0]: lambda: _tuned(*rows, draw.shots),
-        METHODS[1]: lambda: _alone(*rows, prior),
-        METHODS[2]: lambda: _aligned(*rows, prior, ()),
-        METHODS[3]: lambda: _aligned(*rows, prior, (100,)),
+    tuned: Any = LogisticRegression(max_iter=1000)
+    if draw.shots > 1:
+        grid, cv = {"C": np.logspace(-2, 2, 5)}, min(draw.shots, 3)
+        tuned = GridSearchCV(tuned, grid, cv=cv, scoring="neg_log_loss")
+    aligned = LLMAttributionClassifier(prior, random_state=SEED, device="cpu")
+    models = {
+        METHODS[0]: make_pipeline(MinMaxScaler(), tuned),
+        METHODS[2]: aligned,
+        METHODS[3]: clone(aligned).set_params(hidden_layer_sizes=(100,)),
     }
+    X_train, X_test = X.iloc[train], X.iloc[test]
+    found = {METHODS[1]: _score_without_training(X_train, X_test, prior)}
+    for name, model in models.items():
+        found[name] = model.fit(X_train, y.iloc[train]).decision_function(X_test)
     is_malignant = y.iloc[test] == "malignant"
     return [
         {
             **draw._asdict(),
             "method": name,
-            "roc_auc": roc_auc_score(is_malignant, fit()),
+            "roc_auc": roc_auc_score(is_malignant, found[name]),
         }
-        for name, fit in fits.items()
+        for name in METHODS
     ]
 
 
-def _rows_by_class(y: pd.Series) -> list[np.ndarray]:
-    return [np.flatnonzero(y == label) for label in ("benign", "malignant")]
-
-
-def _tuned(
-    X: pd.DataFrame, y: pd.Series, X_test: pd.DataFrame, shots: int
+def _score_without_training(
+    X: pd.DataFrame, X_test: pd.DataFrame, prior: FeaturePrior
 ) -> np.ndarray:
-    """Fit a logistic regression whose C is chosen by cross-validation."""
-    scaler = MinMaxScaler().fit(X)
-    model = LogisticRegression(max_iter=1000)
-    if shots > 1:
-        grid = {"C": np.logspace(-2, 2, 5)}
-        model = GridSearchCV(model, grid, cv=min(shots, 3), scoring="neg_log_loss")
-    model.fit(scaler.transform(X), y.to_numpy())
-    return np.asarray(model.decision_function(scaler.transform(X_test)))
-
-
-def _alone(
-    X: pd.DataFrame, y: pd.Series, X_test: pd.DataFrame, prior: FeaturePrior
-) -> np.ndarray:
-    """Add up the scaled features, weighted by their scores, without training."""
+    """Add up the scaled features, weighted by their scores."""
     scores = dict(zip(prior.features, prior.scores[0], strict=True))
     weights = np.array([scores.get(str(name), 0.0) for name in X])
     return np.asarray(MinMaxScaler().fit(X).transform(X_test) @ weights)
-
-
-def _aligned(
-    X: pd.DataFrame,
-    y: pd.Series,
-    X_test: pd.DataFrame,
-    prior: FeaturePrior,
-    hidden_layer_sizes: tuple[int, ...],
-) -> np.ndarray:
-    model = LLMAttributionClassifier(
-        prior, hidden_layer_sizes=hidden_layer_sizes, random_state=SEED, device="cpu"
-    )
-    return model.fit(X, y).decision_function(X_test)
-
-
-def _with_progress(
-    results: Iterator[Any], n_results: int, out: TextIO
-) -> Iterator[Any]:
-    """Pass results on, and show how many there are."""
-    start = time.perf_counter()
-    is_terminal = out.isatty()
-    for n_done, result in enumerate(results, start=1):
-        yield result
-        share = n_done / n_results
-        left = (time.perf_counter() - start) * (1 - share) / share
-        bar = "#" * round(30 * share)
-        line = f"{n_done:4d} of {n_results} draws [{bar:<30}] {left:3.0f} s left"
-        if is_terminal:
-            out.write(f"\r{line}" + "\n" * (n_done == n_results))
-        elif n_done == n_results or n_done % -(-n_results // 8) == 0:
-            out.write(f"{line}\n")
-        out.flush()

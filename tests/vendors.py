@@ -35,8 +35,9 @@ class Vendor:
     codes: Mapping[int | str, str]
     message: Callable[..., Reply]
     error_body: Callable[[str, str], dict[str, Any]]
-    # A change of a parameter that shapes answers.
+    # A change of a parameter that shapes answers, and some that are wrong.
     shaping: Mapping[str, Any]
+    wrong: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return self.name
@@ -134,6 +135,7 @@ ANTHROPIC = Vendor(
     message=_claude_message,
     error_body=_claude_error,
     shaping={"effort": "low"},
+    wrong={"effort": "huge", "thinking": "yes"},
 )
 OPENAI = Vendor(
     name="openai",
@@ -154,5 +156,6 @@ OPENAI = Vendor(
     message=_chat_message,
     error_body=_chat_error,
     shaping={"reasoning_effort": "low"},
+    wrong={"temperature": 3.0, "reply_format": "xml", "extra_body": "num_ctx=9"},
 )
 VENDORS = (ANTHROPIC, OPENAI)

@@ -28,15 +28,13 @@ def add(commands: Any) -> None:
     show.add_argument("key", help="the first digits of its key")
     export = _action(actions, "export", _export, "write entries to one JSON file")
     export.add_argument("file", type=Path, help="the file; replaced if it is there")
-    export.add_argument(
-        "keys", nargs="*", metavar="key", help="first digits of keys (default: all)"
-    )
+    text = "first digits of keys (default: all)"
+    export.add_argument("keys", nargs="*", metavar="key", help=text)
     load = _action(actions, "import", _import, "take in what `export` wrote")
     load.add_argument("file", type=Path)
     clear = _action(actions, "clear", _clear, "delete entries")
-    clear.add_argument(
-        "--older-than", type=float, metavar="DAYS", help="only those older than this"
-    )
+    text = "only those older than this"
+    clear.add_argument("--older-than", type=float, metavar="DAYS", help=text)
     clear.add_argument("--provider", help="only those of providers with this name")
     clear.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -47,11 +45,8 @@ def _action(
     """Add an action; each takes the folder."""
     parser: argparse.ArgumentParser = actions.add_parser(name, help=text)
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        help="the cache (default: LLMREG_CACHE_DIR, or the user's cache folder)",
-    )
+    text = "the cache (default: LLMREG_CACHE_DIR, or the user's cache folder)"
+    parser.add_argument("--folder", type=Path, help=text)
     return parser
 
 
@@ -109,16 +104,12 @@ def _import(arguments: argparse.Namespace) -> None:
 
 def _clear(arguments: argparse.Namespace) -> None:
     cache = PriorCache(arguments.folder)
-    which = "the chosen entries" if _is_choosy(arguments) else "all entries"
+    is_some = arguments.older_than is not None or arguments.provider is not None
+    which = "the chosen entries" if is_some else "all entries"
     if not arguments.yes and not confirm(f"Delete {which} of {cache.folder}?"):
         raise PriorCacheError(
-            "Nothing was deleted. The answers were paid for, so say yes to the "
-            "question, or pass --yes."
+            "Nothing was deleted, since the answers were paid for. Answer the question "
+            "with yes, or pass --yes."
         )
     count = cache.clear(older_than=arguments.older_than, provider=arguments.provider)
     sys.stdout.write(f"{count} entries deleted\n")
-
-
-def _is_choosy(arguments: argparse.Namespace) -> bool:
-    """Tell whether only some entries are meant."""
-    return arguments.older_than is not None or arguments.provider is not None

@@ -6,17 +6,24 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from llmreg._utils._text import clean_text, list_names
-from llmreg.cli._batch import NEW, check_batches, fill_cache
-from llmreg.cli._options import Plan, add_plans, make_plan, make_provider
-from llmreg.cli._show import can_draw_blocks, draw
+from llmreg.cli._cards import draw
+from llmreg.cli._provider import (
+    NEW,
+    Plan,
+    add_plans,
+    check_batches,
+    fill_cache,
+    make_plan,
+    make_provider,
+)
 from llmreg.cli._tables import Table, add_tables, read_tables
 from llmreg.cli._terminal import Progress, confirm
-from llmreg.elicitation._prompt import build_questionnaire
-from llmreg.elicitation._questions import WAYS
+from llmreg.elicitation._questions import WAYS, Questionnaire
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
@@ -54,23 +61,21 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_tables(parser)
-    parser.add_argument("--provider", required=True, help="such as anthropic")
-    parser.add_argument("--model", help="the model to ask")
-    parser.add_argument("--base-url", help="another address of the provider")
-    parser.add_argument("--n-estimates", type=_count, help="answers to average")
-    parser.add_argument(
-        "--ask",
-        choices=list(WAYS),
-        help="all features at once, each column by itself, or a ranking with signs",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--provider", required=True, help="such as anthropic")
+    add("--model", help="the model to ask")
+    add("--base-url", help="another address of the provider")
+    add("--n-estimates", type=_count, help="answers to average")
+    text = "all features at once, each column by itself, or a ranking with signs"
+    add("--ask", choices=list(WAYS), help=text)
+    add(
         "--send-levels",
         action=argparse.BooleanOptionalAction,
         help="whether names of levels, which are values of the table, are sent; "
         "without them levels have no score (default: they are)",
     )
-    parser.add_argument("--cache", type=Path, help="the folder of the cache")
-    parser.add_argument(
+    add("--cache", type=Path, help="the folder of the cache")
+    add(
         "--batch",
         nargs="?",
         const=NEW,
@@ -78,24 +83,15 @@ def add(commands: Any) -> None:
         help="ask through the vendor's batches, at half the price, and wait for the "
         "answers, which may take hours; with an ID, for those of an earlier batch",
     )
-    parser.add_argument(
-        "--limit",
-        type=int,
-        default=LIMIT,
-        help="ask before spending more tokens than this (default: %(default)s)",
-    )
-    parser.add_argument("--yes", action="store_true", help="do not ask before spending")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print all that would be sent, and stop"
-    )
+    text = "ask before spending more tokens than this (default: %(default)s)"
+    add("--limit", type=int, default=LIMIT, help=text)
+    add("--yes", action="store_true", help="do not ask before spending")
+    text = "print all that would be sent, and stop"
+    add("--dry-run", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the command.
-
-    Raises ProviderError if it would cost more than the limit and nobody agrees, or
-    the provider fails.
-    """
+    """Run the command."""
     tables = read_tables(arguments)
     provider = make_provider(
         arguments.provider, {name: getattr(arguments, name) for name in SETTINGS}
@@ -128,14 +124,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _ask(provider: Any, tables: Sequence[Table], plan: Plan) -> None:
     """Ask for what is not in the cache; show and keep each prior as it comes."""
-    with Progress("answers", plan.requests) as progress:
+    with closing(Progress(plan.requests)) as progress:
         if hasattr(provider, "cache") and hasattr(provider, "set_params"):
             kept = PriorCache.of(provider.cache)
             provider.set_params(cache=WatchedCache(kept, progress))
         for table in tables:
             prior = provider.elicit(table.task)
             prior.write(table.card)
-            sys.stdout.write(draw(prior, blocks=can_draw_blocks()))
+            sys.stdout.write(draw(prior))
             used = ", ".join(
                 f"{n} {name.replace('_', ' ')}" for name, n in prior.usage.items()
             )
@@ -182,7 +178,7 @@ def _sent(provider: Any, task: Task) -> list[dict[str, Any]]:
     if hasattr(provider, "preview"):
         shown: list[dict[str, Any]] = provider.preview(task)
         return shown
-    asked = build_questionnaire(task)
+    asked = Questionnaire(task)
     return [{"system": asked.system, "user": asked.user, "schema": asked.schema}]
 
 

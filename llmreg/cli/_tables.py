@@ -24,18 +24,22 @@ from llmreg.prior._task import Task
 CARD = "prior.json"
 
 
-class Table(NamedTuple):
-    """A table to ask about.
+# Whole numbers with more distinct values than this are amounts, not classes.
+MAX_NUMERIC_CLASSES = 20
+# The first column is one like the others, even where rows are longer than the header:
+# pandas would take it for names of the rows, and put every field one column further.
+_ROWS: dict[str, Any] = {"index_col": False}
+# The first line as it is: pandas renames columns that share a name.
+_HEADER: dict[str, Any] = {
+    "header": None,
+    "nrows": 1,
+    "dtype": str,
+    "keep_default_na": False,
+}
 
-    Parameters
-    ----------
-    path : Path
-        The CSV file.
-    task : Task
-        What a provider is told of it.
-    card : Path
-        Where its prior goes.
-    """
+
+class Table(NamedTuple):
+    """A CSV file, what a provider receives of it, and where its prior goes."""
 
     path: Path
     task: Task
@@ -44,28 +48,17 @@ class Table(NamedTuple):
 
 def add_tables(parser: argparse.ArgumentParser) -> None:
     """Describe the words that name tables."""
-    each = "; once for all tables, or once for each"
     add = parser.add_argument
+    each = "; once for all tables, or once for each"
+    text = f"the column to be predicted{each}"
     add("tables", nargs="+", type=Path, metavar="table", help="CSV files with headers")
-    add(
-        "--target",
-        action="append",
-        required=True,
-        help=f"the column to be predicted{each}",
-    )
+    add("--target", action="append", required=True, help=text)
     add("--task", action="append", help=f"the task in a sentence{each}")
-    add(
-        "--descriptions",
-        action="append",
-        type=Path,
-        help=f"a JSON file: what features mean, by name{each}",
-    )
-    add(
-        "--kind",
-        action="append",
-        choices=["classification", "regression"],
-        help=f"the kind of prediction{each}",
-    )
+    text = f"a JSON file: what features mean, by name{each}"
+    add("--descriptions", action="append", type=Path, help=text)
+    kinds = ["classification", "regression"]
+    text = f"the kind of prediction{each}"
+    add("--kind", action="append", choices=kinds, help=text)
     add("--drop", action="append", default=[], help="a column that is no feature")
     add(
         "-o",
@@ -77,28 +70,22 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
 
 
 def read_tables(arguments: argparse.Namespace) -> list[Table]:
-    """Read the tables, and what is said about them.
-
-    Raises DataError if an option is not there once for all tables or once for each,
-    two tables would have one card, or a table cannot be read.
-
-    Raises EncodingError if a column cannot be a feature.
-    """
+    """Read the tables, and what is said about them."""
     paths: list[Path] = arguments.tables
-    targets = _for_each(arguments.target, paths, "--target")
-    sentences = _for_each(arguments.task, paths, "--task")
-    texts = _for_each(arguments.descriptions, paths, "--descriptions")
-    kinds = _for_each(arguments.kind, paths, "--kind")
+    options = [
+        _for_each(getattr(arguments, name), paths, f"--{name}")
+        for name in ("target", "task", "descriptions", "kind")
+    ]
     cards = _cards(paths, arguments.output)
     tables = []
-    for path, target, sentence, text, kind, card in zip(
-        paths, targets, sentences, texts, kinds, cards, strict=True
+    for path, target, sentence, texts, kind, card in zip(
+        paths, *options, cards, strict=True
     ):
         task = read_task(
             path,
             target,
             description=sentence or "",
-            descriptions=read_descriptions(text),
+            descriptions=read_descriptions(texts),
             kind=kind,
             drop=arguments.drop,
         )
@@ -111,7 +98,7 @@ def _for_each(values: Sequence[Any] | None, paths: Sequence[Path], name: str) ->
     values = values or [None]
     if len(values) not in {1, len(paths)}:
         raise DataError(
-            f"{name} is there {len(values)} times for {len(paths)} tables; give it "
+            f"{name} is given {len(values)} times for {len(paths)} tables. Give it "
             "once for all of them, or once for each."
         )
     return list(values) * (len(paths) if len(values) == 1 else 1)
@@ -131,28 +118,13 @@ def _cards(paths: Sequence[Path], output: Path | None) -> list[Path]:
         )
     for card in cards:
         if not card.absolute().parent.is_dir():
-            raise DataError(f"The folder of {str(card)!r} is not there.")
+            raise DataError(f"The folder of {str(card)!r} does not exist.")
         if card.is_dir():
             raise DataError(
                 f"{str(card)!r} is a folder, and the card needs the name of a file, "
                 f"such as {str(card / CARD)!r}."
             )
     return cards
-
-
-# Whole numbers with more distinct values than this are amounts, not classes.
-MAX_NUMERIC_CLASSES = 20
-
-# The first column is one like the others, even where rows are longer than the header:
-# pandas would take it for names of the rows, and put every field one column further.
-_ROWS: dict[str, Any] = {"index_col": False}
-# The first line as it is: pandas renames columns that share a name.
-_HEADER: dict[str, Any] = {
-    "header": None,
-    "nrows": 1,
-    "dtype": str,
-    "keep_default_na": False,
-}
 
 
 def read_task(
@@ -168,18 +140,9 @@ def read_task(
 
     An estimator that is fitted on the same table, with the same texts, asks for the
     same task, and so finds its prior in the cache.
-
-    Raises DataError if the file is no table, or lacks the columns.
-
-    Raises EncodingError if a column cannot be a feature, such as dates and free
-    text.
     """
     table = read_table(path)
-    if absent := [name for name in (target, *drop) if name not in table.columns]:
-        raise DataError(
-            f"{str(path)!r} has no column {absent[0]!r}; its columns are "
-            f"{list(table.columns)!r}."
-        )
+    check_columns(table, [target, *drop], path)
     X, y = table.drop(columns=[target, *drop]), known_labels(table, [target])[target]
     if X.shape[1] == 0:
         raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
@@ -197,10 +160,7 @@ def read_task(
 
 
 def read_descriptions(path: Path | None) -> dict[str, str]:
-    """Read what features mean.
-
-    Raises DataError if the file cannot be read or holds something else.
-    """
+    """Read what features mean."""
     if path is None:
         return {}
     try:
@@ -218,11 +178,7 @@ def read_descriptions(path: Path | None) -> dict[str, str]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file, and refuse one whose columns are in doubt.
-
-    Raises DataError if it cannot be read, two columns have one name, or the rows
-    have more fields than the header.
-    """
+    """Read a CSV file, and refuse one whose columns are in doubt."""
     try:
         # A pipe can be read only once.
         raw = None if path.is_file() else path.read_bytes()
@@ -248,11 +204,17 @@ def read_table(path: Path) -> pd.DataFrame:
     return table
 
 
-def known_labels(table: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
-    """Give the rows of a table that have all targets.
+def check_columns(table: pd.DataFrame, names: Sequence[Any], path: Path) -> None:
+    """Refuse a table that lacks columns."""
+    if absent := [name for name in names if name not in table]:
+        raise DataError(
+            f"{str(path)!r} has no column {absent[0]!r}; its columns are "
+            f"{list(table.columns)!r}."
+        )
 
-    Raises DataError if there is no such row, or a target is infinite.
-    """
+
+def known_labels(table: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
+    """Give the rows of a table that have all targets."""
     known = table.dropna(subset=targets)
     if len(known) == 0:
         raise DataError(
@@ -267,10 +229,7 @@ def known_labels(table: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
                 "a number. Correct these rows, or leave them out."
             )
     # With gaps, booleans are read as objects, which nothing takes for classes.
-    kinds = {name: known[name].infer_objects().dtype for name in targets}
-    return known.astype(
-        {n: kind for n, kind in kinds.items() if kind != known[n].dtype}
-    )
+    return known.astype({n: known[n].infer_objects().dtype for n in targets})
 
 
 def _classes(y: pd.Series, kind: str | None) -> tuple[str, ...]:

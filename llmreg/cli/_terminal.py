@@ -1,15 +1,13 @@
-"""Talking to whoever sits at the terminal."""
+"""Questions to whoever sits at the terminal, and how far the answers are."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from types import TracebackType
-from typing import Self
 
 
 def confirm(question: str) -> bool:
-    """Ask a question that takes yes or no; nobody there is a no."""
+    """Ask a question that takes yes or no; it is a no where there is no terminal."""
     if not sys.stdin.isatty():
         return False
     sys.stderr.write(f"{question} [y/N] ")
@@ -18,36 +16,26 @@ def confirm(question: str) -> bool:
 
 
 class Progress:
-    """How many of several things are there, on stderr.
+    """How many answers are there, on stderr.
 
     One line that is written over in a terminal, a line each elsewhere.
     """
 
-    def __init__(self, what: str, total: int | None = None) -> None:
-        self.what = what
+    def __init__(self, total: int) -> None:
         self.total = total
         self.count = 0
         self._counting = threading.Lock()
 
     def step(self) -> None:
         """Count one more, from any thread."""
-        of = f" of {self.total}" if self.total else ""
         start, end = ("\r", "") if sys.stderr.isatty() else ("", "\n")
         with self._counting:
             self.count += 1
-            sys.stderr.write(f"{start}{self.what}: {self.count}{of}{end}")
+            of = f" of {self.total}" if self.total else ""
+            sys.stderr.write(f"{start}answers: {self.count}{of}{end}")
             sys.stderr.flush()
 
-    def __enter__(self) -> Self:
-        """Say what is about to be counted."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """End the line."""
         if self.count and sys.stderr.isatty():
             sys.stderr.write("\n")

@@ -13,7 +13,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ import platformdirs
 
 from llmreg._utils._log import get_logger
 from llmreg.elicitation._cache_entries import (
-    CACHE_VERSION,
     CacheEntry,
     format_export,
     read_entry,
@@ -33,54 +32,10 @@ from llmreg.exceptions import PriorCacheError, PriorLockedError, ProviderError
 
 logger = get_logger(__name__)
 
-
-@contextmanager
-def hold(path: Path, timeout: float) -> Iterator[None]:
-    """Hold a lock; the operating system gives it back when its holder dies.
-
-    Raises PriorLockedError if someone else holds it for longer.
-
-    Raises ProviderError if the file cannot be opened or locked.
-    """
-    lock = filelock.FileLock(path)
-    try:
-        _acquire(lock, timeout)
-    except filelock.Timeout:
-        raise PriorLockedError(
-            f"Another process has been asking for this prior for {timeout:g} s "
-            f"(it holds {str(path)!r}). Wait for it, or raise `timeout`."
-        ) from None
-    except OSError as e:
-        raise ProviderError(
-            f"The lock {str(path)!r} of the cache cannot be taken: {e}. Let everybody "
-            "who shares the folder write the files in it, or pass cache= a folder of "
-            "your own."
-        ) from e
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _acquire(lock: filelock.BaseFileLock, timeout: float) -> None:
-    """Take a lock; whoever has to wait for it is told so."""
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        logger.info(
-            "another process asks for the same prior; waiting for its answer, up to "
-            "%g s",
-            timeout,
-        )
-        lock.acquire(timeout=timeout)
-
-
 CACHE_VARIABLE = "LLMREG_CACHE_DIR"
 
 # A temporary file this old belongs to a process that was killed while writing.
 STALE_SECONDS = 3600.0
-
-logger = get_logger(__name__)
 
 
 class PriorCache:
@@ -137,23 +92,17 @@ class PriorCache:
             The entry. None if there is none, or none that may be read. None too for
             a damaged file or one of another version, which is set aside.
         """
-        path = self._path(key)
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            valid = entry["version"] == CACHE_VERSION and entry["key"] == key
-            content = entry["content"]
+            entry = read_entry(self._path(key))
         except FileNotFoundError:
             return None
         except OSError as e:
             # It may be a good one: of another user, or there are too many open files.
             logger.warning("a cache entry could not be read: %s", e)
             return None
-        except (ValueError, TypeError, KeyError, RecursionError):
-            valid, content = False, None
-        if valid and isinstance(content, dict):
-            return content
-        self.set_aside(key)
-        return None
+        if entry is None:
+            self.set_aside(key)
+        return None if entry is None else dict(entry.content)
 
     def put(self, key: str, content: Mapping[str, Any]) -> None:
         """Write an entry, whole or not at all.
@@ -170,7 +119,7 @@ class PriorCache:
         """
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            self._write(self._path(key), _dump(CacheEntry(key, created, content)))
+            self._write(CacheEntry(key, created, content))
         except (OSError, ValueError) as e:
             logger.warning("an answer could not be written to the cache: %s", e)
 
@@ -194,7 +143,7 @@ class PriorCache:
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        """Keep others from asking for the same thing at the same time.
+        """Keep others from requesting the same thing at the same time.
 
         The operating system gives the lock back when its holder dies.
 
@@ -218,8 +167,33 @@ class PriorCache:
             If the folder cannot be written, or the lock not be taken.
         """
         self._make_folder()
-        with hold(self.folder / f"{key}.lock", timeout):
+        path = self.folder / f"{key}.lock"
+        lock = filelock.FileLock(path)
+        try:
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                logger.info(
+                    "another process requests the same prior; waiting for it, up to "
+                    "%g s",
+                    timeout,
+                )
+                lock.acquire(timeout=timeout)
+        except filelock.Timeout:
+            raise PriorLockedError(
+                f"Another process has been requesting this prior for {timeout:g} s "
+                f"(it holds {str(path)!r}). Wait for it, or raise `timeout`."
+            ) from None
+        except OSError as e:
+            raise ProviderError(
+                f"The lock {str(path)!r} of the cache cannot be taken: {e}. Give all "
+                "who share the folder the right to write to its files, or pass "
+                "another folder as cache=."
+            ) from e
+        try:
             yield
+        finally:
+            lock.release()
 
     def entries(self) -> list[CacheEntry]:
         """List what is in the cache; nothing is changed.
@@ -229,10 +203,13 @@ class PriorCache:
         list of CacheEntry
             The usable entries, the oldest first; of one moment, by estimate.
         """
-        found = (read_entry(path) for path in self.folder.glob("*.json"))
+        entries = []
+        for path in self.folder.glob("*.json"):
+            with suppress(OSError):
+                if entry := read_entry(path):
+                    entries.append(entry)
         return sorted(
-            (entry for entry in found if entry is not None),
-            key=lambda e: (e.created, e.target, e.estimate or 0, e.key),
+            entries, key=lambda e: (e.created, e.target, e.estimate or 0, e.key)
         )
 
     def find(self, start: str) -> CacheEntry:
@@ -253,14 +230,14 @@ class PriorCache:
         PriorCacheError
             If no entry starts so, or several do.
         """
-        found = [e for e in self.entries() if start and e.key.startswith(start)]
-        if len(found) != 1:
+        matches = [e for e in self.entries() if start and e.key.startswith(start)]
+        if len(matches) != 1:
             raise PriorCacheError(
-                f"{len(found) or 'No'} entries of {str(self.folder)!r} have a key that "
-                f"starts with {start!r}; one was expected. `llmreg cache list` shows "
-                "the keys."
+                f"{len(matches) or 'No'} entries of {str(self.folder)!r} have a key "
+                f"that starts with {start!r}; one was expected. `llmreg cache list` "
+                "shows the keys."
             )
-        return found[0]
+        return matches[0]
 
     def export(
         self,
@@ -284,10 +261,7 @@ class PriorCache:
             How many were written.
         """
         chosen = self.entries() if entries is None else list(entries)
-        # Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
-        Path(path).write_text(
-            format_export(chosen), encoding="utf-8", errors="backslashreplace"
-        )
+        _write_text(Path(path), format_export(chosen))
         return len(chosen)
 
     def load(self, path: str | os.PathLike[str]) -> int:
@@ -313,7 +287,7 @@ class PriorCache:
         new = [e for e in read_export(path) if self.get(e.key) is None]
         self._make_folder()
         for entry in new:
-            self._write(self._path(entry.key), _dump(entry))
+            self._write(entry)
         return len(new)
 
     def clear(
@@ -346,7 +320,10 @@ class PriorCache:
         for entry in chosen:
             self._path(entry.key).unlink(missing_ok=True)
         if older_than is None and provider is None:
-            for path in [*self.folder.glob("*.unusable"), *self._stale()]:
+            before = time.time() - STALE_SECONDS
+            drafts = self.folder.glob("*.tmp")
+            stale = [path for path in drafts if path.stat().st_mtime < before]
+            for path in [*self.folder.glob("*.unusable"), *stale]:
                 path.unlink(missing_ok=True)
         return len(chosen)
 
@@ -358,19 +335,15 @@ class PriorCache:
         """Give the file of a key."""
         return self.folder / f"{key}.json"
 
-    def _stale(self) -> list[Path]:
-        """Find what processes that were killed left half written."""
-        before = time.time() - STALE_SECONDS
-        return [p for p in self.folder.glob("*.tmp") if p.stat().st_mtime < before]
-
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, entry: CacheEntry) -> None:
         """Write to a temporary name, then rename: readers see all or nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         # Not by tempfile, whose files are closed to the other users of the folder.
         draft = self.folder / f"{uuid.uuid4().hex}.tmp"
         try:
-            draft.write_text(text, encoding="utf-8", errors="backslashreplace")
-            os.replace(draft, path)
+            text = json.dumps(entry.to_dict(), ensure_ascii=False, indent=1)
+            _write_text(draft, text)
+            os.replace(draft, self._path(entry.key))
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
@@ -389,9 +362,9 @@ class PriorCache:
             )
 
 
-def _dump(entry: CacheEntry) -> str:
-    """Write an entry as the text of its file."""
-    return json.dumps(entry.to_dict(), ensure_ascii=False, indent=1)
+def _write_text(path: Path, text: str) -> None:
+    """Write UTF-8; half a character, which it cannot hold, as JSON escapes it."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def hash_key(content: Any) -> str:

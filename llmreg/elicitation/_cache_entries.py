@@ -1,8 +1,4 @@
-"""What is in the cache: its entries in words, and many of them in one file.
-
-A cache is looked after as a whole here: listed, exported to one JSON file that can be
-committed beside the code that needs it, brought back from there, and cleared.
-"""
+"""The entries of the cache, one in a file of its own and many in an export."""
 
 from __future__ import annotations
 
@@ -40,8 +36,8 @@ class CacheEntry:
     Examples
     --------
     >>> from llmreg.providers import CacheEntry
-    >>> told = {"target": "ill", "provider": "mine.Oracle", "model": "m", "estimate": 0}
-    >>> CacheEntry("0f", "2026-01-31T12:00:00+00:00", told)
+    >>> info = {"target": "ill", "provider": "mine.Oracle", "model": "m", "estimate": 0}
+    >>> CacheEntry("0f", "2026-01-31T12:00:00+00:00", info)
     CacheEntry 0f: 'ill', estimate 1 of Oracle (m), 2026-01-31
     """
 
@@ -67,7 +63,7 @@ class CacheEntry:
 
     @property
     def task(self) -> str:
-        """The task in words, as far as it was told."""
+        """The task in words; empty if it has none."""
         return self._text("task")
 
     @property
@@ -162,10 +158,10 @@ class CacheEntry:
 
 
 def read_entry(path: Path) -> CacheEntry | None:
-    """Read the file of an entry."""
+    """Read the file of an entry; None if it is damaged or of another version."""
     try:
         entry = CacheEntry.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return entry if entry is not None and entry.key == path.stem else None
 
@@ -181,11 +177,7 @@ def format_export(entries: Iterable[CacheEntry]) -> str:
 
 
 def read_export(path: str | os.PathLike[str]) -> list[CacheEntry]:
-    """Read what `format_export` wrote to a file.
-
-    Raises PriorCacheError if it cannot be read, is no export, or holds something
-    else than entries.
-    """
+    """Read what `format_export` gave; PriorCacheError if the file is anything else."""
     name = os.fspath(path)
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -205,11 +197,10 @@ def read_export(path: str | os.PathLike[str]) -> list[CacheEntry]:
             f"The export {name!r} has version {document.get('version')!r}; this llmreg "
             f"reads version {EXPORT_VERSION}. Export it again with this version."
         )
-    read = [CacheEntry.from_dict(entry) for entry in entries]
-    found = [entry for entry in read if entry is not None]
-    if len(found) < len(read):
+    usable = [entry for entry in map(CacheEntry.from_dict, entries) if entry]
+    if n_damaged := len(entries) - len(usable):
         raise PriorCacheError(
-            f"{len(read) - len(found)} of the {len(read)} entries of {name!r} are not "
-            f"of cache version {CACHE_VERSION}, or damaged. Nothing was imported."
+            f"{n_damaged} of the {len(entries)} entries of {name!r} are not of cache "
+            f"version {CACHE_VERSION}, or damaged. Nothing was imported."
         )
-    return found
+    return usable

@@ -6,16 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import mul
-from typing import Any, NamedTuple
 
-from llmreg.elicitation._prompt import Questionnaire
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Request
-from llmreg.prior._task import Task
 
 # English prose has four to five characters a token, JSON and column names fewer.
 CHARACTERS_PER_TOKEN = 3.5
 # A reason of 20 words, an id, and the JSON around them; then each score. What a model
-# thinks before it answers comes on top, and nobody knows it before.
+# thinks before it answers comes on top, and is not known before.
 TOKENS_PER_FEATURE = 50
 TOKENS_PER_SCORE = 8
 
@@ -37,7 +35,7 @@ class Cost:
     counted_by : str
         Who counted `input_tokens`: "the vendor", or "a rough guess".
     usd : float or None, default=None
-        US dollars for `input_tokens` and `output_tokens`; None where nobody knows.
+        US dollars for `input_tokens` and `output_tokens`; None if unknown.
 
     Examples
     --------
@@ -63,35 +61,28 @@ class Cost:
         )
 
 
-class Tokens(NamedTuple):
-    """Tokens of one request and its reply."""
+def count_input(asked: Questionnaire) -> int:
+    """Guess the tokens of a request."""
+    n_characters = len(asked.system) + len(asked.user) + len(json.dumps(asked.schema))
+    return round(n_characters / CHARACTERS_PER_TOKEN)
 
-    input_tokens: int
-    output_tokens: int
 
-
-def count_roughly(asked: Questionnaire) -> Tokens:
-    """Guess the tokens of a request and of its reply."""
-    schema = json.dumps(asked.schema)
-    n_characters = len(asked.system) + len(asked.user) + len(schema)
-    document: dict[str, Any] = json.loads(asked.user)
-    per_feature = TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(document["outputs"])
-    return Tokens(
-        round(n_characters / CHARACTERS_PER_TOKEN),
-        per_feature * len(document["features"]),
-    )
+def count_output(asked: Questionnaire) -> int:
+    """Guess the tokens of a reply."""
+    per_feature = TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(asked.task.outputs)
+    return per_feature * len(asked.task.features)
 
 
 def add_up(
     requests: Sequence[Request], times: Sequence[int], counts: Sequence[int] | None
 ) -> Cost:
-    """Add the tokens of requests up."""
-    guessed = [count_roughly(request.questionnaire) for request in requests]
-    sent = [g.input_tokens for g in guessed] if counts is None else counts
+    """Add up the tokens of requests; without `counts` those sent are a guess."""
+    sent = counts or [count_input(request.questionnaire) for request in requests]
+    guessed = [count_output(request.questionnaire) for request in requests]
     return Cost(
         requests=sum(times),
         input_tokens=sum(map(mul, sent, times)),
-        output_tokens=sum(map(mul, [g.output_tokens for g in guessed], times)),
+        output_tokens=sum(map(mul, guessed, times)),
         max_output_tokens=sum(map(mul, [r.max_tokens for r in requests], times)),
         counted_by="a rough guess" if counts is None else "the vendor",
     )
@@ -126,80 +117,3 @@ def price(cost: Cost, model: str) -> Cost:
     except LookupError:
         return cost
     return replace(cost, usd=float(calculated.total_price))
-
-
-class ForecastMixin:
-    """Add `preview` and `estimate_cost` to a provider that asks a language model.
-
-    A vendor's class may say more: how its SDK words a request (`_preview`), and how
-    many tokens its own counter finds (`_count_tokens`).
-    """
-
-    def preview(self: Any, task: Task) -> list[dict[str, Any]]:
-        """Show what would be sent for a task; nothing is sent, and no key is needed.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        list of dict
-            The requests. "body" is the whole JSON body; "times" is how often it is
-            sent, each time for an estimate of its own: the most, for
-            ``n_estimates="auto"``. What is in the cache is not sent, and not here.
-            A reply that cannot be used may lead to further requests: the same again,
-            with more room, or for half the features.
-        """
-        self._validate_params()
-        to_send = self._survey(task).to_send()
-        shown = self._preview([self._request(question) for question, _ in to_send])
-        return [
-            {**request, "times": times}
-            for request, (_, times) in zip(shown, to_send, strict=True)
-        ]
-
-    def estimate_cost(self: Any, task: Task) -> Cost:
-        """Count the tokens that a task would take; no model is asked.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        Cost
-            Requests and tokens of what is not in the cache. The tokens of the
-            questions are counted by the vendor where it offers that and credentials
-            are found, and are a rough guess otherwise; those of the replies always
-            are a guess. US dollars where the package ``genai-prices`` is installed
-            and knows the model. With ``network="never"`` all of it is a guess.
-        """
-        self._validate_params()
-        to_send = self._survey(task).to_send()
-        requests = [self._request(question) for question, _ in to_send]
-        times = [times for _, times in to_send]
-        # Counting is a request too, though the model is not asked.
-        counts = None if self.network == "never" else self._count_tokens(requests)
-        return price(add_up(requests, times, counts), str(self._settings()["model"]))
-
-    def _preview(self: Any, requests: Sequence[Request]) -> list[dict[str, Any]]:
-        """Show what `_complete` sends, "body" at least; vendors know better."""
-        return [
-            {
-                "body": {
-                    "model": self.model,
-                    "system": request.questionnaire.system,
-                    "user": request.questionnaire.user,
-                    "schema": request.questionnaire.schema,
-                    "max_tokens": request.max_tokens,
-                }
-            }
-            for request in requests
-        ]
-
-    def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
-        """Count the tokens of requests; None where the vendor cannot be asked."""
-        return None

@@ -1,140 +1,140 @@
-"""Estimates in the cache, and the prior that they make together."""
+"""What a language model replied: read, checked, merged, and averaged into a prior."""
 
 from __future__ import annotations
 
+import json
 import math
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from llmreg.elicitation._cache import PriorCache, hash_key
-from llmreg.elicitation._prompt import PROMPT_VERSION, Answer
-from llmreg.elicitation._questions import Question
-from llmreg.exceptions import ProviderResponseError
+from llmreg._utils._text import clean_text, list_names
+from llmreg.elicitation._prompt import give_ids
+from llmreg.exceptions import (
+    IncompleteReplyError,
+    PriorDisagreementWarning,
+    ProviderResponseError,
+)
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
-
-if TYPE_CHECKING:
-    from llmreg.elicitation._sampling import Completion
-
-import warnings
-
-from llmreg.exceptions import PriorDisagreementWarning
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One usable reply.
+    """The scores and reasons of one reply, or of several that cover a task.
 
-    Parameters
-    ----------
-    answer : Answer
-        Its scores and reasons.
-    model : str
-        The model that gave it.
-    created : str
-        When, in UTC, in ISO format.
+    Scores go by output and feature key, NaN is no opinion; reasons go by feature key.
+    `created` is a time in UTC, in ISO format.
     """
 
-    answer: Answer
-    model: str
-    created: str
+    scores: dict[str, dict[str, float]]
+    reasons: dict[str, str]
+    model: str = ""
+    created: str = ""
 
 
-class AnswerStore:
-    """The answers of one provider to questions, in a cache."""
+def read_json(text: str) -> Any:
+    """Parse the reply of a model, in which no object may have a name twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as e:
+        raise ProviderResponseError(
+            f"The reply of the model is not valid JSON ({e}). It starts with "
+            f"{clean_text(text, 80)!r}."
+        ) from e
 
-    def __init__(self, cache: PriorCache, settings: Mapping[str, Any]) -> None:
-        self.cache = cache
-        self.settings = dict(settings)
 
-    def key(self, questions: Sequence[Question]) -> str:
-        """Give a key for asking some questions, to lock."""
-        digests = [question.questionnaire.digest for question in questions]
-        return hash_key({"questions": digests, "settings": self.settings})
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a dict, refusing a name that is there twice."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("an object has the same name twice")
+    return dict(pairs)
 
-    def entry_key(self, question: Question, index: int) -> str:
-        """Give the key under which an answer is kept."""
-        return self._key(question, estimate=index)
 
-    def load(self, question: Question, index: int) -> Estimate | None:
-        """Look an answer up."""
-        whole = self._read(question, index)
-        if whole is not None or not self.is_split(question):
-            return whole
-        halves = [self.load(half, index) for half in question.halves()]
-        found = [half for half in halves if half is not None]
-        return merge(found) if len(found) == len(halves) else None
+def check_reply(reply: Any, schema: Mapping[str, Any], name: str = "the reply") -> None:
+    """Refuse a reply that does not follow its schema, naming all faults."""
+    if faults := _find_faults(name, reply, schema):
+        raise ProviderResponseError(
+            "The reply of the model cannot be used: " + "; ".join(faults) + "."
+        )
 
-    def save(self, question: Question, index: int, completion: Completion) -> None:
-        """Keep a reply."""
-        content = {
-            **self._about(question),
-            "model": completion.model,
-            "prompt_version": PROMPT_VERSION,
-            "prompt_hash": question.questionnaire.digest,
-            "estimate": index,
-            "created": now(),
-            "usage": dict(completion.usage),
-            "text": completion.text,
-        }
-        self.cache.put(self.entry_key(question, index), content)
 
-    def is_split(self, question: Question) -> bool:
-        """Tell whether a question was found to be too large, now or earlier."""
-        return self.cache.get(self._key(question, split=True)) is not None
+def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
+    """List what of a value does not follow its schema."""
+    if "properties" in schema:
+        parts = schema["properties"]
+        if isinstance(value, dict) and set(value) == set(parts):
+            return [
+                fault
+                for key, part in parts.items()
+                for fault in _find_faults(f"{key} of {name}", value[key], part)
+            ]
+        expected = f"an object with {', '.join(parts)} and no more"
+    elif "items" in schema:
+        if isinstance(value, list):
+            return [
+                fault
+                for place, item in enumerate(value, start=1)
+                for fault in _find_faults(f"entry {place}", item, schema["items"])
+            ]
+        expected = "a list"
+    elif "enum" in schema:
+        # For Python, true is 1; that 3.0 is 3 is as good for a score.
+        if not isinstance(value, bool) and value in schema["enum"]:
+            return []
+        expected = f"one of {list_names(schema['enum'])}"
+    elif isinstance(value, str):
+        return []
+    else:
+        expected = "text"
+    return [f"{name} must be {expected}, but is {clean_text(repr(value), 80)}"]
 
-    def split(self, question: Question) -> None:
-        """Remember that a question is too large, so that nobody tries it again."""
-        content = {**self._about(question), "split": True}
-        self.cache.put(self._key(question, split=True), content)
 
-    def _about(self, question: Question) -> dict[str, str]:
-        """Say what an entry is about, for people who look into the cache."""
-        return {
-            "task": question.task.description,
-            "target": question.task.target,
-            "provider": self.settings.get("provider", ""),
-        }
+def by_feature(entries: Sequence[dict[str, Any]], task: Task) -> dict[str, Any]:
+    """Give checked entries by feature key, in their order.
 
-    def _key(self, question: Question, **more: Any) -> str:
-        """Give the key of what is kept about a question."""
-        digest = question.questionnaire.digest
-        return hash_key({"question": digest, "settings": self.settings, **more})
-
-    def _read(self, question: Question, index: int) -> Estimate | None:
-        """Read one answer, checking it as if it had just arrived."""
-        key = self.entry_key(question, index)
-        entry = self.cache.get(key)
-        if entry is None:
-            return None
-        try:
-            answer = question.read(entry["text"])
-            return Estimate(answer, str(entry["model"]), str(entry["created"]))
-        except (ProviderResponseError, KeyError, TypeError):
-            self.cache.set_aside(key)
-            return None
+    Raises ProviderResponseError if there are several for a feature, and
+    IncompleteReplyError if there are none for some.
+    """
+    keys = give_ids("f", task.keys)
+    by_key = {keys[entry["id"]]: entry for entry in entries}
+    if len(by_key) < len(entries):
+        counts = Counter(keys[entry["id"]] for entry in entries)
+        twice = [key for key, count in counts.items() if count > 1]
+        raise ProviderResponseError(
+            f"The reply of the model has features more than once: {twice!r}."
+        )
+    if missing := [key for key in task.keys if key not in by_key]:
+        raise IncompleteReplyError(
+            f"The reply of the model leaves out {len(missing)} of {len(task.keys)} "
+            f"features: {missing!r}."
+        )
+    return by_key
 
 
 def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
-    """Put the answers to several questions together."""
+    """Put the answers to several questions together; NaN for the rest of a task."""
     scores: dict[str, dict[str, float]] = {}
     reasons: dict[str, str] = {}
     for part in parts:
-        reasons |= part.answer.reasons
-        for output, row in part.answer.scores.items():
+        reasons |= part.reasons
+        for output, row in part.scores.items():
             scores.setdefault(output, {}).update(row)
     if task is not None:
-        rows = {output: scores.get(output, {}) for output in task.outputs}
         scores = {
-            output: {key: row.get(key, math.nan) for key in task.keys}
-            for output, row in rows.items()
+            output: {
+                key: scores.get(output, {}).get(key, math.nan) for key in task.keys
+            }
+            for output in task.outputs
         }
     return Estimate(
-        Answer(scores, reasons),
+        scores,
+        reasons,
         ", ".join(dict.fromkeys(part.model for part in parts)),
         max((part.created for part in parts), default=now()),
     )
@@ -146,9 +146,9 @@ def combine(
     provenance: Mapping[str, str],
     usage: Mapping[str, int],
 ) -> FeaturePrior:
-    """Average estimates into a prior; warn where their signs are in dispute."""
+    """Average estimates into a prior; warn where their signs disagree."""
     prior = FeaturePrior.from_estimates(
-        [estimate.answer.scores for estimate in estimates],
+        [estimate.scores for estimate in estimates],
         task=task.description,
         target=task.target,
         descriptions=_descriptions(task),
@@ -160,8 +160,8 @@ def combine(
         usage=dict(usage),
         rationale=_reasons(task, estimates),
     )
-    if names := disputed(prior):
-        warn_of_dispute(f"{len(estimates)} estimates", names)
+    if names := find_disagreements(prior):
+        warn_of_disagreement(f"{len(estimates)} estimates", names)
     return prior
 
 
@@ -172,20 +172,20 @@ def now() -> str:
 
 def _descriptions(task: Task) -> dict[str, str]:
     """Collect what the task says about each feature."""
-    told = {
+    texts = {
         feature.key: "; ".join(
             filter(None, (feature.description, feature.level_description))
         )
         for feature in task.features
     }
-    return {key: text for key, text in told.items() if text}
+    return {key: text for key, text in texts.items() if text}
 
 
 def _reasons(task: Task, estimates: Sequence[Estimate]) -> dict[str, str]:
     """Take each reason from the estimate nearest to the average, which it explains."""
     scores = np.array(
         [
-            [[e.answer.scores[o][key] for key in task.keys] for o in task.outputs]
+            [[e.scores[o][key] for key in task.keys] for o in task.outputs]
             for e in estimates
         ],
         dtype=np.float64,
@@ -193,20 +193,20 @@ def _reasons(task: Task, estimates: Sequence[Estimate]) -> dict[str, str]:
     distances = np.nan_to_num(np.abs(scores - scores.mean(axis=0)))
     nearest = distances.sum(axis=1).argmin(axis=0)
     chosen = {
-        key: estimates[i].answer.reasons.get(key, "")
+        key: estimates[i].reasons.get(key, "")
         for key, i in zip(task.keys, nearest, strict=True)
     }
     return {key: reason for key, reason in chosen.items() if reason}
 
 
-# A sign is in dispute if more than this share of the estimates is on the smaller
-# side, and the scores are large enough for the sign to matter.
-DISPUTED_SHARE = 0.25
-DISPUTED_SIZE = 2.0
+# Estimates disagree on a sign if more than this share of them is on the smaller side,
+# and the scores are large enough for the sign to matter.
+DISAGREEMENT_SHARE = 0.25
+DISAGREEMENT_SIZE = 2.0
 
 
-def warn_of_dispute(who: str, names: Sequence[str]) -> None:
-    """Warn that answers contradict each other."""
+def warn_of_disagreement(who: str, names: Sequence[str]) -> None:
+    """Warn that estimates contradict each other."""
     warnings.warn(
         f"The {who} disagree on the sign of {tuple(names)!r}. Look at the prior; a "
         "better description of these features may settle it.",
@@ -215,12 +215,12 @@ def warn_of_dispute(who: str, names: Sequence[str]) -> None:
     )
 
 
-def disputed(prior: FeaturePrior) -> tuple[str, ...]:
+def find_disagreements(prior: FeaturePrior) -> tuple[str, ...]:
     """Name the features whose sign the estimates do not agree on."""
     if prior.estimates is None:
         return ()
-    answers = np.nan_to_num(prior.estimates)
-    fewer = np.minimum((answers > 0).sum(axis=0), (answers < 0).sum(axis=0))
-    large = np.abs(answers).mean(axis=0) >= DISPUTED_SIZE
-    both = (fewer > DISPUTED_SHARE * len(answers)) & large
-    return tuple(prior.features[j] for j in np.flatnonzero(both.any(axis=0)))
+    scores = np.nan_to_num(prior.estimates)
+    fewer = np.minimum((scores > 0).sum(axis=0), (scores < 0).sum(axis=0))
+    is_large = np.abs(scores).mean(axis=0) >= DISAGREEMENT_SIZE
+    mask = (fewer > DISAGREEMENT_SHARE * len(scores)) & is_large
+    return tuple(prior.features[j] for j in np.flatnonzero(mask.any(axis=0)))

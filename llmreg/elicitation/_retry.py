@@ -45,47 +45,19 @@ class TransientError(Exception):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long a request is tried.
-
-    Parameters
-    ----------
-    attempts : int, default=8
-        The most times that one request is sent.
-    budget : float, default=600.0
-        Seconds for all requests and waits of one elicitation together.
-    first_wait : float, default=1.0
-        Seconds before the second attempt; each later wait is twice the one before.
-    longest_wait : float, default=60.0
-        No wait of our own choice is longer, in seconds.
-    clock : callable, default=time.monotonic
-        Gives the time in seconds.
-    sleep : callable or None, default=None
-        Waits the given seconds; None waits until `stop` is set, at most that long.
-    jitter : callable, default=random.random
-        Gives a number in [0, 1): waits vary by it, so that requests that failed
-        together are not all sent again at one moment.
-
-    Examples
-    --------
-    >>> import threading
-    >>> from llmreg.elicitation._retry import RetryPolicy, TransientError
-    >>> replies = iter([TransientError("overloaded"), "scores"])
-    >>> def send(seconds_left):
-    ...     reply = next(replies)
-    ...     if isinstance(reply, Exception):
-    ...         raise reply
-    ...     return reply
-    >>> policy = RetryPolicy(sleep=lambda seconds: None)
-    >>> policy.run(send, policy.deadline(), threading.Event())
-    'scores'
-    """
+    """How often and how long a request is tried; all times are in seconds."""
 
     attempts: int = 8
+    # For all requests and waits of one elicitation together.
     budget: float = 600.0
+    # Each wait is twice the one before, up to the longest.
     first_wait: float = 1.0
     longest_wait: float = 60.0
     clock: Callable[[], float] = time.monotonic
+    # Without one a wait ends early where `stop` is set.
     sleep: Callable[[float], object] | None = None
+    # Waits vary by this share, so that requests that failed together are not all sent
+    # again at one moment.
     jitter: Callable[[], float] = random.random
 
     def deadline(self) -> float:
@@ -101,7 +73,7 @@ class RetryPolicy:
         server asks to wait for longer than the time left.
         """
         reason = "nothing was sent"
-        for attempt in range(1, self.attempts + 1):
+        for attempt in range(self.attempts):
             left = deadline - self.clock()
             if left <= 0 or stop.is_set():
                 break
@@ -109,23 +81,23 @@ class RetryPolicy:
                 return send(left)
             except TransientError as e:
                 reason, asked = str(e), e.retry_after
-            if attempt < self.attempts:
+            if attempt + 1 < self.attempts:
                 wait = self._wait(attempt, asked, deadline - self.clock(), reason)
-                logger.info("attempt %d: %s; waiting %.1f s", attempt, reason, wait)
+                logger.info("attempt %d: %s; waiting %.1f s", attempt + 1, reason, wait)
                 (self.sleep or stop.wait)(wait)
         if stop.is_set():
-            raise ProviderUnavailableError(
-                f"Stopped asking, because another estimate failed for good ({reason})."
-            )
-        if deadline - self.clock() <= 0:
-            raise ProviderUnavailableError(
+            message = f"Stopped, because another estimate failed for good ({reason})."
+        elif deadline <= self.clock():
+            message = (
                 f"The provider gave no answer within {self.budget:g} s: {reason}. "
                 "Try again later, or raise `timeout`."
             )
-        raise ProviderUnavailableError(
-            f"The provider failed {self.attempts} times: {reason}. Try again later, "
-            "or raise `max_attempts`."
-        )
+        else:
+            message = (
+                f"The provider failed {self.attempts} times: {reason}. Try again "
+                "later, or raise `max_attempts`."
+            )
+        raise ProviderUnavailableError(message)
 
     def _wait(
         self, attempt: int, asked: float | None, left: float, reason: str
@@ -137,30 +109,27 @@ class RetryPolicy:
                 f"({reason}), and {max(left, 0):.0f} s of the {self.budget:g} s "
                 "allowed are left. Try again later, or raise `timeout`."
             )
-        own = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
+        own = min(self.first_wait * 2.0**attempt, self.longest_wait)
         own *= 0.5 + self.jitter() / 2
         return max(asked or 0.0, min(own, max(left, 0.0)))
 
 
 class Stop(threading.Event):
-    """A wish to stop, which reaches those who are asked by those who are asked."""
+    """A wish to stop, which is handed on to the calls inside of calls."""
 
     def __init__(self) -> None:
         super().__init__()
         self._inner: list[Stop] = []
         if (outer := _OUTER.get()) is not None:
-            outer._adopt(self)
+            outer._inner.append(self)
+            # It may have been set before.
+            if outer.is_set():
+                self.set()
 
     def set(self) -> None:
-        """Ask to stop, whoever is asked in turn too."""
+        """Ask to stop, also whatever is called in turn."""
         super().set()
         for inner in tuple(self._inner):
-            inner.set()
-
-    def _adopt(self, inner: Stop) -> None:
-        """Hand the wish on, also where it was there before."""
-        self._inner.append(inner)
-        if self.is_set():
             inner.set()
 
 
@@ -175,25 +144,30 @@ def side_by_side(
     seconds: float | None = None,
     late: Exception | None = None,
 ) -> list[Future[T]]:
-    """Make calls in threads, each in the context of whoever asks for them."""
+    """Make calls in threads, each in the context of the caller.
+
+    An interrupt is raised at once. The threads of a ThreadPoolExecutor would be waited
+    for when the interpreter ends; these are daemons.
+    """
     futures: list[Future[T]] = [Future() for _ in calls]
-    waiting = deque(
-        (future, _bind(call, stop)) for future, call in zip(futures, calls, strict=True)
-    )
+    waiting = deque(zip(futures, (_bind(call, stop) for call in calls), strict=True))
     try:
         for n in range(min(limit, len(calls))):
             work = partial(_work, waiting)
             threading.Thread(target=work, name=f"llmreg-{n}", daemon=True).start()
         most = None if seconds is None else min(max(seconds, 0), threading.TIMEOUT_MAX)
-        done = wait(futures, most).done
+        left = wait(futures, most).not_done
     except BaseException:
         waiting.clear()
         stop.set()
         raise
-    if len(done) < len(futures):
+    if left:
         waiting.clear()
         stop.set()
-    return [future if future in done else _failed(late) for future in futures]
+    # A call that is too late may still end, so its future is not set here.
+    too_late: Future[T] = Future()
+    too_late.set_exception(late or TimeoutError())
+    return [too_late if future in left else future for future in futures]
 
 
 def _bind(call: Callable[[], T], stop: Stop) -> Callable[[], T]:
@@ -214,10 +188,3 @@ def _work(waiting: deque[tuple[Future[T], Callable[[], T]]]) -> None:
             future.set_result(call())
         except BaseException as e:
             future.set_exception(e)
-
-
-def _failed(error: Exception | None) -> Future[T]:
-    """Give what a call that is too late has come to."""
-    future: Future[T] = Future()
-    future.set_exception(error or TimeoutError())
-    return future

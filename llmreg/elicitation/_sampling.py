@@ -1,9 +1,9 @@
-"""Asking a language model: several estimates side by side, each one checked.
+"""Sampling a language model: several estimates side by side, each one checked.
 
 A vendor's file turns a `Request` into a `Completion`. What happens around that is
-the same for every vendor and lives here: retries within one budget, a second try with
-more room for a reply that was cut off, halves where that does not help, one more try
-for a reply that cannot be used.
+the same for every vendor and lives here: which estimates are in the cache, retries
+within one budget, a second try with more room for a reply that was cut off, halves
+where that does not help, one more try for a reply that cannot be used.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from llmreg._utils._log import get_logger
-from llmreg.elicitation._prompt import Answer, Questionnaire
-from llmreg.elicitation._questions import Question
-from llmreg.elicitation._responses import AnswerStore, Estimate, merge, now
+from llmreg.elicitation._cache import PriorCache, hash_key
+from llmreg.elicitation._prompt import PROMPT_VERSION
+from llmreg.elicitation._questions import Questionnaire
+from llmreg.elicitation._responses import Estimate, merge, now
 from llmreg.elicitation._retry import RetryPolicy, Stop, side_by_side
 from llmreg.exceptions import (
     MissingKeyError,
@@ -38,10 +39,18 @@ logger = get_logger(__name__)
 
 FATAL = (MissingKeyError, ProviderAuthenticationError)
 
-# Seconds for whoever asks to say itself why there is no answer in time.
+# Seconds for the request itself to say why there is no answer in time.
 GRACE = 0.5
 
-Job = tuple[Question, int]
+# With n_estimates="auto": how many at first, how many more in each round, and at most.
+AUTO_FIRST = 3
+AUTO_STEP = 2
+AUTO_MOST = 11
+# The standard error that is small enough, on the scale of the scores from -10 to 10.
+SETTLED = 1.0
+
+# A question, and the number of the estimate that the answer belongs to.
+Job = tuple[Questionnaire, int]
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,8 @@ class Request:
     Parameters
     ----------
     questionnaire : Questionnaire
-        What is asked: system text, user text and the JSON schema of the reply.
+        What is asked: its `system` and `user` texts, and the JSON `schema` of the
+        reply.
     max_tokens : int
         The most tokens of the reply, thinking included.
     timeout : float
@@ -59,12 +69,11 @@ class Request:
 
     Examples
     --------
-    >>> from llmreg.elicitation._questions import plan
+    >>> from llmreg.elicitation._questions import Questionnaire
     >>> from llmreg.providers import Request
     >>> from llmreg import Feature, Task
     >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
-    >>> question, *_ = plan(task)
-    >>> request = Request(question.questionnaire, max_tokens=8192, timeout=600.0)
+    >>> request = Request(Questionnaire(task), max_tokens=8192, timeout=600.0)
     >>> '"age"' in request.questionnaire.user
     True
     """
@@ -102,90 +111,234 @@ class Completion:
     usage: Mapping[str, int] = field(default_factory=dict)
 
 
-class Interview:
-    """Questions asked of one model, each several times."""
+@dataclass(frozen=True)
+class ResponseStore:
+    """The responses of a provider with some settings, in a cache."""
+
+    cache: PriorCache
+    settings: dict[str, Any]
+
+    def key(self, question: Questionnaire, **more: Any) -> str:
+        """Give the key of what is kept about a question, such as `estimate=0`."""
+        content = {"question": question.digest, "settings": self.settings}
+        return hash_key({**content, **more})
+
+    def load(self, question: Questionnaire, index: int) -> Estimate | None:
+        """Look up a response, or the responses to both halves of the question."""
+        whole = self._read(question, index)
+        if whole is not None or not self.is_split(question):
+            return whole
+        halves = [self.load(half, index) for half in question.halves]
+        responses = [half for half in halves if half is not None]
+        return merge(responses) if len(responses) == len(halves) else None
+
+    def save(self, question: Questionnaire, index: int, completion: Completion) -> None:
+        """Keep a response."""
+        content = {
+            **self._about(question),
+            "model": completion.model,
+            "prompt_version": PROMPT_VERSION,
+            "prompt_hash": question.digest,
+            "estimate": index,
+            "created": now(),
+            "usage": dict(completion.usage),
+            "text": completion.text,
+        }
+        self.cache.put(self.key(question, estimate=index), content)
+
+    def is_split(self, question: Questionnaire) -> bool:
+        """Tell whether a question turned out to be too large, now or earlier."""
+        return self.cache.get(self.key(question, split=True)) is not None
+
+    def split(self, question: Questionnaire) -> None:
+        """Remember that a question is too large, so that it is not sent again."""
+        content = {**self._about(question), "split": True}
+        self.cache.put(self.key(question, split=True), content)
+
+    def _about(self, question: Questionnaire) -> dict[str, str]:
+        """Say what an entry is about, for people who look into the cache."""
+        return {
+            "task": question.task.description,
+            "target": question.task.target,
+            "provider": self.settings.get("provider", ""),
+        }
+
+    def _read(self, question: Questionnaire, index: int) -> Estimate | None:
+        """Read one response, checking it as if it had just arrived."""
+        key = self.key(question, estimate=index)
+        entry = self.cache.get(key)
+        if entry is None:
+            return None
+        try:
+            estimate = question.read(entry["text"])
+            model, created = str(entry["model"]), str(entry["created"])
+        except (ProviderResponseError, KeyError, TypeError):
+            self.cache.set_aside(key)
+            return None
+        return replace(estimate, model=model, created=created)
+
+
+class Sampler:
+    """The questions of one task, and the responses to them so far."""
 
     def __init__(
         self,
-        complete: Callable[[Request], Completion],
-        policy: RetryPolicy,
-        room: Callable[[Task], int],
-        store: AnswerStore,
+        task: Task,
+        questions: Sequence[Questionnaire],
+        n_estimates: int | str,
+        store: ResponseStore,
     ) -> None:
-        self.complete = complete
-        self.policy = policy
-        self.room = room
+        self.task = task
+        self.questions = questions
         self.store = store
-        self.usage: Counter[str] = Counter()
-        self._counting = threading.Lock()
-        self._stop = Stop()
+        self.is_auto = isinstance(n_estimates, str)
+        self.count = AUTO_FIRST if isinstance(n_estimates, str) else n_estimates
+        self.served_from_cache = 0
+        self._responses: dict[Job, Estimate] = {}
 
-    def ask(
-        self, jobs: Sequence[Job], limit: int, deadline: float
-    ) -> dict[Job, Estimate]:
-        """Ask some questions side by side.
+    @property
+    def key(self) -> str:
+        """What to lock while responses are requested."""
+        digests = [question.digest for question in self.questions]
+        return hash_key({"questions": digests, "settings": self.store.settings})
 
-        Raises ProviderError if any of them failed; the others have been kept.
+    def pending(self) -> list[Job]:
+        """List what is missing for the present number of estimates, if they are few.
+
+        The number goes up as long as the scores of `n_estimates="auto"` move.
         """
-        calls = [partial(self._one, *job, deadline) for job in jobs]
-        left = deadline - self.policy.clock()
+        while not (missing := self._missing(self.count)):
+            if not self.is_auto or self.count >= AUTO_MOST or settled(self.estimates()):
+                break
+            self.count = min(self.count + AUTO_STEP, AUTO_MOST)
+        return missing
+
+    def run(self, request: Callable[[Sequence[Job]], dict[Job, Estimate]]) -> None:
+        """Request responses until there are enough estimates."""
+        while missing := self.pending():
+            self._responses |= request(missing)
+
+    def estimates(self) -> list[Estimate]:
+        """Put the responses to all questions together, by estimate."""
+        return [
+            merge([self._responses[q, index] for q in self.questions], self.task)
+            for index in range(self.count)
+        ]
+
+    def pending_parts(self) -> list[Job]:
+        """List what is missing for this round, in the parts that are sent."""
+        return [(part, i) for q, i in self.pending() for part in self._parts(q, i)]
+
+    def to_send(self) -> list[tuple[Questionnaire, int]]:
+        """List the questions as they would be sent now, and how often at most."""
+        if not self.pending():
+            return []
+        missing = self._missing(AUTO_MOST if self.is_auto else self.count)
+        return list(Counter(p for q, i in missing for p in self._parts(q, i)).items())
+
+    def _missing(self, count: int) -> list[Job]:
+        """List the responses that are not there, after a look into the cache."""
+        missing = []
+        for job in ((q, index) for index in range(count) for q in self.questions):
+            if job in self._responses:
+                continue
+            if (response := self.store.load(*job)) is None:
+                missing.append(job)
+            else:
+                self._responses[job] = response
+                self.served_from_cache += 1
+        return missing
+
+    def _parts(self, question: Questionnaire, index: int) -> list[Questionnaire]:
+        """Resolve a missing question into what is sent for it."""
+        if not self.store.is_split(question):
+            return [question]
+        return [
+            part
+            for half in question.halves
+            if self.store.load(half, index) is None
+            for part in self._parts(half, index)
+        ]
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Sends questions to one model, several at a time, and keeps the responses."""
+
+    complete: Callable[[Request], Completion]
+    policy: RetryPolicy
+    # A time on the clock of the policy.
+    deadline: float
+    # Gives `max_tokens` for a task.
+    room: Callable[[Task], int]
+    store: ResponseStore
+    usage: Counter[str] = field(default_factory=Counter)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+    _stop: Stop = field(default_factory=Stop)
+
+    def request(self, jobs: Sequence[Job], limit: int) -> dict[Job, Estimate]:
+        """Send some questions side by side.
+
+        Raises the error of any that failed; the responses to the others are kept.
+        """
+        logger.info("requesting %d responses", len(jobs))
+        calls = [partial(self._one, *job) for job in jobs]
         late = ProviderUnavailableError(
             f"The provider gave no whole answer within {self.policy.budget:g} s; the "
             "request was still under way. Try again later, or raise `timeout`."
         )
-        found = side_by_side(calls, limit, self._stop, left + GRACE, late)
-        futures = dict(zip(jobs, found, strict=True))
+        left = self.deadline - self.policy.clock()
+        futures = side_by_side(calls, limit, self._stop, left + GRACE, late)
         _raise_worst(futures)
-        return {job: future.result() for job, future in futures.items()}
+        return {job: f.result() for job, f in zip(jobs, futures, strict=True)}
 
-    def _one(self, question: Question, index: int, deadline: float) -> Estimate:
-        """Get one answer and keep it, in halves where the question is too large."""
+    def _one(self, question: Questionnaire, index: int) -> Estimate:
+        """Get one response, in halves where the question is too large."""
         if not self.store.is_split(question):
             try:
-                return self._whole(question, index, deadline)
+                return self._whole(question, index)
             except (TruncatedReplyError, RequestTooLargeError) as e:
-                if not question.halves():
+                if not question.halves:
                     raise
-                logger.warning("%s Asking for half the features at a time.", e)
+                logger.warning("%s Requesting half the features at a time.", e)
                 self.store.split(question)
         # A half may be in the cache, if the other one failed the last time.
         return merge(
             [
-                self.store.load(half, index) or self._one(half, index, deadline)
-                for half in question.halves()
+                self.store.load(half, index) or self._one(half, index)
+                for half in question.halves
             ]
         )
 
-    def _whole(self, question: Question, index: int, deadline: float) -> Estimate:
-        """Get one answer and keep it; the second usable reply at the latest."""
+    def _whole(self, question: Questionnaire, index: int) -> Estimate:
+        """Get one response and keep it; the second usable reply at the latest."""
         try:
             try:
-                completion, answer = self._estimate(question, deadline)
+                completion, estimate = self._reply(question)
             except (ProviderRefusalError, TruncatedReplyError):
                 raise
             except ProviderResponseError as e:
-                logger.warning("estimate %d: %s Asking once more.", index + 1, e)
-                completion, answer = self._estimate(question, deadline)
+                logger.warning("estimate %d: %s Requesting it once more.", index + 1, e)
+                completion, estimate = self._reply(question)
         except FATAL:
             # The others would be refused for the same reason.
             self._stop.set()
             raise
         self.store.save(question, index, completion)
-        return Estimate(answer, completion.model, now())
+        return replace(estimate, model=completion.model, created=now())
 
-    def _estimate(
-        self, question: Question, deadline: float
-    ) -> tuple[Completion, Answer]:
-        """Send the questionnaire, with more room if need be, and read the reply."""
-        room = self.room(question.task)
-        completion = self._send(question, room, deadline)
+    def _reply(self, question: Questionnaire) -> tuple[Completion, Estimate]:
+        """Send a question, with more room if need be, and read the reply."""
+        max_tokens = self.room(question.task)
+        completion = self._send(question, max_tokens)
         if completion.stop == "length":
-            logger.warning("the reply was cut off; asking with twice the room")
-            completion = self._send(question, 2 * room, deadline)
+            logger.warning("the reply was cut off; requesting it with twice the room")
+            max_tokens *= 2
+            completion = self._send(question, max_tokens)
         if completion.stop == "length":
             raise TruncatedReplyError(
-                f"The reply was cut off at max_tokens={2 * room}. Raise "
-                "`max_tokens`, or score fewer features."
+                f"The reply was cut off at {max_tokens=}. Raise `max_tokens`, or score "
+                "fewer features."
             )
         if completion.stop == "refusal":
             raise ProviderRefusalError(
@@ -194,15 +347,14 @@ class Interview:
             )
         return completion, question.read(completion.text)
 
-    def _send(self, question: Question, max_tokens: int, deadline: float) -> Completion:
+    def _send(self, question: Questionnaire, max_tokens: int) -> Completion:
         """Send one request as often as the policy allows."""
 
         def send(seconds_left: float) -> Completion:
             self._count({"requests": 1})
-            request = Request(question.questionnaire, max_tokens, seconds_left)
-            return self.complete(request)
+            return self.complete(Request(question, max_tokens, seconds_left))
 
-        completion = self.policy.run(send, deadline, self._stop)
+        completion = self.policy.run(send, self.deadline, self._stop)
         self._count(completion.usage)
         return completion
 
@@ -212,142 +364,24 @@ class Interview:
             self.usage.update(usage)
 
 
-def _raise_worst(futures: Mapping[Job, Future[Estimate]]) -> None:
+def _raise_worst(futures: Sequence[Future[Estimate]]) -> None:
     """Raise the error that explains the others; say what was saved."""
-    errors = [e for future in futures.values() if (e := future.exception())]
+    errors = [e for future in futures if (e := future.exception())]
     if not errors:
         return
-    fatal = [e for e in errors if isinstance(e, FATAL)]
-    error = (fatal or errors)[0]
+    error = next((e for e in errors if isinstance(e, FATAL)), errors[0])
     if saved := len(futures) - len(errors):
         error.add_note(
             f"{saved} of {len(futures)} estimates arrived and are in the cache; the "
-            "next call asks only for the others."
+            "next call requests the others only."
         )
     raise error
-
-
-AUTO_FIRST = 3
-AUTO_STEP = 2
-AUTO_MOST = 11
-# On the scale of the scores, from -10 to 10.
-SETTLED = 1.0
-
-
-class Survey:
-    """The questions of one task, and the answers to them so far."""
-
-    def __init__(
-        self,
-        task: Task,
-        questions: Sequence[Question],
-        n_estimates: int | str,
-        store: AnswerStore,
-    ) -> None:
-        self.task = task
-        self.questions = questions
-        self.store = store
-        self.auto = isinstance(n_estimates, str)
-        self.first = AUTO_FIRST if isinstance(n_estimates, str) else n_estimates
-        self.answers: dict[Job, Estimate] = {}
-        self.served = 0
-        self._halves: dict[Question, tuple[Question, ...]] = {}
-
-    @property
-    def key(self) -> str:
-        """What to lock while asking."""
-        return self.store.key(self.questions)
-
-    def run(
-        self, ask: Callable[[Sequence[Job]], dict[Job, Estimate]]
-    ) -> list[Estimate]:
-        """Collect estimates until there are enough."""
-        count = self.first
-        while True:
-            if missing := self.missing(count):
-                self.answers |= ask(missing)
-            estimates = [self._estimate(index) for index in range(count)]
-            if not self.auto or count >= AUTO_MOST or settled(estimates):
-                return estimates
-            count = min(count + AUTO_STEP, AUTO_MOST)
-
-    def missing(self, count: int) -> list[Job]:
-        """List what has to be asked for a number of estimates."""
-        missing = []
-        for index in range(count):
-            for question in self.questions:
-                job = question, index
-                if job in self.answers:
-                    continue
-                found = self.store.load(question, index)
-                if found is None:
-                    missing.append(job)
-                else:
-                    self.answers[job] = found
-                    self.served += 1
-        return missing
-
-    def cached(self) -> list[Estimate] | None:
-        """Collect estimates from the cache alone."""
-        try:
-            return self.run(_refuse)
-        except _NotCached:
-            return None
-
-    def lacking(self) -> list[Job]:
-        """List what has to be asked next, in the parts that are sent."""
-        try:
-            self.run(_refuse)
-        except _NotCached as e:
-            return [(part, i) for q, i in e.missing for part in self._parts(q, i)]
-        return []
-
-    def to_send(self) -> list[tuple[Question, int]]:
-        """List the questions as they would be sent now, and how often each."""
-        most = AUTO_MOST if self.auto else self.first
-        if self.cached() is not None:
-            return []
-        times: dict[Question, int] = {}
-        for question, index in self.missing(most):
-            for part in self._parts(question, index):
-                times[part] = times.get(part, 0) + 1
-        return list(times.items())
-
-    def _parts(self, question: Question, index: int) -> list[Question]:
-        """Resolve a missing question into what is sent for it."""
-        if not self.store.is_split(question):
-            return [question]
-        halves = self._halves.setdefault(question, question.halves())
-        return [
-            part
-            for half in halves
-            if self.store.load(half, index) is None
-            for part in self._parts(half, index)
-        ]
-
-    def _estimate(self, index: int) -> Estimate:
-        """Put the answers of one estimate together."""
-        parts = [self.answers[question, index] for question in self.questions]
-        return merge(parts, self.task)
-
-
-class _NotCached(Exception):
-    """Something would have to be asked."""
-
-    def __init__(self, missing: Sequence[Job]) -> None:
-        super().__init__()
-        self.missing = missing
-
-
-def _refuse(missing: Sequence[Job]) -> dict[Job, Estimate]:
-    """Ask nobody."""
-    raise _NotCached(missing)
 
 
 def settled(estimates: Sequence[Estimate]) -> bool:
     """Tell whether more estimates would hardly move the mean."""
     scores = np.array(
-        [[list(row.values()) for row in e.answer.scores.values()] for e in estimates]
+        [[list(row.values()) for row in e.scores.values()] for e in estimates]
     )
     errors = scores.std(axis=0, ddof=1) / np.sqrt(len(estimates))
     return bool((np.nan_to_num(errors) <= SETTLED).all())

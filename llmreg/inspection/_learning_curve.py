@@ -23,8 +23,8 @@ from llmreg.inspection._plotting import (
     BLUE,
     VERMILION,
     ink,
+    load_pyplot,
     new_figure,
-    require_matplotlib,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 TRAIN_SIZES = (4, 8, 16, 32, 64, 128, 256)
 # At least this share of the rows is never trained on.
 TEST_SHARE = 0.2
+BAND: dict[str, Any] = {"alpha": 0.18, "linewidth": 0}
 CURVES = {
     "with the prior": ("scores", "o", "-", BLUE),
     "without": ("scores_without", "s", "--", VERMILION),
@@ -112,10 +113,9 @@ class PriorCurveDisplay:
     ) -> Self:
         """Train on more and more rows, with the prior and without, and draw the scores.
 
-        In every repetition the rows are put into a random order, of which the first
-        are trained on; those after the largest size, a fifth of the table at least,
-        are tested on. Labels are drawn in proportion, at least one row of each class.
-        A provider is asked once, about all of `X`.
+        Each repetition trains on the first rows of a random order, which has the
+        classes in proportion, and tests on those after the largest size, at least a
+        fifth of the table. A provider is asked once, about all of `X`.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class PriorCurveDisplay:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        require_matplotlib()
+        load_pyplot()
         check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
         X, y = indexable(X, y)
         labels = column_or_1d(y) if is_classifier(last_step(estimator)) else None
@@ -169,21 +169,20 @@ class PriorCurveDisplay:
         orders = [_order(len(y), labels, random_state) for _ in range(n_repeats)]
         largest = max(sizes)
         splits = [(order[:largest], order[largest:]) for order in orders]
-        scores = []
-        for given in (prior, None):
+        with without_mismatch_warnings():
             # The sizes are the first rows of a split, so that both have the same.
-            with without_mismatch_warnings():
-                _, _, found = learning_curve(
+            scores = [
+                learning_curve(
                     with_prior(estimator, given),
-                    X,
-                    y,
+                    *(X, y),
                     train_sizes=sizes,
                     cv=splits,
                     scoring=scoring,
                     n_jobs=n_jobs,
                     error_score="raise",
-                )
-            scores.append(found)
+                )[2]
+                for given in (prior, None)
+            ]
         return cls(
             train_sizes=np.array(sizes),
             scores=scores[0],
@@ -209,7 +208,7 @@ class PriorCurveDisplay:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        require_matplotlib()
+        load_pyplot()
         if ax is None:
             ax = new_figure((6.4, 4.2)).add_subplot()
         self.ax_, self.figure_ = ax, ax.figure
@@ -218,43 +217,24 @@ class PriorCurveDisplay:
         for label, (name, marker, style, colour) in CURVES.items():
             scores = getattr(self, name)
             mean, spread = scores.mean(axis=1), scores.std(axis=1)
-            (line,) = ax.plot(
-                *(self.train_sizes, mean, style),
-                color=colour,
-                marker=marker,
-                label=label,
-            )
-            band = ax.fill_between(
-                *(self.train_sizes, mean - spread, mean + spread),
-                color=colour,
-                alpha=0.18,
-                linewidth=0,
-            )
-            self.lines_.append(line)
+            line = {"marker": marker, "linestyle": style, "label": label}
+            self.lines_ += ax.plot(self.train_sizes, mean, color=colour, **line)
+            ends = mean - spread, mean + spread
+            band = ax.fill_between(self.train_sizes, *ends, color=colour, **BAND)
             self.fill_between_.append(band)
-        self._dress()
-        return self
-
-    def _dress(self) -> None:
-        """Name the axes; sizes double, so they are evenly spaced in logarithms."""
-        ax, sizes = self.ax_, np.asarray(self.train_sizes)
-        ax.set_xscale("log")
-        ax.set_xticks(sizes, [str(size) for size in sizes])
+        # Sizes double, so they are evenly spaced in logarithms.
+        ax.set(xscale="log", xlabel="training rows", ylabel=self.score_name)
+        ax.set_xticks(self.train_sizes, [str(size) for size in self.train_sizes])
         ax.minorticks_off()
-        ax.set_xlabel("training rows")
-        ax.set_ylabel(self.score_name)
         ax.grid(alpha=0.3)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-        n_repeats = self.scores.shape[1]
-        ax.set_title(
-            f"mean ± standard deviation of {n_repeats} draws of rows"
-            if n_repeats > 1
-            else "one draw of rows",
-            fontsize="medium",
-            color=ink(ax),
-        )
+        title = "one draw of rows"
+        if (n_repeats := self.scores.shape[1]) > 1:
+            title = f"mean ± standard deviation of {n_repeats} draws of rows"
+        ax.set_title(title, fontsize="medium", color=ink(ax))
         ax.legend(loc="best", frameon=False)
+        return self
 
 
 def _sizes(

@@ -63,7 +63,7 @@ class BarDisplay(ABC):
         MissingDependencyError
             If matplotlib is not installed.
         """
-        require_matplotlib()
+        load_pyplot()
         size = self._size()
         shown = strongest(size, self.n_features)
         panels = self._panels(ax, len(size), len(shown))
@@ -122,21 +122,18 @@ def make_panels(
     n_panels = sum(n for n, _ in groups)
     n_columns = grid_shape(groups[-1][0])[1]
     heights = [height for n, height in groups for _ in range(grid_shape(n)[0])]
+    shape = len(heights), n_columns
     if ax is None:
         figure = new_figure((3.2 + width * n_columns, sum(heights)))
-        grid: GridSpecBase = figure.add_gridspec(
-            len(heights), n_columns, height_ratios=heights
-        )
+        grid: GridSpecBase = figure.add_gridspec(*shape, height_ratios=heights)
     else:
         given = np.asarray(ax, dtype=object).ravel()
         if len(given) == n_panels:
             return given
         figure = given[0].figure
+        space = 0.5 if len(groups) > 1 else None
         grid = place_of(given, n_panels).subgridspec(
-            len(heights),
-            n_columns,
-            height_ratios=heights,
-            hspace=0.5 if len(groups) > 1 else None,
+            *shape, height_ratios=heights, hspace=space
         )
     places, row = [], 0
     for n, _ in groups:
@@ -168,16 +165,14 @@ def place_of(given: np.ndarray, n_panels: int) -> SubplotSpec:
     return place
 
 
-def require_matplotlib() -> None:
-    """Say what to install where matplotlib is not there."""
-    import_optional("matplotlib.pyplot", "llmreg[plot]")
+def load_pyplot() -> Any:
+    """Import matplotlib.pyplot; where it is missing, say what to install."""
+    return import_optional("matplotlib.pyplot", "llmreg[plot]")
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
     """Make a figure that finds room for what stands around its panels."""
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(figsize=size, layout="constrained")
+    figure: Figure = load_pyplot().figure(figsize=size, layout="constrained")
     figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.06)
     return figure
 
@@ -189,11 +184,10 @@ def row_height() -> float:
 
 def _name_size() -> float:
     """Return the size of the names in points, as the style has it."""
-    from matplotlib import rcParams
-    from matplotlib.font_manager import FontProperties
+    from matplotlib import font_manager, rcParams
 
-    size = FontProperties(size=rcParams["ytick.labelsize"]).get_size_in_points()
-    return float(size)
+    font = font_manager.FontProperties(size=rcParams["ytick.labelsize"])
+    return float(font.get_size_in_points())
 
 
 def ink(ax: Axes) -> Any:

@@ -44,9 +44,9 @@ POINTS = {
 class PriorDisplay(BarDisplay):
     """The scores of a prior as bars, the strongest feature on top.
 
-    `from_prior` makes it. There is one panel per output; all have the same features,
-    in the order of their largest absolute score. Where the prior is made of several
-    estimates, error bars show their standard deviation.
+    `from_prior` makes it. There is one panel per output, all with the same features,
+    by their largest absolute score. Error bars are the standard deviation of the
+    estimates, where there are several.
 
     Parameters
     ----------
@@ -130,14 +130,12 @@ class PriorDisplay(BarDisplay):
         self.bars_: list[BarContainer] = []
         for i, panel in enumerate(panels):
             scores = prior.scores[i, shown]
-            bars = panel.barh(
-                range(len(shown)),
-                scores,
-                xerr=errors[i, shown],
-                color=np.where(scores < 0, VERMILION, BLUE).tolist(),
-                error_kw={"ecolor": ink(panel), "elinewidth": 1, "capsize": 2},
-            )
-            self.bars_.append(bars)
+            bars = {
+                "color": np.where(scores < 0, VERMILION, BLUE).tolist(),
+                "xerr": errors[i, shown],
+                "error_kw": {"ecolor": ink(panel), "elinewidth": 1, "capsize": 2},
+            }
+            self.bars_.append(panel.barh(range(len(shown)), scores, **bars))
             note = {"va": "center", "color": faint(panel), "fontsize": "small"}
             for row in np.flatnonzero(np.isnan(scores)).tolist():
                 panel.text(0, row, " no score", **note)
@@ -151,12 +149,12 @@ class AlignmentDisplay(BarDisplay):
 
     `from_estimator` makes it. Bars are the prior, after the `score_transform` of the
     estimator; points are the model's attributions, a cross where their sign is
-    against the prior. Both are scaled to unit length over all features: what counts
-    is the size relative to other features. There is one panel per output.
+    against the prior. Both are scaled to unit length over all features. There is one
+    panel per output.
 
     The cosine in the title is `alignment_` of the estimator, which leaves out the
     features without a score. A high cosine with points far shorter than the bars
-    says that the model lives on features that the prior has no opinion of.
+    says that the model relies on features without a score.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from llmreg.inspection._comparison import (
     with_prior,
 )
 from llmreg.inspection._learning_curve import PriorCurveDisplay
-from llmreg.inspection._plotting import require_matplotlib
+from llmreg.inspection._plotting import load_pyplot
 from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
 from llmreg.inspection._report_content import content
 from llmreg.inspection._trust_display import TrustDisplay
@@ -34,9 +34,7 @@ from llmreg.linear_model._trust import has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-
-__all__ = ["format_report", "write_report"]
+    from jinja2 import Environment, Template
 
 # Features in a picture of one or two outputs, and of more; the tables name all.
 N_FEATURES, N_FEATURES_EACH = 30, 15
@@ -60,9 +58,9 @@ def write_report(
 ) -> None:
     """Write a page about a fitted model: one HTML file that fetches nothing.
 
-    It tells the task, the prior with its reasons and its source, what was sent to
-    whom, what the model made of the prior, and how good it is with the prior and
-    without. It holds names, descriptions and levels of the columns, and no row.
+    It shows the task, the prior with reasons and source, what was sent to whom, what
+    the model made of the prior, and the performance with the prior and without. It
+    holds names, descriptions and levels of the columns, and no row.
 
     Parameters
     ----------
@@ -72,8 +70,7 @@ def write_report(
     path : str or path-like
         The file; replaced if it is there.
     X : DataFrame or array-like of shape (n_samples, n_features), default=None
-        A table to measure the performance on, by cross-validation; None measures
-        none.
+        A table to measure the performance on, by cross-validation.
     y : Series or array-like of shape (n_samples,) or (n_samples, n_targets), \
             default=None
         Its labels or targets.
@@ -99,16 +96,13 @@ def write_report(
 
     Examples
     --------
-    >>> import tempfile
     >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
     >>> from llmreg import LLMAttributionClassifier
     >>> from llmreg.inspection import write_report
     >>> model = LLMAttributionClassifier([8, 1]).fit([[1, 2], [3, 2]], ["a", "b"])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = Path(folder) / "report.html"
-    ...     write_report(model, page)
-    ...     page.read_text(encoding="utf-8")[:15]
-    '<!doctype html>'
+    >>> with TemporaryDirectory() as folder:
+    ...     write_report(model, Path(folder) / "report.html")
     """
     text = format_report(
         model, X, y, title=title, random_state=random_state, n_jobs=n_jobs
@@ -199,7 +193,7 @@ def format_report(
 def load_template() -> Template:
     """Load the template of the page, which escapes whatever it is given."""
     jinja2 = import_optional("jinja2", "llmreg[report]")
-    environment = jinja2.Environment(
+    environment: Environment = jinja2.Environment(
         loader=jinja2.PackageLoader("llmreg.inspection"),
         autoescape=True,
         finalize=show_hidden,
@@ -216,8 +210,6 @@ def show_hidden(value: Any) -> Any:
     if hasattr(value, "__html__"):
         return value
     text = str(value)
-    if text.isprintable():
-        return text
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
@@ -226,18 +218,15 @@ def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
     prior: FeaturePrior | None = model.prior_
     if prior is None or prior.provenance.get("error"):
         return {}
-    n_features = N_FEATURES if len(prior.outputs) <= 2 else N_FEATURES_EACH
-    makers: dict[str, Callable[..., Any]] = {
-        "prior": partial(PriorDisplay.from_prior, prior)
-    }
+    few = len(prior.outputs) <= 2
+    options = {"n_features": N_FEATURES if few else N_FEATURES_EACH}
+    images = {"prior": draw(partial(PriorDisplay.from_prior, prior, **options))}
     if has_opinion(prior):
-        makers["alignment"] = partial(AlignmentDisplay.from_estimator, model)
+        align = partial(AlignmentDisplay.from_estimator, model, **options)
+        images["alignment"] = draw(align)
     if model.trust_ is not None:
-        makers["trust"] = partial(TrustDisplay.from_estimator, model)
-    return {
-        name: draw(partial(make, n_features=n_features))
-        for name, make in makers.items()
-    }
+        images["trust"] = draw(partial(TrustDisplay.from_estimator, model, **options))
+    return images
 
 
 def draw_curve(estimator: Any, X: Any, y: Any, scoring: str, seed: int) -> Images:
@@ -245,9 +234,7 @@ def draw_curve(estimator: Any, X: Any, y: Any, scoring: str, seed: int) -> Image
     display = PriorCurveDisplay.from_estimator(
         estimator, X, y, n_repeats=5, scoring=scoring, random_state=seed
     )
-    from matplotlib import pyplot as plt
-
-    plt.close(display.figure_)
+    load_pyplot().close(display.figure_)
     return draw(display.plot)
 
 
@@ -257,18 +244,15 @@ def draw(make: Callable[[], Any]) -> Images:
     An SVG that is an image, and no part of the page, runs no script and fetches
     nothing, whatever its texts are.
     """
-    require_matplotlib()
-    from matplotlib import pyplot as plt
-
+    plt = load_pyplot()
     images = []
     for kind, style in (("light", "default"), ("dark", "dark_background")):
         # "default" first: a matplotlibrc is the taste of a person, not of a report.
         with plt.style.context(["default", style, SETTINGS]):
             figure = make().figure_
             file = BytesIO()
-            figure.savefig(
-                file, format="svg", transparent=True, metadata={"Date": None}
-            )
+            options = {"transparent": True, "metadata": {"Date": None}}
+            figure.savefig(file, format="svg", **options)
             plt.close(figure)
         text = b64encode(file.getvalue()).decode("ascii")
         width = round(96 * figure.get_figwidth())

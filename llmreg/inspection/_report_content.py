@@ -13,8 +13,13 @@ from sklearn.pipeline import Pipeline
 
 from llmreg import __version__
 from llmreg._base import BaseAttributionEstimator
-from llmreg.elicitation._cache import hash_key
-from llmreg.elicitation._questions import MAX_FEATURES, WAYS, Question, plan
+from llmreg.elicitation._questions import (
+    MAX_FEATURES,
+    WAYS,
+    Questionnaire,
+    hash_prompt,
+    plan,
+)
 from llmreg.exceptions import FeatureNamesError
 from llmreg.inspection._comparison import NOTHING, WITH, Performance
 from llmreg.linear_model._trust import each_trust, has_opinion
@@ -46,8 +51,8 @@ def content(
         "trusts": list(zip(names, trusts, strict=False)),
         "contradictions": [
             (
-                *(c.feature, c.output, number(c.score, "+.1f")),
-                *(number(c.weight, "+.2f"), number(c.probability)),
+                *(c.feature, c.output),
+                *(f"{c.score:+.1f}", f"{c.weight:+.2f}", f"{c.probability:.2f}"),
             )
             for trust in trusts
             for c in trust.contradictions
@@ -107,8 +112,7 @@ def _trust_in_short(model: BaseAttributionEstimator) -> str:
         return f"not weighed (gamma={model.gamma!r})"
     against = sum(len(trust.contradictions) for trust in trusts)
     cosine = float(np.mean([trust.cosine for trust in trusts]))
-    scores = "score" if against == 1 else "scores"
-    return f"cosine {cosine:.2f}; {against} {scores} contradicted"
+    return f"cosine {cosine:.2f}; {against} score{'s' * (against != 1)} contradicted"
 
 
 def _score_table(prior: FeaturePrior, task: Task) -> Table:
@@ -143,11 +147,7 @@ def _score_table(prior: FeaturePrior, task: Task) -> Table:
 
 def _origin(prior: FeaturePrior) -> Pairs:
     """Say where the scores come from."""
-    known = [
-        (key, text)
-        for key, text in prior.provenance.items()
-        if text and key != "questionnaire"
-    ]
+    known = [(k, v) for k, v in prior.provenance.items() if v and k != "questionnaire"]
     known += [(f"usage: {key}", f"{count:,}") for key, count in prior.usage.items()]
     if prior.estimates is not None:
         known.append(("estimates", str(len(prior.estimates))))
@@ -172,7 +172,7 @@ def _sent(prior: FeaturePrior, given: Any, task: Task) -> dict[str, Any] | None:
     }
 
 
-def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
+def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Questionnaire]:
     """Find the questions that a prior answers, by the hash that it records."""
     recorded = prior.provenance.get("prompt_hash")
     ask = prior.provenance.get("ask", "all")
@@ -183,8 +183,7 @@ def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Question]:
             questions = plan(task, ask, send_levels, MAX_FEATURES)
         except FeatureNamesError:
             return []
-        digests = [question.questionnaire.digest for question in questions]
-        if recorded == (digests[0] if len(digests) == 1 else hash_key(digests)):
+        if recorded == hash_prompt(questions):
             return questions
     return []
 

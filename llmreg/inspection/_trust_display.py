@@ -54,20 +54,17 @@ SIGNS = {
 class TrustDisplay(BarDisplay):
     """How much of the prior survived the training rows.
 
-    `from_estimator` makes it, of what ``gamma="auto"`` found. The upper panel shows
-    how likely it is, after the rows were seen, that the scores are to be taken as
-    they are, how closely, with their signs turned, or not at all; there is one for a
-    classification, and one for each target of a regression.
+    `from_estimator` makes it, from an estimator fitted with ``gamma="auto"``. The
+    upper panel shows the probability, given the rows, that the scores are to be taken
+    as they are, how closely, with their signs turned, or not at all; there is one for
+    a classification, and one for each target of a regression.
 
-    The lower panels, one per output, show for each feature how likely its weight has
-    the sign of its score: on the right the weight does as the score says, on the left
-    the rows contradict it (a cross, from 0.9 against it), in the middle either may be.
-    Prior and rows count together, so with few rows the prior itself is what makes a
-    sign likely. The columns beside a panel are the score, and what the model has
-    learnt.
-
-    The probabilities are those of the linear model; hidden layers learn what it
-    leaves over.
+    The lower panels, one per output, show for each feature the probability that its
+    weight has the sign of its score, prior and rows taken together: with few rows it
+    is the prior that makes a sign likely. A cross is a sign that the rows contradict,
+    with a probability of 0.9 or more. Beside a panel stand the scores and the learnt
+    attributions. The probabilities are those of the linear model; hidden layers learn
+    what it leaves over.
 
     Parameters
     ----------
@@ -157,8 +154,18 @@ class TrustDisplay(BarDisplay):
             If matplotlib is not installed.
         """
         prior = fitted_prior(estimator, "TrustDisplay")
+        name = type(estimator).__name__
+        if estimator.trust_ is None and estimator.gamma == "auto":
+            raise PriorError(
+                f"The prior of this {name} has no score other than 0, so the trust in "
+                "it was not learnt. Give it a prior that has one."
+            )
         if estimator.trust_ is None:
-            raise PriorError(_why_no_trust(estimator))
+            raise PriorError(
+                f"This {name} was fitted with gamma={estimator.gamma!r}, so the trust "
+                'in its prior was not learnt. Fit it with gamma="auto"; '
+                "AlignmentDisplay shows what a fixed gamma made of the prior."
+            )
         trusts = each_trust(estimator.trust_)
         target, outputs, _ = estimator._task_names()
         return cls(
@@ -195,9 +202,9 @@ class TrustDisplay(BarDisplay):
         """Name the rows of a lower panel, and write scores and weights beside it."""
         title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
         size = dress(ax, self.features, shown, title, head=1.6)
-        ax.set_xlim(-0.04, 1.04)
+        label = "probability that the weight\nhas the sign of its score"
+        ax.set(xlim=(-0.04, 1.04), xlabel=label)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        ax.set_xlabel("probability that the weight\nhas the sign of its score")
         ax.axvline(0.5, color=ink(ax), linewidth=0.8)
         ax.axvspan(-0.04, 1 - SURE, color=VERMILION, alpha=0.12, linewidth=0)
         # In points, so that the room for them does not grow with the panel.
@@ -220,29 +227,13 @@ class TrustDisplay(BarDisplay):
                 )
 
 
-def _why_no_trust(estimator: BaseAttributionEstimator) -> str:
-    """Say why an estimator with a prior has not weighed it, and what to do."""
-    name = type(estimator).__name__
-    if estimator.gamma == "auto":
-        return (
-            f"The prior of this {name} has no score other than 0, so its trust was not "
-            "learnt. Give it a prior that has one."
-        )
-    return (
-        f"This {name} was fitted with gamma={estimator.gamma!r}, so the trust in the "
-        'prior was not learnt. Fit it with gamma="auto"; AlignmentDisplay shows what a '
-        "fixed gamma made of the prior."
-    )
-
-
 def _ways(trust: Trust) -> dict[str, float]:
     """Sum up how likely each way to take the scores is."""
-    believed, ways = trust.signs > 0, {}
-    above = np.inf
+    ways, left = {}, trust.signs > 0
     for least, name in STRENGTHS:
-        chosen = believed & (trust.gammas >= least) & (trust.gammas < above)
+        chosen = left & (trust.gammas >= least)
         ways[name] = float(trust.weights[chosen].sum())
-        above = least
+        left &= ~chosen
     return {**ways, TURNED: trust.p_reversed, NO_GUIDE: trust.p_uninformative}
 
 
@@ -253,12 +244,10 @@ def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
     bars = ax.barh(range(len(ways)), list(ways.values()), color=colours)
     size = name_rows(ax, list(ways))
     for row, share in enumerate(ways.values()):
-        ax.text(
-            share + 0.02, row, f"{share:.0%}", va="center", size=size, color=ink(ax)
-        )
-    ax.set_xlim(0, 1.15)
+        look = {"va": "center", "size": size, "color": ink(ax)}
+        ax.text(share + 0.02, row, f"{share:.0%}", **look)
+    ax.set(xlim=(0, 1.15), xlabel=f"probability after {trust.n_samples} rows")
     ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    ax.set_xlabel(f"probability after {trust.n_samples} rows")
     ax.set_title(f"{name}: how to take the scores", **LITERAL)
     return bars
 

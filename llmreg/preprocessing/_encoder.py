@@ -370,7 +370,7 @@ default="median"
     def _encode_numbers(self, numbers: np.ndarray) -> np.ndarray:
         numbers = self._impute(numbers, self._is_complete(numbers))
         if self._ranges is not None:
-            return self._ranges.stretch(numbers)
+            return self._ranges.transform(numbers)
         if self.scaler_ is None:
             return numbers
         return apply(self.scaler_, numbers, keep_shape=True)

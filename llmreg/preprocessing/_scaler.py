@@ -89,7 +89,7 @@ class Ranges:
     scale: np.ndarray
     bounded: bool
 
-    def stretch(self, numbers: np.ndarray) -> np.ndarray:
+    def transform(self, numbers: np.ndarray) -> np.ndarray:
         """Scale complete columns, of shape (n_samples, n_features), in their dtype."""
         low, scale = (x.astype(numbers.dtype) for x in (self.low, self.scale))
         with np.errstate(over="ignore", invalid="ignore"):

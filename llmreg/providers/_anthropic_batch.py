@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from llmreg._utils._log import get_logger
-from llmreg.elicitation._questions import Question
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._retry import TransientError
 from llmreg.exceptions import (
     ProviderError,
@@ -68,7 +68,7 @@ class _Job(NamedTuple):
     """One answer to one question."""
 
     name: str
-    question: Question
+    question: Questionnaire
     number: int
 
 
@@ -233,14 +233,14 @@ def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]
     provider._validate_params()
     jobs = {}
     for task in tasks:
-        survey = provider._survey(task)
-        places: dict[Question, int] = {}
-        for question, number in survey.lacking():
+        sampler = provider._sampler(task)
+        places: dict[Questionnaire, int] = {}
+        for question, number in sampler.pending_parts():
             place = places.setdefault(question, len(places) + 1)
             name = f"{task.target}, estimate {number + 1}"
-            if len(survey.questions) > 1:
+            if len(sampler.questions) > 1:
                 name += f", question {place}"
-            key = survey.store.entry_key(question, number)
+            key = sampler.store.key(question, estimate=number)
             jobs[key] = _Job(name, question, number)
     return jobs
 

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 
 from llmreg.elicitation._cost import Cost, total
-from llmreg.elicitation._responses import disputed, now, warn_of_dispute
+from llmreg.elicitation._responses import (
+    find_disagreements,
+    now,
+    warn_of_disagreement,
+)
 from llmreg.elicitation._retry import Stop, side_by_side
 from llmreg.exceptions import PriorError, PriorUnavailableWarning, ProviderError
 from llmreg.prior._feature_prior import FeaturePrior
@@ -99,7 +103,7 @@ class EnsembleProvider(PriorProvider):
             )
         combined = _average(task, priors, failed)
         if features := json.loads(combined.provenance["disputed"]):
-            warn_of_dispute(f"{len(priors)} members of the ensemble", features)
+            warn_of_disagreement(f"{len(priors)} members of the ensemble", features)
         return combined
 
     def has_cached(self, task: Task) -> bool:
@@ -208,7 +212,7 @@ def _average(
         "model": ", ".join(filter(None, models)),
         "members": json.dumps(list(priors)),
         "disagreement": f"{0 if np.isnan(std).all() else np.nanmean(std):.3g}",
-        "disputed": json.dumps(list(disputed(between)), ensure_ascii=False),
+        "disputed": json.dumps(list(find_disagreements(between)), ensure_ascii=False),
         "created": now(),
     }
     if missing:

@@ -12,31 +12,35 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from llmreg._utils._log import get_logger
-from llmreg.elicitation._cache import PriorCache, hash_key
-from llmreg.elicitation._cost import ForecastMixin
+from llmreg.elicitation._cache import PriorCache
+from llmreg.elicitation._cost import Cost, add_up, price
 from llmreg.elicitation._prompt import PROMPT_VERSION
 from llmreg.elicitation._questions import (
     MAX_FEATURES,
     WAYS,
-    Question,
+    Questionnaire,
+    hash_prompt,
     plan,
     plan_drafts,
 )
-from llmreg.elicitation._responses import AnswerStore, Estimate, combine
+from llmreg.elicitation._responses import combine
 from llmreg.elicitation._retry import RetryPolicy
-from llmreg.elicitation._sampling import Completion, Interview, Job, Request, Survey
+from llmreg.elicitation._sampling import (
+    Completion,
+    Request,
+    Requester,
+    ResponseStore,
+    Sampler,
+)
 from llmreg.exceptions import MissingPriorError
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, qualified_name
 
-logger = get_logger(__name__)
-
 MIN_TOKENS = 8192
 
 
-class LLMProvider(ForecastMixin, PriorProvider):
+class LLMProvider(PriorProvider):
     """Base of the providers that ask a language model.
 
     The questionnaire is the same for every vendor, and so are the promises: several
@@ -136,7 +140,7 @@ class LLMProvider(ForecastMixin, PriorProvider):
         Parameters
         ----------
         task : Task
-            What is predicted from what; all that the model is told.
+            What is predicted from what; all that is sent.
 
         Returns
         -------
@@ -157,21 +161,19 @@ class LLMProvider(ForecastMixin, PriorProvider):
             If the answers cannot be used.
         """
         self._validate_params()
-        survey = self._survey(task)
-        usage = Counter(requests=0, input_tokens=0, output_tokens=0)
-        estimates = self._run(survey, usage)
-        usage["served_from_cache"] = survey.served
-        digests = [question.questionnaire.digest for question in survey.questions]
+        sampler = self._sampler(task)
+        usage = self._run(sampler)
+        usage["served_from_cache"] = sampler.served_from_cache
         provenance = {
             "provider": qualified_name(self),
             "prompt_version": PROMPT_VERSION,
-            "prompt_hash": digests[0] if len(digests) == 1 else hash_key(digests),
+            "prompt_hash": hash_prompt(sampler.questions),
             "ask": self.ask,
         }
-        return combine(task, estimates, provenance, usage)
+        return combine(task, sampler.estimates(), provenance, usage)
 
     def has_cached(self, task: Task) -> bool:
-        """Tell whether every estimate for a task is in the cache; nobody is asked.
+        """Tell whether every estimate for a task is in the cache; nothing is sent.
 
         Parameters
         ----------
@@ -181,10 +183,60 @@ class LLMProvider(ForecastMixin, PriorProvider):
         Returns
         -------
         bool
-            Whether `elicit` would ask nobody.
+            Whether `elicit` would send nothing.
         """
         self._validate_params()
-        return self._survey(task).cached() is not None
+        return not self._sampler(task).pending()
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Show what would be sent for a task; nothing is sent, and no key is needed.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        list of dict
+            The requests. "body" is the whole JSON body; "times" is how often it is
+            sent, each time for an estimate of its own: the most, for
+            ``n_estimates="auto"``. What is in the cache is not sent, and not here.
+            A reply that cannot be used may lead to further requests: the same again,
+            with more room, or for half the features.
+        """
+        self._validate_params()
+        to_send = self._sampler(task).to_send()
+        shown = self._preview([self._request(question) for question, _ in to_send])
+        return [
+            {**request, "times": times}
+            for request, (_, times) in zip(shown, to_send, strict=True)
+        ]
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Count the tokens that a task would take; no model is asked.
+
+        Parameters
+        ----------
+        task : Task
+            What is predicted from what.
+
+        Returns
+        -------
+        Cost
+            Requests and tokens of what is not in the cache. The tokens of the
+            requests are counted by the vendor where it offers that and there are
+            credentials, unless ``network="never"``, and are a rough guess otherwise;
+            those of the replies always are a guess. US dollars where the package
+            ``genai-prices`` is installed and knows the model.
+        """
+        self._validate_params()
+        to_send = self._sampler(task).to_send()
+        requests = [self._request(question) for question, _ in to_send]
+        times = [times for _, times in to_send]
+        # Counting is a request too, though the model is not asked.
+        counts = None if self.network == "never" else self._count_tokens(requests)
+        return price(add_up(requests, times, counts), str(self._settings()["model"]))
 
     def describe(self, task: Task) -> dict[str, str]:
         """Draft descriptions of the columns that have none, to be read and edited.
@@ -208,9 +260,11 @@ class LLMProvider(ForecastMixin, PriorProvider):
             As `elicit` does.
         """
         self._validate_params()
-        survey = Survey(task, plan_drafts(task, self._part_size()), 1, self._store())
-        (drafts,) = self._run(survey, Counter())
-        return drafts.answer.reasons
+        questions = plan_drafts(task, self._part_size())
+        sampler = Sampler(task, questions, 1, self._store())
+        self._run(sampler)
+        (drafts,) = sampler.estimates()
+        return drafts.reasons
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the model can be asked; nothing is sent.
@@ -247,12 +301,12 @@ class LLMProvider(ForecastMixin, PriorProvider):
             The class, the parameters that go into a request, how it asks, and how
             often.
         """
-        asking = {
+        return {
+            **self._settings(),
             "ask": self.ask,
             "send_levels": self.send_levels,
             "n_estimates": self.n_estimates,
         }
-        return {**self._settings(), **asking}
 
     def _connect(self) -> AbstractContextManager[Any]:
         """Give what `_complete` needs, such as an SDK client, for one elicitation.
@@ -272,41 +326,59 @@ class LLMProvider(ForecastMixin, PriorProvider):
             f"{type(self).__name__} must define _complete(self, client, request)."
         )
 
+    def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
+        """Show what `_complete` sends, "body" at least; vendors know better."""
+        return [
+            {
+                "body": {
+                    "model": self.model,
+                    "system": request.questionnaire.system,
+                    "user": request.questionnaire.user,
+                    "schema": request.questionnaire.schema,
+                    "max_tokens": request.max_tokens,
+                }
+            }
+            for request in requests
+        ]
+
+    def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
+        """Count the tokens of requests; None where the vendor cannot be asked."""
+        return None
+
     def _settings(self) -> dict[str, Any]:
         """Name the class and the parameters that shape a single answer."""
         shaping = {name: getattr(self, name) for name in self._shaping}
         return {"provider": qualified_name(self), **shaping}
 
     def _check_network(self, task: Task) -> None:
-        """Refuse to ask where asking is not allowed; say how to do without."""
+        """Refuse to send anything where that is not allowed; say how to do without."""
         if self.network != "never":
             return
         raise MissingPriorError(
             f"Not all estimates for {task.target!r} ({len(task.features)} features) "
-            f"are in {PriorCache.of(self.cache)!r}, and network='never' forbids to ask "
-            "for them. Where there is a network, run `llmreg elicit DATA.csv --target "
-            "NAME --provider NAME -o prior.json` and bring the card: "
-            "prior='prior.json'. Or bring the answers: `llmreg cache export FILE` "
-            "there, `llmreg cache import FILE` here. Or set network='allow'."
+            f"are in {PriorCache.of(self.cache)!r}, and network='never' forbids "
+            "requests. Where there is a network, run `llmreg elicit DATA.csv --target "
+            "NAME --provider NAME -o prior.json` and pass the card here as "
+            "prior='prior.json'. Or run `llmreg cache export FILE` there and `llmreg "
+            "cache import FILE` here. Or set network='allow'."
         )
 
     def _policy(self) -> RetryPolicy:
         """Say how often and how long to try."""
         return RetryPolicy(attempts=self.max_attempts, budget=self.timeout)
 
-    def _store(self) -> AnswerStore:
-        """Find the answers that are in the cache."""
-        return AnswerStore(PriorCache.of(self.cache), self._settings())
-
-    def _survey(self, task: Task) -> Survey:
+    def _sampler(self, task: Task) -> Sampler:
         """Plan what to ask about a task."""
         questions = plan(task, self.ask, self.send_levels, self._part_size())
-        return Survey(task, questions, self.n_estimates, self._store())
+        return Sampler(task, questions, self.n_estimates, self._store())
 
-    def _request(self, question: Question) -> Request:
+    def _store(self) -> ResponseStore:
+        """Find the responses that are in the cache."""
+        return ResponseStore(PriorCache.of(self.cache), self._settings())
+
+    def _request(self, question: Questionnaire) -> Request:
         """Make the request that asks a question first."""
-        room = self._room(question.task)
-        return Request(question.questionnaire, room, self.timeout)
+        return Request(question, self._room(question.task), self.timeout)
 
     def _part_size(self) -> int:
         """Say how many features one question has at most."""
@@ -319,35 +391,27 @@ class LLMProvider(ForecastMixin, PriorProvider):
         per_feature = 80 + 16 * len(task.outputs)
         return max(MIN_TOKENS, MIN_TOKENS // 2 + per_feature * len(task.features))
 
-    def _run(self, survey: Survey, usage: Counter[str]) -> list[Estimate]:
-        """Take estimates from the cache, and ask for the rest while others wait."""
-        estimates = survey.cached()
-        if estimates is None:
-            self._check_network(survey.task)
+    def _run(self, sampler: Sampler) -> Counter[str]:
+        """Request what is not in the cache, while others wait; count what it took."""
+        usage = Counter(requests=0, input_tokens=0, output_tokens=0)
+        if sampler.pending():
+            self._check_network(sampler.task)
             self.check_ready()
-            # Whoever holds the lock may be asking for the same estimates.
             policy = self._policy()
             # One for all: the wait for the lock, every round, every attempt.
             deadline = policy.deadline()
-            with survey.store.cache.lock(survey.key, self.timeout):
-                ask = partial(self._ask, survey.store, usage, policy, deadline)
-                estimates = survey.run(ask)
-        return estimates
-
-    def _ask(
-        self,
-        store: AnswerStore,
-        usage: Counter[str],
-        policy: RetryPolicy,
-        deadline: float,
-        jobs: Sequence[Job],
-    ) -> dict[Job, Estimate]:
-        """Ask for the answers that are not in the cache, and count what it took."""
-        logger.info("asking %s for %d answers", self.model, len(jobs))
-        with self._connect() as client:
-            interview = Interview(
-                partial(self._complete, client), policy, self._room, store
-            )
-            answers = interview.ask(jobs, self.max_parallel, deadline)
-        usage.update(interview.usage)
-        return answers
+            # Whoever holds the lock may be requesting the same estimates.
+            with (
+                sampler.store.cache.lock(sampler.key, self.timeout),
+                self._connect() as client,
+            ):
+                requester = Requester(
+                    partial(self._complete, client),
+                    policy,
+                    deadline,
+                    self._room,
+                    sampler.store,
+                )
+                sampler.run(partial(requester.request, limit=self.max_parallel))
+            usage.update(requester.usage)
+        return usage

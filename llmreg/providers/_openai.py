@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg.elicitation._cache import PriorCache
-from llmreg.elicitation._prompt import Questionnaire, in_order
+from llmreg.elicitation._prompt import in_order
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._hosted import (
     HostedProvider,
@@ -237,12 +238,9 @@ def _reply_form(
         return asked.system, {"type": "json_schema", "json_schema": named}
     if reply_format == "json_object_schema":
         # Servers that make a grammar of the schema can hold the model to the order.
-        form = {"type": "json_object", "schema": in_order(asked.schema)}
-        return asked.system, form
-    instructions = (
+        return asked.system, {"type": "json_object", "schema": in_order(asked.schema)}
+    system = (
         f"{asked.system}\n\nReply with one JSON object and nothing else. Its JSON "
         f"schema is: {json.dumps(asked.schema)}"
     )
-    return instructions, {
-        "type": "json_object"
-    } if reply_format == "json_object" else None
+    return system, {"type": "json_object"} if reply_format == "json_object" else None

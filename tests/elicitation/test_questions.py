@@ -3,11 +3,11 @@ from collections import Counter
 
 import pytest
 
-from llmreg.elicitation._prompt import build_questionnaire
 from llmreg.elicitation._questions import (
     MAX_FEATURES,
     MAX_SCORES,
     WAYS,
+    Questionnaire,
     plan,
     plan_drafts,
 )
@@ -39,7 +39,7 @@ def wide(n_features, **changes):
 
 
 def document(question):
-    return json.loads(question.questionnaire.user)
+    return json.loads(question.user)
 
 
 def covered(questions):
@@ -66,7 +66,7 @@ def test_many_outputs_make_small_questions(n_outputs):
 def test_a_small_task_is_one_question_as_ever():
     task = make_task(LEVELS)
     (question,) = plan(task)
-    assert question.questionnaire == build_questionnaire(task)
+    assert question.digest == Questionnaire(task).digest
 
 
 def test_the_unit_is_told():
@@ -109,29 +109,27 @@ def test_rankings_are_of_parts_drawn_from_all_over_the_table():
 
 def test_ways_have_questionnaires_of_their_own():
     task = make_task(LEVELS)
-    digests = {
-        question.questionnaire.digest for ask in WAYS for question in plan(task, ask)
-    }
+    digests = {question.digest for ask in WAYS for question in plan(task, ask)}
     assert len(digests) == 1 + 3 + 1
 
 
 class TestHalves:
     def test_cover_the_question(self):
         (question,) = plan(wide(7))
-        left, right = question.halves()
+        left, right = question.halves
         assert (*left.task.keys, *right.task.keys) == question.task.keys
         assert left.task.outputs == question.task.outputs
 
     def test_of_a_ranking_are_mixed(self):
         (question,) = plan(wide(5), "rank")
-        assert [h.task.keys for h in question.halves()] == [
+        assert [h.task.keys for h in question.halves] == [
             ("x0", "x2", "x4"),
             ("x1", "x3"),
         ]
 
     def test_of_one_feature_there_are_none(self):
         (question,) = plan(wide(1))
-        assert question.halves() == ()
+        assert question.halves == ()
 
 
 class TestLevels:
@@ -142,7 +140,7 @@ class TestLevels:
             {"name": "sex", "levels": ["level 1", "level 2"]}
         ]
         for told in ("female", "male", "woman"):
-            assert told not in question.questionnaire.user
+            assert told not in question.user
 
     def test_sent_by_default(self):
         (question,) = plan(make_task(LEVELS))
@@ -167,7 +165,7 @@ class TestDrafts:
             {"id": "f2", "name": "fare"},
         ]
         assert asked["columns"] == ["age", "sex", "fare"]
-        assert "female" not in question.questionnaire.user
+        assert "female" not in question.user
 
     def test_are_not_asked_for_where_all_is_described(self):
         assert plan_drafts(make_task(LEVELS[:1])) == []

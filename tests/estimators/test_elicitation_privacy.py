@@ -14,7 +14,8 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor, cli
-from llmreg.elicitation._prompt import SYSTEM_TEXT, reply_schema
+from llmreg.elicitation._prompt import SYSTEM_TEXT
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.exceptions import (
     DataError,
     DeviceError,
@@ -120,7 +121,8 @@ class TestWhatIsSent:
                     },
                 ],
             }
-            form = {"type": "json_schema", "schema": reply_schema(4, 1)}
+            schema = Questionnaire(model._describe_task()).schema
+            form = {"type": "json_schema", "schema": schema}
             assert request.body == {
                 "model": model.prior.model,
                 "system": SYSTEM_TEXT,

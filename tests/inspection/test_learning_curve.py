@@ -1,7 +1,7 @@
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -12,16 +12,7 @@ from llmreg.inspection import PriorCurveDisplay
 from llmreg.inspection._learning_curve import _order
 from tests.fakes import FailingProvider, FakeProvider
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
 draw = PriorCurveDisplay.from_estimator
-
-
-@pytest.fixture(autouse=True)
-def no_figure_stays():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

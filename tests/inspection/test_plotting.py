@@ -1,8 +1,8 @@
 """The pictures are readable: with few and many features, on light and on dark."""
 
-import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from llmreg import FeaturePrior
 from llmreg.inspection import (
@@ -15,16 +15,7 @@ from llmreg.inspection._plotting import BLUE, ORANGE, VERMILION, grid_shape
 from llmreg.linear_model._trust import Trust
 from tests.pictures import check_readable, contrast, n_pixels, pixels, texts_of
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
 SHAPES = [(5, 1), (100, 1), (20, 4)]
-
-
-@pytest.fixture(autouse=True)
-def no_figure_stays():
-    yield
-    plt.close("all")
 
 
 def names(n):

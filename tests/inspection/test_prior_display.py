@@ -5,6 +5,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
@@ -13,16 +14,7 @@ from llmreg.exceptions import MissingDependencyError, PriorError
 from llmreg.inspection import AlignmentDisplay, PriorDisplay
 from llmreg.inspection._plotting import N_COLUMNS
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
 FORMULA, LONG = "$x^2$", "a name that goes on and on without an end=its level"
-
-
-@pytest.fixture(autouse=True)
-def no_figure_stays():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

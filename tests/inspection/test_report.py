@@ -6,7 +6,6 @@ from base64 import b64decode
 from html.parser import HTMLParser
 from importlib.resources import files
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg.elicitation._prompt import build_questionnaire
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.exceptions import DataError, MissingDependencyError
 from llmreg.inspection import (
     PriorDisplay,
@@ -27,8 +26,6 @@ from llmreg.inspection import (
     write_report,
 )
 from tests.fakes import FailingProvider, FakeProvider
-
-mpl.use("Agg")
 
 HOSTILE = '<script>alert("x")</script>'
 KEY = "sk-secret-0123456789"
@@ -76,7 +73,7 @@ class WithKey(FakeProvider):
 
     def elicit(self, task):
         found = super().elicit(task)
-        digest = build_questionnaire(task).digest
+        digest = Questionnaire(task).digest
         return FeaturePrior(
             found.features,
             found.scores,
@@ -223,7 +220,7 @@ def test_what_was_sent_is_told_word_for_word_and_the_key_never(rows, labels, few
     page = Page(text)
     assert KEY not in text
     assert page.all("pre")
-    assert build_questionnaire(model._describe_task()).user in "".join(page.texts)
+    assert Questionnaire(model._describe_task()).user in "".join(page.texts)
     for told in ("somewhere.Provider", "model-1", "an A", "1,234", "Who is ill?"):
         assert told in page.text
     # No number of the table is there.

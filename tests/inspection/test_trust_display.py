@@ -1,9 +1,9 @@
 import sys
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
@@ -12,16 +12,7 @@ from llmreg.exceptions import MissingDependencyError, PriorError
 from llmreg.inspection import TrustDisplay
 from llmreg.inspection._trust_display import NO_GUIDE, STRENGTHS, TURNED
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
 WAYS = [*(name for _, name in STRENGTHS), TURNED, NO_GUIDE]
-
-
-@pytest.fixture(autouse=True)
-def no_figure_stays():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

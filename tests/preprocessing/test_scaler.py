@@ -154,16 +154,16 @@ def test_scales_are_those_of_scikit_learn(rng):
 def test_bounded_ranges_are_clipped_softly(rng, n_samples):
     X = rng.normal(size=(n_samples, 2))
     low, scale = np.array([-0.5, -0.5]), np.array([1.0, 2.0])
-    plain = Ranges(low, scale, False).stretch(X)
+    plain = Ranges(low, scale, False).transform(X)
     np.testing.assert_allclose(plain, (X - low) * scale)
-    np.testing.assert_allclose(Ranges(low, scale, True).stretch(X), soft_clip(plain))
-    assert Ranges(low, scale, False).stretch(X.astype(np.float32)).dtype == np.float32
+    np.testing.assert_allclose(Ranges(low, scale, True).transform(X), soft_clip(plain))
+    assert Ranges(low, scale, False).transform(X.astype(np.float32)).dtype == np.float32
 
 
 @pytest.mark.parametrize("bounded", [False, True])
 def test_infinite_results_are_an_error(bounded):
     with pytest.raises(EncodingError, match="Scaling made infinite numbers"):
-        Ranges(np.zeros(1), np.array([1e300]), bounded).stretch(np.array([[1e300]]))
+        Ranges(np.zeros(1), np.array([1e300]), bounded).transform(np.array([[1e300]]))
 
 
 @pytest.mark.parametrize("gap", [False, True])

@@ -1,4 +1,5 @@
 import functools
+import json
 import os
 import pickle
 
@@ -8,6 +9,7 @@ from pydantic import SecretStr
 from llmreg.exceptions import ProviderError
 from llmreg.providers import AnthropicProvider, OpenAIProvider
 from llmreg.providers._hosted import is_importable
+from llmreg.providers._sdk_errors import hide
 
 KEY = "sk-planted-key"
 
@@ -78,3 +80,31 @@ def test_a_password_in_an_address_is_refused(kind, address, task, monkeypatch):
 
 def test_an_address_may_hold_an_at_sign_elsewhere():
     assert OpenAIProvider(base_url="http://host/v1/@me").base_url.endswith("@me")
+
+
+SECRET = "sk-planted/1f0e9d8c"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        SECRET,
+        SECRET.replace("/", "\\/"),
+        SECRET.replace("s", "\\u0073").replace("/", "\\u002F"),
+        "\u200b\u2060".join(SECRET),
+        json.dumps("\u200b \n".join(SECRET))[1:-1],
+        f"{SECRET[:4]}\\u0020{SECRET[4:]}",
+    ],
+)
+def test_a_secret_is_seen_however_it_is_written(written):
+    other = "another secret"
+    assert hide(f"1 {written} 2", (other, SECRET)) == "1 *** 2"
+    assert hide(written + written, (SECRET,)) == "***" * 2
+    assert hide(written + SECRET[:-1], (SECRET,)) == "***" + SECRET[:-1]
+
+
+def test_other_texts_stay_as_they_are():
+    text = 'A "reason"\\n of \\u00e9 \\ größer\\x: ' + SECRET[:-1]
+    assert hide(text, (SECRET, "", " " * 9)) == text
+    # What is short is no more than a word: only as it is.
+    assert hide("n one, none", ("none",)) == "n one, ***"

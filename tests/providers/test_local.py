@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from sklearn.base import clone
 
-from llmreg.elicitation._prompt import in_order, reply_schema
+from llmreg.elicitation._prompt import in_order
+from llmreg.elicitation._questions import Questionnaire
 from llmreg.exceptions import (
     MissingDependencyError,
     ProviderError,
@@ -135,7 +137,8 @@ def test_many_features_are_asked_in_chunks(llama, file, wide):
     assert [name for part in names for name in part] == columns
     assert all(document["columns"] == columns for document in asked)
     schemas = [a["response_format"]["schema"] for a in model.asked]
-    assert schemas == [in_order(reply_schema(n, 1)) for n in (3, 2, 2)]
+    parts = [replace(wide, features=wide.features[:n]) for n in (3, 2, 2)]
+    assert schemas == [in_order(Questionnaire(part).schema) for part in parts]
 
 
 def test_each_answer_is_bounded(llama, file, wide):

@@ -101,13 +101,19 @@ def askers(tmp_path_factory) -> Iterator[list[Asker]]:
     """Start processes, all of them ready to ask; each test takes four."""
     started = [Asker() for _ in range(12)]
     fds = [fd for asker in started for fd in (asker.hears, asker.tells)]
-    kept = {n: v for n, v in os.environ.items() if not n.lower().endswith("_proxy")}
-    planted = {"ANTHROPIC_API_KEY": PLANTED_KEY, "NO_PROXY": "*"}
-    planted["ANTHROPIC_CONFIG_DIR"] = str(tmp_path_factory.mktemp("no-profiles"))
+    # As `clean_environ` does for a test, which comes too late here.
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().startswith("anthropic_")
+        and not name.lower().endswith("_proxy")
+    }
+    environ |= {"ANTHROPIC_API_KEY": PLANTED_KEY, "NO_PROXY": "*"}
+    environ["ANTHROPIC_CONFIG_DIR"] = str(tmp_path_factory.mktemp("no-profiles"))
     parent = subprocess.Popen(
         [sys.executable, "-c", ASK, *(f"{a.hears}:{a.tells}" for a in started)],
         cwd=Path(__file__).parents[2],
-        env={**kept, **planted},
+        env=environ,
         pass_fds=fds,
         start_new_session=True,
     )
@@ -214,7 +220,7 @@ class TestProcessesShareOneElicitation:
         wait_for(lambda: len(cached(tmp_path)) == kept)
         for other in others:
             other.go(server.url, tmp_path / "cache")
-            assert other.until("another process asks for the same prior")
+            assert other.until("another process requests the same prior")
         victim.kill()
         answers = {other.until("prior") for other in others}
         gate.set()

@@ -327,10 +327,22 @@ class TestFaults:
             (lambda v: v.message('{"features": ['), Unusable, "not valid JSON"),
             (lambda v: v.message(""), Unusable, "not valid JSON"),
             (spoiled(lambda e: e.pop()), IncompleteReplyError, "'fare'"),
-            (spoiled(lambda e: e.append({**e[0], "id": "f4"})), Unusable, "'f4' is"),
-            (spoiled(lambda e: e.append(e[0])), Unusable, "f1 is answered 2 times"),
-            (spoiled(lambda e: e[1]["scores"].update(o1=11)), Unusable, "f2 has 11"),
-            (spoiled(lambda e: e[1]["scores"].update(o1="x")), Unusable, "f2 has 'x'"),
+            (
+                spoiled(lambda e: e.append({**e[0], "id": "f4"})),
+                Unusable,
+                "but is 'f4'",
+            ),
+            (spoiled(lambda e: e.append(e[0])), Unusable, "more than once"),
+            (
+                spoiled(lambda e: e[1]["scores"].update(o1=11)),
+                Unusable,
+                "but is 11",
+            ),
+            (
+                spoiled(lambda e: e[1]["scores"].update(o1="x")),
+                Unusable,
+                "but is 'x'",
+            ),
             (html(content_type="text/html"), Unusable, "an HTML page"),
             (html(), Unusable, "proxy"),
             (lambda v: Reply(v.error(529, "busy").body), Unusable, "of a success"),
@@ -450,6 +462,13 @@ class TestBeforeAnythingIsSent:
 
 
 class TestParameters:
+    def test_wrong_ones_are_named(self, server, provider, task, vendor):
+        for name, value in vendor.wrong.items():
+            wrong = clone(provider).set_params(**{name: value})
+            with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+                wrong.elicit(task)
+        assert server.requests == []
+
     def test_clone_copy_and_pickle_before_and_after_use(self, server, provider, task):
         for _ in range(2):
             for again in (

@@ -63,6 +63,18 @@ def address() -> Iterator[str]:
             process.kill()
 
 
+@pytest.fixture
+def provider(address):
+    return OpenAIProvider(
+        "smollm2",
+        base_url=address,
+        reply_format="json_object_schema",
+        api_key=lambda: SERVER_KEY,
+        n_estimates=1,
+        max_tokens=600,
+    )
+
+
 def check(prior, task, n_estimates):
     assert prior.features == task.keys
     assert prior.estimates.shape == (n_estimates, len(task.outputs), len(task.keys))
@@ -144,15 +156,7 @@ class TestInProcess:
 
 
 class TestServer:
-    def test_a_prior(self, address, task, tmp_path):
-        provider = OpenAIProvider(
-            "smollm2",
-            base_url=address,
-            reply_format="json_object_schema",
-            api_key=lambda: SERVER_KEY,
-            n_estimates=1,
-            max_tokens=600,
-        )
+    def test_a_prior(self, provider, task, tmp_path):
         prior = provider.elicit(task)
         check(prior, task, 1)
         assert provider.elicit(task).usage["requests"] == 0
@@ -167,16 +171,8 @@ class TestServer:
             provider.elicit(task)
         assert "sk-wrong" not in str(caught.value)
 
-    def test_an_ensemble_of_both(self, address, task):
-        server = OpenAIProvider(
-            "smollm2",
-            base_url=address,
-            reply_format="json_object_schema",
-            api_key=lambda: SERVER_KEY,
-            n_estimates=1,
-            max_tokens=600,
-        )
+    def test_an_ensemble_of_both(self, provider, task):
         local = LocalProvider(n_estimates=1, n_threads=1)
-        prior = EnsembleProvider([server, local]).elicit(task)
+        prior = EnsembleProvider([provider, local]).elicit(task)
         check(prior, task, 2)
         assert prior.usage["requests"] == 2

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from llmreg.elicitation._retry import RetryPolicy
-from llmreg.elicitation._sampling import Interview
+from llmreg.elicitation._sampling import Requester
 from llmreg.exceptions import ProviderUnavailableError
 from llmreg.providers import EnsembleProvider, PriorCache, StaticPrior
-from tests.elicitation.test_side_by_side import LONG, interrupt, release
+from tests.elicitation.test_retry import LONG, interrupt, release
 from tests.providers.test_base import Scripted
 from tests.vendors import VENDORS
 
@@ -82,7 +82,7 @@ def test_a_reply_that_is_kept_alive_is_not_waited_for(vendor, server, task):
 
 
 def test_what_arrived_in_time_is_told(task, tmp_path, monkeypatch, release):
-    whole, calls = Interview._whole, []
+    whole, calls = Requester._whole, []
 
     def slow(self, *args):
         calls.append(args)
@@ -90,7 +90,7 @@ def test_what_arrived_in_time_is_told(task, tmp_path, monkeypatch, release):
             release.wait(LONG)
         return whole(self, *args)
 
-    monkeypatch.setattr(Interview, "_whole", slow)
+    monkeypatch.setattr(Requester, "_whole", slow)
     monkeypatch.setattr("llmreg.elicitation._sampling.GRACE", 0.0)
     provider = Scripted([1, 1], n_estimates=2, timeout=1.5, cache=tmp_path)
     with pytest.raises(ProviderUnavailableError) as caught:

@@ -1,0 +1,196 @@
+"""`llmreg show` and `llmreg diff`: prior cards in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from llmreg._utils._text import clean_text
+from llmreg.exceptions import PriorMismatchError
+from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
+
+NAME_WIDTH = 32
+REASON_WIDTH = 60
+HALF_BAR = 10
+
+
+def add(commands: Any) -> None:
+    """Describe the commands."""
+    parser = commands.add_parser("show", help="show a prior card as a table with bars")
+    parser.set_defaults(run=run_show)
+    parser.add_argument("card", type=Path, help="the JSON file")
+    text = "the most features to show, 0 for all (default: %(default)s)"
+    parser.add_argument("--top", type=int, default=40, help=text)
+    text = "list the scores in which two prior cards differ"
+    parser = commands.add_parser("diff", help=text)
+    parser.set_defaults(run=run_diff)
+    parser.add_argument("before", type=Path, help="a prior card")
+    parser.add_argument("after", type=Path, help="another one")
+    text = "differences up to this are none (default: %(default)s)"
+    parser.add_argument("--tolerance", type=float, default=0.0, help=text)
+    text = "exit with 1 if scores differ"
+    parser.add_argument("--exit-code", action="store_true", help=text)
+
+
+def run_show(arguments: argparse.Namespace) -> None:
+    """Run `llmreg show`."""
+    sys.stdout.write(draw(FeaturePrior.read(arguments.card), top=arguments.top))
+
+
+def run_diff(arguments: argparse.Namespace) -> int:
+    """Run `llmreg diff`."""
+    before = FeaturePrior.read(arguments.before)
+    after = FeaturePrior.read(arguments.after)
+    found = compare(before, after, arguments.tolerance)
+    sys.stdout.write(_table(found, several=len(before.outputs) > 1))
+    return int(bool(found) and arguments.exit_code)
+
+
+def draw(prior: FeaturePrior, *, top: int = 0) -> str:
+    """Draw a prior as a table with a bar for every score.
+
+    The bars are of block characters where the encoding of the terminal has them.
+    """
+    try:
+        "█│".encode(sys.stdout.encoding or "ascii")
+        marks = ("█", "│")
+    except UnicodeEncodeError:
+        marks = ("#", "|")
+    lines = _headline(prior)
+    for k, output in enumerate(prior.outputs):
+        lines.append("")
+        if len(prior.outputs) > 1:
+            lines.append(f"output {clean_text(output, NAME_WIDTH)!r}")
+        lines += _block(prior, k, top, marks)
+    return "\n".join(lines) + "\n"
+
+
+def _headline(prior: FeaturePrior) -> list[str]:
+    """Say what the prior is about and where it comes from."""
+    names = ", ".join(repr(clean_text(name, NAME_WIDTH)) for name in prior.outputs)
+    some = "s" * (len(prior.features) != 1)
+    lines = [f"{len(prior.features)} feature{some}, output {names}"]
+    if prior.estimates is not None:
+        lines[0] += f", {len(prior.estimates)} estimates"
+    told = {"task": prior.task, "target": prior.target, **prior.provenance}
+    for name in ("task", "target", "provider", "model", "source", "created", "error"):
+        if text := clean_text(str(told.get(name, "")), 4 * REASON_WIDTH):
+            lines.append(f"{name}: {text}")
+    return lines
+
+
+def _block(prior: FeaturePrior, k: int, top: int, marks: tuple[str, str]) -> list[str]:
+    """Draw the features of one output, the strongest first."""
+    scores = prior.scores[k]
+    order = np.argsort(-np.nan_to_num(np.abs(scores), nan=-1.0), kind="stable")
+    shown = order[:top] if top > 0 else order
+    names = [clean_text(prior.features[j], NAME_WIDTH) for j in shown]
+    width = max(map(len, [*names, "feature"]))
+    left, right = f"-{SCORE_LIMIT}", f"+{SCORE_LIMIT}"
+    scale = f"{left}{'0':^{2 * HALF_BAR + 1 - 2 * len(left)}}{right}"
+    header = f"{'feature':{width}}  {scale}  score"
+    if prior.spread is not None:
+        header += "  spread"
+    lines = [header + ("  reason" if prior.rationale else "")]
+    for name, j in zip(names, shown, strict=True):
+        line = f"{name:{width}}  {_bar(scores[j], marks)}  {number(scores[j]):>5}"
+        if prior.spread is not None:
+            line += f"  {number(prior.spread[k, j], '.1f'):>6}"
+        if reason := prior.rationale.get(prior.features[j]):
+            line += f"  {clean_text(reason, REASON_WIDTH)}"
+        lines.append(line.rstrip())
+    if len(shown) < len(order):
+        lines.append(f"... {len(order) - len(shown)} more; --top 0 shows all")
+    return lines
+
+
+def _bar(score: float, marks: tuple[str, str]) -> str:
+    """Draw a score as a bar to the left or to the right of zero."""
+    block, axis = marks
+    if np.isnan(score):
+        return f"{'?':^{2 * HALF_BAR + 1}}"
+    length = round(abs(score) / SCORE_LIMIT * HALF_BAR)
+    left, right = (length, 0) if score < 0 else (0, length)
+    return f"{block * left:>{HALF_BAR}}{axis}{block * right:<{HALF_BAR}}"
+
+
+def number(value: float, spec: str = "+.1f") -> str:
+    """Write a number, or a dash where there is none."""
+    return "-" if np.isnan(value) else format(value + 0.0, spec)
+
+
+class Difference(NamedTuple):
+    """A score that differs; NaN where one of the cards has none."""
+
+    output: str
+    feature: str
+    before: float
+    after: float
+
+    @property
+    def flips(self) -> bool:
+        """Whether the sign turns round."""
+        return self.before * self.after < 0
+
+    @property
+    def size(self) -> float:
+        """By how much the scores differ; a score that is absent counts as 0."""
+        return float(abs(np.nan_to_num(self.after) - np.nan_to_num(self.before)))
+
+
+def compare(
+    before: FeaturePrior, after: FeaturePrior, tolerance: float = 0.0
+) -> list[Difference]:
+    """List the scores in which two priors differ, changes of sign first."""
+    single = len(before.outputs) == len(after.outputs) == 1
+    if not single and set(before.outputs) != set(after.outputs):
+        raise PriorMismatchError(
+            f"The cards score different outputs, {list(before.outputs)!r} and "
+            f"{list(after.outputs)!r}, and cannot be compared."
+        )
+    found = []
+    for k, output in enumerate(before.outputs):
+        row = after.scores[0 if single else after.outputs.index(output)]
+        old = dict(zip(before.features, before.scores[k], strict=True))
+        new = dict(zip(after.features, row, strict=True))
+        for feature in dict.fromkeys([*old, *new]):
+            pair = old.get(feature, np.nan), new.get(feature, np.nan)
+            if _differ(*pair, tolerance):
+                found.append(Difference(output, feature, *map(float, pair)))
+    return sorted(found, key=lambda d: (not d.flips, -d.size))
+
+
+def _differ(before: float, after: float, tolerance: float) -> bool:
+    """Tell whether two scores differ; to have none is not the same as 0."""
+    if np.isnan(before) or np.isnan(after):
+        return bool(np.isnan(before) != np.isnan(after))
+    return abs(after - before) > tolerance
+
+
+def _table(found: list[Difference], several: bool) -> str:
+    """Write the differences as a table."""
+    if not found:
+        return "The scores are the same.\n"
+    flips = sum(d.flips for d in found)
+    some = "s" * (len(found) != 1)
+    names = [
+        clean_text(f"{d.output}: " * several + d.feature, NAME_WIDTH) for d in found
+    ]
+    width = max(map(len, [*names, "feature"]))
+    lines = [
+        f"{len(found)} score{some} differ, {flips} in sign",
+        "",
+        f"{'feature':{width}}  before   after  difference",
+    ]
+    for name, d in zip(names, found, strict=True):
+        change = "" if np.isnan(d.before + d.after) else f"{d.after - d.before:+.1f}"
+        note = "  sign flips" if d.flips else ""
+        lines.append(
+            f"{name:{width}}  {number(d.before):>6}  {number(d.after):>6}  "
+            f"{change:>10}{note}".rstrip()
+        )
+    return "\n".join(lines) + "\n"
