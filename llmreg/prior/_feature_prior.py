@@ -19,9 +19,9 @@ from llmreg.prior._scores import (
     DEFAULT_OUTPUT,
     SCORE_LIMIT,
     FloatArray,
+    average,
     check_names,
     check_scores,
-    mean,
     spread,
     stack,
 )
@@ -32,11 +32,11 @@ __all__ = ["SCORE_LIMIT", "FeaturePrior"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeaturePrior:
-    """A score from -10 to 10 for every feature and output.
+    """A score from -10 to 10 for every feature and output; cannot be changed.
 
     A positive score says that a larger value of the feature, or having the level,
     goes with a more likely class or a larger target; 0 says that the feature is
-    uninformative; NaN is no opinion. A prior cannot be changed after it is built.
+    uninformative; NaN is no opinion.
 
     Parameters
     ----------
@@ -60,10 +60,9 @@ class FeaturePrior:
         Where the scores come from: provider, model, date and so on.
     usage : mapping of str to int, default={}
         What the elicitation took: requests, tokens, answers from the cache.
-    missing : tuple of str, default=()
-        Set by `align`: features of the table that have no score.
-    unknown : tuple of str, default=()
-        Set by `align`: features of the prior that the table does not have.
+    missing, unknown : tuple of str, default=()
+        Set by `align`: features of the table without a score, and features of the
+        prior that the table does not have.
 
     Raises
     ------
@@ -128,7 +127,6 @@ class FeaturePrior:
         Returns
         -------
         FeaturePrior
-            The prior.
 
         Examples
         --------
@@ -164,7 +162,6 @@ class FeaturePrior:
         Returns
         -------
         FeaturePrior
-            The prior.
 
         Examples
         --------
@@ -176,12 +173,7 @@ class FeaturePrior:
             raise PriorMismatchError(
                 f"A prior array of {len(table)} rows needs outputs=, a name per row."
             )
-        return cls(
-            features=tuple(features),
-            scores=table,
-            outputs=(DEFAULT_OUTPUT,) if outputs is None else tuple(outputs),
-            **meta,
-        )
+        return cls(tuple(features), table, tuple(outputs or [DEFAULT_OUTPUT]), **meta)
 
     @classmethod
     def from_estimates(
@@ -200,7 +192,7 @@ class FeaturePrior:
         Returns
         -------
         FeaturePrior
-            The prior, with the answers kept in `estimates`.
+            The prior, with the answers in `estimates`.
 
         Examples
         --------
@@ -208,15 +200,7 @@ class FeaturePrior:
         >>> prior.scores, prior.spread
         (array([[3., 1.]]), array([[1., 0.]]))
         """
-        features, outputs, table = stack(estimates)
-        checked = check_scores(table, features, outputs, ndim=3)
-        return cls(
-            features=features,
-            scores=mean(checked),
-            outputs=outputs,
-            estimates=checked,
-            **meta,
-        )
+        return cls(**average(estimates), **meta)
 
     @property
     def spread(self) -> FloatArray | None:
@@ -330,12 +314,11 @@ class FeaturePrior:
         Parameters
         ----------
         text : str
-            JSON.
+            JSON, as `to_json` gives it.
 
         Returns
         -------
         FeaturePrior
-            The prior.
         """
         return cls(**parse_card(text))
 
@@ -369,11 +352,7 @@ def _take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
 
 
 def _rename(
-    remarks: Mapping[str, str], sources: Mapping[str, str | None]
+    remarks: Mapping[Any, str], sources: Mapping[str, str | None]
 ) -> dict[str, str]:
     """Carry remarks by feature over to the names of the table."""
-    return {
-        key: remarks[source]
-        for key, source in sources.items()
-        if source is not None and source in remarks
-    }
+    return {key: remarks[s] for key, s in sources.items() if s in remarks}
