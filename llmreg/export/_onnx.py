@@ -22,7 +22,7 @@ from llmreg.export._plan import (
     spellings,
 )
 from llmreg.nn._factory import CorrectedModel
-from llmreg.preprocessing._values import MISSING
+from llmreg.preprocessing._columns import MISSING
 
 # Old enough for runtimes of 2022, new enough for everything that is used.
 OPSETS = {"": 17, "ai.onnx.ml": 3}

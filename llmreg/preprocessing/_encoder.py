@@ -17,8 +17,11 @@ from llmreg.preprocessing._columns import (
     ColumnKind,
     as_table,
     column_kinds,
+    open_levels,
     refuse,
     text_names,
+    to_levels,
+    to_numbers,
 )
 from llmreg.preprocessing._scaler import (
     Ranges,
@@ -30,7 +33,6 @@ from llmreg.preprocessing._scaler import (
     scale_of,
     summarize,
 )
-from llmreg.preprocessing._values import open_levels, to_levels, to_numbers
 from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
 
@@ -133,7 +135,7 @@ default="median"
         Returns
         -------
         TableEncoder
-            The encoder itself.
+            Itself.
 
         Raises
         ------
@@ -280,19 +282,16 @@ default="median"
                 for i, kind in enumerate(kinds):
                     if kind == "levels" and table.iloc[:, i].isna().all():
                         kinds[i] = "numbers"
-            self._refuse(kinds, typed=typed)
+            if not typed and "objects" in kinds:
+                # The words and the type that scikit-learn's own checks ask for.
+                raise TypeError(
+                    "Each entry of the argument must be a string or a number; column "
+                    f"{self._names[kinds.index('objects')]!r} holds other objects."
+                )
+            allowed: set[ColumnKind] = {"numbers", "levels"}
+            refuse(kinds, self._names, allowed if self.encoder else {"numbers"})
         self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
         self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
-
-    def _refuse(self, kinds: Sequence[ColumnKind], *, typed: bool) -> None:
-        if not typed and "objects" in kinds:
-            # The words and the type that scikit-learn's own checks ask for.
-            raise TypeError(
-                "Each entry of the argument must be a string or a number; column "
-                f"{self._names[kinds.index('objects')]!r} holds other objects."
-            )
-        bad: set[ColumnKind] = {"dates", "text", "objects", "complex"}
-        refuse(kinds, self._names, bad if self.encoder else bad | {"levels"})
 
     def _check_columns(self, table: pd.DataFrame | np.ndarray) -> None:
         if table.shape[1] != self.n_features_in_:
@@ -313,16 +312,14 @@ default="median"
         """The fitted imputer, made when it is first needed."""
         if self._imputer is None and self._summary is not None:
             # The median of a single row is that row.
-            imputer = make_imputer(self.imputer)
-            self._imputer = imputer.fit(self._summary.median[None])
+            self._imputer = make_imputer("median").fit(self._summary.median[None])
         return self._imputer
 
     @property
     def scaler_(self) -> Any:
         """The fitted scaler, made when it is first needed."""
         if self._scaler is None and self._summary is not None:
-            scaler = make_scaler(self.scaler)
-            self._scaler = scaler.fit(np.stack(self._summary[:2]))
+            self._scaler = make_scaler(self.scaler).fit(np.stack(self._summary[:2]))
         return self._scaler
 
     def _numbers(
@@ -341,21 +338,19 @@ default="median"
         if self.imputer == "median" and self.scaler in _RANGES:
             self._summary = summarize(numbers)
         if self._summary is not None:
-            self._keep_ranges(*self._summary[:2])
-            return
-        self._imputer = imputer
-        complete = self._is_complete(numbers)
-        if imputer is not None:
-            imputer.fit(numbers)
-        if scaler is not None:
-            self._scaler = scaler.fit(self._impute(numbers, complete))
-            if self.scaler in _RANGES:
-                self._keep_ranges(scaler.data_min_, scaler.data_max_)
-
-    def _keep_ranges(self, low: np.ndarray, high: np.ndarray) -> None:
+            low, high = self._summary[:2]
+        else:
+            self._imputer = imputer
+            complete = self._is_complete(numbers)
+            if imputer is not None:
+                imputer.fit(numbers)
+            if scaler is not None:
+                self._scaler = scaler.fit(self._impute(numbers, complete))
+            if self.scaler not in _RANGES:
+                return
+            low, high = scaler.data_min_, scaler.data_max_
         low, high = low.astype(np.float64), high.astype(np.float64)
-        bounded = self.scaler == "bounded"
-        self._ranges = Ranges(low, scale_of(low, high), bounded)
+        self._ranges = Ranges(low, scale_of(low, high), self.scaler == "bounded")
 
     def _is_complete(self, numbers: np.ndarray) -> bool:
         names = [self._names[i] for i in self._numeric]
