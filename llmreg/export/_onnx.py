@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from torch import Tensor, nn
 
 import llmreg
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.exceptions import ExportError
 from llmreg.export._plan import (
     Plan,

@@ -47,11 +47,10 @@ class TableEncoder(  # type: ignore[call-arg]
     """Turn a raw table into a matrix of floats, and remember where columns came from.
 
     Numbers and booleans are imputed and scaled. Strings and categories open one
-    column of 0 and 1 for every level: those that the training rows have and those
-    named in `levels`, sorted by name; of a category column all declared levels, in
-    the declared order. A missing value is a level of its own, named ``"missing"``
-    and the last one, if the training rows have it. A level that was not seen in
-    training, a missing value included, is all zeros.
+    column of 0 and 1 for every level: those of the training rows and of `levels`,
+    sorted by name; of a category column those that it declares, in their order. A
+    missing value is a level of its own, the last one and named ``"missing"``, if the
+    training rows have it. A level that was not seen in training is all zeros.
 
     Parameters
     ----------
@@ -64,21 +63,15 @@ default="median"
     encoder : {"onehot"} or None, default="onehot"
         Encoding of string and category columns; with None such a column is an error.
     levels : dict of str to list of str or None, default=None
-        Further levels to open columns for, by column name: those that a prior knows
-        and the training rows may lack. Names of columns that are numeric or absent
-        are ignored.
+        Further levels to open columns for, by column name, such as those that a
+        prior knows. Names of numeric or absent columns are ignored.
 
     Attributes
     ----------
     columns_ : tuple of Feature of length n_columns
-        The column, and the level if any, behind each column of the matrix. Their
-        order is that of the table.
-    imputer_ : transformer or None
-        The fitted imputer; None if it is off or there are no numeric columns.
-    scaler_ : transformer or None
-        The fitted scaler; None if it is off or there are no numeric columns.
-    encoder_ : OneHotEncoder or None
-        The fitted encoder; None if it is off or there are no categorical columns.
+        The column, and the level if any, behind each column of the matrix.
+    imputer_, scaler_, encoder_ : transformer or None
+        The fitted parts; None if a part is off or the table has no columns for it.
     n_features_in_ : int
         Number of columns of the table.
 
@@ -158,7 +151,7 @@ default="median"
         typed = hasattr(X, "columns")
         self._fitted_names = text_names(table)
         named = table if typed else np.asarray(table)
-        self._names = column_names(named, feature_names).names
+        self._names, _ = column_names(named, feature_names)
         self.n_features_in_ = len(self._names)
         self._sort_columns(table, levels, typed=typed)
         self._imputer, self._scaler, self.encoder_ = None, None, None

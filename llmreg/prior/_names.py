@@ -20,37 +20,30 @@ from llmreg.prior._scores import DEFAULT_OUTPUT, FloatArray
 from llmreg.prior._task import Feature, Task
 
 
-class ColumnNames(NamedTuple):
-    """Names of the columns of a table, and whether the user gave them."""
-
-    names: tuple[str, ...]
-    given: bool
-
-
 def column_names(
     X: Any, feature_names: Sequence[str] | Mapping[str, str] | None = None
-) -> ColumnNames:
-    """Name the columns of a table of shape (n_samples, n_features)."""
+) -> tuple[tuple[str, ...], bool]:
+    """Give the names of the columns of a table, and whether the user gave them."""
     if isinstance(X, pd.DataFrame):
         names = tuple(map(str, X.columns))
         given = all(isinstance(name, str) for name in X.columns)
     else:
         names, given = tuple(f"x{i}" for i in range(X.shape[1])), False
     if feature_names is None:
-        return ColumnNames(names, given)
+        return names, given
     if isinstance(feature_names, Mapping):
         if unexpected := [name for name in feature_names if name not in names]:
             raise FeatureNamesError(
                 f"feature_names renames columns that X does not have: {unexpected}. "
                 f"The columns are {list(names)}."
             )
-        return ColumnNames(tuple(str(feature_names.get(n, n)) for n in names), given)
+        return tuple(str(feature_names.get(n, n)) for n in names), given
     if len(feature_names) != len(names):
         raise FeatureNamesError(
             f"feature_names has {len(feature_names)} names, but X has {len(names)} "
             "columns."
         )
-    return ColumnNames(tuple(map(str, feature_names)), True)
+    return tuple(map(str, feature_names)), True
 
 
 def describe(
