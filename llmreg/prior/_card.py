@@ -9,10 +9,9 @@ plain list of the answers that a model gave, is read as well.
 from __future__ import annotations
 
 import json
-import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,25 +73,12 @@ def parse_card(text: str) -> dict[str, Any]:
     )
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Read the text of a card from a file."""
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as e:
-        raise PriorCardError(
-            f"The prior card {os.fspath(path)!r} cannot be read: {e}. Check the path, "
-            "and that it is a JSON file in UTF-8."
-        ) from e
-
-
 def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build a dict; the parser alone would drop the first of two equal names."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
+    counts = Counter(name for name, _ in pairs)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
         raise PriorCardError(f"The prior card has {twice!r} twice in one object.")
-    return found
+    return dict(pairs)
 
 
 def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
@@ -102,14 +88,13 @@ def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
     if description := fields["descriptions"].get(feature):
         entry["description"] = description
     entry["score"] = _by_output(fields["scores"][:, column], outputs)
-    estimates = fields["estimates"]
-    if estimates is not None:
-        rounded = np.round(spread(estimates[:, :, column]), 2)
-        entry["spread"] = _by_output(rounded, outputs)
+    if fields["estimates"] is not None:
+        estimates = fields["estimates"][:, :, column]
+        entry["spread"] = _by_output(np.round(spread(estimates), 2), outputs)
     if reason := fields["rationale"].get(feature):
         entry["reason"] = reason
-    if estimates is not None:
-        entry["estimates"] = _by_output(estimates[:, :, column].T, outputs)
+    if fields["estimates"] is not None:
+        entry["estimates"] = _by_output(estimates.T, outputs)
     return entry
 
 
