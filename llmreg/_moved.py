@@ -9,6 +9,10 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+_PROVIDERS = (
+    "anthropic anthropic_batch base cache cache_entries cached costs ensemble hosted "
+    "interview llm local openai registry retry static"
+).split()
 MOVED = {
     "llmreg.attribution": "llmreg.nn",
     "llmreg.criterion": "llmreg.nn",
@@ -28,27 +32,7 @@ MOVED = {
     "llmreg.optimizers": "llmreg.nn._net",
     "llmreg.passes": "llmreg.nn._net",
     "llmreg.ranges": "llmreg.preprocessing._scaler",
-    **dict.fromkeys(
-        (
-            "llmreg.providers.anthropic",
-            "llmreg.providers.anthropic_batch",
-            "llmreg.providers.base",
-            "llmreg.providers.cache",
-            "llmreg.providers.cache_entries",
-            "llmreg.providers.cached",
-            "llmreg.providers.costs",
-            "llmreg.providers.ensemble",
-            "llmreg.providers.hosted",
-            "llmreg.providers.interview",
-            "llmreg.providers.llm",
-            "llmreg.providers.local",
-            "llmreg.providers.openai",
-            "llmreg.providers.registry",
-            "llmreg.providers.retry",
-            "llmreg.providers.static",
-        ),
-        "llmreg.providers",
-    ),
+    **{f"llmreg.providers.{name}": "llmreg.providers" for name in _PROVIDERS},
 }
 
 

@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.classifier import LLMAttributionClassifier
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Feature, Task

@@ -1,42 +1,6 @@
 """Every error and warning that llmreg raises on purpose.
 
-::
-
-    LLMRegError
-    ├── PriorError (ValueError)              a prior that cannot be used
-    │   ├── PriorMismatchError               outputs, names or width do not fit
-    │   ├── PriorScoreError                  not a number from -10 to 10
-    │   ├── PriorCardError                   a prior card that cannot be read
-    │   └── PriorCacheError                  an entry or an export of the cache
-    ├── ProviderError (RuntimeError)         a language model that gave no prior
-    │   ├── MissingPriorError                not cached, and the network is off
-    │   ├── MissingKeyError                  no credentials were found
-    │   ├── ProviderDependencyError          the vendor's SDK is not installed
-    │   ├── ProviderAuthenticationError      refused: key, billing, permission
-    │   ├── RequestTooLargeError             more than the model takes at once
-    │   ├── ProviderUnavailableError         busy, broken or out of reach
-    │   │   └── PriorLockedError             another process asked for too long
-    │   └── ProviderResponseError            a reply that cannot be used
-    │       ├── IncompleteReplyError         it leaves features out
-    │       ├── TruncatedReplyError          it ends too early
-    │       └── ProviderRefusalError         the model declined to answer
-    ├── MissingDependencyError (ImportError) an optional package is not installed
-    │   └── ProviderDependencyError          one that a provider needs
-    ├── DataError (ValueError)               rows or labels that cannot be fitted
-    ├── EncodingError (ValueError)           a table that cannot be encoded
-    │   ├── UnsupportedColumnError           dates, free text, lists
-    │   └── FeatureNamesError                names that are absent or ambiguous
-    ├── ModuleOutputError (ValueError)       a user's module that does not fit
-    ├── DivergenceError (ValueError)         a training that ended in no numbers
-    ├── ExportError (ValueError)             a model that another format cannot hold
-    └── DeviceError (RuntimeError)           a device that is not there
-
-    LLMRegWarning (UserWarning)
-    ├── PriorMismatchWarning                 prior and table differ in features
-    ├── PriorDisabledWarning                 the prior has no effect
-    ├── PriorUnavailableWarning              trained without one: the provider failed
-    └── PriorDisagreementWarning             the estimates contradict each other
-
+Each is an `LLMRegError` or an `LLMRegWarning`, and the built-in kind that fits.
 Worker processes send exceptions home by pickle, so each one is built from its
 message alone and holds no client, request or response: those carry the key.
 """

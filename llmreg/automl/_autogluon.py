@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.automl._model import CodedModel, settle_prior
 from llmreg.exceptions import FeatureNamesError
 from llmreg.prior._feature_prior import FeaturePrior

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.automl._model import CodedModel, settle_prior
 from llmreg.prior._feature_prior import FeaturePrior
 

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import type_of_target
 from llmreg.exceptions import DataError
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._validation import check_labels, choose_classes
-from llmreg.prior._names import column_names, describe
+from llmreg.prior._names import describe
 from llmreg.prior._task import Task
 
 CARD = "prior.json"
@@ -146,7 +146,7 @@ def read_task(
     X, y = table.drop(columns=[target, *drop]), known_labels(table, [target])[target]
     if X.shape[1] == 0:
         raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
-    encoder = TableEncoder().fit(X, feature_names=column_names(X).names)
+    encoder = TableEncoder().fit(X)
     classes = _classes(y, kind)
     outputs = classes[1:] if len(classes) == 2 else classes or (target,)
     return Task(

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from torch import Tensor, nn
 
 import llmreg
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.exceptions import ExportError
 from llmreg.export._plan import (
     Plan,
@@ -22,7 +22,7 @@ from llmreg.export._plan import (
     spellings,
 )
 from llmreg.nn._factory import CorrectedModel
-from llmreg.preprocessing._values import MISSING
+from llmreg.preprocessing._columns import MISSING
 
 # Old enough for runtimes of 2022, new enough for everything that is used.
 OPSETS = {"": 17, "ai.onnx.ml": 3}

@@ -28,8 +28,8 @@ from llmreg.export._plan import (
     plan_of,
     spellings,
 )
+from llmreg.preprocessing._columns import MISSING
 from llmreg.preprocessing._scaler import BoundedScaler
-from llmreg.preprocessing._values import MISSING
 
 
 def to_sklearn(model: Any) -> Pipeline:

@@ -12,7 +12,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
 from llmreg.prior._feature_prior import FeaturePrior

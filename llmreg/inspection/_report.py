@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg._utils._text import list_names
 from llmreg.exceptions import DataError
 from llmreg.inspection._comparison import (

@@ -1,4 +1,4 @@
-"""Reading a raw table: its two forms, and what each of its columns is."""
+"""Reading a raw table: its two forms, what its columns are, and their values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ import pandas as pd
 from scipy.sparse import issparse
 
 from llmreg._utils._text import list_names
-from llmreg.exceptions import (
-    DataError,
-    EncodingError,
-    UnsupportedColumnError,
-)
+from llmreg.exceptions import DataError, EncodingError, UnsupportedColumnError
 from llmreg.preprocessing._frames import is_foreign, to_pandas
-from llmreg.preprocessing._values import is_real, to_floats
+
+#: Name of the level that stands for a missing value.
+MISSING = "missing"
 
 ColumnKind = Literal["numbers", "levels", "dates", "text", "objects", "complex"]
 
@@ -36,8 +34,12 @@ _MIN_TEXTS = 5
 _TEXT_DISTINCT = 0.9
 _TEXT_WORDS = 5
 _MIN_IDENTIFIERS = 50
+# Below this many different strings a column is as likely a short list of levels.
+_MIN_SUSPECT = 5
 
-_ADVICE = {
+_ADVICE: dict[ColumnKind, str] = {
+    "complex": "complex numbers. Complex data not supported: use the real and the "
+    "imaginary parts",
     "dates": "dates or times. Derive numbers from them, such as an age in days, a "
     "month or a duration, and drop the column",
     "text": "free text or identifiers. Drop the column, derive numbers from it, or "
@@ -94,7 +96,7 @@ def column_kinds(
     if numeric_text and _spells_numbers(table.to_numpy(dtype=object)):
         return ["numbers"] * table.shape[1]
     dtypes = list(table.dtypes)
-    numeric = {dtype for dtype in set(dtypes) if is_real(dtype)}
+    numeric = {dtype for dtype in set(dtypes) if _is_real(dtype)}
     return [
         "numbers"
         if dtype in numeric
@@ -104,22 +106,14 @@ def column_kinds(
 
 
 def refuse(
-    kinds: Sequence[ColumnKind], names: Sequence[str], bad: Collection[ColumnKind]
+    kinds: Sequence[ColumnKind], names: Sequence[str], allowed: Collection[ColumnKind]
 ) -> None:
-    """Raise one error that names every column of a bad kind, if there are any."""
-
-    def named(kind: str) -> str:
-        return list_names(n for n, k in zip(names, kinds, strict=True) if k == kind)
-
-    if "complex" in bad and "complex" in kinds:
-        raise UnsupportedColumnError(
-            f"Complex data not supported; got it in {named('complex')}."
-        )
-    lines = [
-        f"- {named(kind)}: {what}."
-        for kind, what in _ADVICE.items()
-        if kind in bad and kind in kinds
-    ]
+    """Raise one error that names every column of another kind, if there are any."""
+    lines = []
+    for kind, what in _ADVICE.items():
+        if kind in kinds and kind not in allowed:
+            named = (n for n, k in zip(names, kinds, strict=True) if k == kind)
+            lines.append(f"- {list_names(named)}: {what}.")
     if lines:
         raise UnsupportedColumnError(
             "Some columns cannot be encoded:\n" + "\n".join(lines)
@@ -185,16 +179,12 @@ def _is_text(distinct: set[str], n_present: int, n_rows: int) -> bool:
 
 def _spells_numbers(values: np.ndarray) -> bool:
     try:
-        to_floats(values)
+        _to_floats(values)
     except (TypeError, ValueError):
         return False
     except OverflowError:
         pass  # A number still; that it is too large for a float is reported later.
     return True
-
-
-# Below this many different strings a column is as likely a short list of levels.
-_MIN_SUSPECT = 5
 
 
 def refuse_cell_values(X: pd.DataFrame | np.ndarray, names: Sequence[str]) -> None:
@@ -229,3 +219,75 @@ def _looks_like_cells(column: pd.Series) -> bool:
         return False
     are_numbers = pd.to_numeric(levels, errors="coerce").notna()
     return len(levels) > len(present) / 2 or bool(are_numbers.mean() > 0.5)
+
+
+def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Give the values of numeric columns, NaN where they are missing."""
+    dtypes = list(table.dtypes)
+    kinds = set(dtypes)
+    if all(map(_is_real, kinds)):
+        numbers = table.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.ascontiguousarray(numbers)
+    if kinds == {np.dtype(object)}:
+        try:
+            return _to_floats(table.to_numpy())
+        except (TypeError, ValueError, OverflowError):
+            pass  # The columns one by one, to name the one at fault.
+    real = np.array([_is_real(dtype) for dtype in dtypes])
+    out = np.empty(table.shape)
+    if real.any():
+        out[:, real] = to_numbers(table.iloc[:, np.flatnonzero(real)], names)
+    for i in np.flatnonzero(~real):
+        try:
+            out[:, i] = _to_floats(table.iloc[:, i].to_numpy(dtype=object))
+        except (TypeError, ValueError, OverflowError) as e:
+            raise EncodingError(
+                f"Column {names[int(i)]!r} is numeric, but holds something else: {e}."
+            ) from e
+    return out
+
+
+def _to_floats(values: np.ndarray) -> np.ndarray:
+    """Convert an array of objects; what pandas counts as missing becomes NaN."""
+    out = np.full(values.shape, np.nan)
+    present = ~pd.isna(values)
+    out[present] = values[present].astype(np.float64)
+    return out
+
+
+def to_levels(column: pd.Series, known: Collection[str] = ()) -> np.ndarray:
+    """Give the level names of a categorical column, spelled as in `known`."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        spelled = [_spell(value, known) for value in column.cat.categories]
+        # Missing values have the code -1, which takes the last name.
+        return np.array([*spelled, MISSING], dtype=object)[column.cat.codes.to_numpy()]
+    values = column.to_numpy(dtype=object)
+    names = np.full(len(values), MISSING, dtype=object)
+    present = ~pd.isna(values)
+    found = values[present]
+    is_text = isinstance(column.dtype, pd.StringDtype)
+    names[present] = found if is_text else [_spell(value, known) for value in found]
+    return names
+
+
+def open_levels(column: pd.Series, extra: Collection[str] = ()) -> list[str]:
+    """Name the levels of a training column: declared or sorted, that of gaps last."""
+    found = {*to_levels(column), *extra}
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    declared = list(map(str, column.cat.categories)) if is_category else []
+    others = sorted(found - {MISSING, *declared})
+    return list(dict.fromkeys([*declared, *others, *({MISSING} & found)]))
+
+
+def _is_real(dtype: Any) -> bool:
+    """Say whether a type of pandas or NumPy stands for real numbers or booleans."""
+    return pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "c"
+
+
+def _spell(value: Any, known: Collection[str]) -> str:
+    name = str(value)
+    if isinstance(value, str) or name in known or not isinstance(value, Real):
+        return name
+    is_whole = isinstance(value, (int, np.integer))
+    other = f"{name}.0" if is_whole else name.removesuffix(".0")
+    return other if other in known else name

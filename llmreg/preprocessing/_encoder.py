@@ -17,8 +17,11 @@ from llmreg.preprocessing._columns import (
     ColumnKind,
     as_table,
     column_kinds,
+    open_levels,
     refuse,
     text_names,
+    to_levels,
+    to_numbers,
 )
 from llmreg.preprocessing._scaler import (
     Ranges,
@@ -30,7 +33,6 @@ from llmreg.preprocessing._scaler import (
     scale_of,
     summarize,
 )
-from llmreg.preprocessing._values import open_levels, to_levels, to_numbers
 from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
 
@@ -45,11 +47,10 @@ class TableEncoder(  # type: ignore[call-arg]
     """Turn a raw table into a matrix of floats, and remember where columns came from.
 
     Numbers and booleans are imputed and scaled. Strings and categories open one
-    column of 0 and 1 for every level: those that the training rows have and those
-    named in `levels`, sorted by name; of a category column all declared levels, in
-    the declared order. A missing value is a level of its own, named ``"missing"``
-    and the last one, if the training rows have it. A level that was not seen in
-    training, a missing value included, is all zeros.
+    column of 0 and 1 for every level: those of the training rows and of `levels`,
+    sorted by name; of a category column those that it declares, in their order. A
+    missing value is a level of its own, the last one and named ``"missing"``, if the
+    training rows have it. A level that was not seen in training is all zeros.
 
     Parameters
     ----------
@@ -62,21 +63,15 @@ default="median"
     encoder : {"onehot"} or None, default="onehot"
         Encoding of string and category columns; with None such a column is an error.
     levels : dict of str to list of str or None, default=None
-        Further levels to open columns for, by column name: those that a prior knows
-        and the training rows may lack. Names of columns that are numeric or absent
-        are ignored.
+        Further levels to open columns for, by column name, such as those that a
+        prior knows. Names of numeric or absent columns are ignored.
 
     Attributes
     ----------
     columns_ : tuple of Feature of length n_columns
-        The column, and the level if any, behind each column of the matrix. Their
-        order is that of the table.
-    imputer_ : transformer or None
-        The fitted imputer; None if it is off or there are no numeric columns.
-    scaler_ : transformer or None
-        The fitted scaler; None if it is off or there are no numeric columns.
-    encoder_ : OneHotEncoder or None
-        The fitted encoder; None if it is off or there are no categorical columns.
+        The column, and the level if any, behind each column of the matrix.
+    imputer_, scaler_, encoder_ : transformer or None
+        The fitted parts; None if a part is off or the table has no columns for it.
     n_features_in_ : int
         Number of columns of the table.
 
@@ -133,7 +128,7 @@ default="median"
         Returns
         -------
         TableEncoder
-            The encoder itself.
+            Itself.
 
         Raises
         ------
@@ -156,7 +151,7 @@ default="median"
         typed = hasattr(X, "columns")
         self._fitted_names = text_names(table)
         named = table if typed else np.asarray(table)
-        self._names = column_names(named, feature_names).names
+        self._names, _ = column_names(named, feature_names)
         self.n_features_in_ = len(self._names)
         self._sort_columns(table, levels, typed=typed)
         self._imputer, self._scaler, self.encoder_ = None, None, None
@@ -280,19 +275,16 @@ default="median"
                 for i, kind in enumerate(kinds):
                     if kind == "levels" and table.iloc[:, i].isna().all():
                         kinds[i] = "numbers"
-            self._refuse(kinds, typed=typed)
+            if not typed and "objects" in kinds:
+                # The words and the type that scikit-learn's own checks ask for.
+                raise TypeError(
+                    "Each entry of the argument must be a string or a number; column "
+                    f"{self._names[kinds.index('objects')]!r} holds other objects."
+                )
+            allowed: set[ColumnKind] = {"numbers", "levels"}
+            refuse(kinds, self._names, allowed if self.encoder else {"numbers"})
         self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
         self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
-
-    def _refuse(self, kinds: Sequence[ColumnKind], *, typed: bool) -> None:
-        if not typed and "objects" in kinds:
-            # The words and the type that scikit-learn's own checks ask for.
-            raise TypeError(
-                "Each entry of the argument must be a string or a number; column "
-                f"{self._names[kinds.index('objects')]!r} holds other objects."
-            )
-        bad: set[ColumnKind] = {"dates", "text", "objects", "complex"}
-        refuse(kinds, self._names, bad if self.encoder else bad | {"levels"})
 
     def _check_columns(self, table: pd.DataFrame | np.ndarray) -> None:
         if table.shape[1] != self.n_features_in_:
@@ -313,16 +305,14 @@ default="median"
         """The fitted imputer, made when it is first needed."""
         if self._imputer is None and self._summary is not None:
             # The median of a single row is that row.
-            imputer = make_imputer(self.imputer)
-            self._imputer = imputer.fit(self._summary.median[None])
+            self._imputer = make_imputer("median").fit(self._summary.median[None])
         return self._imputer
 
     @property
     def scaler_(self) -> Any:
         """The fitted scaler, made when it is first needed."""
         if self._scaler is None and self._summary is not None:
-            scaler = make_scaler(self.scaler)
-            self._scaler = scaler.fit(np.stack(self._summary[:2]))
+            self._scaler = make_scaler(self.scaler).fit(np.stack(self._summary[:2]))
         return self._scaler
 
     def _numbers(
@@ -341,21 +331,19 @@ default="median"
         if self.imputer == "median" and self.scaler in _RANGES:
             self._summary = summarize(numbers)
         if self._summary is not None:
-            self._keep_ranges(*self._summary[:2])
-            return
-        self._imputer = imputer
-        complete = self._is_complete(numbers)
-        if imputer is not None:
-            imputer.fit(numbers)
-        if scaler is not None:
-            self._scaler = scaler.fit(self._impute(numbers, complete))
-            if self.scaler in _RANGES:
-                self._keep_ranges(scaler.data_min_, scaler.data_max_)
-
-    def _keep_ranges(self, low: np.ndarray, high: np.ndarray) -> None:
+            low, high = self._summary[:2]
+        else:
+            self._imputer = imputer
+            complete = self._is_complete(numbers)
+            if imputer is not None:
+                imputer.fit(numbers)
+            if scaler is not None:
+                self._scaler = scaler.fit(self._impute(numbers, complete))
+            if self.scaler not in _RANGES:
+                return
+            low, high = scaler.data_min_, scaler.data_max_
         low, high = low.astype(np.float64), high.astype(np.float64)
-        bounded = self.scaler == "bounded"
-        self._ranges = Ranges(low, scale_of(low, high), bounded)
+        self._ranges = Ranges(low, scale_of(low, high), self.scaler == "bounded")
 
     def _is_complete(self, numbers: np.ndarray) -> bool:
         names = [self._names[i] for i in self._numeric]

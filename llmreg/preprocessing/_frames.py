@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.exceptions import EncodingError
 
 

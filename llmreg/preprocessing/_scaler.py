@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, gen_batches
 
 from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError
@@ -58,11 +59,11 @@ def summarize(numbers: np.ndarray) -> Summary | None:
     The numbers are of shape (n_samples, n_features). Faster than the imputer and the
     scaler of scikit-learn, which take most of the time of a small fit.
     """
-    low, high = numbers.min(axis=0), numbers.max(axis=0)
+    columns = np.array(numbers.T, order="C")
+    low, high = columns.min(axis=1), columns.max(axis=1)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         return None
     half = len(numbers) // 2
-    columns = np.array(numbers.T, order="C")
     columns.partition(half, axis=1)
     upper = columns[:, half]
     lower = upper if len(numbers) % 2 else columns[:, :half].max(axis=1)
@@ -101,37 +102,44 @@ class Ranges:
                 "those of training. Clean the table first."
             )
         if self.bounded and (scaled.min() < 0 or scaled.max() > 1):
-            beyond = ((scaled < 0) | (scaled > 1)).any(axis=1)
-            scaled[beyond] = soft_clip(scaled[beyond])
+            # As many rows at a time as fit in the cache.
+            for rows in gen_batches(len(scaled), 1000):
+                scaled[rows] = soft_clip(scaled[rows])
         return np.asarray(scaled)
 
-
-_STRATEGIES = ("median", "mean", "most_frequent")
 
 _SCALERS = {
     "bounded": BoundedScaler,
     "minmax": MinMaxScaler,
     "standard": StandardScaler,
 }
+_IMPUTERS = {
+    # Columns without a value are kept: the width must not depend on the sample.
+    name: functools.partial(SimpleImputer, strategy=name, keep_empty_features=True)
+    for name in ("median", "mean", "most_frequent")
+}
 
 
 def make_scaler(scaler: Any) -> Any:
     """Build the scaler that a parameter asks for, unfitted."""
-    if scaler is None or hasattr(scaler, "transform"):
-        return None if scaler is None else clone(scaler)
-    if not isinstance(scaler, str) or scaler not in _SCALERS:
-        raise _bad_parameter("scaler", _SCALERS, scaler)
-    return _SCALERS[scaler]()
+    return _make("scaler", scaler, _SCALERS)
 
 
 def make_imputer(imputer: Any) -> Any:
     """Build the imputer that a parameter asks for, unfitted."""
-    if imputer is None or hasattr(imputer, "transform"):
-        return None if imputer is None else clone(imputer)
-    if not isinstance(imputer, str) or imputer not in _STRATEGIES:
-        raise _bad_parameter("imputer", _STRATEGIES, imputer)
-    # Columns without a value are kept: the width must not depend on the sample.
-    return SimpleImputer(strategy=imputer, keep_empty_features=True)
+    return _make("imputer", imputer, _IMPUTERS)
+
+
+def _make(name: str, given: Any, known: Mapping[str, Callable[[], Any]]) -> Any:
+    if given is None or hasattr(given, "transform"):
+        return None if given is None else clone(given)
+    if not isinstance(given, str) or given not in known:
+        names = ", ".join(f'"{value}"' for value in known)
+        raise EncodingError(
+            f"{name} must be {names}, a scikit-learn transformer or None; got "
+            f"{given!r}."
+        )
+    return known[given]()
 
 
 def is_complete(
@@ -167,10 +175,3 @@ def apply(
             "or clean the table first."
         )
     return matrix
-
-
-def _bad_parameter(name: str, allowed: Iterable[str], got: Any) -> EncodingError:
-    known = ", ".join(f'"{value}"' for value in allowed)
-    return EncodingError(
-        f"{name} must be {known}, a scikit-learn transformer or None; got {got!r}."
-    )

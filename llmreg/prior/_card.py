@@ -9,9 +9,9 @@ plain list of the answers that a model gave, is read as well.
 from __future__ import annotations
 
 import json
-import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,9 @@ from llmreg.exceptions import PriorCardError
 from llmreg.prior._scores import (
     SCORE_LIMIT,
     FloatArray,
+    average,
     check_names,
-    check_scores,
-    mean,
     spread,
-    stack,
 )
 
 CARD_FORMAT = "llmreg prior card"
@@ -75,25 +73,12 @@ def parse_card(text: str) -> dict[str, Any]:
     )
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Read the text of a card from a file."""
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as e:
-        raise PriorCardError(
-            f"The prior card {os.fspath(path)!r} cannot be read: {e}. Check the path, "
-            "and that it is a JSON file in UTF-8."
-        ) from e
-
-
 def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build a dict; the parser alone would drop the first of two equal names."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
+    counts = Counter(name for name, _ in pairs)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
         raise PriorCardError(f"The prior card has {twice!r} twice in one object.")
-    return found
+    return dict(pairs)
 
 
 def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
@@ -103,14 +88,13 @@ def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
     if description := fields["descriptions"].get(feature):
         entry["description"] = description
     entry["score"] = _by_output(fields["scores"][:, column], outputs)
-    estimates = fields["estimates"]
-    if estimates is not None:
-        rounded = np.round(spread(estimates[:, :, column]), 2)
-        entry["spread"] = _by_output(rounded, outputs)
+    if fields["estimates"] is not None:
+        estimates = fields["estimates"][:, :, column]
+        entry["spread"] = _by_output(np.round(spread(estimates), 2), outputs)
     if reason := fields["rationale"].get(feature):
         entry["reason"] = reason
-    if estimates is not None:
-        entry["estimates"] = _by_output(estimates[:, :, column].T, outputs)
+    if fields["estimates"] is not None:
+        entry["estimates"] = _by_output(estimates.T, outputs)
     return entry
 
 
@@ -167,10 +151,8 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
             )
     features = check_names([e["feature"] for e in entries], "feature")
     check_names(outputs, "output")
-    # Cell by cell, since an array of lists would be one of more dimensions.
-    scores = np.full((len(outputs), len(entries)), None, dtype=object)
-    for k, j in np.ndindex(scores.shape):
-        scores[k, j] = _of_output(entries[j], "score", outputs[k], outputs)
+    # Not by np.array: an array of lists would be one of more dimensions.
+    scores = np.fromiter(_cells(entries, "score", outputs), dtype=object)
     usage = _field(card, "usage", dict, {})
     for name, count in usage.items():
         if isinstance(count, bool) or not isinstance(count, int):
@@ -180,7 +162,7 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
             )
     return {
         "features": features,
-        "scores": scores,
+        "scores": scores.reshape(len(outputs), len(entries)),
         "outputs": outputs,
         "estimates": _parse_estimates(entries, outputs),
         "rationale": _texts(entries, "reason"),
@@ -223,23 +205,22 @@ def _of_output(
     return value.get(output)
 
 
+def _cells(
+    entries: list[dict[str, Any]], name: str, outputs: Sequence[str]
+) -> list[Any]:
+    """List what all entries have for the first output, then for the next ones."""
+    return [_of_output(entry, name, o, outputs) for o in outputs for entry in entries]
+
+
 def _parse_estimates(entries: list[dict[str, Any]], outputs: list[str]) -> Any:
     """Make an array of (n_estimates, n_outputs, n_features); None if there are none."""
-    answers = [
-        [_of_output(entry, "estimates", output, outputs) or [] for entry in entries]
-        for output in outputs
-    ]
-    if not all(isinstance(cell, list) for row in answers for cell in row):
+    cells = [cell or [] for cell in _cells(entries, "estimates", outputs)]
+    if not all(isinstance(cell, list) for cell in cells):
         raise PriorCardError('The "estimates" of a feature must be lists of scores.')
-    count = max((len(cell) for row in answers for cell in row), default=0)
-    if not count:
-        return None
     # A feature that an expert added has no estimates, or fewer than the others.
-    table = np.full((count, len(outputs), len(entries)), None, dtype=object)
-    for k, j in np.ndindex(table.shape[1:]):
-        for i, score in enumerate(answers[k][j]):
-            table[i, k, j] = score
-    return table
+    answers = list(zip_longest(*cells))
+    flat = np.fromiter(chain.from_iterable(answers), dtype=object)
+    return flat.reshape(-1, len(outputs), len(entries)) if answers else None
 
 
 def _texts(entries: list[dict[str, Any]], name: str) -> dict[str, str]:
@@ -249,19 +230,12 @@ def _texts(entries: list[dict[str, Any]], name: str) -> dict[str, str]:
 
 def _parse_recorded(card: Mapping[str, Any]) -> dict[str, Any]:
     """Read a recorded elicitation: a list of answers and where they come from."""
-    features, outputs, table = stack(card["estimates"])
-    if not features:
+    fields = average(card["estimates"])
+    if not fields["features"]:
         raise PriorCardError('The "estimates" of this recording hold no scores.')
-    estimates = check_scores(table, features, outputs, ndim=3)
     origin = card.get("provenance", {})
     provenance = dict(origin) if isinstance(origin, dict) else {"source": str(origin)}
     for name in ("name", "questionnaire"):
         if name in card:
             provenance[name] = str(card[name])
-    return {
-        "features": features,
-        "scores": mean(estimates),
-        "outputs": outputs,
-        "estimates": estimates,
-        "provenance": provenance,
-    }
+    return {**fields, "provenance": provenance}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -11,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from llmreg.exceptions import PriorMismatchError
-from llmreg.prior._card import format_card, parse_card, read_text
+from llmreg.exceptions import PriorCardError, PriorMismatchError
+from llmreg.prior._card import format_card, parse_card
 from llmreg.prior._formatting import format_html, format_text
 from llmreg.prior._names import match, match_outputs
 from llmreg.prior._scores import (
     DEFAULT_OUTPUT,
     SCORE_LIMIT,
     FloatArray,
+    average,
     check_names,
     check_scores,
-    mean,
     spread,
     stack,
 )
@@ -32,18 +31,18 @@ __all__ = ["SCORE_LIMIT", "FeaturePrior"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeaturePrior:
-    """A score from -10 to 10 for every feature and output.
+    """A score from -10 to 10 for every feature and output; cannot be changed.
 
     A positive score says that a larger value of the feature, or having the level,
     goes with a more likely class or a larger target; 0 says that the feature is
-    uninformative; NaN is no opinion. A prior cannot be changed after it is built.
+    uninformative; NaN is no opinion.
 
     Parameters
     ----------
     features : tuple of str
         Keys of the features: ``name``, or ``name=level``.
     scores : array-like of shape (n_outputs, n_features)
-        The scores, kept as a read-only float64 array.
+        The scores; kept as a read-only array.
     outputs : tuple of str, default=("target",)
         The classes or targets that the rows of `scores` refer to.
     estimates : array-like of shape (n_estimates, n_outputs, n_features), default=None
@@ -60,10 +59,9 @@ class FeaturePrior:
         Where the scores come from: provider, model, date and so on.
     usage : mapping of str to int, default={}
         What the elicitation took: requests, tokens, answers from the cache.
-    missing : tuple of str, default=()
-        Set by `align`: features of the table that have no score.
-    unknown : tuple of str, default=()
-        Set by `align`: features of the prior that the table does not have.
+    missing, unknown : tuple of str, default=()
+        Set by `align`: features of the table without a score, and features of the
+        prior that the table does not have.
 
     Raises
     ------
@@ -72,7 +70,7 @@ class FeaturePrior:
     PriorMismatchError
         If the shape of the scores does not fit the names.
     PriorScoreError
-        If scores are no numbers or out of range: names all of them.
+        If scores are no numbers or out of range; the message names all of them.
 
     Examples
     --------
@@ -102,13 +100,12 @@ class FeaturePrior:
         """Check everything once, here, and freeze the arrays."""
         features = check_names(self.features, "feature")
         outputs = check_names(self.outputs, "output")
+        scores = check_scores(self.scores, features, outputs)
         # The way around a frozen dataclass.
-        put = functools.partial(object.__setattr__, self)
-        put("features", features)
-        put("outputs", outputs)
-        put("scores", check_scores(self.scores, features, outputs))
+        vars(self).update(features=features, outputs=outputs, scores=scores)
         if self.estimates is not None:
-            put("estimates", check_scores(self.estimates, features, outputs, ndim=3))
+            estimates = check_scores(self.estimates, features, outputs, ndim=3)
+            vars(self).update(estimates=estimates)
 
     @classmethod
     def from_dict(
@@ -128,7 +125,6 @@ class FeaturePrior:
         Returns
         -------
         FeaturePrior
-            The prior.
 
         Examples
         --------
@@ -164,7 +160,6 @@ class FeaturePrior:
         Returns
         -------
         FeaturePrior
-            The prior.
 
         Examples
         --------
@@ -176,12 +171,7 @@ class FeaturePrior:
             raise PriorMismatchError(
                 f"A prior array of {len(table)} rows needs outputs=, a name per row."
             )
-        return cls(
-            features=tuple(features),
-            scores=table,
-            outputs=(DEFAULT_OUTPUT,) if outputs is None else tuple(outputs),
-            **meta,
-        )
+        return cls(tuple(features), table, tuple(outputs or [DEFAULT_OUTPUT]), **meta)
 
     @classmethod
     def from_estimates(
@@ -200,7 +190,7 @@ class FeaturePrior:
         Returns
         -------
         FeaturePrior
-            The prior, with the answers kept in `estimates`.
+            The prior, with the answers in `estimates`.
 
         Examples
         --------
@@ -208,15 +198,7 @@ class FeaturePrior:
         >>> prior.scores, prior.spread
         (array([[3., 1.]]), array([[1., 0.]]))
         """
-        features, outputs, table = stack(estimates)
-        checked = check_scores(table, features, outputs, ndim=3)
-        return cls(
-            features=features,
-            scores=mean(checked),
-            outputs=outputs,
-            estimates=checked,
-            **meta,
-        )
+        return cls(**average(estimates), **meta)
 
     @property
     def spread(self) -> FloatArray | None:
@@ -273,22 +255,25 @@ class FeaturePrior:
         place = {key: column for column, key in enumerate(self.features)}
         columns = [-1 if key is None else place[key] for key in found.sources]
         sources = dict(zip(keys, found.sources, strict=True))
-        changes: dict[str, Any] = {
-            "features": keys,
-            "outputs": tuple(outputs),
-            "scores": _take(self.scores, rows, columns) * sign,
-            "rationale": _rename(self.rationale, sources),
-            "descriptions": _rename(self.descriptions, sources),
-            # Not those that are there without a score: no opinion is a choice too.
-            "missing": tuple(key for key, source in sources.items() if source is None),
-            "unknown": found.unknown,
-        }
-        if self.estimates is not None:
-            changes["estimates"] = _take(self.estimates, rows, columns) * sign
+        estimates, provenance = self.estimates, self.provenance
+        if estimates is not None:
+            estimates = _take(estimates, rows, columns) * sign
         if sign < 0:
             note = f"the scores were given for the class {negative!r}"
-            changes["provenance"] = {**self.provenance, "negated": note}
-        return replace(self, **changes)
+            provenance = {**provenance, "negated": note}
+        return replace(
+            self,
+            features=keys,
+            outputs=tuple(outputs),
+            scores=_take(self.scores, rows, columns) * sign,
+            estimates=estimates,
+            rationale=_rename(self.rationale, sources),
+            descriptions=_rename(self.descriptions, sources),
+            provenance=provenance,
+            # Not those that are there without a score: no opinion is a choice too.
+            missing=tuple(key for key, source in sources.items() if source is None),
+            unknown=found.unknown,
+        )
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> FeaturePrior:
@@ -309,7 +294,14 @@ class FeaturePrior:
         PriorCardError
             If the file is not there or is no prior card.
         """
-        return cls.from_json(read_text(path))
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as e:
+            raise PriorCardError(
+                f"The prior card {os.fspath(path)!r} cannot be read: {e}. Check the "
+                "path, and that it is a JSON file in UTF-8."
+            ) from e
+        return cls.from_json(text)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a prior card to a file.
@@ -330,12 +322,11 @@ class FeaturePrior:
         Parameters
         ----------
         text : str
-            JSON.
+            JSON, as `to_json` gives it.
 
         Returns
         -------
         FeaturePrior
-            The prior.
         """
         return cls(**parse_card(text))
 
@@ -369,11 +360,7 @@ def _take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
 
 
 def _rename(
-    remarks: Mapping[str, str], sources: Mapping[str, str | None]
+    remarks: Mapping[Any, str], sources: Mapping[str, str | None]
 ) -> dict[str, str]:
     """Carry remarks by feature over to the names of the table."""
-    return {
-        key: remarks[source]
-        for key, source in sources.items()
-        if source is not None and source in remarks
-    }
+    return {key: remarks[s] for key, s in sources.items() if s in remarks}

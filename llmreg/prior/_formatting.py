@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sized
 from html import escape
 from typing import Any
 
 import numpy as np
 
 from llmreg._utils._text import list_names, shorten
-from llmreg.prior._scores import FloatArray, spread
+from llmreg.prior._scores import spread
 
 MAX_ROWS = 20
 MAX_OUTPUTS = 5
 NAME_WIDTH = 32
 REASON_WIDTH = 48
-
-Row = list[str]
 
 
 def format_text(fields: Mapping[str, Any]) -> str:
@@ -50,11 +48,10 @@ def format_html(fields: Mapping[str, Any]) -> str:
 
 def _headline(fields: Mapping[str, Any]) -> str:
     """Say in one line what the prior holds."""
-    outputs = fields["outputs"]
-    names = list_names(
-        outputs, MAX_OUTPUTS, lambda name: repr(shorten(name, NAME_WIDTH))
+    outputs = list_names(
+        fields["outputs"], MAX_OUTPUTS, lambda name: repr(shorten(name, NAME_WIDTH))
     )
-    parts = [_count(fields["features"], "feature"), f"output {names}"]
+    parts = [_count(fields["features"], "feature"), f"output {outputs}"]
     if fields["estimates"] is not None:
         parts.append(_count(fields["estimates"], "estimate"))
     if error := fields["provenance"].get("error"):
@@ -67,41 +64,34 @@ def _count(items: Sized, noun: str) -> str:
     return f"{len(items)} {noun}" + "s" * (len(items) != 1)
 
 
-def _table(fields: Mapping[str, Any], name_width: int, text_width: int) -> list[Row]:
+def _table(fields: Mapping[str, Any], name_width: int, width: int) -> list[list[str]]:
     """Build the header and a row per feature, the strongest first."""
-    outputs: Sequence[str] = fields["outputs"]
-    reasons, scores = fields["rationale"], fields["scores"]
+    outputs, scores = fields["outputs"], fields["scores"]
+    reasons, estimates = fields["rationale"], fields["estimates"]
     several = len(outputs) > 1
     shown = [shorten(name, NAME_WIDTH) for name in outputs[:MAX_OUTPUTS]]
     header = ["feature", *(shown if several else ["score"])]
-    spreads = None
-    if fields["estimates"] is not None:
-        spreads = _largest(spread(fields["estimates"]))
+    if estimates is not None:
+        spreads = np.fmax.reduce(spread(estimates))
         header.append("max spread" if several else "spread")
     if reasons:
         header.append("reason")
     rows = []
-    strength = np.nan_to_num(_largest(scores), nan=-1.0)
-    for j in np.argsort(-strength, kind="stable"):
+    # Features without a score come last, as NaN does.
+    for j in np.argsort(-np.fmax.reduce(np.abs(scores)), kind="stable"):
         feature = fields["features"][j]
         row = [shorten(feature, name_width, tail=name_width // 3)]
         row += [_number(score, "+.1f") for score in scores[:MAX_OUTPUTS, j]]
-        if spreads is not None:
+        if estimates is not None:
             row.append(_number(spreads[j], ".1f"))
         if reasons:
-            row.append(shorten(reasons.get(feature, ""), text_width))
+            row.append(shorten(reasons.get(feature, ""), width))
         rows.append(row)
     if len(rows) > MAX_ROWS:
         half = MAX_ROWS // 2
         gap = f"... {len(rows) - 2 * half} more ..."
         rows[half:-half] = [[gap, *[""] * (len(header) - 1)]]
     return [header, *rows]
-
-
-def _largest(values: FloatArray) -> FloatArray:
-    """Give the largest size over the outputs; NaN where all are NaN."""
-    size = np.where(np.isnan(values), -np.inf, np.abs(values)).max(axis=0)
-    return np.where(np.isneginf(size), np.nan, size)
 
 
 def _number(value: float, spec: str) -> str:

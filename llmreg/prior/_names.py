@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,41 +19,31 @@ from llmreg.exceptions import (
 from llmreg.prior._scores import DEFAULT_OUTPUT, FloatArray
 from llmreg.prior._task import Feature, Task
 
-PREFIX_END = "__"
-LEVEL_MARK = "="
-
-
-class ColumnNames(NamedTuple):
-    """Names of the columns of a table, and whether the user gave them."""
-
-    names: tuple[str, ...]
-    given: bool
-
 
 def column_names(
     X: Any, feature_names: Sequence[str] | Mapping[str, str] | None = None
-) -> ColumnNames:
-    """Name the columns of a table of shape (n_samples, n_features)."""
+) -> tuple[tuple[str, ...], bool]:
+    """Give the names of the columns of a table, and whether the user gave them."""
     if isinstance(X, pd.DataFrame):
         names = tuple(map(str, X.columns))
         given = all(isinstance(name, str) for name in X.columns)
     else:
         names, given = tuple(f"x{i}" for i in range(X.shape[1])), False
     if feature_names is None:
-        return ColumnNames(names, given)
+        return names, given
     if isinstance(feature_names, Mapping):
         if unexpected := [name for name in feature_names if name not in names]:
             raise FeatureNamesError(
                 f"feature_names renames columns that X does not have: {unexpected}. "
                 f"The columns are {list(names)}."
             )
-        return ColumnNames(tuple(str(feature_names.get(n, n)) for n in names), given)
+        return tuple(str(feature_names.get(n, n)) for n in names), given
     if len(feature_names) != len(names):
         raise FeatureNamesError(
             f"feature_names has {len(feature_names)} names, but X has {len(names)} "
             "columns."
         )
-    return ColumnNames(tuple(map(str, feature_names)), True)
+    return tuple(map(str, feature_names)), True
 
 
 def describe(
@@ -68,9 +58,9 @@ def describe(
     levels = [column for column in columns if column.level is not None]
     name_match = match(keys, [Feature(name) for name in names])
     level_match = match(keys, levels)
-    used = {*name_match.sources, *level_match.sources}
     # A described level that no row shows is no mistake while its feature is there.
-    unknown = set(name_match.unknown) & set(level_match.unknown) - used
+    unknown = set(name_match.unknown) & set(level_match.unknown)
+    unknown -= {*name_match.sources, *level_match.sources}
     if unknown:
         raise FeatureNamesError(
             f"feature_descriptions contains {len(unknown)} unexpected feature names: "
@@ -78,17 +68,16 @@ def describe(
         )
     by_name = dict(zip(names, name_match.sources, strict=True))
     by_level = dict(zip(levels, level_match.sources, strict=True))
-    texts: dict[str | None, tuple[str, str]] = {
+    texts: dict[Any, tuple[str, str]] = {
         key: _description(key, value) for key, value in descriptions.items()
     }
     described = []
     for column in columns:
-        source = by_name[column.name]
-        description, unit = texts.get(source, ("", ""))
-        level_description, _ = texts.get(by_level.get(column), ("", ""))
-        name = source or column.name
+        name = by_name[column.name]
+        text, unit = texts.get(name, ("", ""))
+        level_text, _ = texts.get(by_level.get(column), ("", ""))
         described.append(
-            Feature(name, description, column.level, level_description, unit)
+            Feature(name or column.name, text, column.level, level_text, unit)
         )
     return tuple(described)
 
@@ -112,9 +101,8 @@ def number_twins(columns: Sequence[Feature]) -> tuple[Feature, ...]:
     for column in columns:
         count = n_seen[column.key]
         n_seen[column.key] += 1
-        numbered.append(
-            replace(column, name=f"{column.name}.{count}") if count else column
-        )
+        name = f"{column.name}.{count}" if count else column.name
+        numbered.append(replace(column, name=name))
     return tuple(numbered)
 
 
@@ -133,12 +121,11 @@ def match(
 ) -> Match:
     """Find the key of every column.
 
-    A column takes the key of its own name. With `aliases`, a column that has none
-    is also known by its name without the prefix of a ColumnTransformer
-    (``num__age`` is ``age``) and, for keys of levels, by the spelling of a
-    OneHotEncoder (``sex_female`` and ``cat__sex_female`` are ``sex=female``).
-    The spellings are made from the keys, since a column name cannot be taken
-    apart at its underscores.
+    A column takes the key of its own name. With `aliases`, one that has none is also
+    known by its name without the prefix of a ColumnTransformer (``num__age`` is
+    ``age``) and by a OneHotEncoder's spelling of a level (``sex_female`` and
+    ``cat__sex_female`` are ``sex=female``). The spellings are made from the keys,
+    since a column name cannot be taken apart at its underscores.
     """
     known = set(keys)
     if aliases:
@@ -146,30 +133,41 @@ def match(
         sources = tuple(_source(feature, known, spelled) for feature in features)
     else:
         sources = tuple(f.key if f.key in known else None for f in features)
-    _check_one_column_each(sources, features)
-    return Match(sources, tuple(_unknown(keys, features, sources)))
+    columns = defaultdict(list)
+    for source, feature in zip(sources, features, strict=True):
+        if source is not None:
+            columns[source].append(feature.key)
+    shared = [f"{k!r} fits {c!r}" for k, c in columns.items() if len(c) > 1]
+    if shared:
+        raise FeatureNamesError(
+            f"Several columns fit one key of the prior: {'; '.join(shared)}. Rename "
+            "the columns, or give the prior a score for each of them under its full "
+            "name."
+        )
+    left = [key for key in keys if key not in columns]
+    return Match(sources, tuple(_unknown(left, features, columns)))
 
 
 def without_prefix(name: str) -> str:
     """Drop the prefix that a ColumnTransformer puts before a column name."""
-    _, mark, rest = name.partition(PREFIX_END)
+    _, mark, rest = name.partition("__")
     return rest if mark and rest else name
 
 
 def _spellings(keys: Iterable[str]) -> dict[str, list[str]]:
     """Map ``name_level`` to the keys ``name=level`` that are spelled so."""
-    spelled: dict[str, list[str]] = {}
+    spelled = defaultdict(list)
     for key in keys:
         for name, level in _splits(key):
-            spelled.setdefault(f"{name}_{level}", []).append(key)
+            spelled[f"{name}_{level}"].append(key)
     return spelled
 
 
 def _splits(key: str) -> Iterator[tuple[str, str]]:
     """Yield each way to read a key as name and level; either may hold the mark."""
-    parts = key.split(LEVEL_MARK)
+    parts = key.split("=")
     for i in range(1, len(parts)):
-        yield LEVEL_MARK.join(parts[:i]), LEVEL_MARK.join(parts[i:])
+        yield "=".join(parts[:i]), "=".join(parts[i:])
 
 
 def _source(
@@ -182,45 +180,26 @@ def _source(
     found = [bare.key] if bare.key in known else []
     if feature.level is None:
         found += spelled.get(feature.name, []) + spelled.get(bare.name, [])
-    candidates = list(dict.fromkeys(found))
-    if len(candidates) > 1:
+    found = list(dict.fromkeys(found))
+    if len(found) > 1:
         raise FeatureNamesError(
-            f"The column {feature.key!r} fits several keys of the prior: "
-            f"{candidates!r}. Give the prior a score for {feature.key!r} itself, or "
-            "rename the column."
+            f"The column {feature.key!r} fits several keys of the prior: {found!r}. "
+            f"Give the prior a score for {feature.key!r} itself, or rename the column."
         )
-    return candidates[0] if candidates else None
-
-
-def _check_one_column_each(
-    sources: Sequence[str | None], features: Sequence[Feature]
-) -> None:
-    """Refuse a key that would score two columns."""
-    columns: dict[str, list[str]] = {}
-    for source, feature in zip(sources, features, strict=True):
-        if source is not None:
-            columns.setdefault(source, []).append(feature.key)
-    shared = {key: names for key, names in columns.items() if len(names) > 1}
-    if shared:
-        pairs = "; ".join(f"{key!r} fits {names!r}" for key, names in shared.items())
-        raise FeatureNamesError(
-            f"Several columns fit one key of the prior: {pairs}. Rename the columns, "
-            "or give the prior a score for each of them under its full name."
-        )
+    return found[0] if found else None
 
 
 def _unknown(
-    keys: Sequence[str], features: Sequence[Feature], sources: Sequence[str | None]
+    left: Iterable[str], features: Sequence[Feature], used: Iterable[str]
 ) -> Iterator[str]:
     """Yield the keys left over whose feature is not in the table either."""
-    used = {source for source in sources if source is not None}
     names = {feature.name for feature in features}
     names |= {without_prefix(name) for name in names}
     # A one-hot column shows its feature through the key that it matched, or through
     # the start of its name: enough to excuse a level, not to give it a score.
     names |= {name for key in used for name, _ in _splits(key)}
-    for key in keys:
-        if key not in used and not any(
+    for key in left:
+        if not any(
             name in names or any(other.startswith(f"{name}_") for other in names)
             for name, _ in _splits(key)
         ):
@@ -253,34 +232,32 @@ def warn_of_outputs(
 ) -> None:
     """Warn where scores of two classes are ambiguous or not used.
 
-    Scores are of shape (n_outputs, n_features), for the outputs `scored` of a prior
-    for `target`.
+    `scores` are those of a prior for `target`, a row for each of the outputs `scored`.
     """
     if len(task.classes) != 2 or len(task.outputs) != 1:
         return
     (positive,) = task.outputs
     rows = [_find(name, scored) for name in task.classes]
     named = [row for row in rows if row is not None]
-    if len(named) == 2:
-        one, other = scores[named]
-        if not np.array_equal(one, -other, equal_nan=True):
-            warnings.warn(
-                f"The prior scores both classes, and not alike. Those for {positive!r} "
-                "are used and the others are not: leave them out.",
-                PriorMismatchWarning,
-                stacklevel=4,
-            )
     unnamed = {DEFAULT_OUTPUT, target, task.target}
-    if len(scored) == 1 and not named and not unnamed & set(scored):
-        warnings.warn(
+    if len(named) == 2 and not np.array_equal(
+        scores[named[0]], -scores[named[1]], equal_nan=True
+    ):
+        message = (
+            f"The prior scores both classes, and not alike. Those for {positive!r} "
+            "are used and the others are not: leave them out."
+        )
+    elif len(scored) == 1 and not named and scored[0] not in unnamed:
+        message = (
             f"The prior scores {scored[0]!r}, which is neither of the classes "
             f"{list(task.classes)!r}; its scores are used for {positive!r}. If they "
             "are meant for the other class, every score has the wrong sign. Name the "
             "class as the labels do; where a meta-estimator such as VotingClassifier "
-            "has encoded the labels, use the number.",
-            PriorMismatchWarning,
-            stacklevel=4,
+            "has encoded the labels, use the number."
         )
+    else:
+        return
+    warnings.warn(message, PriorMismatchWarning, stacklevel=4)
 
 
 def _find(name: str, names: tuple[str, ...]) -> int | None:

@@ -74,18 +74,26 @@ def stack(
     outputs = check_names(list({o: None for e in nested for o in e}), "output")
     names = {f: None for e in nested for row in e.values() for f in row}
     features = check_names(list(names), "feature")
-    table = np.full((len(nested), len(outputs), len(features)), None, dtype=object)
-    for i, k, j in np.ndindex(table.shape):
-        table[i, k, j] = nested[i].get(outputs[k], {}).get(features[j])
-    return features, outputs, table
+    cells = (e.get(o, {}).get(f) for e in nested for o in outputs for f in features)
+    shape = (len(nested), len(outputs), len(features))
+    return features, outputs, np.fromiter(cells, dtype=object).reshape(shape)
+
+
+def average(estimates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give the fields of a FeaturePrior that are made from dicts of scores."""
+    features, outputs, table = stack(estimates)
+    checked = check_scores(table, features, outputs, ndim=3)
+    return {
+        "features": features,
+        "scores": mean(checked),
+        "outputs": outputs,
+        "estimates": checked,
+    }
 
 
 def mean(estimates: FloatArray) -> FloatArray:
     """Average over the first axis, leaving NaN out; NaN where nothing is left."""
-    known = ~np.isnan(estimates)
-    total = np.where(known, estimates, 0.0).sum(axis=0)
-    count = known.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return np.ma.masked_invalid(estimates).mean(axis=0).filled(np.nan)
 
 
 def spread(estimates: FloatArray) -> FloatArray:
@@ -121,15 +129,15 @@ def _describe(
     outputs: tuple[str, ...],
 ) -> str:
     """Name all wrong scores in one message."""
-    found: dict[str, None] = {}
+    found = []
     for place in wrong:
         output = f" for output {outputs[place[-2]]!r}" if len(outputs) > 1 else ""
         value = table[place]
         shown = value.item() if isinstance(value, np.generic) else value
-        found[f"{features[place[-1]]!r} has {shown!r}{output}"] = None
+        found.append(f"{features[place[-1]]!r} has {shown!r}{output}")
     return (
         f"Scores must be numbers from {-SCORE_LIMIT} to {SCORE_LIMIT} (None or NaN: "
-        f"no opinion), but {'; '.join(found)}."
+        f"no opinion), but {'; '.join(dict.fromkeys(found))}."
     )
 
 

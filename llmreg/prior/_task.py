@@ -23,7 +23,7 @@ class Feature:
     description : str, default=""
         What the column measures.
     level : str or None, default=None
-        The level that this input stands for; None for a numeric column.
+        The level that the input stands for; None for a numeric column.
     level_description : str, default=""
         What the level means.
     unit : str, default=""
@@ -148,7 +148,6 @@ class Task:
         Returns
         -------
         Task
-            The task.
         """
         features = tuple(Feature(**feature) for feature in fields["features"])
         return cls(**{**fields, "features": features})

@@ -13,18 +13,8 @@ from llmreg.exceptions import PriorScoreError
 class Sharpen:
     """Transform of scores: sign(s) * exp(abs(s) / temperature), up to a factor.
 
-    Parameters
-    ----------
-    temperature : float
-        The lower, the more the largest scores dominate; infinite leaves the scores
-        as they are.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from llmreg.prior._transforms import Sharpen
-    >>> Sharpen(temperature=1.0)(torch.tensor([2.0, -1.0, 0.0])).numpy().round(2)
-    array([ 1.  , -0.37,  0.  ], dtype=float32)
+    The lower the temperature, the more the largest scores dominate; an infinite one
+    leaves the scores as they are.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -35,6 +25,7 @@ class Sharpen:
         if self.temperature == float("inf"):
             return scores
         size = scores.abs()
+        # Divided by the largest, so that scores of any size stay finite.
         return scores.sign() * torch.exp((size - size.max()) / self.temperature)
 
     def __repr__(self) -> str:
@@ -42,8 +33,6 @@ class Sharpen:
 
 
 # Objects and not lambdas: a net keeps its transform, and is pickled with it.
-#: sign(s) * exp(abs(s)), divided by exp(max abs s): the direction stays as it is, and
-#: scores of any size stay finite.
 signed_exp = Sharpen(temperature=1.0)
 
 SCORE_TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {

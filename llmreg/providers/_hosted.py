@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg._utils._text import clean_text
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import (

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval
 
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._sampling import Completion, Request

@@ -1,6 +1,6 @@
 import pytest
 
-from llmreg._utils._imports import import_optional
+from llmreg._utils import import_optional
 from llmreg.exceptions import MissingDependencyError, ProviderDependencyError
 
 
