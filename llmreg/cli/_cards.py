@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from llmreg._utils._text import clean_text
 from llmreg.exceptions import PriorMismatchError
@@ -47,7 +48,7 @@ def run_diff(arguments: argparse.Namespace) -> int:
     after = FeaturePrior.read(arguments.after)
     found = compare(before, after, arguments.tolerance)
     sys.stdout.write(_table(found, several=len(before.outputs) > 1))
-    return int(bool(found) and arguments.exit_code)
+    return int(arguments.exit_code and not found.empty)
 
 
 def draw(prior: FeaturePrior, *, top: int = 0) -> str:
@@ -123,70 +124,53 @@ def number(value: float, spec: str = "+.1f") -> str:
     return "-" if np.isnan(value) else format(value + 0.0, spec)
 
 
-class Difference(NamedTuple):
-    """A score that differs; NaN where one of the cards has none."""
-
-    output: str
-    feature: str
-    before: float
-    after: float
-
-    @property
-    def flips(self) -> bool:
-        """Whether the sign turns round."""
-        return self.before * self.after < 0
-
-    @property
-    def size(self) -> float:
-        """By how much the scores differ; a score that is absent counts as 0."""
-        return float(abs(np.nan_to_num(self.after) - np.nan_to_num(self.before)))
-
-
 def compare(
     before: FeaturePrior, after: FeaturePrior, tolerance: float = 0.0
-) -> list[Difference]:
-    """List the scores in which two priors differ, changes of sign first."""
-    single = len(before.outputs) == len(after.outputs) == 1
-    if not single and set(before.outputs) != set(after.outputs):
+) -> pd.DataFrame:
+    """List the scores in which two priors differ, changes of sign first.
+
+    The index is output and feature; a card that has no score has NaN.
+    """
+    if len(before.outputs) == len(after.outputs) == 1:
+        outputs = after.outputs
+    elif set(before.outputs) == set(after.outputs):
+        outputs = before.outputs
+    else:
         raise PriorMismatchError(
             f"The cards score different outputs, {list(before.outputs)!r} and "
             f"{list(after.outputs)!r}, and cannot be compared."
         )
-    found = []
-    for k, output in enumerate(before.outputs):
-        row = after.scores[0 if single else after.outputs.index(output)]
-        old = dict(zip(before.features, before.scores[k], strict=True))
-        new = dict(zip(after.features, row, strict=True))
-        for feature in dict.fromkeys([*old, *new]):
-            pair = old.get(feature, np.nan), new.get(feature, np.nan)
-            if _differ(*pair, tolerance):
-                found.append(Difference(output, feature, *map(float, pair)))
-    return sorted(found, key=lambda d: (not d.flips, -d.size))
+    features = list(dict.fromkeys([*before.features, *after.features]))
+    old, new = (
+        pd.DataFrame(prior.scores.T, prior.features, prior.outputs).reindex(features)
+        for prior in (before, after)
+    )
+    new = new[list(outputs)].set_axis(old.columns, axis=1)
+    table = pd.DataFrame({"before": old.unstack(), "after": new.unstack()})
+    change = (table["after"] - table["before"]).abs()
+    # To have no score is not the same as 0, but has its size.
+    differs = (change > tolerance) | (table.isna().sum(axis=1) == 1)
+    table["flips"] = table["before"] * table["after"] < 0
+    table["size"] = (table["after"].fillna(0) - table["before"].fillna(0)).abs()
+    return table[differs].sort_values(["flips", "size"], ascending=False)
 
 
-def _differ(before: float, after: float, tolerance: float) -> bool:
-    """Tell whether two scores differ; to have none is not the same as 0."""
-    if np.isnan(before) or np.isnan(after):
-        return bool(np.isnan(before) != np.isnan(after))
-    return abs(after - before) > tolerance
-
-
-def _table(found: list[Difference], several: bool) -> str:
+def _table(found: pd.DataFrame, several: bool) -> str:
     """Write the differences as a table."""
-    if not found:
+    if found.empty:
         return "The scores are the same.\n"
-    flips = sum(d.flips for d in found)
     some = "s" * (len(found) != 1)
     names = [
-        clean_text(f"{d.output}: " * several + d.feature, NAME_WIDTH) for d in found
+        clean_text(f"{output}: " * several + feature, NAME_WIDTH)
+        for output, feature in found.index
     ]
     width = max(map(len, [*names, "feature"]))
     lines = [
-        f"{len(found)} score{some} differ, {flips} in sign",
+        f"{len(found)} score{some} differ, {found['flips'].sum()} in sign",
         "",
         f"{'feature':{width}}  before   after  difference",
     ]
-    for name, d in zip(names, found, strict=True):
+    for name, d in zip(names, found.itertuples(), strict=True):
         change = "" if np.isnan(d.before + d.after) else f"{d.after - d.before:+.1f}"
         note = "  sign flips" if d.flips else ""
         lines.append(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from llmreg.cli._provider import make_provider
+from llmreg.cli._elicit import make_provider
 
 
 def add(commands: Any) -> None:
