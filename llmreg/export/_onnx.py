@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 import llmreg
 from llmreg._utils._imports import import_optional
 from llmreg.exceptions import ExportError
-from llmreg.export._plan import (
-    Plan,
+from llmreg.export._sklearn import (
     check_model,
     fills_of,
-    plan_of,
-    scaling_of,
+    is_level,
+    no_counterpart,
     spellings,
 )
 from llmreg.nn._factory import CorrectedModel
+from llmreg.preprocessing._scaler import BoundedScaler
 from llmreg.preprocessing._values import MISSING
 
 # Old enough for runtimes of 2022, new enough for everything that is used.
@@ -81,50 +81,59 @@ OUTPUTS = ("label", "probabilities", "variable")
 MATRIX = "X"
 
 
-def add_encoding(graph: Graph, plan: Plan, encoder: Any) -> str:
+def add_encoding(graph: Graph, model: Any) -> str:
     """Add inputs and their encoding, of shape (n_samples, n_columns)."""
-    numbers, texts = _add_inputs(graph, plan)
-    parts = []
-    if numbers is not None:
-        parts.append(_add_numbers(graph, numbers, encoder))
-    parts += [
-        _add_levels(graph, text, levels)
-        for text, levels in zip(texts, plan.levels, strict=True)
-    ]
+    encoder = model.encoder_
+    numbers, texts = _add_inputs(graph, model)
+    parts = [] if numbers is None else [_add_numbers(graph, numbers, encoder)]
+    for text, levels in zip(texts, encoder._levels, strict=True):
+        parts.append(_add_levels(graph, text, levels))
     rows = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-    if (plan.order == np.arange(len(plan.order))).all():
+    # The graph has numbers first and levels then, each kind in the encoder's order.
+    order = np.argsort(np.argsort(is_level(encoder), kind="stable"))
+    if (order == np.arange(len(order))).all():
         return rows
-    return graph.add("Gather", rows, graph.constant(plan.order), axis=1)
+    return graph.add("Gather", rows, graph.constant(order), axis=1)
 
 
-def _add_inputs(graph: Graph, plan: Plan) -> tuple[str | None, list[str]]:
+def _add_inputs(graph: Graph, model: Any) -> tuple[str | None, list[str]]:
     """Declare the inputs; returns the numeric ones as one, and those of text."""
-    if not plan.is_named and not plan.categorical:
-        return graph.input(MATRIX, "DOUBLE", len(plan.names)), []
-    names = plan.names
+    encoder = model.encoder_
+    names = [str(n) for n in getattr(model, "feature_names_in_", encoder._names)]
+    is_named = hasattr(model, "feature_names_in_") or model._has_names
+    if not is_named and not encoder._categorical:
+        return graph.input(MATRIX, "DOUBLE", len(names)), []
     if bad := sorted({n for n in names if names.count(n) > 1 or n in ("", *OUTPUTS)}):
         raise ExportError(
             f"Every column becomes an input by its name, which {bad} cannot: names "
             f"must differ, must not be empty, and must not be one of {list(OUTPUTS)}. "
             "Rename the columns and fit again."
         )
-    for place, name in enumerate(plan.names):
-        graph.input(name, "STRING" if place in plan.categorical else "DOUBLE", 1)
-    numeric = [plan.names[place] for place in plan.numeric]
-    texts = [plan.names[place] for place in plan.categorical]
+    for place, name in enumerate(names):
+        graph.input(name, "STRING" if place in encoder._categorical else "DOUBLE", 1)
+    numeric = [names[place] for place in encoder._numeric]
+    texts = [names[place] for place in encoder._categorical]
     return (graph.add("Concat", *numeric, axis=1) if numeric else None), texts
 
 
 def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
-    scaling, fills = scaling_of(encoder), fills_of(encoder)
+    """Fill gaps and scale; a user's transformer has no counterpart."""
+    scaler, fills = encoder.scaler_, fills_of(encoder)
     if fills is not None:
         gaps = graph.add("IsNaN", numbers)
         numbers = graph.add("Where", gaps, graph.constant(fills[None]), numbers)
-    if scaling is None:
+    if scaler is None:
         return numbers
-    numbers = graph.add("Sub", numbers, graph.constant(scaling.offset[None]))
-    numbers = graph.add("Mul", numbers, graph.constant(scaling.factor[None]))
-    return _add_soft_clip(graph, numbers) if scaling.bounded else numbers
+    is_bounded = isinstance(scaler, BoundedScaler)
+    if is_bounded or encoder.scaler == "minmax":
+        offset, factor = scaler.data_min_, scaler.scale_
+    elif encoder.scaler == "standard":
+        offset, factor = scaler.mean_, 1 / scaler.scale_
+    else:
+        raise no_counterpart("scaler", scaler, '"bounded", "minmax", "standard"')
+    numbers = graph.add("Sub", numbers, graph.constant(offset[None]))
+    numbers = graph.add("Mul", numbers, graph.constant(factor[None]))
+    return _add_soft_clip(graph, numbers) if is_bounded else numbers
 
 
 def _add_soft_clip(graph: Graph, scaled: str) -> str:
@@ -136,7 +145,7 @@ def _add_soft_clip(graph: Graph, scaled: str) -> str:
     return graph.add("Add", inside, graph.add("Div", beyond, width))
 
 
-def _add_levels(graph: Graph, text: str, levels: tuple[str, ...]) -> str:
+def _add_levels(graph: Graph, text: str, levels: Sequence[str]) -> str:
     """Open a column for every level; one that is not known finds a row of zeros."""
     places = {level: place for place, level in enumerate(levels)}
     places |= spellings(levels)
@@ -287,7 +296,7 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     """
     check_model(model)
     graph = Graph()
-    rows = add_encoding(graph, plan_of(model), model.encoder_)
+    rows = add_encoding(graph, model)
     outputs = add_module(graph, model.net_.module_, rows)
     if is_classifier(model):
         _add_classes(graph, outputs, model.classes_)
