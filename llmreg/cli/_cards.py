@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llmreg._utils._text import clean_text
+from llmreg._utils._text import clean_text, number
 from llmreg.exceptions import PriorMismatchError
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
 
@@ -98,7 +98,9 @@ def _block(prior: FeaturePrior, k: int, top: int, marks: tuple[str, str]) -> lis
         header += "  spread"
     lines = [header + ("  reason" if prior.rationale else "")]
     for name, j in zip(names, shown, strict=True):
-        line = f"{name:{width}}  {_bar(scores[j], marks)}  {number(scores[j]):>5}"
+        line = (
+            f"{name:{width}}  {_bar(scores[j], marks)}  {number(scores[j], '+.1f'):>5}"
+        )
         if prior.spread is not None:
             line += f"  {number(prior.spread[k, j], '.1f'):>6}"
         if reason := prior.rationale.get(prior.features[j]):
@@ -117,11 +119,6 @@ def _bar(score: float, marks: tuple[str, str]) -> str:
     length = round(abs(score) / SCORE_LIMIT * HALF_BAR)
     left, right = (length, 0) if score < 0 else (0, length)
     return f"{block * left:>{HALF_BAR}}{axis}{block * right:<{HALF_BAR}}"
-
-
-def number(value: float, spec: str = "+.1f") -> str:
-    """Write a number, or a dash where there is none."""
-    return "-" if np.isnan(value) else format(value + 0.0, spec)
 
 
 def compare(
@@ -173,8 +170,6 @@ def _table(found: pd.DataFrame, several: bool) -> str:
     for name, d in zip(names, found.itertuples(), strict=True):
         change = "" if np.isnan(d.before + d.after) else f"{d.after - d.before:+.1f}"
         note = "  sign flips" if d.flips else ""
-        lines.append(
-            f"{name:{width}}  {number(d.before):>6}  {number(d.after):>6}  "
-            f"{change:>10}{note}".rstrip()
-        )
+        pair = "  ".join(f"{number(s, '+.1f'):>6}" for s in (d.before, d.after))
+        lines.append(f"{name:{width}}  {pair}  {change:>10}{note}".rstrip())
     return "\n".join(lines) + "\n"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,14 +67,6 @@ def with_prior(estimator: Any, prior: FeaturePrior | None) -> Any:
     return copy
 
 
-@contextmanager
-def without_mismatch_warnings() -> Iterator[None]:
-    """Ignore that a part of a table lacks levels that the whole table has."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PriorMismatchWarning)
-        yield
-
-
 WITH, WITHOUT, NOTHING = "with the prior", "without the prior", "no features"
 N_FOLDS = 5
 N_REPEATS = 2
@@ -90,17 +80,16 @@ class Metric(NamedTuple):
     sign: int = 1
 
 
-Metrics = tuple[Metric, ...]
-BINARY: Metrics = (
+BINARY = (
     Metric("ROC AUC", "roc_auc"),
     Metric("Log loss", "neg_log_loss", -1),
     Metric("Accuracy", "accuracy"),
 )
-MULTICLASS: Metrics = (
+MULTICLASS = (
     Metric("ROC AUC, one class to the rest", "roc_auc_ovr"),
     *BINARY[1:],
 )
-REGRESSION: Metrics = (
+REGRESSION = (
     Metric("R²", "r2"),
     Metric("Mean absolute error", "neg_mean_absolute_error", -1),
 )
@@ -109,16 +98,11 @@ REGRESSION: Metrics = (
 class Performance(NamedTuple):
     """Scores on the folds of a cross-validation, by way to predict and by metric."""
 
-    metrics: Metrics
+    metrics: tuple[Metric, ...]
     scores: dict[str, dict[str, np.ndarray]]
     n_samples: int
     n_splits: int
     n_repeats: int
-
-    def n_better(self, metric: Metric) -> int:
-        """Count the folds in which the prior helped."""
-        gain = self.scores[WITH][metric.name] - self.scores[WITHOUT][metric.name]
-        return int((metric.sign * gain > 0).sum())
 
 
 def measure(
@@ -154,7 +138,8 @@ def measure(
         ways = {WITH: with_prior(estimator, prior), **ways}
     scores = {}
     for name, way in ways.items():
-        with without_mismatch_warnings():
+        # A part of a table may lack levels that the whole table has.
+        with warnings.catch_warnings(action="ignore", category=PriorMismatchWarning):
             found = cross_validate(
                 way,
                 X,

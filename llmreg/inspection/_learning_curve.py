@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,20 +13,9 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import learning_curve
 from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
 
-from llmreg.exceptions import DataError
-from llmreg.inspection._comparison import (
-    last_step,
-    settle,
-    with_prior,
-    without_mismatch_warnings,
-)
-from llmreg.inspection._plotting import (
-    BLUE,
-    VERMILION,
-    ink,
-    load_pyplot,
-    new_figure,
-)
+from llmreg.exceptions import DataError, PriorMismatchWarning
+from llmreg.inspection._comparison import last_step, settle, with_prior
+from llmreg.inspection._plotting import BLUE, VERMILION, ink, load_pyplot, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
@@ -169,7 +159,7 @@ class PriorCurveDisplay:
         orders = [_order(len(y), labels, random_state) for _ in range(n_repeats)]
         largest = max(sizes)
         splits = [(order[:largest], order[largest:]) for order in orders]
-        with without_mismatch_warnings():
+        with warnings.catch_warnings(action="ignore", category=PriorMismatchWarning):
             # The sizes are the first rows of a split, so that both have the same.
             scores = [
                 learning_curve(
@@ -208,7 +198,6 @@ class PriorCurveDisplay:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        load_pyplot()
         if ax is None:
             ax = new_figure((6.4, 4.2)).add_subplot()
         self.ax_, self.figure_ = ax, ax.figure
@@ -288,4 +277,4 @@ def _score_name(scoring: Any, labels: np.ndarray | None) -> str:
         return "Score"
     known = {"roc_auc": "ROC AUC", "r2": "R²", "neg_log_loss": "Negative log loss"}
     text = scoring.replace("neg_", "negative_").replace("_", " ")
-    return known.get(scoring, text[:1].upper() + text[1:])
+    return known.get(scoring, text.capitalize())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,10 +17,10 @@ from llmreg.inspection._plotting import (
     OUTPUT_WIDTH,
     VERMILION,
     BarDisplay,
+    FittedDisplay,
     draw_points,
     dress,
     faint,
-    fitted_prior,
     ink,
     mark_zero,
 )
@@ -144,7 +143,7 @@ class PriorDisplay(BarDisplay):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class AlignmentDisplay(BarDisplay):
+class AlignmentDisplay(FittedDisplay):
     """What the prior says, beside what the model has learnt.
 
     `from_estimator` makes it. Bars are the prior, after the `score_transform` of the
@@ -195,59 +194,20 @@ class AlignmentDisplay(BarDisplay):
     target: cosine 1.00
     """
 
-    features: Sequence[str]
-    outputs: Sequence[str]
     direction: np.ndarray
     attributions: np.ndarray
     alignment: np.ndarray
-    n_features: int = 20
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: BaseAttributionEstimator,
-        *,
-        n_features: int = 20,
-        ax: Any = None,
-    ) -> Self:
-        """Draw the prior of a fitted estimator and what it has learnt.
-
-        Parameters
-        ----------
-        estimator : LLMAttributionClassifier or LLMAttributionRegressor
-            A fitted estimator that has a prior.
-        n_features : int, default=20
-            How many features are shown at most, at least 1: those that are
-            strongest in the prior or in the model.
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw, see `plot`.
-
-        Returns
-        -------
-        AlignmentDisplay
-            The display.
-
-        Raises
-        ------
-        PriorError
-            If the estimator was fitted without a prior.
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is no estimator of llmreg.
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        prior = fitted_prior(estimator, "AlignmentDisplay")
+    def _read(
+        cls, estimator: BaseAttributionEstimator, prior: FeaturePrior
+    ) -> dict[str, Any]:
         direction = estimator.net_.criterion_.direction.cpu().numpy()
-        return cls(
-            features=prior.features,
-            outputs=prior.outputs,
-            direction=np.where(np.isnan(prior.scores), np.nan, direction),
-            attributions=normalize(estimator.attributions_),
-            alignment=estimator.alignment_,
-            n_features=n_features,
-        ).plot(ax=ax)
+        return {
+            "direction": np.where(np.isnan(prior.scores), np.nan, direction),
+            "attributions": normalize(estimator.attributions_),
+            "alignment": estimator.alignment_,
+        }
 
     def _size(self) -> np.ndarray:
         return np.asarray(np.fmax(np.abs(self.direction), np.abs(self.attributions)))

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from llmreg import __version__
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._text import number
 from llmreg.elicitation._questions import (
     MAX_FEATURES,
     WAYS,
@@ -21,7 +22,8 @@ from llmreg.elicitation._questions import (
     plan,
 )
 from llmreg.exceptions import FeatureNamesError
-from llmreg.inspection._comparison import NOTHING, WITH, Performance
+from llmreg.inspection._comparison import NOTHING, WITH, WITHOUT, Performance
+from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
@@ -67,14 +69,9 @@ def content(
         found["origin"] = _origin(prior)
         found["sent"] = _sent(prior, model.prior, task)
         if has_opinion(prior):
-            cosines = map(number, model.alignment_)
+            cosines = (number(cosine, ".2f") for cosine in model.alignment_)
             found["cosines"] = list(zip(prior.outputs, cosines, strict=True))
     return found
-
-
-def number(value: float, spec: str = ".2f") -> str:
-    """Write a number, or a dash where there is none."""
-    return "-" if np.isnan(value) else format(value + 0.0, spec)
 
 
 def _summary(
@@ -89,7 +86,7 @@ def _summary(
         source = known.get("model") or known.get("provider") or at_hand
         pairs += [
             ("Prior", source),
-            ("Alignment, mean cosine", number(float(np.nanmean(model.alignment_)))),
+            ("Alignment, mean cosine", number(np.nanmean(model.alignment_), ".2f")),
             ("The rows and the prior", _trust_in_short(model)),
         ]
     else:
@@ -132,8 +129,7 @@ def _score_table(prior: FeaturePrior, task: Task) -> Table:
     if prior.rationale:
         header.append("Reason")
     rows = []
-    strength = np.nan_to_num(np.abs(prior.scores), nan=-1.0).max(axis=0)
-    for j in np.argsort(-strength, kind="stable"):
+    for j in strongest(np.abs(prior.scores), len(prior.features)):
         key = prior.features[j]
         row = [key, meanings[j]][:n_texts]
         row += [number(score, "+.1f") for score in prior.scores[:, j]]
@@ -197,7 +193,9 @@ def _performance_table(performance: Performance) -> Table:
         for way, scores in performance.scores.items()
     ]
     if WITH in performance.scores:
-        better = (f"{performance.n_better(m)} of {n_folds} folds" for m in metrics)
+        one, other = (performance.scores[way] for way in (WITH, WITHOUT))
+        gains = [m.sign * (one[m.name] - other[m.name]) for m in metrics]
+        better = (f"{(gain > 0).sum()} of {n_folds} folds" for gain in gains)
         rows.append(["the prior is better in", *better])
     return header, rows, range(1, len(header))
 
