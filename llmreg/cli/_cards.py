@@ -128,11 +128,8 @@ def compare(
 
     The index is output and feature; a card that has no score has NaN.
     """
-    if len(before.outputs) == len(after.outputs) == 1:
-        outputs = after.outputs
-    elif set(before.outputs) == set(after.outputs):
-        outputs = before.outputs
-    else:
+    single = len(before.outputs) == len(after.outputs) == 1
+    if not single and set(before.outputs) != set(after.outputs):
         raise PriorMismatchError(
             f"The cards score different outputs, {list(before.outputs)!r} and "
             f"{list(after.outputs)!r}, and cannot be compared."
@@ -142,7 +139,8 @@ def compare(
         pd.DataFrame(prior.scores.T, prior.features, prior.outputs).reindex(features)
         for prior in (before, after)
     )
-    new = new[list(outputs)].set_axis(old.columns, axis=1)
+    # Single outputs may have other names.
+    new = new.set_axis(old.columns, axis=1) if single else new[old.columns]
     table = pd.DataFrame({"before": old.unstack(), "after": new.unstack()})
     change = (table["after"] - table["before"]).abs()
     # To have no score is not the same as 0, but has its size.

@@ -89,7 +89,7 @@ MULTICLASS = (
     Metric("ROC AUC, one class to the rest", "roc_auc_ovr"),
     *BINARY[1:],
 )
-REGRESSION = (
+REGRESSION: tuple[Metric, ...] = (
     Metric("R²", "r2"),
     Metric("Mean absolute error", "neg_mean_absolute_error", -1),
 )

@@ -161,14 +161,14 @@ class AlignmentDisplay(FittedDisplay):
         Names of the features.
     outputs : sequence of str
         Names of the classes or targets.
+    n_features : int, default=20
+        How many features are shown at most.
     direction : ndarray of shape (n_outputs, n_features)
         The prior, rows of unit length; NaN where it has no score.
     attributions : ndarray of shape (n_outputs, n_features)
         What the model has learnt, rows of unit length.
     alignment : ndarray of shape (n_outputs,)
         The cosine of the two; NaN for an output without a direction.
-    n_features : int, default=20
-        How many features are shown at most.
 
     Attributes
     ----------

@@ -72,6 +72,8 @@ class TrustDisplay(FittedDisplay):
         Names of the features.
     outputs : sequence of str
         Names of the classes or targets.
+    n_features : int, default=20
+        How many features are shown at most: those with the largest scores.
     scores : ndarray of shape (n_outputs, n_features)
         The prior's scores; NaN where it has none.
     attributions : ndarray of shape (n_outputs, n_features)
@@ -80,8 +82,6 @@ class TrustDisplay(FittedDisplay):
         What was found: one, or one per output.
     names : sequence of str
         What each of `trusts` is about.
-    n_features : int, default=20
-        How many features are shown at most: those with the largest scores.
 
     Attributes
     ----------
