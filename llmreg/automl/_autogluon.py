@@ -46,10 +46,8 @@ def autogluon_options(
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None
         As the estimators take it.
-    X : DataFrame of shape (n_samples, n_features)
-        The training table without the target.
-    y : Series of shape (n_samples,)
-        The target.
+    X, y : DataFrame and Series
+        The training table without the target, and the target.
     kind : {"classification", "regression"}, default="classification"
         What is predicted.
     hyperparameters : str, dict or None, default="default"

@@ -117,10 +117,8 @@ def flaml_learner(
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None
         As the estimators take it.
-    X : DataFrame or array-like of shape (n_samples, n_features)
-        The table that FLAML will be given.
-    y : array-like of shape (n_samples,)
-        Its labels or targets.
+    X, y : DataFrame or array-like
+        The table that FLAML will be given, and its labels or targets.
     kind : {"classification", "regression"}, default="classification"
         The `task` that FLAML will be given.
     task, target_name : str or None, default=None

@@ -43,18 +43,18 @@ class Graph:
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
 
-    def declare(self, name: str, kind: str, *widths: int) -> Any:
-        """Describe an input or output of shape (n_samples, *widths)."""
-        element = getattr(self.onnx.TensorProto, kind)
-        shape = ["n_samples", *widths]
-        return self.onnx.helper.make_tensor_value_info(name, element, shape)
+    def declare(self, name: str, kind: Any, *widths: int) -> Any:
+        """Describe an input or output of a dtype and shape (n_samples, *widths)."""
+        helper = self.onnx.helper
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+        return helper.make_tensor_value_info(name, element, ["n_samples", *widths])
 
-    def input(self, name: str, kind: str, width: int) -> str:
+    def input(self, name: str, kind: Any, width: int) -> str:
         """Add an input; returns its name."""
         self.inputs.append(self.declare(name, kind, width))
         return name
 
-    def output(self, name: str, value: str, kind: str, *widths: int) -> None:
+    def output(self, name: str, value: str, kind: Any, *widths: int) -> None:
         """Make a value an output."""
         self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name]))
         self.outputs.append(self.declare(name, kind, *widths))
@@ -102,7 +102,7 @@ def _add_inputs(graph: Graph, model: Any) -> tuple[str | None, list[str]]:
     names = [str(n) for n in getattr(model, "feature_names_in_", encoder._names)]
     is_named = hasattr(model, "feature_names_in_") or model._has_names
     if not is_named and not encoder._categorical:
-        return graph.input(MATRIX, "DOUBLE", len(names)), []
+        return graph.input(MATRIX, float, len(names)), []
     if bad := sorted({n for n in names if names.count(n) > 1 or n in ("", *OUTPUTS)}):
         raise ExportError(
             f"Every column becomes an input by its name, which {bad} cannot: names "
@@ -110,7 +110,7 @@ def _add_inputs(graph: Graph, model: Any) -> tuple[str | None, list[str]]:
             "Rename the columns and fit again."
         )
     for place, name in enumerate(names):
-        graph.input(name, "STRING" if place in encoder._categorical else "DOUBLE", 1)
+        graph.input(name, object if place in encoder._categorical else float, 1)
     numeric = [names[place] for place in encoder._numeric]
     texts = [names[place] for place in encoder._categorical]
     return (graph.add("Concat", *numeric, axis=1) if numeric else None), texts
@@ -326,7 +326,7 @@ def _make_model(graph: Graph, name: str) -> Any:
 
 
 def _add_classes(graph: Graph, logits: str, classes: np.ndarray) -> None:
-    kind, labels = _labels(classes)
+    labels = _labels(classes)
     if len(classes) == 2:
         sides = [graph.add("Neg", logits), logits]
         shares = [graph.add("Sigmoid", side) for side in sides]
@@ -339,20 +339,17 @@ def _add_classes(graph: Graph, logits: str, classes: np.ndarray) -> None:
         probabilities = graph.add("Softmax", logits, axis=1)
         place = graph.add("ArgMax", logits, axis=1, keepdims=0)
     label = graph.add("Gather", graph.constant(labels), place, axis=0)
-    graph.output("label", label, kind)
-    graph.output("probabilities", probabilities, "DOUBLE", len(classes))
+    graph.output("label", label, labels.dtype)
+    graph.output("probabilities", probabilities, float, len(classes))
 
 
-def _labels(classes: np.ndarray) -> tuple[str, np.ndarray]:
-    """Give class labels as a graph can hold them, and the name of their type."""
-    if classes.dtype.kind in "iu":
-        return "INT64", classes.astype(np.int64)
-    if classes.dtype.kind == "f":
-        return "DOUBLE", classes.astype(np.float64)
-    if classes.dtype.kind == "b":
-        return "BOOL", classes
+def _labels(classes: np.ndarray) -> np.ndarray:
+    """Give class labels as a graph can hold them."""
+    kinds: dict[str, Any] = {"b": bool, "i": np.int64, "u": np.int64, "f": np.float64}
+    if classes.dtype.kind in kinds:
+        return classes.astype(kinds[classes.dtype.kind])
     if all(isinstance(label, str) for label in classes):
-        return "STRING", classes.astype(object)
+        return classes.astype(object)
     raise ExportError(
         "Class labels must be text, numbers or booleans to be outputs of a graph; got "
         f"{classes.tolist()}."
@@ -362,4 +359,4 @@ def _labels(classes: np.ndarray) -> tuple[str, np.ndarray]:
 def _add_targets(graph: Graph, outputs: str, scaler: Any) -> None:
     outputs = graph.add("Mul", outputs, graph.constant(scaler.scale_[None]))
     outputs = graph.add("Add", outputs, graph.constant(scaler.mean_[None]))
-    graph.output("variable", outputs, "DOUBLE", len(scaler.mean_))
+    graph.output("variable", outputs, float, len(scaler.mean_))

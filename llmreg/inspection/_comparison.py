@@ -72,33 +72,23 @@ N_FOLDS = 5
 N_REPEATS = 2
 
 
-class Metric(NamedTuple):
-    """What is measured: its name, the scorer, and -1 where less is better."""
-
-    name: str
-    scorer: str
-    sign: int = 1
-
-
-BINARY = (
-    Metric("ROC AUC", "roc_auc"),
-    Metric("Log loss", "neg_log_loss", -1),
-    Metric("Accuracy", "accuracy"),
-)
-MULTICLASS = (
-    Metric("ROC AUC, one class to the rest", "roc_auc_ovr"),
-    *BINARY[1:],
-)
-REGRESSION: tuple[Metric, ...] = (
-    Metric("R²", "r2"),
-    Metric("Mean absolute error", "neg_mean_absolute_error", -1),
-)
+# What is measured: names, and scorers of scikit-learn.
+BINARY = {"ROC AUC": "roc_auc", "Log loss": "neg_log_loss", "Accuracy": "accuracy"}
+MULTICLASS = {
+    "ROC AUC, one class to the rest": "roc_auc_ovr",
+    "Log loss": "neg_log_loss",
+    "Accuracy": "accuracy",
+}
+REGRESSION = {"R²": "r2", "Mean absolute error": "neg_mean_absolute_error"}
 
 
 class Performance(NamedTuple):
-    """Scores on the folds of a cross-validation, by way to predict and by metric."""
+    """Scores on the folds of a cross-validation, by way to predict and by metric.
 
-    metrics: tuple[Metric, ...]
+    More is better: errors are negative.
+    """
+
+    metrics: dict[str, str]
     scores: dict[str, dict[str, np.ndarray]]
     n_samples: int
     n_splits: int
@@ -145,11 +135,11 @@ def measure(
                 X,
                 y,
                 cv=folds,
-                scoring={metric.name: metric.scorer for metric in metrics},
+                scoring=metrics,
                 n_jobs=n_jobs,
                 error_score="raise",
             )
-        scores[name] = {m.name: m.sign * found[f"test_{m.name}"] for m in metrics}
+        scores[name] = {metric: found[f"test_{metric}"] for metric in metrics}
     return Performance(metrics, scores, len(y), n_splits, N_REPEATS)
 
 

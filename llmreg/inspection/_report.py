@@ -62,11 +62,9 @@ def write_report(
         whose best estimator is one of these.
     path : str or path-like
         The file; replaced if it is there.
-    X : DataFrame or array-like of shape (n_samples, n_features), default=None
-        A table to measure the performance on, by cross-validation.
-    y : Series or array-like of shape (n_samples,) or (n_samples, n_targets), \
-            default=None
-        Its labels or targets.
+    X, y : DataFrame or array-like, default=None
+        A table to measure the performance on, by cross-validation, and its labels or
+        targets.
     title : str, default=None
         The headline.
     random_state : int, default=0
@@ -155,7 +153,7 @@ def format_report(
         )
         if prior is not None and inner.gamma != 0:
             settled = with_prior(estimator, prior)
-            scoring = performance.metrics[0].scorer
+            scoring = next(iter(performance.metrics.values()))
             if scoring == "r2":
                 scoring = "neg_mean_absolute_error"
             try:

@@ -93,7 +93,7 @@ def _summary(
         pairs.append(("Prior", "none"))
     if performance is None:
         return [*pairs, ("Performance", "not measured")]
-    metric = performance.metrics[0].name
+    metric = next(iter(performance.metrics))
     means = "; ".join(
         f"{scores[metric].mean():.3f} {way}"
         for way, scores in performance.scores.items()
@@ -187,16 +187,19 @@ def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Questionnaire]:
 def _performance_table(performance: Performance) -> Table:
     """Give the mean and the deviation of every metric, and where the prior helped."""
     metrics, n_folds = performance.metrics, performance.n_splits * performance.n_repeats
-    header = ["Trained anew", *(metric.name for metric in metrics)]
-    rows = [
-        [way, *(f"{(s := scores[m.name]).mean():.3f} ± {s.std():.3f}" for m in metrics)]
-        for way, scores in performance.scores.items()
-    ]
+    rows = []
+    for way, scores in performance.scores.items():
+        row = [way]
+        for metric, scorer in metrics.items():
+            mean, deviation = scores[metric].mean(), scores[metric].std()
+            mean *= -1 if scorer.startswith("neg_") else 1
+            row.append(f"{mean:.3f} ± {deviation:.3f}")
+        rows.append(row)
     if WITH in performance.scores:
         one, other = (performance.scores[way] for way in (WITH, WITHOUT))
-        gains = [m.sign * (one[m.name] - other[m.name]) for m in metrics]
-        better = (f"{(gain > 0).sum()} of {n_folds} folds" for gain in gains)
+        better = (f"{(one[m] > other[m]).sum()} of {n_folds} folds" for m in metrics)
         rows.append(["the prior is better in", *better])
+    header = ["Trained anew", *metrics]
     return header, rows, range(1, len(header))
 
 
