@@ -118,11 +118,9 @@ def format_table(frame: pd.DataFrame) -> str:
 
 def draw_plot(frame: pd.DataFrame, path: Path) -> None:
     """Draw the mean ROC AUC over the rows per class, with a band of one deviation."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     # Okabe and Ito's colours, told apart with any colour vision.
     colours = ("#000000", "#E69F00", "#0072B2", "#009E73")

@@ -16,7 +16,6 @@ from llmreg._base import BaseAttributionEstimator
 from llmreg._utils._imports import import_optional
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
-from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,14 +144,12 @@ class FittedDisplay(BarDisplay):
             features=prior.features,
             outputs=prior.outputs,
             n_features=n_features,
-            **cls._read(estimator, prior),
+            **cls._read(estimator),
         ).plot(ax=ax)
 
     @classmethod
     @abstractmethod
-    def _read(
-        cls, estimator: BaseAttributionEstimator, prior: FeaturePrior
-    ) -> dict[str, Any]:
+    def _read(cls, estimator: Any) -> dict[str, Any]:
         """Return what else the display shows."""
 
 

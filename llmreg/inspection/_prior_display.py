@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from llmreg._base import BaseAttributionEstimator
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
@@ -199,12 +198,11 @@ class AlignmentDisplay(FittedDisplay):
     alignment: np.ndarray
 
     @classmethod
-    def _read(
-        cls, estimator: BaseAttributionEstimator, prior: FeaturePrior
-    ) -> dict[str, Any]:
+    def _read(cls, estimator: Any) -> dict[str, Any]:
         direction = estimator.net_.criterion_.direction.cpu().numpy()
+        is_unscored = np.isnan(estimator.prior_.scores)
         return {
-            "direction": np.where(np.isnan(prior.scores), np.nan, direction),
+            "direction": np.where(is_unscored, np.nan, direction),
             "attributions": normalize(estimator.attributions_),
             "alignment": estimator.alignment_,
         }

@@ -81,13 +81,18 @@ def _summary(
     prior = model.prior_
     pairs = [("Predicts", task.target)]
     if prior is not None and has_opinion(prior):
+        told = f"not weighed (gamma={model.gamma!r})"
+        if trusts := each_trust(model.trust_):
+            n = sum(len(trust.contradictions) for trust in trusts)
+            cosine = np.mean([trust.cosine for trust in trusts])
+            told = f"cosine {cosine:.2f}; {n} score{'s' * (n != 1)} contradicted"
         known = prior.provenance
         at_hand = "recorded scores" if known.get("source") else "scores at hand"
         source = known.get("model") or known.get("provider") or at_hand
         pairs += [
             ("Prior", source),
             ("Alignment, mean cosine", number(np.nanmean(model.alignment_), ".2f")),
-            ("The rows and the prior", _trust_in_short(model)),
+            ("The rows and the prior", told),
         ]
     else:
         pairs.append(("Prior", "none"))
@@ -100,16 +105,6 @@ def _summary(
         if way != NOTHING
     )
     return [*pairs, (f"{metric.partition(',')[0]}, held out", means)]
-
-
-def _trust_in_short(model: BaseAttributionEstimator) -> str:
-    """Say in a few words how far the rows bear the prior out."""
-    trusts = each_trust(model.trust_)
-    if not trusts:
-        return f"not weighed (gamma={model.gamma!r})"
-    against = sum(len(trust.contradictions) for trust in trusts)
-    cosine = float(np.mean([trust.cosine for trust in trusts]))
-    return f"cosine {cosine:.2f}; {against} score{'s' * (against != 1)} contradicted"
 
 
 def _score_table(prior: FeaturePrior, task: Task) -> Table:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmreg._base import BaseAttributionEstimator
 from llmreg._utils._text import number, shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
@@ -26,7 +25,6 @@ from llmreg.inspection._plotting import (
     row_height,
 )
 from llmreg.linear_model._trust import SURE, Trust, each_trust
-from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,25 +112,23 @@ class TrustDisplay(FittedDisplay):
     names: Sequence[str]
 
     @classmethod
-    def _read(
-        cls, estimator: BaseAttributionEstimator, prior: FeaturePrior
-    ) -> dict[str, Any]:
+    def _read(cls, estimator: Any) -> dict[str, Any]:
         name = type(estimator).__name__
-        if estimator.trust_ is None and estimator.gamma == "auto":
+        trusts = each_trust(estimator.trust_)
+        if not trusts and estimator.gamma == "auto":
             raise PriorError(
                 f"The prior of this {name} has no score other than 0, so the trust in "
                 "it was not learnt. Give it a prior that has one."
             )
-        if estimator.trust_ is None:
+        if not trusts:
             raise PriorError(
                 f"This {name} was fitted with gamma={estimator.gamma!r}, so the trust "
                 'in its prior was not learnt. Fit it with gamma="auto"; '
                 "AlignmentDisplay shows what a fixed gamma made of the prior."
             )
-        trusts = each_trust(estimator.trust_)
         target, outputs, _ = estimator._task_names()
         return {
-            "scores": prior.scores,
+            "scores": estimator.prior_.scores,
             "attributions": estimator.attributions_,
             "trusts": trusts,
             "names": outputs if len(trusts) > 1 else (target,),
