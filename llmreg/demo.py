@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -36,13 +36,6 @@ METHODS = (
 )
 
 
-class Draw(NamedTuple):
-    """One draw of training rows: rows per class, and which repetition it is."""
-
-    shots: int
-    repetition: int
-
-
 def run_demo(
     out: TextIO,
     provider: Any = None,
@@ -63,10 +56,10 @@ def run_demo(
     recorded = load_card()
     prior = recorded if provider is None else provider.elicit(task_of(recorded))
     out.write(f"{recorded.task}\n{len(X)} rows, {X.shape[1]} features.\n\n{prior}\n\n")
-    draws = [Draw(k, r) for k in shots for r in range(n_repetitions)]
+    draws = [(k, r) for k in shots for r in range(n_repetitions)]
     start = time.perf_counter()
     results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-        delayed(_score_draw)(X, y, prior, draw) for draw in draws
+        delayed(_score_draw)(X, y, prior, *draw) for draw in draws
     )
     scores: list[dict[str, Any]] = []
     for n_done, rows in enumerate(results, start=1):
@@ -125,11 +118,9 @@ def format_table(frame: pd.DataFrame) -> str:
 
 def draw_plot(frame: pd.DataFrame, path: Path) -> None:
     """Draw the mean ROC AUC over the rows per class, with a band of one deviation."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     # Okabe and Ito's colours, told apart with any colour vision.
     colours = ("#000000", "#E69F00", "#0072B2", "#009E73")
@@ -156,17 +147,17 @@ def draw_plot(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _score_draw(
-    X: pd.DataFrame, y: pd.Series, prior: FeaturePrior, draw: Draw
+    X: pd.DataFrame, y: pd.Series, prior: FeaturePrior, shots: int, repetition: int
 ) -> list[dict[str, Any]]:
-    """Train every method on one draw, and score it on all other rows."""
-    rng = np.random.default_rng([SEED, *draw])
+    """Train every method on some rows of each class, and score it on all others."""
+    rng = np.random.default_rng([SEED, shots, repetition])
     by_class = (np.flatnonzero(y == label) for label in ("benign", "malignant"))
-    chosen = [rng.choice(rows, draw.shots, replace=False) for rows in by_class]
+    chosen = [rng.choice(rows, shots, replace=False) for rows in by_class]
     train = np.concatenate(chosen)
     test = np.setdiff1d(np.arange(len(y)), train)
     tuned: Any = LogisticRegression(max_iter=1000)
-    if draw.shots > 1:
-        grid, cv = {"C": np.logspace(-2, 2, 5)}, min(draw.shots, 3)
+    if shots > 1:
+        grid, cv = {"C": np.logspace(-2, 2, 5)}, min(shots, 3)
         tuned = GridSearchCV(tuned, grid, cv=cv, scoring="neg_log_loss")
     aligned = LLMAttributionClassifier(prior, random_state=SEED, device="cpu")
     models = {
@@ -175,24 +166,14 @@ def _score_draw(
         METHODS[3]: clone(aligned).set_params(hidden_layer_sizes=(100,)),
     }
     X_train, X_test = X.iloc[train], X.iloc[test]
-    found = {METHODS[1]: _score_without_training(X_train, X_test, prior)}
+    # The prior alone: scaled features, weighted by their scores.
+    scores = pd.Series(prior.scores[0], prior.features).reindex(X.columns, fill_value=0)
+    found = {METHODS[1]: MinMaxScaler().fit(X_train).transform(X_test) @ scores}
     for name, model in models.items():
         found[name] = model.fit(X_train, y.iloc[train]).decision_function(X_test)
     is_malignant = y.iloc[test] == "malignant"
+    about = {"shots": shots, "repetition": repetition}
     return [
-        {
-            **draw._asdict(),
-            "method": name,
-            "roc_auc": roc_auc_score(is_malignant, found[name]),
-        }
+        {**about, "method": name, "roc_auc": roc_auc_score(is_malignant, found[name])}
         for name in METHODS
     ]
-
-
-def _score_without_training(
-    X: pd.DataFrame, X_test: pd.DataFrame, prior: FeaturePrior
-) -> np.ndarray:
-    """Add up the scaled features, weighted by their scores."""
-    scores = dict(zip(prior.features, prior.scores[0], strict=True))
-    weights = np.array([scores.get(str(name), 0.0) for name in X])
-    return np.asarray(MinMaxScaler().fit(X).transform(X_test) @ weights)

@@ -1,7 +1,8 @@
-"""Texts for people and models: one line, cut to a length, some names of many."""
+"""Texts for people and models: a name, some of many, a number that may be absent."""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -31,6 +32,11 @@ def shorten(text: str, width: int, tail: int = 0) -> str:
     if len(safe) <= width:
         return safe
     return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]
+
+
+def number(value: float, spec: str) -> str:
+    """Write a number, or a dash where there is none."""
+    return "-" if math.isnan(value) else format(value + 0.0, spec)
 
 
 def list_names(

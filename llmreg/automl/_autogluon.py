@@ -16,7 +16,10 @@ from llmreg.prior._feature_prior import FeaturePrior
 
 #: Width of the hidden layer, name and place in AutoGluon's queue of each model. The
 #: linear one goes before all others, for it takes little of a limited time.
-MODELS = ((0, "Linear", 110), (100, "MLP", 20))
+MODELS = (
+    (0, {"name_suffix": "Linear", "priority": 110}),
+    (100, {"name_suffix": "MLP", "priority": 20}),
+)
 #: Seconds below which no fit is begun.
 LEAST_SECONDS = 0.05
 
@@ -36,27 +39,22 @@ def autogluon_options(
 ) -> dict[str, Any]:
     """Make the arguments that bring llmreg into ``TabularPredictor.fit``.
 
-    A provider is asked here and not again, however many models AutoGluon trains. Two
-    of llmreg's are added to the list of models: the linear one, and one with a hidden
-    layer.
+    A provider is asked here and not again. Two models of llmreg's are added to
+    AutoGluon's: the linear one, and one with a hidden layer.
 
     Parameters
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None
         As the estimators take it.
-    X : DataFrame of shape (n_samples, n_features)
-        The training table without the target.
-    y : Series of shape (n_samples,)
-        The target.
+    X, y : DataFrame and Series
+        The training table without the target, and the target.
     kind : {"classification", "regression"}, default="classification"
         What is predicted.
     hyperparameters : str, dict or None, default="default"
         AutoGluon's other models, as ``TabularPredictor.fit`` takes them; None or an
         empty dict for llmreg alone.
-    task : str or None, default=None
-        The task in a sentence, for the provider.
-    target_name : str or None, default=None
-        Name of the target, for the provider.
+    task, target_name : str or None, default=None
+        The task in a sentence, and the name of the target, for the provider.
     feature_descriptions : dict or None, default=None
         What features mean, for the provider.
     on_error : {"raise", "no_prior"}, default="raise"
@@ -67,7 +65,8 @@ def autogluon_options(
     Returns
     -------
     dict
-        ``hyperparameters`` and ``feature_generator``.
+        ``hyperparameters`` and ``feature_generator``; a `fit` without them trains
+        AutoGluon's other models alone.
 
     Raises
     ------
@@ -82,10 +81,6 @@ def autogluon_options(
     --------
     named_levels : The feature generator, and why it is needed.
     flaml_learner : The same for FLAML.
-
-    Notes
-    -----
-    A `fit` without them trains AutoGluon's other models alone.
 
     Examples
     --------
@@ -117,13 +112,8 @@ def autogluon_options(
         models = configs.get_hyperparameter_config(models)
     models = deepcopy(models)
     models[sys.modules[__name__].LLMRegModel] = [
-        {
-            "prior": card,
-            "hidden": hidden,
-            **params,
-            "ag_args": {"name_suffix": name, "priority": priority},
-        }
-        for hidden, name, priority in MODELS
+        {"prior": card, "hidden": hidden, **params, "ag_args": queue}
+        for hidden, queue in MODELS
     ]
     return {"hyperparameters": models, "feature_generator": named_levels()}
 
@@ -131,9 +121,9 @@ def autogluon_options(
 def named_levels() -> Any:
     """Make AutoGluon's default feature generator, with levels that keep their names.
 
-    The default turns every category into a number and every column of two values into
-    0 and 1; a prior for ``"sex=female"`` then finds nothing. The numbers only save
-    memory, says AutoGluon [1]_; levels that occur once become missing values in both.
+    The default turns categories into numbers and columns of two values into 0 and 1,
+    to save memory [1]_; a prior for ``"sex=female"`` then finds nothing. Levels that
+    occur once become missing values in both.
 
     Returns
     -------
@@ -151,8 +141,6 @@ def named_levels() -> Any:
 
     Examples
     --------
-    Not run with the other examples: AutoGluon has an environment of its own.
-
     >>> from llmreg.automl import named_levels
     >>> predictor.fit(train, feature_generator=named_levels())  # doctest: +SKIP
     """

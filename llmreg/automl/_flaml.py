@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ COST_BESIDE_LIGHTGBM = 2.0
 HIDDEN = 100
 
 
+@dataclass(eq=False, repr=False)
 class FlamlLearner:
     """What ``flaml.AutoML().add_learner`` takes for a class of learners.
 
-    FLAML calls what it is given with a configuration to get a learner, and asks it for
-    the space of these configurations. An object in place of a class can carry the
-    prior, and be pickled.
+    It has the methods that FLAML asks of a class of learners [1]_. Being an object, it
+    can carry the prior, and be pickled.
 
     Parameters
     ----------
@@ -42,8 +43,7 @@ class FlamlLearner:
 
     References
     ----------
-    .. [1] FLAML's documentation, "Task Oriented AutoML", section "Estimator and search
-       space": the methods that a learner has to have.
+    .. [1] FLAML's documentation, "Task Oriented AutoML", "Estimator and search space".
 
     Examples
     --------
@@ -53,17 +53,10 @@ class FlamlLearner:
     2.0
     """
 
-    def __init__(
-        self,
-        prior: FeaturePrior | None,
-        kind: str,
-        classes: list[Any] | None,
-        params: dict[str, Any],
-    ) -> None:
-        self.prior = prior
-        self.kind = kind
-        self.classes = classes
-        self.params = params
+    prior: FeaturePrior | None
+    kind: str
+    classes: list[Any] | None
+    params: dict[str, Any]
 
     def __call__(self, **config: Any) -> Any:
         """Make a learner."""
@@ -72,64 +65,29 @@ class FlamlLearner:
     def search_space(
         self, data_size: tuple[int, ...], task: Any, **kwargs: Any
     ) -> dict[str, dict[str, Any]]:
-        """Return the hyper-parameters that are searched for.
+        """Return domain and first value of each parameter that is searched for.
 
-        Parameters
-        ----------
-        data_size : tuple of int
-            Shape of the table.
-        task : str or flaml Task
-            Not looked at.
-        **kwargs : dict
-            Not looked at.
-
-        Returns
-        -------
-        dict
-            Domain and first value of each. `gamma` stays "auto" without a prior.
+        `gamma` stays "auto" without a prior. The arguments are not looked at.
         """
         tune = import_optional("flaml.tune", "llmreg[flaml]")
         gammas = ["auto", 10.0, 100.0] if self.prior is not None else ["auto"]
+        widths = {"domain": tune.choice([0, HIDDEN]), "low_cost_init_value": 0}
         space: dict[str, dict[str, Any]] = {
             "gamma": {"domain": tune.choice(gammas), "init_value": "auto"},
-            "alpha": {
-                "domain": tune.loguniform(lower=0.01, upper=100.0),
-                "init_value": 1.0,
-            },
-            "hidden": {
-                "domain": tune.choice([0, HIDDEN]),
-                "init_value": 0,
-                "low_cost_init_value": 0,
-            },
+            "alpha": {"domain": tune.loguniform(0.01, 100.0), "init_value": 1.0},
+            "hidden": {**widths, "init_value": 0},
         }
         return {name: v for name, v in space.items() if name not in self.params}
 
     def size(self, config: dict[str, Any]) -> float:
-        """Estimate the memory that the model of a configuration takes.
-
-        Parameters
-        ----------
-        config : dict
-            A point of the search space.
-
-        Returns
-        -------
-        float
-            Bytes.
-        """
+        """Estimate the bytes that the model of a configuration takes."""
         n_columns = 1 if self.prior is None else len(self.prior.features)
         n_outputs = max(1, len(self.classes or ()))
         width = int(config.get("hidden", self.params.get("hidden", 0)))
         return 8.0 * (n_columns * max(width, n_outputs) + width * n_outputs)
 
     def cost_relative2lgbm(self) -> float:
-        """Say how long the first fit takes, beside LightGBM's.
-
-        Returns
-        -------
-        float
-            A ratio.
-        """
+        """Return how long the first fit takes, as a multiple of LightGBM's."""
         return COST_BESIDE_LIGHTGBM
 
     def init(self) -> None:
@@ -159,16 +117,12 @@ def flaml_learner(
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None
         As the estimators take it.
-    X : DataFrame or array-like of shape (n_samples, n_features)
-        The table that FLAML will be given.
-    y : array-like of shape (n_samples,)
-        Its labels or targets.
+    X, y : DataFrame or array-like
+        The table that FLAML will be given, and its labels or targets.
     kind : {"classification", "regression"}, default="classification"
         The `task` that FLAML will be given.
-    task : str or None, default=None
-        The task in a sentence, for the provider.
-    target_name : str or None, default=None
-        Name of the target, for the provider.
+    task, target_name : str or None, default=None
+        The task in a sentence, and the name of the target, for the provider.
     feature_descriptions : dict or None, default=None
         What features mean, for the provider.
     feature_names : list of str, dict or None, default=None
@@ -268,12 +222,8 @@ def _make_class() -> type[Any]:
             model = CodedModel(
                 self.learner.prior, self.learner.kind, self.learner.classes, **params
             )
-            self._model = model.fit(
-                X_train,
-                y_train,
-                seconds=kwargs.get("seconds"),
-                sample_weight=kwargs.get("sample_weight"),
-            )
+            options = {name: kwargs.get(name) for name in ("seconds", "sample_weight")}
+            self._model = model.fit(X_train, y_train, **options)
             return time.time() - start
 
         @property

@@ -141,10 +141,9 @@ def settle_prior(
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None
         As the estimators take it.
-    X : DataFrame or array-like of shape (n_samples, n_features)
-        The training table, as it is before any preprocessing.
-    y : array-like of shape (n_samples,)
-        Its labels or targets.
+    X, y : DataFrame or array-like
+        The training table, as it is before any preprocessing, and its labels or
+        targets.
     kind : {"classification", "regression"}, default="classification"
         What is predicted.
     **words : dict

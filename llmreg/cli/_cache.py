@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from llmreg._utils._text import clean_text
-from llmreg.cli._terminal import confirm
 from llmreg.elicitation._cache_entries import CacheEntry
 from llmreg.exceptions import PriorCacheError
 from llmreg.providers import PriorCache
@@ -113,3 +112,12 @@ def _clear(arguments: argparse.Namespace) -> None:
         )
     count = cache.clear(older_than=arguments.older_than, provider=arguments.provider)
     sys.stdout.write(f"{count} entries deleted\n")
+
+
+def confirm(question: str) -> bool:
+    """Ask a question that takes yes or no; it is a no where there is no terminal."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower().startswith("y")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from llmreg._utils._text import clean_text
+from llmreg._utils._text import clean_text, number
 from llmreg.exceptions import PriorMismatchError
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
 
@@ -47,7 +48,7 @@ def run_diff(arguments: argparse.Namespace) -> int:
     after = FeaturePrior.read(arguments.after)
     found = compare(before, after, arguments.tolerance)
     sys.stdout.write(_table(found, several=len(before.outputs) > 1))
-    return int(bool(found) and arguments.exit_code)
+    return int(arguments.exit_code and not found.empty)
 
 
 def draw(prior: FeaturePrior, *, top: int = 0) -> str:
@@ -97,7 +98,9 @@ def _block(prior: FeaturePrior, k: int, top: int, marks: tuple[str, str]) -> lis
         header += "  spread"
     lines = [header + ("  reason" if prior.rationale else "")]
     for name, j in zip(names, shown, strict=True):
-        line = f"{name:{width}}  {_bar(scores[j], marks)}  {number(scores[j]):>5}"
+        line = (
+            f"{name:{width}}  {_bar(scores[j], marks)}  {number(scores[j], '+.1f'):>5}"
+        )
         if prior.spread is not None:
             line += f"  {number(prior.spread[k, j], '.1f'):>6}"
         if reason := prior.rationale.get(prior.features[j]):
@@ -118,79 +121,53 @@ def _bar(score: float, marks: tuple[str, str]) -> str:
     return f"{block * left:>{HALF_BAR}}{axis}{block * right:<{HALF_BAR}}"
 
 
-def number(value: float, spec: str = "+.1f") -> str:
-    """Write a number, or a dash where there is none."""
-    return "-" if np.isnan(value) else format(value + 0.0, spec)
-
-
-class Difference(NamedTuple):
-    """A score that differs; NaN where one of the cards has none."""
-
-    output: str
-    feature: str
-    before: float
-    after: float
-
-    @property
-    def flips(self) -> bool:
-        """Whether the sign turns round."""
-        return self.before * self.after < 0
-
-    @property
-    def size(self) -> float:
-        """By how much the scores differ; a score that is absent counts as 0."""
-        return float(abs(np.nan_to_num(self.after) - np.nan_to_num(self.before)))
-
-
 def compare(
     before: FeaturePrior, after: FeaturePrior, tolerance: float = 0.0
-) -> list[Difference]:
-    """List the scores in which two priors differ, changes of sign first."""
+) -> pd.DataFrame:
+    """List the scores in which two priors differ, changes of sign first.
+
+    The index is output and feature; a card that has no score has NaN.
+    """
     single = len(before.outputs) == len(after.outputs) == 1
     if not single and set(before.outputs) != set(after.outputs):
         raise PriorMismatchError(
             f"The cards score different outputs, {list(before.outputs)!r} and "
             f"{list(after.outputs)!r}, and cannot be compared."
         )
-    found = []
-    for k, output in enumerate(before.outputs):
-        row = after.scores[0 if single else after.outputs.index(output)]
-        old = dict(zip(before.features, before.scores[k], strict=True))
-        new = dict(zip(after.features, row, strict=True))
-        for feature in dict.fromkeys([*old, *new]):
-            pair = old.get(feature, np.nan), new.get(feature, np.nan)
-            if _differ(*pair, tolerance):
-                found.append(Difference(output, feature, *map(float, pair)))
-    return sorted(found, key=lambda d: (not d.flips, -d.size))
+    features = list(dict.fromkeys([*before.features, *after.features]))
+    old, new = (
+        pd.DataFrame(prior.scores.T, prior.features, prior.outputs).reindex(features)
+        for prior in (before, after)
+    )
+    # Single outputs may have other names.
+    new = new.set_axis(old.columns, axis=1) if single else new[old.columns]
+    table = pd.DataFrame({"before": old.unstack(), "after": new.unstack()})
+    change = (table["after"] - table["before"]).abs()
+    # To have no score is not the same as 0, but has its size.
+    differs = (change > tolerance) | (table.isna().sum(axis=1) == 1)
+    table["flips"] = table["before"] * table["after"] < 0
+    table["size"] = (table["after"].fillna(0) - table["before"].fillna(0)).abs()
+    return table[differs].sort_values(["flips", "size"], ascending=False)
 
 
-def _differ(before: float, after: float, tolerance: float) -> bool:
-    """Tell whether two scores differ; to have none is not the same as 0."""
-    if np.isnan(before) or np.isnan(after):
-        return bool(np.isnan(before) != np.isnan(after))
-    return abs(after - before) > tolerance
-
-
-def _table(found: list[Difference], several: bool) -> str:
+def _table(found: pd.DataFrame, several: bool) -> str:
     """Write the differences as a table."""
-    if not found:
+    if found.empty:
         return "The scores are the same.\n"
-    flips = sum(d.flips for d in found)
     some = "s" * (len(found) != 1)
     names = [
-        clean_text(f"{d.output}: " * several + d.feature, NAME_WIDTH) for d in found
+        clean_text(f"{output}: " * several + feature, NAME_WIDTH)
+        for output, feature in found.index
     ]
     width = max(map(len, [*names, "feature"]))
     lines = [
-        f"{len(found)} score{some} differ, {flips} in sign",
+        f"{len(found)} score{some} differ, {found['flips'].sum()} in sign",
         "",
         f"{'feature':{width}}  before   after  difference",
     ]
-    for name, d in zip(names, found, strict=True):
+    for name, d in zip(names, found.itertuples(), strict=True):
         change = "" if np.isnan(d.before + d.after) else f"{d.after - d.before:+.1f}"
         note = "  sign flips" if d.flips else ""
-        lines.append(
-            f"{name:{width}}  {number(d.before):>6}  {number(d.after):>6}  "
-            f"{change:>10}{note}".rstrip()
-        )
+        pair = "  ".join(f"{number(s, '+.1f'):>6}" for s in (d.before, d.after))
+        lines.append(f"{name:{width}}  {pair}  {change:>10}{note}".rstrip())
     return "\n".join(lines) + "\n"

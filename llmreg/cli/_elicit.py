@@ -5,48 +5,78 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from sklearn.base import clone
 
 from llmreg._utils._text import clean_text, list_names
+from llmreg.cli._cache import confirm
 from llmreg.cli._cards import draw
-from llmreg.cli._provider import (
-    NEW,
-    Plan,
-    add_plans,
-    check_batches,
-    fill_cache,
-    make_plan,
-    make_provider,
-)
 from llmreg.cli._tables import Table, add_tables, read_tables
-from llmreg.cli._terminal import Progress, confirm
+from llmreg.elicitation._cost import Cost, count_input, count_output
 from llmreg.elicitation._questions import WAYS, Questionnaire
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
+from llmreg.providers import _resolve as registry
+from llmreg.providers._anthropic import AnthropicProvider
+from llmreg.providers._anthropic_batch import (
+    collect_batch,
+    count_lacking,
+    submit_batch,
+)
 
 LIMIT = 100_000
 NAME_WIDTH = 40
 MOST_NAMED = 12
+# What the option `--batch` means without the id of a batch.
+NEW = "new"
+# What vendors take for a batch, as a share of the price of single requests.
+BATCH_PRICE = 0.5
 
 # Options that are parameters of providers, under the same names.
 SETTINGS = ("model", "base_url", "n_estimates", "ask", "send_levels", "cache")
 
 
-class WatchedCache(PriorCache):
-    """A cache that counts the answers as they come in."""
+class Plan(NamedTuple):
+    """What an elicitation will take: tokens in and out, and all of it in words."""
 
-    def __init__(self, cache: PriorCache, progress: Progress) -> None:
+    requests: int
+    tokens: int
+    text: str
+
+
+class WatchedCache(PriorCache):
+    """A cache that tells on stderr how many answers have come in.
+
+    One line that is written over in a terminal, a line each elsewhere.
+    """
+
+    def __init__(self, cache: PriorCache, total: int) -> None:
         super().__init__(cache.folder)
-        self.progress = progress
+        self.total = total
+        self.count = 0
+        self._counting = threading.Lock()
 
     def put(self, key: str, content: Any) -> None:
-        """Write an entry, and count it."""
+        """Write an entry, and count it, from any thread."""
         super().put(key, content)
-        self.progress.step()
+        start, end = ("\r", "") if sys.stderr.isatty() else ("", "\n")
+        with self._counting:
+            self.count += 1
+            of = f" of {self.total}" if self.total else ""
+            sys.stderr.write(f"{start}answers: {self.count}{of}{end}")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """End the line."""
+        if self.count and sys.stderr.isatty():
+            sys.stderr.write("\n")
 
 
 def add(commands: Any) -> None:
@@ -97,8 +127,11 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.provider, {name: getattr(arguments, name) for name in SETTINGS}
     )
     batch = arguments.batch is not None
-    if batch:
-        check_batches(provider)
+    if batch and not isinstance(provider, AnthropicProvider):
+        raise ProviderError(
+            f"{type(provider).__name__} has no batch interface that llmreg knows; "
+            "--provider anthropic has one. Leave --batch out."
+        )
     if arguments.dry_run:
         sent = [request for t in tables for request in _sent(provider, t.task)]
         sys.stdout.write(json.dumps(sent, indent=2, default=str) + "\n")
@@ -109,25 +142,83 @@ def run(arguments: argparse.Namespace) -> None:
     plans = [make_plan(provider, table.task, batch=batch) for table in tables]
     for table, plan in zip(tables, plans, strict=True):
         sys.stderr.write(_summary(provider, table, plan, batch))
-    total = add_plans(plans)
+    n_requests = sum(plan.requests for plan in plans)
+    n_tokens = sum(plan.tokens for plan in plans)
     if len(tables) > 1:
-        sys.stderr.write(f"in all: {total.text}\n")
+        sys.stderr.write(
+            f"in all: {n_requests} requests, about {n_tokens:,} tokens in and out\n"
+        )
     # A batch that was sent earlier has been paid for.
     if arguments.batch in {None, NEW}:
-        _agree(total, arguments)
+        _agree(n_tokens, arguments)
     if batch:
         fill_cache(provider, [table.task for table in tables], arguments.batch)
         # What a batch was to answer is not paid for at the full price.
         provider.set_params(network="never")
-    _ask(provider, tables, total)
+    _ask(provider, tables, n_requests)
 
 
-def _ask(provider: Any, tables: Sequence[Table], plan: Plan) -> None:
+def make_provider(name: str, settings: dict[str, Any]) -> Any:
+    """Make a provider by its name; None is a setting that is not given."""
+    provider = registry.make_provider(name)
+    given = {key: value for key, value in settings.items() if value is not None}
+    taken = provider.get_params(deep=False) if hasattr(provider, "get_params") else ()
+    if strange := [key for key in given if key not in taken]:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in strange)
+        raise ProviderError(f"The provider {name!r} does not take {options}.")
+    return provider.set_params(**given) if given else provider
+
+
+def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
+    """Say what an elicitation will take; nothing is sent."""
+    if hasattr(provider, "estimate_cost"):
+        if "network" in getattr(provider, "get_params", dict)():
+            # A vendor that counts tokens receives the question, which nobody has
+            # agreed to yet: the count is a guess.
+            provider = clone(provider).set_params(network="never")
+        cost = provider.estimate_cost(task)
+        if batch and isinstance(cost, Cost) and cost.usd is not None:
+            cost = replace(cost, usd=BATCH_PRICE * cost.usd)
+        return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))
+    n_estimates = getattr(provider, "n_estimates", 1)
+    asked = Questionnaire(task)
+    tokens = n_estimates * (count_input(asked) + count_output(asked))
+    text = f"at most {n_estimates} requests, about {tokens:,} tokens in and out"
+    return Plan(n_estimates, tokens, text)
+
+
+def fill_cache(provider: Any, tasks: Sequence[Task], batch: str = NEW) -> None:
+    """Put the answers about some tasks into the cache, through batches."""
+    while count_lacking(provider, tasks):
+        name = batch if batch != NEW else submit_batch(provider, tasks)
+        sys.stderr.write(
+            f"batch {name}: waiting for its end, which may take hours; you may "
+            f"interrupt this, and collect it later with --batch {name}\n"
+        )
+        report = collect_batch(provider, tasks, str(name))
+        sys.stderr.write(f"batch {name}: {report.kept} answers\n")
+        # With n_estimates="auto" a batch is one round, and the next may be needed.
+        # Only somebody who asks for a new batch has agreed to pay for it.
+        if batch == NEW and report.kept and not report.failed:
+            continue
+        if lacking := count_lacking(provider, tasks):
+            told = "; ".join(f"{who}: {why}" for who, why in report.failed.items())
+            raise ProviderError(
+                f"After the batch {name} {lacking} answers are lacking"
+                f"{f' ({told})' if told else ''}. The others are in the cache. Run the "
+                "same command with --batch and no id to ask for these in a new batch, "
+                "or without --batch to ask at once, which also helps against replies "
+                "that were cut off. A batch for other tables or options has no answer "
+                "to these."
+            )
+
+
+def _ask(provider: Any, tables: Sequence[Table], n_requests: int) -> None:
     """Ask for what is not in the cache; show and keep each prior as it comes."""
-    with closing(Progress(plan.requests)) as progress:
+    kept = PriorCache.of(getattr(provider, "cache", None))
+    with closing(WatchedCache(kept, n_requests)) as watched:
         if hasattr(provider, "cache") and hasattr(provider, "set_params"):
-            kept = PriorCache.of(provider.cache)
-            provider.set_params(cache=WatchedCache(kept, progress))
+            provider.set_params(cache=watched)
         for table in tables:
             prior = provider.elicit(table.task)
             prior.write(table.card)
@@ -138,13 +229,13 @@ def _ask(provider: Any, tables: Sequence[Table], plan: Plan) -> None:
             sys.stderr.write(f"wrote {table.card}; {used or 'nothing was counted'}\n")
 
 
-def _agree(plan: Plan, arguments: argparse.Namespace) -> None:
+def _agree(n_tokens: int, arguments: argparse.Namespace) -> None:
     """Go on only if the cost is small, or somebody says so."""
-    if arguments.yes or plan.tokens <= arguments.limit:
+    if arguments.yes or n_tokens <= arguments.limit:
         return
     if not confirm(f"That is more than {arguments.limit:,} tokens. Ask?"):
         raise ProviderError(
-            f"Nothing was asked: about {plan.tokens:,} tokens are more than the limit "
+            f"Nothing was asked: about {n_tokens:,} tokens are more than the limit "
             f"of {arguments.limit:,}. Say yes to the question, pass --yes, or raise "
             "--limit."
         )

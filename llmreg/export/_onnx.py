@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -13,16 +13,17 @@ from torch import Tensor, nn
 import llmreg
 from llmreg._utils import import_optional
 from llmreg.exceptions import ExportError
-from llmreg.export._plan import (
-    Plan,
+from llmreg.export._sklearn import (
     check_model,
     fills_of,
-    plan_of,
-    scaling_of,
+    is_level,
+    no_counterpart,
     spellings,
 )
 from llmreg.nn._factory import CorrectedModel
 from llmreg.preprocessing._columns import MISSING
+from llmreg.preprocessing._scaler import BoundedScaler
+from llmreg.preprocessing._values import MISSING
 
 # Old enough for runtimes of 2022, new enough for everything that is used.
 OPSETS = {"": 17, "ai.onnx.ml": 3}
@@ -43,18 +44,18 @@ class Graph:
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
 
-    def declare(self, name: str, kind: str, *widths: int) -> Any:
-        """Describe an input or output of shape (n_samples, *widths)."""
-        element = getattr(self.onnx.TensorProto, kind)
-        shape = ["n_samples", *widths]
-        return self.onnx.helper.make_tensor_value_info(name, element, shape)
+    def declare(self, name: str, kind: Any, *widths: int) -> Any:
+        """Describe an input or output of a dtype and shape (n_samples, *widths)."""
+        helper = self.onnx.helper
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+        return helper.make_tensor_value_info(name, element, ["n_samples", *widths])
 
-    def input(self, name: str, kind: str, width: int) -> str:
+    def input(self, name: str, kind: Any, width: int) -> str:
         """Add an input; returns its name."""
         self.inputs.append(self.declare(name, kind, width))
         return name
 
-    def output(self, name: str, value: str, kind: str, *widths: int) -> None:
+    def output(self, name: str, value: str, kind: Any, *widths: int) -> None:
         """Make a value an output."""
         self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name]))
         self.outputs.append(self.declare(name, kind, *widths))
@@ -81,50 +82,59 @@ OUTPUTS = ("label", "probabilities", "variable")
 MATRIX = "X"
 
 
-def add_encoding(graph: Graph, plan: Plan, encoder: Any) -> str:
+def add_encoding(graph: Graph, model: Any) -> str:
     """Add inputs and their encoding, of shape (n_samples, n_columns)."""
-    numbers, texts = _add_inputs(graph, plan)
-    parts = []
-    if numbers is not None:
-        parts.append(_add_numbers(graph, numbers, encoder))
-    parts += [
-        _add_levels(graph, text, levels)
-        for text, levels in zip(texts, plan.levels, strict=True)
-    ]
+    encoder = model.encoder_
+    numbers, texts = _add_inputs(graph, model)
+    parts = [] if numbers is None else [_add_numbers(graph, numbers, encoder)]
+    for text, levels in zip(texts, encoder._levels, strict=True):
+        parts.append(_add_levels(graph, text, levels))
     rows = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-    if (plan.order == np.arange(len(plan.order))).all():
+    # The graph has numbers first and levels then, each kind in the encoder's order.
+    order = np.argsort(np.argsort(is_level(encoder), kind="stable"))
+    if (order == np.arange(len(order))).all():
         return rows
-    return graph.add("Gather", rows, graph.constant(plan.order), axis=1)
+    return graph.add("Gather", rows, graph.constant(order), axis=1)
 
 
-def _add_inputs(graph: Graph, plan: Plan) -> tuple[str | None, list[str]]:
+def _add_inputs(graph: Graph, model: Any) -> tuple[str | None, list[str]]:
     """Declare the inputs; returns the numeric ones as one, and those of text."""
-    if not plan.is_named and not plan.categorical:
-        return graph.input(MATRIX, "DOUBLE", len(plan.names)), []
-    names = plan.names
+    encoder = model.encoder_
+    names = [str(n) for n in getattr(model, "feature_names_in_", encoder._names)]
+    is_named = hasattr(model, "feature_names_in_") or model._has_names
+    if not is_named and not encoder._categorical:
+        return graph.input(MATRIX, float, len(names)), []
     if bad := sorted({n for n in names if names.count(n) > 1 or n in ("", *OUTPUTS)}):
         raise ExportError(
             f"Every column becomes an input by its name, which {bad} cannot: names "
             f"must differ, must not be empty, and must not be one of {list(OUTPUTS)}. "
             "Rename the columns and fit again."
         )
-    for place, name in enumerate(plan.names):
-        graph.input(name, "STRING" if place in plan.categorical else "DOUBLE", 1)
-    numeric = [plan.names[place] for place in plan.numeric]
-    texts = [plan.names[place] for place in plan.categorical]
+    for place, name in enumerate(names):
+        graph.input(name, object if place in encoder._categorical else float, 1)
+    numeric = [names[place] for place in encoder._numeric]
+    texts = [names[place] for place in encoder._categorical]
     return (graph.add("Concat", *numeric, axis=1) if numeric else None), texts
 
 
 def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
-    scaling, fills = scaling_of(encoder), fills_of(encoder)
+    """Fill gaps and scale; a user's transformer has no counterpart."""
+    scaler, fills = encoder.scaler_, fills_of(encoder)
     if fills is not None:
         gaps = graph.add("IsNaN", numbers)
         numbers = graph.add("Where", gaps, graph.constant(fills[None]), numbers)
-    if scaling is None:
+    if scaler is None:
         return numbers
-    numbers = graph.add("Sub", numbers, graph.constant(scaling.offset[None]))
-    numbers = graph.add("Mul", numbers, graph.constant(scaling.factor[None]))
-    return _add_soft_clip(graph, numbers) if scaling.bounded else numbers
+    is_bounded = isinstance(scaler, BoundedScaler)
+    if is_bounded or encoder.scaler == "minmax":
+        offset, factor = scaler.data_min_, scaler.scale_
+    elif encoder.scaler == "standard":
+        offset, factor = scaler.mean_, 1 / scaler.scale_
+    else:
+        raise no_counterpart("scaler", scaler, '"bounded", "minmax", "standard"')
+    numbers = graph.add("Sub", numbers, graph.constant(offset[None]))
+    numbers = graph.add("Mul", numbers, graph.constant(factor[None]))
+    return _add_soft_clip(graph, numbers) if is_bounded else numbers
 
 
 def _add_soft_clip(graph: Graph, scaled: str) -> str:
@@ -136,7 +146,7 @@ def _add_soft_clip(graph: Graph, scaled: str) -> str:
     return graph.add("Add", inside, graph.add("Div", beyond, width))
 
 
-def _add_levels(graph: Graph, text: str, levels: tuple[str, ...]) -> str:
+def _add_levels(graph: Graph, text: str, levels: Sequence[str]) -> str:
     """Open a column for every level; one that is not known finds a row of zeros."""
     places = {level: place for place, level in enumerate(levels)}
     places |= spellings(levels)
@@ -287,7 +297,7 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     """
     check_model(model)
     graph = Graph()
-    rows = add_encoding(graph, plan_of(model), model.encoder_)
+    rows = add_encoding(graph, model)
     outputs = add_module(graph, model.net_.module_, rows)
     if is_classifier(model):
         _add_classes(graph, outputs, model.classes_)
@@ -317,7 +327,7 @@ def _make_model(graph: Graph, name: str) -> Any:
 
 
 def _add_classes(graph: Graph, logits: str, classes: np.ndarray) -> None:
-    kind, labels = _labels(classes)
+    labels = _labels(classes)
     if len(classes) == 2:
         sides = [graph.add("Neg", logits), logits]
         shares = [graph.add("Sigmoid", side) for side in sides]
@@ -330,20 +340,17 @@ def _add_classes(graph: Graph, logits: str, classes: np.ndarray) -> None:
         probabilities = graph.add("Softmax", logits, axis=1)
         place = graph.add("ArgMax", logits, axis=1, keepdims=0)
     label = graph.add("Gather", graph.constant(labels), place, axis=0)
-    graph.output("label", label, kind)
-    graph.output("probabilities", probabilities, "DOUBLE", len(classes))
+    graph.output("label", label, labels.dtype)
+    graph.output("probabilities", probabilities, float, len(classes))
 
 
-def _labels(classes: np.ndarray) -> tuple[str, np.ndarray]:
-    """Give class labels as a graph can hold them, and the name of their type."""
-    if classes.dtype.kind in "iu":
-        return "INT64", classes.astype(np.int64)
-    if classes.dtype.kind == "f":
-        return "DOUBLE", classes.astype(np.float64)
-    if classes.dtype.kind == "b":
-        return "BOOL", classes
+def _labels(classes: np.ndarray) -> np.ndarray:
+    """Give class labels as a graph can hold them."""
+    kinds: dict[str, Any] = {"b": bool, "i": np.int64, "u": np.int64, "f": np.float64}
+    if classes.dtype.kind in kinds:
+        return classes.astype(kinds[classes.dtype.kind])
     if all(isinstance(label, str) for label in classes):
-        return "STRING", classes.astype(object)
+        return classes.astype(object)
     raise ExportError(
         "Class labels must be text, numbers or booleans to be outputs of a graph; got "
         f"{classes.tolist()}."
@@ -353,4 +360,4 @@ def _labels(classes: np.ndarray) -> tuple[str, np.ndarray]:
 def _add_targets(graph: Graph, outputs: str, scaler: Any) -> None:
     outputs = graph.add("Mul", outputs, graph.constant(scaler.scale_[None]))
     outputs = graph.add("Add", outputs, graph.constant(scaler.mean_[None]))
-    graph.output("variable", outputs, "DOUBLE", len(scaler.mean_))
+    graph.output("variable", outputs, float, len(scaler.mean_))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +20,13 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     StandardScaler,
 )
+from sklearn.utils.validation import check_is_fitted
 
+from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
 from llmreg.export._plan import (
-    Plan,
     check_model,
     fills_of,
-    plan_of,
     spellings,
 )
 from llmreg.preprocessing._columns import MISSING
@@ -87,12 +88,12 @@ def to_sklearn(model: Any) -> Pipeline:
             f"holds a {type(model.net_.module_).__name__}. llmreg.export.to_onnx "
             "exports it."
         )
-    plan = plan_of(model)
-    names = getattr(model, "feature_names_in_", np.arange(len(plan.names)))
-    parts = [*_numbers(model.encoder_, plan, names), *_levels(plan, names)]
+    encoder = model.encoder_
+    names = getattr(model, "feature_names_in_", np.arange(encoder.n_features_in_))
+    parts = [*_numbers(encoder, names), *_levels(encoder, names)]
     table = ColumnTransformer(
         [(part.name, FrozenEstimator(part.steps), part.columns) for part in parts]
-    ).fit(_one_row(plan, names))
+    ).fit(_one_row(encoder, names))
     coef = np.atleast_2d(model.coef_)
     weights = np.hstack([coef[:, part.source] * part.signs for part in parts])
     return Pipeline([("table", table), ("model", _final(model, weights))])
@@ -110,12 +111,12 @@ class _Part(NamedTuple):
     signs: np.ndarray
 
 
-def _numbers(encoder: Any, plan: Plan, names: np.ndarray) -> list[_Part]:
+def _numbers(encoder: Any, names: np.ndarray) -> list[_Part]:
     """Make one part for all numeric columns, if there are any."""
-    if not plan.numeric:
+    if not encoder._numeric:
         return []
-    columns = names[list(plan.numeric)]
-    source = np.argsort(plan.order)[: len(columns)]
+    columns = names[encoder._numeric]
+    source = np.flatnonzero(~is_level(encoder))
     signs = np.ones(len(columns))
     steps = _filling(encoder, _frame(np.zeros((1, len(columns))), columns))
     scaler = encoder.scaler_
@@ -162,19 +163,18 @@ def _minmax(low: np.ndarray, high: np.ndarray, clip: bool = False) -> MinMaxScal
     return MinMaxScaler(clip=clip).fit(np.stack([low, high]))
 
 
-def _levels(plan: Plan, names: np.ndarray) -> list[_Part]:
+def _levels(encoder: Any, names: np.ndarray) -> list[_Part]:
     """Make a part for every categorical column."""
     parts = []
-    start = len(plan.numeric)
-    for place, levels in zip(plan.categorical, plan.levels, strict=True):
+    columns = np.flatnonzero(is_level(encoder))
+    for place, levels in zip(encoder._categorical, encoder._levels, strict=True):
         further = spellings(levels)
-        own = [start + i for i in (*range(len(levels)), *further.values())]
-        source = np.argsort(plan.order)[own]
+        own, columns = np.split(columns, [len(levels)])
+        source = np.concatenate([own, own[list(further.values())]])
         steps = _onehot([*levels, *further])
         signs = np.ones(len(source))
         # A single column, and not a list of one, arrives as pandas has it.
         parts.append(_Part(f"levels{place}", names[place], steps, source, signs))
-        start += len(levels)
     return parts
 
 
@@ -204,12 +204,12 @@ def _function(function: Any, **options: Any) -> FunctionTransformer:
     )
 
 
-def _one_row(plan: Plan, names: np.ndarray) -> Any:
+def _one_row(encoder: Any, names: np.ndarray) -> Any:
     """Make a row that the table's transformers take, to learn its columns from."""
-    row: list[Any] = [0.0] * len(plan.names)
-    for place, levels in zip(plan.categorical, plan.levels, strict=True):
+    row: list[Any] = [0.0] * len(names)
+    for place, levels in zip(encoder._categorical, encoder._levels, strict=True):
         row[place] = levels[0]
-    dtype = object if plan.categorical else np.float64
+    dtype = object if encoder._categorical else np.float64
     return _frame(np.array([row], dtype=dtype), names)
 
 
@@ -231,3 +231,50 @@ def _final(model: Any, weights: np.ndarray) -> LogisticRegression | LinearRegres
     final.intercept_ = model.intercept_
     final.n_features_in_ = weights.shape[1]
     return final
+
+
+def check_model(model: Any) -> None:
+    """Raise unless something is a fitted estimator of llmreg."""
+    if not isinstance(model, BaseAttributionEstimator):
+        raise ExportError(
+            "Expected an LLMAttributionClassifier or LLMAttributionRegressor; got "
+            f"{type(model).__name__}. Of a search pass best_estimator_, of a "
+            "pipeline its last step."
+        )
+    check_is_fitted(model, "net_")
+
+
+def is_level(encoder: Any) -> np.ndarray:
+    """Say of each encoded column whether it is that of a level."""
+    return np.array([column.level is not None for column in encoder.columns_])
+
+
+def fills_of(encoder: Any) -> np.ndarray | None:
+    """Read off what gaps of the numeric columns are filled with, for each of them."""
+    imputer = encoder.imputer_
+    if imputer is None:
+        return None
+    if not isinstance(encoder.imputer, str):
+        raise no_counterpart("imputer", imputer, '"median", "mean", "most_frequent"')
+    # A row of gaps shows what each is filled with, a column without values included.
+    gaps = np.full((1, len(encoder._numeric)), np.nan)
+    return np.asarray(imputer.transform(gaps), dtype=np.float64)[0]
+
+
+def spellings(levels: Sequence[str]) -> dict[str, int]:
+    """Give the further spellings of levels, as a file with gaps has them."""
+    found = {}
+    for place, level in enumerate(levels):
+        whole = level.removesuffix(".0")
+        other = whole if whole != level else f"{level}.0"
+        if whole.removeprefix("-").isdecimal() and other not in levels:
+            found[other] = place
+    return found
+
+
+def no_counterpart(what: str, transformer: Any, known: str) -> ExportError:
+    return ExportError(
+        f"The {what} {type(transformer).__name__} has no counterpart in the graph. Fit "
+        f"with {what}={known} or None, or put the transformer into a pipeline in front "
+        "of the model and convert it by itself."
+    )

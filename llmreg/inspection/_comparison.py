@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,56 +67,32 @@ def with_prior(estimator: Any, prior: FeaturePrior | None) -> Any:
     return copy
 
 
-@contextmanager
-def without_mismatch_warnings() -> Iterator[None]:
-    """Ignore that a part of a table lacks levels that the whole table has."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PriorMismatchWarning)
-        yield
-
-
 WITH, WITHOUT, NOTHING = "with the prior", "without the prior", "no features"
 N_FOLDS = 5
 N_REPEATS = 2
 
 
-class Metric(NamedTuple):
-    """What is measured: its name, the scorer, and -1 where less is better."""
-
-    name: str
-    scorer: str
-    sign: int = 1
-
-
-Metrics = tuple[Metric, ...]
-BINARY: Metrics = (
-    Metric("ROC AUC", "roc_auc"),
-    Metric("Log loss", "neg_log_loss", -1),
-    Metric("Accuracy", "accuracy"),
-)
-MULTICLASS: Metrics = (
-    Metric("ROC AUC, one class to the rest", "roc_auc_ovr"),
-    *BINARY[1:],
-)
-REGRESSION: Metrics = (
-    Metric("R²", "r2"),
-    Metric("Mean absolute error", "neg_mean_absolute_error", -1),
-)
+# What is measured: names, and scorers of scikit-learn.
+BINARY = {"ROC AUC": "roc_auc", "Log loss": "neg_log_loss", "Accuracy": "accuracy"}
+MULTICLASS = {
+    "ROC AUC, one class to the rest": "roc_auc_ovr",
+    "Log loss": "neg_log_loss",
+    "Accuracy": "accuracy",
+}
+REGRESSION = {"R²": "r2", "Mean absolute error": "neg_mean_absolute_error"}
 
 
 class Performance(NamedTuple):
-    """Scores on the folds of a cross-validation, by way to predict and by metric."""
+    """Scores on the folds of a cross-validation, by way to predict and by metric.
 
-    metrics: Metrics
+    More is better: errors are negative.
+    """
+
+    metrics: dict[str, str]
     scores: dict[str, dict[str, np.ndarray]]
     n_samples: int
     n_splits: int
     n_repeats: int
-
-    def n_better(self, metric: Metric) -> int:
-        """Count the folds in which the prior helped."""
-        gain = self.scores[WITH][metric.name] - self.scores[WITHOUT][metric.name]
-        return int((metric.sign * gain > 0).sum())
 
 
 def measure(
@@ -154,17 +128,18 @@ def measure(
         ways = {WITH: with_prior(estimator, prior), **ways}
     scores = {}
     for name, way in ways.items():
-        with without_mismatch_warnings():
+        # A part of a table may lack levels that the whole table has.
+        with warnings.catch_warnings(action="ignore", category=PriorMismatchWarning):
             found = cross_validate(
                 way,
                 X,
                 y,
                 cv=folds,
-                scoring={metric.name: metric.scorer for metric in metrics},
+                scoring=metrics,
                 n_jobs=n_jobs,
                 error_score="raise",
             )
-        scores[name] = {m.name: m.sign * found[f"test_{m.name}"] for m in metrics}
+        scores[name] = {metric: found[f"test_{metric}"] for metric in metrics}
     return Performance(metrics, scores, len(y), n_splits, N_REPEATS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,20 +13,9 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import learning_curve
 from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
 
-from llmreg.exceptions import DataError
-from llmreg.inspection._comparison import (
-    last_step,
-    settle,
-    with_prior,
-    without_mismatch_warnings,
-)
-from llmreg.inspection._plotting import (
-    BLUE,
-    VERMILION,
-    ink,
-    load_pyplot,
-    new_figure,
-)
+from llmreg.exceptions import DataError, PriorMismatchWarning
+from llmreg.inspection._comparison import last_step, settle, with_prior
+from llmreg.inspection._plotting import BLUE, VERMILION, ink, load_pyplot, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
@@ -122,10 +112,8 @@ class PriorCurveDisplay:
         estimator : estimator or Pipeline
             An estimator of llmreg that has a prior, or a pipeline whose last step is
             one. It is copied, and need not be fitted.
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Its labels or targets.
+        X, y : array-like or DataFrame
+            The table, and its labels or targets.
         train_sizes : sequence of int, default=None
             Numbers of training rows, all classes together. None takes those of 4, 8,
             16, 32, 64, 128 and 256 that the table has rows for.
@@ -169,24 +157,18 @@ class PriorCurveDisplay:
         orders = [_order(len(y), labels, random_state) for _ in range(n_repeats)]
         largest = max(sizes)
         splits = [(order[:largest], order[largest:]) for order in orders]
-        with without_mismatch_warnings():
+        options: dict[str, Any] = {"cv": splits, "scoring": scoring, "n_jobs": n_jobs}
+        options |= {"train_sizes": sizes, "error_score": "raise"}
+        with warnings.catch_warnings(action="ignore", category=PriorMismatchWarning):
             # The sizes are the first rows of a split, so that both have the same.
-            scores = [
-                learning_curve(
-                    with_prior(estimator, given),
-                    *(X, y),
-                    train_sizes=sizes,
-                    cv=splits,
-                    scoring=scoring,
-                    n_jobs=n_jobs,
-                    error_score="raise",
-                )[2]
+            scores, scores_without = (
+                learning_curve(with_prior(estimator, given), X, y, **options)[2]
                 for given in (prior, None)
-            ]
+            )
         return cls(
             train_sizes=np.array(sizes),
-            scores=scores[0],
-            scores_without=scores[1],
+            scores=scores,
+            scores_without=scores_without,
             score_name=_score_name(scoring, labels),
         ).plot(ax=ax)
 
@@ -208,7 +190,6 @@ class PriorCurveDisplay:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        load_pyplot()
         if ax is None:
             ax = new_figure((6.4, 4.2)).add_subplot()
         self.ax_, self.figure_ = ax, ax.figure
@@ -288,4 +269,4 @@ def _score_name(scoring: Any, labels: np.ndarray | None) -> str:
         return "Score"
     known = {"roc_auc": "ROC AUC", "r2": "R²", "neg_log_loss": "Negative log loss"}
     text = scoring.replace("neg_", "negative_").replace("_", " ")
-    return known.get(scoring, text[:1].upper() + text[1:])
+    return known.get(scoring, text.capitalize())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,6 @@ from llmreg._base import BaseAttributionEstimator
 from llmreg._utils import import_optional
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
-from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,22 +86,71 @@ class BarDisplay(ABC):
         """Fill the panels with the features `shown`."""
 
 
-def fitted_prior(estimator: Any, display: str) -> FeaturePrior:
-    """Return the prior of a fitted estimator; say what is wrong if there is none."""
-    if not isinstance(estimator, BaseAttributionEstimator):
-        raise TypeError(
-            f"{display} needs an LLMAttributionClassifier or an "
-            f"LLMAttributionRegressor; got {type(estimator).__name__}. Pass the last "
-            "step of a pipeline, or best_estimator_ of a search."
-        )
-    check_is_fitted(estimator, "attributions_")
-    prior = estimator.prior_
-    if prior is None:
-        raise PriorError(
-            f"This {type(estimator).__name__} has no prior to compare with: it was "
-            "fitted with prior=None, or with gamma=0, where no provider is asked."
-        )
-    return prior
+@dataclass(kw_only=True, eq=False, repr=False)
+class FittedDisplay(BarDisplay):
+    """A display of the prior of a fitted estimator."""
+
+    features: Sequence[str]
+    outputs: Sequence[str]
+    n_features: int = 20
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, n_features: int = 20, ax: Any = None
+    ) -> Self:
+        """Draw what became of the prior of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : LLMAttributionClassifier or LLMAttributionRegressor
+            A fitted estimator that has a prior; for the trust in it, one that was
+            fitted with ``gamma="auto"``.
+        n_features : int, default=20
+            How many features are shown at most, at least 1: the strongest.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw, see `plot`.
+
+        Returns
+        -------
+        object
+            The display.
+
+        Raises
+        ------
+        PriorError
+            If the estimator was fitted without a prior, or has learnt no trust in it
+            where that is what is drawn.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it is no estimator of llmreg.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        if not isinstance(estimator, BaseAttributionEstimator):
+            raise TypeError(
+                f"{cls.__name__} needs an LLMAttributionClassifier or an "
+                f"LLMAttributionRegressor; got {type(estimator).__name__}. Pass the "
+                "last step of a pipeline, or best_estimator_ of a search."
+            )
+        check_is_fitted(estimator, "attributions_")
+        prior = estimator.prior_
+        if prior is None:
+            raise PriorError(
+                f"This {type(estimator).__name__} has no prior to compare with: it was "
+                "fitted with prior=None, or with gamma=0, where no provider is asked."
+            )
+        return cls(
+            features=prior.features,
+            outputs=prior.outputs,
+            n_features=n_features,
+            **cls._read(estimator),
+        ).plot(ax=ax)
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, estimator: Any) -> dict[str, Any]:
+        """Return what else the display shows."""
 
 
 def strongest(size: np.ndarray, n_features: int) -> np.ndarray:

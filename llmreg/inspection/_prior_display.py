@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from llmreg._base import BaseAttributionEstimator
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
@@ -18,10 +16,10 @@ from llmreg.inspection._plotting import (
     OUTPUT_WIDTH,
     VERMILION,
     BarDisplay,
+    FittedDisplay,
     draw_points,
     dress,
     faint,
-    fitted_prior,
     ink,
     mark_zero,
 )
@@ -144,7 +142,7 @@ class PriorDisplay(BarDisplay):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class AlignmentDisplay(BarDisplay):
+class AlignmentDisplay(FittedDisplay):
     """What the prior says, beside what the model has learnt.
 
     `from_estimator` makes it. Bars are the prior, after the `score_transform` of the
@@ -162,14 +160,14 @@ class AlignmentDisplay(BarDisplay):
         Names of the features.
     outputs : sequence of str
         Names of the classes or targets.
+    n_features : int, default=20
+        How many features are shown at most.
     direction : ndarray of shape (n_outputs, n_features)
         The prior, rows of unit length; NaN where it has no score.
     attributions : ndarray of shape (n_outputs, n_features)
         What the model has learnt, rows of unit length.
     alignment : ndarray of shape (n_outputs,)
         The cosine of the two; NaN for an output without a direction.
-    n_features : int, default=20
-        How many features are shown at most.
 
     Attributes
     ----------
@@ -195,59 +193,19 @@ class AlignmentDisplay(BarDisplay):
     target: cosine 1.00
     """
 
-    features: Sequence[str]
-    outputs: Sequence[str]
     direction: np.ndarray
     attributions: np.ndarray
     alignment: np.ndarray
-    n_features: int = 20
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: BaseAttributionEstimator,
-        *,
-        n_features: int = 20,
-        ax: Any = None,
-    ) -> Self:
-        """Draw the prior of a fitted estimator and what it has learnt.
-
-        Parameters
-        ----------
-        estimator : LLMAttributionClassifier or LLMAttributionRegressor
-            A fitted estimator that has a prior.
-        n_features : int, default=20
-            How many features are shown at most, at least 1: those that are
-            strongest in the prior or in the model.
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw, see `plot`.
-
-        Returns
-        -------
-        AlignmentDisplay
-            The display.
-
-        Raises
-        ------
-        PriorError
-            If the estimator was fitted without a prior.
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is no estimator of llmreg.
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        prior = fitted_prior(estimator, "AlignmentDisplay")
+    def _read(cls, estimator: Any) -> dict[str, Any]:
         direction = estimator.net_.criterion_.direction.cpu().numpy()
-        return cls(
-            features=prior.features,
-            outputs=prior.outputs,
-            direction=np.where(np.isnan(prior.scores), np.nan, direction),
-            attributions=normalize(estimator.attributions_),
-            alignment=estimator.alignment_,
-            n_features=n_features,
-        ).plot(ax=ax)
+        is_unscored = np.isnan(estimator.prior_.scores)
+        return {
+            "direction": np.where(is_unscored, np.nan, direction),
+            "attributions": normalize(estimator.attributions_),
+            "alignment": estimator.alignment_,
+        }
 
     def _size(self) -> np.ndarray:
         return np.asarray(np.fmax(np.abs(self.direction), np.abs(self.attributions)))

@@ -18,13 +18,7 @@ from llmreg._base import BaseAttributionEstimator
 from llmreg._utils import import_optional
 from llmreg._utils._text import list_names
 from llmreg.exceptions import DataError
-from llmreg.inspection._comparison import (
-    BINARY,
-    MULTICLASS,
-    last_step,
-    measure,
-    with_prior,
-)
+from llmreg.inspection._comparison import last_step, measure, with_prior
 from llmreg.inspection._learning_curve import PriorCurveDisplay
 from llmreg.inspection._plotting import load_pyplot
 from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
@@ -40,7 +34,6 @@ if TYPE_CHECKING:
 N_FEATURES, N_FEATURES_EACH = 30, 15
 # The same picture is the same text: ids are hashed, and nothing tells the time.
 SETTINGS = {"svg.hashsalt": "llmreg", "svg.fonttype": "path", "font.size": 10}
-CURVES = {BINARY: "roc_auc", MULTICLASS: "roc_auc_ovr"}
 
 # For the light and the dark page: the style, the address that holds it, the width.
 Images = list[tuple[str, str, str]]
@@ -69,11 +62,9 @@ def write_report(
         whose best estimator is one of these.
     path : str or path-like
         The file; replaced if it is there.
-    X : DataFrame or array-like of shape (n_samples, n_features), default=None
-        A table to measure the performance on, by cross-validation.
-    y : Series or array-like of shape (n_samples,) or (n_samples, n_targets), \
-            default=None
-        Its labels or targets.
+    X, y : DataFrame or array-like, default=None
+        A table to measure the performance on, by cross-validation, and its labels or
+        targets.
     title : str, default=None
         The headline.
     random_state : int, default=0
@@ -124,30 +115,18 @@ def format_report(
     Parameters
     ----------
     model : estimator, Pipeline or search
-        As in `write_report`.
-    X : DataFrame or array-like of shape (n_samples, n_features), default=None
-        A table to measure the performance on.
-    y : Series or array-like of shape (n_samples,) or (n_samples, n_targets), \
-            default=None
-        Its labels or targets.
+        As in `write_report`, and so are all others.
+    X, y : DataFrame or array-like, default=None
+        A table to measure the performance on, and its labels or targets.
     title : str, default=None
         The headline.
-    random_state : int, default=0
-        Seed of the folds.
-    n_jobs : int, default=None
-        Processes of the cross-validation.
+    random_state, n_jobs : int, default=0 and None
+        Seed and processes of the cross-validation.
 
     Returns
     -------
     str
         HTML.
-
-    Raises
-    ------
-    TypeError
-        If the model is none of llmreg.
-    ValueError
-        If one of `X` and `y` is given without the other.
 
     Examples
     --------
@@ -174,7 +153,9 @@ def format_report(
         )
         if prior is not None and inner.gamma != 0:
             settled = with_prior(estimator, prior)
-            scoring = CURVES.get(performance.metrics, "neg_mean_absolute_error")
+            scoring = next(iter(performance.metrics.values()))
+            if scoring == "r2":
+                scoring = "neg_mean_absolute_error"
             try:
                 images["curve"] = draw_curve(settled, X, y, scoring, random_state)
             except DataError as error:

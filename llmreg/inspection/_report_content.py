@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from llmreg import __version__
 from llmreg._base import BaseAttributionEstimator
+from llmreg._utils._text import number
 from llmreg.elicitation._questions import (
     MAX_FEATURES,
     WAYS,
@@ -21,7 +22,8 @@ from llmreg.elicitation._questions import (
     plan,
 )
 from llmreg.exceptions import FeatureNamesError
-from llmreg.inspection._comparison import NOTHING, WITH, Performance
+from llmreg.inspection._comparison import NOTHING, WITH, WITHOUT, Performance
+from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
@@ -67,14 +69,9 @@ def content(
         found["origin"] = _origin(prior)
         found["sent"] = _sent(prior, model.prior, task)
         if has_opinion(prior):
-            cosines = map(number, model.alignment_)
+            cosines = (number(cosine, ".2f") for cosine in model.alignment_)
             found["cosines"] = list(zip(prior.outputs, cosines, strict=True))
     return found
-
-
-def number(value: float, spec: str = ".2f") -> str:
-    """Write a number, or a dash where there is none."""
-    return "-" if np.isnan(value) else format(value + 0.0, spec)
 
 
 def _summary(
@@ -84,35 +81,30 @@ def _summary(
     prior = model.prior_
     pairs = [("Predicts", task.target)]
     if prior is not None and has_opinion(prior):
+        told = f"not weighed (gamma={model.gamma!r})"
+        if trusts := each_trust(model.trust_):
+            n = sum(len(trust.contradictions) for trust in trusts)
+            cosine = np.mean([trust.cosine for trust in trusts])
+            told = f"cosine {cosine:.2f}; {n} score{'s' * (n != 1)} contradicted"
         known = prior.provenance
         at_hand = "recorded scores" if known.get("source") else "scores at hand"
         source = known.get("model") or known.get("provider") or at_hand
         pairs += [
             ("Prior", source),
-            ("Alignment, mean cosine", number(float(np.nanmean(model.alignment_)))),
-            ("The rows and the prior", _trust_in_short(model)),
+            ("Alignment, mean cosine", number(np.nanmean(model.alignment_), ".2f")),
+            ("The rows and the prior", told),
         ]
     else:
         pairs.append(("Prior", "none"))
     if performance is None:
         return [*pairs, ("Performance", "not measured")]
-    metric = performance.metrics[0].name
+    metric = next(iter(performance.metrics))
     means = "; ".join(
         f"{scores[metric].mean():.3f} {way}"
         for way, scores in performance.scores.items()
         if way != NOTHING
     )
     return [*pairs, (f"{metric.partition(',')[0]}, held out", means)]
-
-
-def _trust_in_short(model: BaseAttributionEstimator) -> str:
-    """Say in a few words how far the rows bear the prior out."""
-    trusts = each_trust(model.trust_)
-    if not trusts:
-        return f"not weighed (gamma={model.gamma!r})"
-    against = sum(len(trust.contradictions) for trust in trusts)
-    cosine = float(np.mean([trust.cosine for trust in trusts]))
-    return f"cosine {cosine:.2f}; {against} score{'s' * (against != 1)} contradicted"
 
 
 def _score_table(prior: FeaturePrior, task: Task) -> Table:
@@ -132,8 +124,7 @@ def _score_table(prior: FeaturePrior, task: Task) -> Table:
     if prior.rationale:
         header.append("Reason")
     rows = []
-    strength = np.nan_to_num(np.abs(prior.scores), nan=-1.0).max(axis=0)
-    for j in np.argsort(-strength, kind="stable"):
+    for j in strongest(np.abs(prior.scores), len(prior.features)):
         key = prior.features[j]
         row = [key, meanings[j]][:n_texts]
         row += [number(score, "+.1f") for score in prior.scores[:, j]]
@@ -191,14 +182,19 @@ def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Questionnaire]:
 def _performance_table(performance: Performance) -> Table:
     """Give the mean and the deviation of every metric, and where the prior helped."""
     metrics, n_folds = performance.metrics, performance.n_splits * performance.n_repeats
-    header = ["Trained anew", *(metric.name for metric in metrics)]
-    rows = [
-        [way, *(f"{(s := scores[m.name]).mean():.3f} ± {s.std():.3f}" for m in metrics)]
-        for way, scores in performance.scores.items()
-    ]
+    rows = []
+    for way, scores in performance.scores.items():
+        row = [way]
+        for metric, scorer in metrics.items():
+            mean, deviation = scores[metric].mean(), scores[metric].std()
+            mean *= -1 if scorer.startswith("neg_") else 1
+            row.append(f"{mean:.3f} ± {deviation:.3f}")
+        rows.append(row)
     if WITH in performance.scores:
-        better = (f"{performance.n_better(m)} of {n_folds} folds" for m in metrics)
+        one, other = (performance.scores[way] for way in (WITH, WITHOUT))
+        better = (f"{(one[m] > other[m]).sum()} of {n_folds} folds" for m in metrics)
         rows.append(["the prior is better in", *better])
+    header = ["Trained anew", *metrics]
     return header, rows, range(1, len(header))
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmreg._base import BaseAttributionEstimator
-from llmreg._utils._text import shorten
+from llmreg._utils._text import number, shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
     BLUE,
     LITERAL,
     OUTPUT_WIDTH,
     VERMILION,
-    BarDisplay,
+    FittedDisplay,
     draw_points,
     dress,
     faint,
-    fitted_prior,
     ink,
     make_panels,
     name_rows,
@@ -51,7 +49,7 @@ SIGNS = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TrustDisplay(BarDisplay):
+class TrustDisplay(FittedDisplay):
     """How much of the prior survived the training rows.
 
     `from_estimator` makes it, from an estimator fitted with ``gamma="auto"``. The
@@ -72,6 +70,8 @@ class TrustDisplay(BarDisplay):
         Names of the features.
     outputs : sequence of str
         Names of the classes or targets.
+    n_features : int, default=20
+        How many features are shown at most: those with the largest scores.
     scores : ndarray of shape (n_outputs, n_features)
         The prior's scores; NaN where it has none.
     attributions : ndarray of shape (n_outputs, n_features)
@@ -80,8 +80,6 @@ class TrustDisplay(BarDisplay):
         What was found: one, or one per output.
     names : sequence of str
         What each of `trusts` is about.
-    n_features : int, default=20
-        How many features are shown at most: those with the largest scores.
 
     Attributes
     ----------
@@ -108,75 +106,33 @@ class TrustDisplay(BarDisplay):
     array([1])
     """
 
-    features: Sequence[str]
-    outputs: Sequence[str]
     scores: np.ndarray
     attributions: np.ndarray
     trusts: Sequence[Trust]
     names: Sequence[str]
-    n_features: int = 20
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: BaseAttributionEstimator,
-        *,
-        n_features: int = 20,
-        ax: Any = None,
-    ) -> Self:
-        """Draw what became of the prior of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : LLMAttributionClassifier or LLMAttributionRegressor
-            An estimator with a prior, fitted with ``gamma="auto"``.
-        n_features : int, default=20
-            How many features are shown at most, at least 1: those with the largest
-            scores.
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw, see `plot`.
-
-        Returns
-        -------
-        TrustDisplay
-            The display.
-
-        Raises
-        ------
-        PriorError
-            If the estimator was fitted without a prior, without scores, or with a
-            fixed gamma.
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is no estimator of llmreg.
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        prior = fitted_prior(estimator, "TrustDisplay")
+    def _read(cls, estimator: Any) -> dict[str, Any]:
         name = type(estimator).__name__
-        if estimator.trust_ is None and estimator.gamma == "auto":
+        trusts = each_trust(estimator.trust_)
+        if not trusts and estimator.gamma == "auto":
             raise PriorError(
                 f"The prior of this {name} has no score other than 0, so the trust in "
                 "it was not learnt. Give it a prior that has one."
             )
-        if estimator.trust_ is None:
+        if not trusts:
             raise PriorError(
                 f"This {name} was fitted with gamma={estimator.gamma!r}, so the trust "
                 'in its prior was not learnt. Fit it with gamma="auto"; '
                 "AlignmentDisplay shows what a fixed gamma made of the prior."
             )
-        trusts = each_trust(estimator.trust_)
         target, outputs, _ = estimator._task_names()
-        return cls(
-            features=prior.features,
-            outputs=prior.outputs,
-            scores=prior.scores,
-            attributions=estimator.attributions_,
-            trusts=trusts,
-            names=outputs if len(trusts) > 1 else (target,),
-            n_features=n_features,
-        ).plot(ax=ax)
+        return {
+            "scores": estimator.prior_.scores,
+            "attributions": estimator.attributions_,
+            "trusts": trusts,
+            "names": outputs if len(trusts) > 1 else (target,),
+        }
 
     def _size(self) -> np.ndarray:
         return np.abs(self.scores)
@@ -208,10 +164,11 @@ class TrustDisplay(BarDisplay):
         ax.axvline(0.5, color=ink(ax), linewidth=0.8)
         ax.axvspan(-0.04, 1 - SURE, color=VERMILION, alpha=0.12, linewidth=0)
         # In points, so that the room for them does not grow with the panel.
-        for place, head, column in (
-            (3.6, "score", _numbers(self.scores[i, shown], "+.1f")),
-            (8.2, "learnt", _numbers(self.attributions[i, shown], "+.2f")),
+        for place, head, values, spec in (
+            (3.6, "score", self.scores[i, shown], "+.1f"),
+            (8.2, "learnt", self.attributions[i, shown], "+.2f"),
         ):
+            column = [number(value, spec if value else spec[1:]) for value in values]
             for row, text in enumerate([head, *column], start=-1):
                 ax.annotate(
                     text,
@@ -227,19 +184,14 @@ class TrustDisplay(BarDisplay):
                 )
 
 
-def _ways(trust: Trust) -> dict[str, float]:
-    """Sum up how likely each way to take the scores is."""
-    ways, left = {}, trust.signs > 0
-    for least, name in STRENGTHS:
-        chosen = left & (trust.gammas >= least)
-        ways[name] = float(trust.weights[chosen].sum())
-        left &= ~chosen
-    return {**ways, TURNED: trust.p_reversed, NO_GUIDE: trust.p_uninformative}
-
-
 def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
     """Draw how likely each way to take the scores is."""
-    ways = _ways(trust)
+    ways, left = {}, trust.signs > 0
+    for least, way in STRENGTHS:
+        chosen = left & (trust.gammas >= least)
+        ways[way] = float(trust.weights[chosen].sum())
+        left &= ~chosen
+    ways |= {TURNED: trust.p_reversed, NO_GUIDE: trust.p_uninformative}
     colours = [*[BLUE] * len(STRENGTHS), VERMILION, faint(ax)]
     bars = ax.barh(range(len(ways)), list(ways.values()), color=colours)
     size = name_rows(ax, list(ways))
@@ -263,11 +215,3 @@ def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
         ends, rows = line.get_data()
         ax.hlines(rows, 0.5, ends, color=line.get_color(), linewidth=1.2)
     return points
-
-
-def _numbers(values: np.ndarray, spec: str) -> list[str]:
-    """Write numbers, or a dash where there is none."""
-    return [
-        "-" if np.isnan(value) else format(value, spec if value else spec[1:])
-        for value in values + 0.0
-    ]

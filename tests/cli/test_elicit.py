@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, cli
-from llmreg.cli import _provider as costs
+from llmreg.cli import _elicit as costs
 from llmreg.providers import AnthropicProvider, PriorProvider
 from llmreg.providers import _resolve as registry
 from tests.cli.conftest import SECRETS

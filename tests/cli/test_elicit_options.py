@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from llmreg import FeaturePrior, cli
-from llmreg.cli import _provider as costs
+from llmreg.cli import _elicit as costs
 from llmreg.elicitation._cost import Cost
 from llmreg.prior._task import Feature, Task
 from llmreg.providers import LocalProvider, PriorProvider
@@ -155,7 +155,7 @@ class TestBatch:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("llmreg.cli._provider.collect_batch", interrupted)
+            patch.setattr("llmreg.cli._elicit.collect_batch", interrupted)
             assert cli.main(words(passengers, server, "--batch")) == 130
         # Nobody is asked again whether to spend what has been spent.
         again = words(passengers, server, "--batch", "msgbatch_01", "--limit", "1")

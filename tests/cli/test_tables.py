@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from llmreg import LLMAttributionClassifier
-from llmreg.cli._report import read_rows
+from llmreg.cli._models import read_rows
 from llmreg.cli._tables import read_table, read_task
 from llmreg.exceptions import DataError
 

@@ -1,4 +1,4 @@
-"""`llmreg report`: a page about a saved model, for those who must sign it off."""
+"""`llmreg report` and `llmreg demo`: a page about a model, and some models at work."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from llmreg.cli._elicit import make_provider
 from llmreg.cli._tables import check_columns, known_labels, read_table
 from llmreg.exceptions import DataError
 
 
 def add(commands: Any) -> None:
-    """Describe the command."""
+    """Describe the commands."""
     parser = commands.add_parser(
         "report",
         help="write a page about a saved model",
@@ -21,7 +22,7 @@ def add(commands: Any) -> None:
         "and, with --data, performance with the prior and without. Loading a model "
         "runs whatever code its file holds: open only files that you trust.",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run_report)
     add = parser.add_argument
     add("model", type=Path, help="the file, which must be trusted")
     text = "where the page goes (default: %(default)s)"
@@ -37,9 +38,29 @@ def add(commands: Any) -> None:
     add("--title", help="the headline")
     add("--jobs", type=int, default=1, help="processes (default: %(default)s)")
 
+    text = "compare models with and without a prior on few rows"
+    parser = commands.add_parser("demo", help=text)
+    parser.set_defaults(run=run_demo)
+    add = parser.add_argument
+    add(
+        "--provider",
+        choices=["recorded", "anthropic"],
+        default="recorded",
+        help="where the prior comes from (default: recorded, no key needed)",
+    )
+    add("--model", help="the model that a live provider asks")
+    add(
+        "--plot",
+        type=Path,
+        default=Path("llmreg-demo.png"),
+        help="where the plot goes (default: %(default)s)",
+    )
+    add("--no-plot", dest="plot", action="store_const", const=None, help="draw none")
+    add("--jobs", type=int, default=-1, help="processes (default: one a core)")
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run the command."""
+
+def run_report(arguments: argparse.Namespace) -> None:
+    """Run `llmreg report`."""
     if (arguments.data is None) != (not arguments.target):
         raise DataError("--data and --target go together; one of them is missing.")
     model = load_model(arguments.model)
@@ -80,3 +101,14 @@ def read_rows(path: Path, targets: list[str], model: Any) -> tuple[Any, Any]:
     frame = known_labels(frame, targets)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
     return frame[features], y
+
+
+def run_demo(arguments: argparse.Namespace) -> None:
+    """Run `llmreg demo`; it stops at once where the provider has no key."""
+    provider = None
+    if arguments.provider != "recorded":
+        provider = make_provider(arguments.provider, {"model": arguments.model})
+        provider.check_ready()
+    from llmreg import demo
+
+    demo.run_demo(sys.stdout, provider, arguments.plot, n_jobs=arguments.jobs)
