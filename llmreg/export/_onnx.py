@@ -23,7 +23,6 @@ from llmreg.export._sklearn import (
 from llmreg.nn._factory import CorrectedModel
 from llmreg.preprocessing._columns import MISSING
 from llmreg.preprocessing._scaler import BoundedScaler
-from llmreg.preprocessing._values import MISSING
 
 # Old enough for runtimes of 2022, new enough for everything that is used.
 OPSETS = {"": 17, "ai.onnx.ml": 3}

@@ -24,11 +24,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
-from llmreg.export._plan import (
-    check_model,
-    fills_of,
-    spellings,
-)
 from llmreg.preprocessing._columns import MISSING
 from llmreg.preprocessing._scaler import BoundedScaler
 
