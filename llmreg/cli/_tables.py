@@ -22,8 +22,6 @@ from llmreg.prior._names import describe
 from llmreg.prior._task import Task
 
 CARD = "prior.json"
-
-
 # Whole numbers with more distinct values than this are amounts, not classes.
 MAX_NUMERIC_CLASSES = 20
 # The first column is one like the others, even where rows are longer than the header:

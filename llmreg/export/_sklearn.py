@@ -43,8 +43,8 @@ def to_sklearn(model: Any) -> Pipeline:
     Pipeline
         Two steps: ``"table"``, a ColumnTransformer that fills gaps, scales, and opens
         columns for levels; and ``"model"``, a LogisticRegression or LinearRegression
-        with the weights of `model`. It takes the table that `model` takes, from
-        pandas or as an array.
+        with the weights of `model`. It takes the tables of pandas and the arrays that
+        `model` takes; gaps in a numeric column of Python objects are None and NaN.
 
     Raises
     ------
@@ -62,9 +62,6 @@ def to_sklearn(model: Any) -> Pipeline:
 
     With ``scaler="bounded"`` a numeric column becomes three: the scaled value kept
     within 0 and 1, and one for what lies beyond either end.
-
-    Gaps are those that pandas knows; in a numeric column of Python objects, None and
-    NaN.
 
     Examples
     --------

@@ -73,12 +73,9 @@ N_REPEATS = 2
 
 
 # What is measured: names, and scorers of scikit-learn.
-BINARY = {"ROC AUC": "roc_auc", "Log loss": "neg_log_loss", "Accuracy": "accuracy"}
-MULTICLASS = {
-    "ROC AUC, one class to the rest": "roc_auc_ovr",
-    "Log loss": "neg_log_loss",
-    "Accuracy": "accuracy",
-}
+OF_CLASSES = {"Log loss": "neg_log_loss", "Accuracy": "accuracy"}
+BINARY = {"ROC AUC": "roc_auc", **OF_CLASSES}
+MULTICLASS = {"ROC AUC, one class to the rest": "roc_auc_ovr", **OF_CLASSES}
 REGRESSION = {"R²": "r2", "Mean absolute error": "neg_mean_absolute_error"}
 
 

@@ -180,10 +180,8 @@ def make_panels(
         if len(given) == n_panels:
             return given
         figure = given[0].figure
-        space = 0.5 if len(groups) > 1 else None
-        grid = place_of(given, n_panels).subgridspec(
-            *shape, height_ratios=heights, hspace=space
-        )
+        place, space = place_of(given, n_panels), 0.5 if len(groups) > 1 else None
+        grid = place.subgridspec(*shape, height_ratios=heights, hspace=space)
     places, row = [], 0
     for n, _ in groups:
         start = row * n_columns
@@ -292,8 +290,7 @@ def dress(
 
 def mark_zero(ax: Axes, label: str, limit: float) -> None:
     """Give an axis that has its zero in the middle."""
-    ax.set_xlim(-limit, limit)
-    ax.set_xlabel(label)
+    ax.set(xlim=(-limit, limit), xlabel=label)
     ax.axvline(0, color=ink(ax), linewidth=0.8)
     ax.locator_params(axis="x", nbins=5)
 
@@ -318,10 +315,9 @@ def add_legend(panels: np.ndarray, *, outside: bool) -> None:
         handles, labels = panel.get_legend_handles_labels()
         found.update(zip(labels, handles, strict=True))
     labels = sorted(found, key=lambda label: label != "prior")
-    handles = [found[label] for label in labels]
+    given = [found[label] for label in labels], labels
     if labels and outside:
-        panels[0].figure.legend(
-            handles, labels, loc="outside lower center", ncols=2, frameon=False
-        )
+        look = {"loc": "outside lower center", "ncols": 2, "frameon": False}
+        panels[0].figure.legend(*given, **look)
     elif labels:
-        panels[-1].legend(handles, labels, fontsize="small")
+        panels[-1].legend(*given, fontsize="small")
