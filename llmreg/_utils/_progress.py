@@ -121,20 +121,13 @@ def steps(
     follower = _FOLLOWER.get()
     if follower is None:
         return items
-    return _reported(items, follower, many, one, total, may_stop)
 
+    def reported() -> Iterator[T]:
+        with follower.loop(many, total) as is_reported:
+            for item in items:
+                context = follower.begin_step(one) if is_reported else None
+                yield item
+                if context is not None and follower.end_step(context) and may_stop:
+                    return
 
-def _reported(
-    items: Iterable[T],
-    follower: Follower,
-    many: str,
-    one: str,
-    total: int,
-    may_stop: bool,
-) -> Iterator[T]:
-    with follower.loop(many, total) as is_reported:
-        for item in items:
-            context = follower.begin_step(one) if is_reported else None
-            yield item
-            if context is not None and follower.end_step(context) and may_stop:
-                return
+    return reported()

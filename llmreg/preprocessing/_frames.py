@@ -25,7 +25,9 @@ def to_pandas(data: Any) -> Any:
 
     A frame of polars is read without pyarrow, which polars' own conversion needs.
     """
-    nw = _narwhals()
+    # Imported here: only these tables need it, and older versions of scikit-learn do
+    # not bring it.
+    nw = import_optional("narwhals.stable.v2", "llmreg[frames]")
     read = nw.from_native(_whole(data), allow_series=True, pass_through=True)
     if isinstance(read, nw.LazyFrame):
         raise EncodingError(
@@ -33,20 +35,14 @@ def to_pandas(data: Any) -> Any:
             "them first, with .collect() or .compute()."
         )
     if isinstance(read, nw.Series):
-        return _column(read)
+        return _column(nw, read)
     if not isinstance(read, nw.DataFrame):
         return data
     if read.implementation.is_pandas_like():
         return read.to_pandas()
-    columns = [_column(read[name]) for name in read.columns]
+    columns = [_column(nw, read[name]) for name in read.columns]
     frame = pd.concat(columns, axis=1) if columns else read.to_pandas()
     return frame.set_axis(read.columns, axis=1)
-
-
-def _narwhals() -> Any:
-    # Imported here: only these tables need it, and older versions of scikit-learn do
-    # not bring it.
-    return import_optional("narwhals.stable.v2", "llmreg[frames]")
 
 
 def _whole(data: Any) -> Any:
@@ -60,9 +56,8 @@ def _whole(data: Any) -> Any:
     return pyarrow.chunked_array([data]) if isinstance(data, pyarrow.Array) else data
 
 
-def _column(series: Any) -> pd.Series:
+def _column(nw: Any, series: Any) -> pd.Series:
     """Turn one column into pandas' own."""
-    nw = _narwhals()
     dtype, name = series.dtype, series.name or None
     has_gaps = series.null_count() > 0
     if dtype.is_decimal() or (dtype == nw.Boolean and has_gaps):
@@ -73,7 +68,7 @@ def _column(series: Any) -> pd.Series:
         return pd.Series(series.to_numpy(), name=name)
     values = series.to_list()
     if dtype in (nw.Categorical, nw.Enum):
-        return pd.Series(pd.Categorical(values, _categories(series)), name=name)
+        return pd.Series(pd.Categorical(values, _categories(nw, series)), name=name)
     if not any(value is not None for value in values):
         # The type is all there is to know, and is lost in an array of objects.
         if dtype.is_temporal():
@@ -85,9 +80,9 @@ def _column(series: Any) -> pd.Series:
     return column
 
 
-def _categories(series: Any) -> list[Any]:
+def _categories(nw: Any, series: Any) -> list[Any]:
     """List the levels that a column declares, in their order."""
-    if series.dtype == _narwhals().Enum:
+    if series.dtype == nw.Enum:
         return list(series.dtype.categories)
     # In polars the levels of such a column are those that turned up, in no order; a
     # dictionary of Arrow is declared, as categories of pandas are.

@@ -49,10 +49,8 @@ class FeaturePrior:
         The answers that `scores` was made from.
     rationale : mapping of str to str, default={}
         A short reason by feature.
-    task : str, default=""
-        The task in words.
-    target : str, default=""
-        Name of what is predicted.
+    task, target : str, default=""
+        The task in words, and the name of what is predicted.
     descriptions : mapping of str to str, default={}
         What each feature means.
     provenance : mapping of str to str, default={}
