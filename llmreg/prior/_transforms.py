@@ -13,8 +13,18 @@ from llmreg.exceptions import PriorScoreError
 class Sharpen:
     """Transform of scores: sign(s) * exp(abs(s) / temperature), up to a factor.
 
-    The lower the temperature, the more the largest scores dominate; an infinite one
-    leaves the scores as they are.
+    Parameters
+    ----------
+    temperature : float
+        The lower, the more the largest scores dominate; infinite leaves the scores as
+        they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.nn import Sharpen
+    >>> Sharpen(temperature=1.0)(torch.tensor([2.0, -1.0, 0.0])).numpy().round(2)
+    array([ 1.  , -0.37,  0.  ], dtype=float32)
     """
 
     def __init__(self, temperature: float) -> None:
