@@ -19,8 +19,7 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import HostedProvider, token_counts, unusable
-from llmreg.providers._sdk_errors import hide
+from llmreg.providers._hosted import HostedProvider, hide, token_counts, unusable
 
 if TYPE_CHECKING:
     import anthropic

@@ -15,13 +15,7 @@ from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
-from llmreg.providers._hosted import (
-    HostedProvider,
-    secrets_of,
-    token_counts,
-    unusable,
-)
-from llmreg.providers._sdk_errors import hide
+from llmreg.providers._hosted import HostedProvider, hide, token_counts, unusable
 
 if TYPE_CHECKING:
     import openai
@@ -224,7 +218,7 @@ default="json_schema"
             "reasoning_effort": self.reasoning_effort,
             "extra_body": self.extra_body and dict(self.extra_body),
         }
-        if client.api_key == _NO_KEY and not secrets_of(client.default_headers):
+        if not self._secrets(client):
             options["extra_headers"] = {"Authorization": self._import_sdk().Omit()}
         return {name: value for name, value in options.items() if value is not None}
 
