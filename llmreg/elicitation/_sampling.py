@@ -266,17 +266,19 @@ class Requester:
     """Sends questions to one model, several at a time, and keeps the responses."""
 
     complete: Callable[[Request], Completion]
+    # The most requests at one time.
+    limit: int
     policy: RetryPolicy
     # A time on the clock of the policy.
     deadline: float
     # Gives `max_tokens` for a task.
     room: Callable[[Task], int]
     store: ResponseStore
-    usage: Counter[str] = field(default_factory=Counter)
+    usage: Counter[str]
     _counting: threading.Lock = field(default_factory=threading.Lock)
     _stop: Stop = field(default_factory=Stop)
 
-    def request(self, jobs: Sequence[Job], limit: int) -> dict[Job, Estimate]:
+    def request(self, jobs: Sequence[Job]) -> dict[Job, Estimate]:
         """Send some questions side by side.
 
         Raises the error of any that failed; the responses to the others are kept.
@@ -288,7 +290,7 @@ class Requester:
             "request was still under way. Try again later, or raise `timeout`."
         )
         left = self.deadline - self.policy.clock()
-        futures = side_by_side(calls, limit, self._stop, left + GRACE, late)
+        futures = side_by_side(calls, self.limit, self._stop, left + GRACE, late)
         _raise_worst(futures)
         return {job: f.result() for job, f in zip(jobs, futures, strict=True)}
 

@@ -137,7 +137,10 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
         return None
     provider._check_network(next(iter(jobs.values())).question.task)
     requests: list[Any] = [
-        {"custom_id": key, "params": _params(provider, job)}
+        {
+            "custom_id": key,
+            "params": provider._options(provider._request(job.question)),
+        }
         for key, job in jobs.items()
     ]
     with provider._connect() as client:
@@ -230,7 +233,6 @@ def collect_batch(
 
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
     """List the answers that the cache lacks, by the key they will have in it."""
-    provider._validate_params()
     jobs = {}
     for task in tasks:
         sampler = provider._sampler(task)
@@ -243,13 +245,6 @@ def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]
             key = sampler.store.key(question, estimate=number)
             jobs[key] = _Job(name, question, number)
     return jobs
-
-
-def _params(provider: AnthropicProvider, job: _Job) -> dict[str, Any]:
-    """Write the request for one answer, as `elicit` would send it."""
-    options = provider._options(provider._request(job.question))
-    del options["timeout"]
-    return options
 
 
 def _keep(

@@ -99,10 +99,12 @@ def is_importable(function: Callable[..., Any] | None) -> bool:
 class HostedProvider(LLMProvider):
     """Base of the providers that reach their model over HTTP, through an SDK.
 
-    A key is never a parameter: it comes from the environment or from a function when
-    it is needed, and goes no further than the SDK's client. The class of a vendor has
-    the parameters of `LLMProvider`, `api_key`, a function that returns the key or
-    None, and `base_url`, the address of the server or None.
+    A key is never a parameter, since scikit-learn prints those: it comes from the
+    environment or from a function when it is needed, and goes no further than the
+    SDK's client. The class of a vendor has the parameters of `LLMProvider`, `api_key`,
+    a function that returns the key or None, and `base_url`, the address of the server
+    or None. A function at the top level of a module is pickled by its name, any other
+    not at all.
 
     Examples
     --------
