@@ -23,6 +23,7 @@ from llmreg.cli._provider import (
 )
 from llmreg.cli._tables import Table, add_tables, read_tables
 from llmreg.cli._terminal import Progress, confirm
+from llmreg.elicitation._prompt import check_distinct
 from llmreg.elicitation._questions import WAYS, Questionnaire
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
@@ -178,6 +179,7 @@ def _sent(provider: Any, task: Task) -> list[dict[str, Any]]:
     if hasattr(provider, "preview"):
         shown: list[dict[str, Any]] = provider.preview(task)
         return shown
+    check_distinct(task)
     asked = Questionnaire(task)
     return [{"system": asked.system, "user": asked.user, "schema": asked.schema}]
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sklearn.base import clone
 
 from llmreg.elicitation._cost import Cost
+from llmreg.elicitation._prompt import check_distinct
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
@@ -62,6 +63,7 @@ def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
             cost = replace(cost, usd=BATCH_PRICE * cost.usd)
         return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))
     n_estimates = getattr(provider, "n_estimates", 1)
+    check_distinct(task)
     asked = Questionnaire(task)
     answer = ANSWER * len(task.features) * len(task.outputs)
     question = (len(asked.system) + len(asked.user)) / CHARACTERS

@@ -22,7 +22,7 @@ from llmreg._utils._log import get_logger
 from llmreg.elicitation._cache import PriorCache, hash_key
 from llmreg.elicitation._prompt import PROMPT_VERSION
 from llmreg.elicitation._questions import Questionnaire
-from llmreg.elicitation._responses import Estimate, merge, now
+from llmreg.elicitation._responses import Estimate, merge, now, to_array
 from llmreg.elicitation._retry import RetryPolicy, Stop, side_by_side
 from llmreg.exceptions import (
     MissingKeyError,
@@ -382,8 +382,5 @@ def _raise_worst(futures: Sequence[Future[Estimate]]) -> None:
 
 def settled(estimates: Sequence[Estimate]) -> bool:
     """Tell whether more estimates would hardly move the mean."""
-    scores = np.array(
-        [[list(row.values()) for row in e.scores.values()] for e in estimates]
-    )
-    errors = scores.std(axis=0, ddof=1) / np.sqrt(len(estimates))
+    errors = to_array(estimates).std(axis=0, ddof=1) / np.sqrt(len(estimates))
     return bool((np.nan_to_num(errors) <= SETTLED).all())

@@ -51,18 +51,22 @@ class CircuitBreaker:
         """Ask a provider inside of this; raise instead if it was out of reach recently.
 
         Where it has the prior in its cache by now, it may be asked all the same.
-
-        Raises ProviderUnavailableError if it was.
         """
         key = _key(provider, task)
-        if (reason := self._recent(key)) and not is_at_hand(provider, task):
-            raise ProviderUnavailableError(reason)
+        since, reason = self._failures.get(key or "", (0.0, ""))
+        passed = self.clock() - since
+        if reason and passed < self.seconds and not is_at_hand(provider, task):
+            raise ProviderUnavailableError(
+                f"{reason} (This was {passed:.0f} s ago; the provider is not asked "
+                f"again for {self.seconds - passed:.0f} s.)"
+            )
         try:
             yield
         except PriorLockedError:
             raise
         except ProviderUnavailableError as error:
-            self._remember(key, str(error))
+            if key is not None:
+                self._remember(key, str(error))
             raise
 
     def reset(self) -> None:
@@ -70,22 +74,8 @@ class CircuitBreaker:
         with self._lock:
             self._failures.clear()
 
-    def _recent(self, key: str | None) -> str:
-        """Describe a failure that is remembered; empty if there is none."""
-        with self._lock:
-            since, reason = self._failures.get(key or "", (0.0, ""))
-            passed = self.clock() - since
-            if not reason or passed >= self.seconds:
-                return ""
-            return (
-                f"{reason} (This was {passed:.0f} s ago; the provider is not asked "
-                f"again for {self.seconds - passed:.0f} s.)"
-            )
-
-    def _remember(self, key: str | None, reason: str) -> None:
+    def _remember(self, key: str, reason: str) -> None:
         """Remember a failure; of very many the latest."""
-        if key is None:
-            return
         with self._lock:
             self._failures.pop(key, None)
             self._failures[key] = self.clock(), reason

@@ -211,8 +211,7 @@ class LLMProvider(PriorProvider):
         questions = plan_drafts(task, self.chunk_size)
         sampler = Sampler(task, questions, 1, self._store())
         self._run(sampler)
-        (drafts,) = sampler.estimates()
-        return drafts.reasons
+        return sampler.estimates()[0].reasons
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the model can be asked; nothing is sent.
@@ -225,10 +224,8 @@ class LLMProvider(PriorProvider):
 
         Raises
         ------
-        MissingDependencyError
-            If the SDK is not installed.
-        MissingKeyError
-            If no credentials are found.
+        MissingDependencyError, MissingKeyError
+            If the SDK is not installed, or no credentials are found.
         MissingPriorError
             If the task is not in the cache and `network` is "never".
         """
@@ -269,17 +266,16 @@ class LLMProvider(PriorProvider):
 
     def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Show what `_complete` sends, "body" at least; vendors know better."""
+        names = ("system", "user", "schema")
         return [
             {
                 "body": {
                     "model": self.model,
-                    "system": request.questionnaire.system,
-                    "user": request.questionnaire.user,
-                    "schema": request.questionnaire.schema,
-                    "max_tokens": request.max_tokens,
+                    **{name: getattr(each.questionnaire, name) for name in names},
+                    "max_tokens": each.max_tokens,
                 }
             }
-            for request in requests
+            for each in requests
         ]
 
     def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:

@@ -202,9 +202,9 @@ def prior_source(prior: Any) -> PriorSource | None:
 
 def needs_names(source: PriorSource | None) -> bool:
     """Tell whether a source needs columns with names."""
-    if not isinstance(source, Provider):
-        return False
-    return bool(getattr(source, "requires_feature_names", True))
+    return isinstance(source, Provider) and bool(
+        getattr(source, "requires_feature_names", True)
+    )
 
 
 def known_levels(
