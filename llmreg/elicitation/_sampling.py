@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -128,9 +127,10 @@ class ResponseStore:
         whole = self._read(question, index)
         if whole is not None or not self.is_split(question):
             return whole
-        halves = [self.load(half, index) for half in question.halves]
-        responses = [half for half in halves if half is not None]
-        return merge(responses) if len(responses) == len(halves) else None
+        responses = [
+            half for part in question.halves if (half := self.load(part, index))
+        ]
+        return merge(responses) if len(responses) == len(question.halves) else None
 
     def save(self, question: Questionnaire, index: int, completion: Completion) -> None:
         """Keep a response."""
@@ -157,11 +157,8 @@ class ResponseStore:
 
     def _about(self, question: Questionnaire) -> dict[str, str]:
         """Say what an entry is about, for people who look into the cache."""
-        return {
-            "task": question.task.description,
-            "target": question.task.target,
-            "provider": self.settings.get("provider", ""),
-        }
+        about = {"task": question.task.description, "target": question.task.target}
+        return {**about, "provider": self.settings.get("provider", "")}
 
     def _read(self, question: Questionnaire, index: int) -> Estimate | None:
         """Read one response, checking it as if it had just arrived."""
@@ -291,8 +288,17 @@ class Requester:
         )
         left = self.deadline - self.policy.clock()
         futures = side_by_side(calls, self.limit, self._stop, left + GRACE, late)
-        _raise_worst(futures)
-        return {job: f.result() for job, f in zip(jobs, futures, strict=True)}
+        errors = [e for future in futures if (e := future.exception())]
+        if not errors:
+            return {job: f.result() for job, f in zip(jobs, futures, strict=True)}
+        # The error that explains the others.
+        error = next((e for e in errors if isinstance(e, FATAL)), errors[0])
+        if saved := len(futures) - len(errors):
+            error.add_note(
+                f"{saved} of {len(futures)} estimates arrived and are in the cache; "
+                "the next call requests the others only."
+            )
+        raise error
 
     def _one(self, question: Questionnaire, index: int) -> Estimate:
         """Get one response, in halves where the question is too large."""
@@ -364,20 +370,6 @@ class Requester:
         """Add to the usage; threads report at the same time."""
         with self._counting:
             self.usage.update(usage)
-
-
-def _raise_worst(futures: Sequence[Future[Estimate]]) -> None:
-    """Raise the error that explains the others; say what was saved."""
-    errors = [e for future in futures if (e := future.exception())]
-    if not errors:
-        return
-    error = next((e for e in errors if isinstance(e, FATAL)), errors[0])
-    if saved := len(futures) - len(errors):
-        error.add_note(
-            f"{saved} of {len(futures)} estimates arrived and are in the cache; the "
-            "next call requests the others only."
-        )
-    raise error
 
 
 def settled(estimates: Sequence[Estimate]) -> bool:

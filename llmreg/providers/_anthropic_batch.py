@@ -91,8 +91,7 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     Examples
     --------
     >>> import tempfile
-    >>> from llmreg.providers import AnthropicProvider
-    >>> from llmreg.providers import count_lacking
+    >>> from llmreg.providers import AnthropicProvider, count_lacking
     >>> from llmreg import Feature, Task
     >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -119,16 +118,13 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
 
     Raises
     ------
-    ProviderUnavailableError
-        Also if the reply was lost, so that the batch may have been accepted: it is
-        not sent again, since it would then be paid for twice.
     ProviderError
-        As `elicit` does.
+        As `elicit` does, and if the reply was lost, so that the batch may have been
+        accepted: it is not sent again, since it would then be paid for twice.
 
     Examples
     --------
-    >>> from llmreg.providers import AnthropicProvider
-    >>> from llmreg.providers import submit_batch
+    >>> from llmreg.providers import AnthropicProvider, submit_batch
     >>> submit_batch(AnthropicProvider(), tasks=[]) is None
     True
     """
@@ -192,15 +188,12 @@ def collect_batch(
 
     Raises
     ------
-    ProviderUnavailableError
-        If the batch has not ended in time.
     ProviderError
-        As `elicit` does.
+        As `elicit` does, and if the batch has not ended in time.
 
     Examples
     --------
-    >>> from llmreg.providers import AnthropicProvider
-    >>> from llmreg.providers import collect_batch
+    >>> from llmreg.providers import AnthropicProvider, collect_batch
     >>> collect_batch(AnthropicProvider(), tasks=[], batch="msgbatch_1")
     BatchReport(kept=0, failed={})
     """

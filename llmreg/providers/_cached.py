@@ -93,16 +93,13 @@ class CachedProvider(PriorProvider):
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the provider can be asked, unless the prior is cached."""
-        if task is not None and self.has_cached(task):
-            return
-        if hasattr(self.provider, "check_ready"):
+        is_needed = task is None or not self.has_cached(task)
+        if is_needed and hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what the provider would send; nothing where the prior is cached."""
-        if self.has_cached(task):
-            return []
-        return preview_of(self.provider, task)
+        return [] if self.has_cached(task) else preview_of(self.provider, task)
 
     def identity(self) -> dict[str, Any]:
         """Name what shapes the answers: the inner provider alone."""
@@ -126,10 +123,7 @@ class CachedProvider(PriorProvider):
 
 
 def plain(value: Any) -> Any:
-    """Turn a provider, or a parameter, into data that is the same in every process.
-
-    Raises ProviderError if it cannot be told from others of its kind.
-    """
+    """Turn a provider, or a parameter, into data that is the same in every process."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, FeaturePrior):

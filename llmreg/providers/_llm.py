@@ -69,8 +69,7 @@ class LLMProvider(PriorProvider):
     A model that has one opinion of everything.
 
     >>> import json, tempfile
-    >>> from llmreg.providers import LLMProvider
-    >>> from llmreg.providers import Completion
+    >>> from llmreg.providers import Completion, LLMProvider
     >>> from llmreg import Feature, Task
     >>> class Indifferent(LLMProvider):
     ...     n_estimates, max_parallel, max_attempts = 1, 1, 1
