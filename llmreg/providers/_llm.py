@@ -37,6 +37,8 @@ from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, qualified_name
 
+POSITIVE = Interval(Integral, 1, None, closed="left")
+
 
 class LLMProvider(PriorProvider):
     """Base of the providers that ask a language model.
@@ -112,13 +114,10 @@ class LLMProvider(PriorProvider):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model": [str],
-        "n_estimates": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "max_parallel": [Interval(Integral, 1, None, closed="left")],
-        "max_tokens": [Interval(Integral, 1, None, closed="left"), None],
-        "max_attempts": [Interval(Integral, 1, None, closed="left")],
+        "n_estimates": [POSITIVE, StrOptions({"auto"})],
+        "max_parallel": [POSITIVE],
+        "max_tokens": [POSITIVE, None],
+        "max_attempts": [POSITIVE],
         "timeout": [Interval(Real, 0, None, closed="neither")],
         "cache": [PriorCache, str, os.PathLike, None],
         "ask": [StrOptions(set(WAYS))],

@@ -27,7 +27,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     RequestTooLargeError,
 )
-from llmreg.providers._llm import LLMProvider
+from llmreg.providers._llm import POSITIVE, LLMProvider
 
 # What llama.cpp calls a question that does not fit into the context.
 _TOO_LARGE = "exceed_context_size_error"
@@ -88,7 +88,7 @@ class Llama:
         if isinstance(last, dict):
             reply.take(last)
         if reply.error:
-            reason = str(reply.error.get("message", "no reason given"))
+            reason = reply.error.get("message", "no reason given")
             if reply.error.get("type") == _TOO_LARGE:
                 raise RequestTooLargeError(
                     "The question does not fit into the context of the model: "
@@ -208,10 +208,10 @@ class LocalProvider(LLMProvider):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **LLMProvider._parameter_constraints,
         "model": [str, os.PathLike, None],
-        "chunk_size": [Interval(Integral, 1, None, closed="left")],
+        "chunk_size": [POSITIVE],
         "n_ctx": [Interval(Integral, 256, None, closed="left")],
         "temperature": [Interval(Real, 0, 2, closed="both")],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [POSITIVE, None],
         "n_gpu_layers": [Interval(Integral, -1, None, closed="left")],
     }
 
