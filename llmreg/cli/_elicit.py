@@ -18,7 +18,9 @@ from llmreg._utils._text import clean_text, list_names
 from llmreg.cli._cache import confirm
 from llmreg.cli._cards import draw
 from llmreg.cli._tables import Table, add_tables, read_tables
+from llmreg.cli._terminal import confirm
 from llmreg.elicitation._cost import Cost, count_input, count_output
+from llmreg.elicitation._prompt import check_distinct
 from llmreg.elicitation._questions import WAYS, Questionnaire
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
@@ -269,6 +271,7 @@ def _sent(provider: Any, task: Task) -> list[dict[str, Any]]:
     if hasattr(provider, "preview"):
         shown: list[dict[str, Any]] = provider.preview(task)
         return shown
+    check_distinct(task)
     asked = Questionnaire(task)
     return [{"system": asked.system, "user": asked.user, "schema": asked.schema}]
 

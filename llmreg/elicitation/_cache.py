@@ -89,8 +89,8 @@ class PriorCache:
         Returns
         -------
         dict or None
-            The entry. None if there is none, or none that may be read. None too for
-            a damaged file or one of another version, which is set aside.
+            The entry, or None if there is none that may be read. A damaged file, or
+            one of another version, is set aside.
         """
         try:
             entry = read_entry(self._path(key))
@@ -107,8 +107,7 @@ class PriorCache:
     def put(self, key: str, content: Mapping[str, Any]) -> None:
         """Write an entry, whole or not at all.
 
-        An answer that is at hand is worth more than its copy, so a disk that is
-        full or gone is logged and not an error.
+        A disk that is full or gone is logged and not an error.
 
         Parameters
         ----------
@@ -133,19 +132,18 @@ class PriorCache:
         """
         path = self._path(key)
         aside = path.with_suffix(f".{uuid.uuid4().hex[:8]}.unusable")
-        try:
+        # Another process may have done it, or the folder cannot be written: the entry
+        # counts as absent either way.
+        with suppress(OSError):
             os.replace(path, aside)
-        except OSError:
-            # Another process did it first, or the folder cannot be written: the
-            # entry counts as absent either way.
-            return
-        logger.warning("a cache entry could not be used; it is now %s", aside.name)
+            logger.warning("a cache entry could not be used; it is now %s", aside.name)
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
         """Keep others from requesting the same thing at the same time.
 
-        The operating system gives the lock back when its holder dies.
+        Used in ``with``. The operating system gives the lock back when its holder
+        dies.
 
         Parameters
         ----------
@@ -153,11 +151,6 @@ class PriorCache:
             Hexadecimal digits.
         timeout : float
             The most seconds to wait for the lock.
-
-        Yields
-        ------
-        None
-            While the lock is held.
 
         Raises
         ------
@@ -170,14 +163,11 @@ class PriorCache:
         path = self.folder / f"{key}.lock"
         lock = filelock.FileLock(path)
         try:
-            try:
+            with suppress(filelock.Timeout):
                 lock.acquire(timeout=0)
-            except filelock.Timeout:
-                logger.info(
-                    "another process requests the same prior; waiting for it, up to "
-                    "%g s",
-                    timeout,
-                )
+            if not lock.is_locked:
+                what = "another process requests the same prior; waiting for it"
+                logger.info("%s, up to %g s", what, timeout)
                 lock.acquire(timeout=timeout)
         except filelock.Timeout:
             raise PriorLockedError(
@@ -295,8 +285,7 @@ class PriorCache:
     ) -> int:
         """Delete entries: all of them, or those that meet every condition.
 
-        What was set aside as unusable goes too where no condition is given, and so
-        does what a killed process left half written.
+        Without a condition what is unusable, or half written, goes too.
 
         Parameters
         ----------

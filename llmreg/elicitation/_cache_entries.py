@@ -133,12 +133,11 @@ class CacheEntry:
         if not isinstance(entry, dict) or entry.get("version") != CACHE_VERSION:
             return None
         key, content = entry.get("key"), entry.get("content")
+        if not isinstance(key, str) or not isinstance(content, dict):
+            return None
+        created = str(entry.get("created", ""))
         # The key becomes the name of a file, so it may be nothing but a hash.
-        if not isinstance(key, str) or not _KEY.fullmatch(key):
-            return None
-        if not isinstance(content, dict):
-            return None
-        return cls(key, str(entry.get("created", "")), content)
+        return cls(key, created, content) if _KEY.fullmatch(key) else None
 
     def __repr__(self) -> str:
         """Say what it is in one line."""

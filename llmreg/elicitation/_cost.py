@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import mul
 
-from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Request
 
 # English prose has four to five characters a token, JSON and column names fewer.
@@ -61,24 +60,18 @@ class Cost:
         )
 
 
-def count_input(asked: Questionnaire) -> int:
-    """Guess the tokens of a request."""
-    n_characters = len(asked.system) + len(asked.user) + len(json.dumps(asked.schema))
-    return round(n_characters / CHARACTERS_PER_TOKEN)
-
-
-def count_output(asked: Questionnaire) -> int:
-    """Guess the tokens of a reply."""
-    per_feature = TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(asked.task.outputs)
-    return per_feature * len(asked.task.features)
-
-
 def add_up(
     requests: Sequence[Request], times: Sequence[int], counts: Sequence[int] | None
 ) -> Cost:
     """Add up the tokens of requests; without `counts` those sent are a guess."""
-    sent = counts or [count_input(request.questionnaire) for request in requests]
-    guessed = [count_output(request.questionnaire) for request in requests]
+    asked = [request.questionnaire for request in requests]
+    texts = (q.system + q.user + json.dumps(q.schema) for q in asked)
+    sent = counts or [round(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
+    guessed = [
+        (TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(q.task.outputs))
+        * len(q.task.features)
+        for q in asked
+    ]
     return Cost(
         requests=sum(times),
         input_tokens=sum(map(mul, sent, times)),

@@ -155,12 +155,7 @@ LOCAL_REASON_LENGTH = 60
 RANKINGS = "rankings"
 
 
-def in_order(
-    schema: Mapping[str, Any],
-    longest: int = LOCAL_REASON_LENGTH,
-    *,
-    ranked: bool = False,
-) -> dict[str, Any]:
+def in_order(schema: Mapping[str, Any], *, ranked: bool = False) -> dict[str, Any]:
     """Rewrite a schema so that a list has an entry for each id, in order.
 
     A ranking has its own order, and gets its length alone.
@@ -171,17 +166,17 @@ def in_order(
         length = {"minItems": len(ids), "maxItems": len(ids)} if ids else {}
         if ranked or not ids:
             return {**schema, **length}
-        entry = in_order(schema["items"], longest)
+        entry = in_order(schema["items"])
         entries = [
             {**entry, "properties": {**entry["properties"], "id": {"const": i}}}
             for i in ids
         ]
         return {"type": "array", "prefixItems": entries, **length}
     if schema.get("type") == "string" and not set(schema) - {"type", "description"}:
-        return {**schema, "maxLength": longest}
+        return {**schema, "maxLength": LOCAL_REASON_LENGTH}
     if "properties" in schema:
         inner = {
-            name: in_order(part, longest, ranked=ranked or name == RANKINGS)
+            name: in_order(part, ranked=ranked or name == RANKINGS)
             for name, part in schema["properties"].items()
         }
         return {**schema, "properties": inner}

@@ -21,6 +21,7 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._scores import FloatArray, mean
 from llmreg.prior._task import Task
 
 
@@ -103,9 +104,8 @@ def by_feature(entries: Sequence[dict[str, Any]], task: Task) -> dict[str, Any]:
     """
     keys = give_ids("f", task.keys)
     by_key = {keys[entry["id"]]: entry for entry in entries}
-    if len(by_key) < len(entries):
-        counts = Counter(keys[entry["id"]] for entry in entries)
-        twice = [key for key, count in counts.items() if count > 1]
+    counts = Counter(keys[entry["id"]] for entry in entries)
+    if twice := [key for key, count in counts.items() if count > 1]:
         raise ProviderResponseError(
             f"The reply of the model has features more than once: {twice!r}."
         )
@@ -126,18 +126,20 @@ def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
         for output, row in part.scores.items():
             scores.setdefault(output, {}).update(row)
     if task is not None:
-        scores = {
-            output: {
-                key: scores.get(output, {}).get(key, math.nan) for key in task.keys
-            }
-            for output in task.outputs
-        }
+        unscored = dict.fromkeys(task.keys, math.nan)
+        scores = {output: unscored | scores.get(output, {}) for output in task.outputs}
     return Estimate(
         scores,
         reasons,
         ", ".join(dict.fromkeys(part.model for part in parts)),
         max((part.created for part in parts), default=now()),
     )
+
+
+def to_array(estimates: Sequence[Estimate]) -> FloatArray:
+    """Give the scores, in shape (n_estimates, n_outputs, n_features)."""
+    rows = [[list(row.values()) for row in e.scores.values()] for e in estimates]
+    return np.array(rows, dtype=np.float64)
 
 
 def combine(
@@ -158,7 +160,9 @@ def combine(
             "created": max(estimate.created for estimate in estimates),
         },
         usage=dict(usage),
-        rationale=_reasons(task, estimates),
+        rationale=nearest_reasons(
+            task.keys, to_array(estimates), [e.reasons for e in estimates]
+        ),
     )
     if names := find_disagreements(prior):
         warn_of_disagreement(f"{len(estimates)} estimates", names)
@@ -172,31 +176,27 @@ def now() -> str:
 
 def _descriptions(task: Task) -> dict[str, str]:
     """Collect what the task says about each feature."""
-    texts = {
-        feature.key: "; ".join(
-            filter(None, (feature.description, feature.level_description))
-        )
-        for feature in task.features
+    return {
+        f.key: "; ".join(filter(None, (f.description, f.level_description)))
+        for f in task.features
+        if f.description or f.level_description
     }
-    return {key: text for key, text in texts.items() if text}
 
 
-def _reasons(task: Task, estimates: Sequence[Estimate]) -> dict[str, str]:
-    """Take each reason from the estimate nearest to the average, which it explains."""
-    scores = np.array(
-        [
-            [[e.scores[o][key] for key in task.keys] for o in task.outputs]
-            for e in estimates
-        ],
-        dtype=np.float64,
-    )
-    distances = np.nan_to_num(np.abs(scores - scores.mean(axis=0)))
-    nearest = distances.sum(axis=1).argmin(axis=0)
-    chosen = {
-        key: estimates[i].reasons.get(key, "")
-        for key, i in zip(task.keys, nearest, strict=True)
-    }
-    return {key: reason for key, reason in chosen.items() if reason}
+def nearest_reasons(
+    keys: Sequence[str], scores: FloatArray, reasons: Sequence[Mapping[str, str]]
+) -> dict[str, str]:
+    """Take each reason from the estimate nearest to the average that gives one.
+
+    `scores` has shape (n_estimates, n_outputs, n_features).
+    """
+    distance = np.nan_to_num(np.abs(scores - mean(scores)), nan=np.inf).sum(axis=1)
+    chosen = {}
+    for key, order in zip(keys, distance.argsort(axis=0, kind="stable").T, strict=True):
+        given = (reasons[i].get(key) for i in order)
+        if reason := next(filter(None, given), None):
+            chosen[key] = reason
+    return chosen
 
 
 # Estimates disagree on a sign if more than this share of them is on the smaller side,

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -150,7 +151,12 @@ def side_by_side(
     for when the interpreter ends; these are daemons.
     """
     futures: list[Future[T]] = [Future() for _ in calls]
-    waiting = deque(zip(futures, (_bind(call, stop) for call in calls), strict=True))
+    waiting: deque[tuple[Future[T], Callable[[], T]]] = deque()
+    for future, call in zip(futures, calls, strict=True):
+        # What it logs is shown with what the caller logs.
+        context = copy_context()
+        context.run(_OUTER.set, stop)
+        waiting.append((future, partial(context.run, call)))
     try:
         for n in range(min(limit, len(calls))):
             work = partial(_work, waiting)
@@ -170,21 +176,12 @@ def side_by_side(
     return [too_late if future in left else future for future in futures]
 
 
-def _bind(call: Callable[[], T], stop: Stop) -> Callable[[], T]:
-    """Make a call run in this context, so that what it logs is shown with it."""
-    context = copy_context()
-    context.run(_OUTER.set, stop)
-    return partial(context.run, call)
-
-
 def _work(waiting: deque[tuple[Future[T], Callable[[], T]]]) -> None:
     """Make one call after the other, until none is left."""
-    while True:
-        try:
+    with suppress(IndexError):
+        while True:
             future, call = waiting.popleft()
-        except IndexError:
-            return
-        try:
-            future.set_result(call())
-        except BaseException as e:
-            future.set_exception(e)
+            try:
+                future.set_result(call())
+            except BaseException as e:
+                future.set_exception(e)

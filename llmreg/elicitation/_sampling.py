@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from llmreg._utils._log import get_logger
 from llmreg.elicitation._cache import PriorCache, hash_key
 from llmreg.elicitation._prompt import PROMPT_VERSION
 from llmreg.elicitation._questions import Questionnaire
-from llmreg.elicitation._responses import Estimate, merge, now
+from llmreg.elicitation._responses import Estimate, merge, now, to_array
 from llmreg.elicitation._retry import RetryPolicy, Stop, side_by_side
 from llmreg.exceptions import (
     MissingKeyError,
@@ -128,9 +127,10 @@ class ResponseStore:
         whole = self._read(question, index)
         if whole is not None or not self.is_split(question):
             return whole
-        halves = [self.load(half, index) for half in question.halves]
-        responses = [half for half in halves if half is not None]
-        return merge(responses) if len(responses) == len(halves) else None
+        responses = [
+            half for part in question.halves if (half := self.load(part, index))
+        ]
+        return merge(responses) if len(responses) == len(question.halves) else None
 
     def save(self, question: Questionnaire, index: int, completion: Completion) -> None:
         """Keep a response."""
@@ -157,11 +157,8 @@ class ResponseStore:
 
     def _about(self, question: Questionnaire) -> dict[str, str]:
         """Say what an entry is about, for people who look into the cache."""
-        return {
-            "task": question.task.description,
-            "target": question.task.target,
-            "provider": self.settings.get("provider", ""),
-        }
+        about = {"task": question.task.description, "target": question.task.target}
+        return {**about, "provider": self.settings.get("provider", "")}
 
     def _read(self, question: Questionnaire, index: int) -> Estimate | None:
         """Read one response, checking it as if it had just arrived."""
@@ -266,17 +263,19 @@ class Requester:
     """Sends questions to one model, several at a time, and keeps the responses."""
 
     complete: Callable[[Request], Completion]
+    # The most requests at one time.
+    limit: int
     policy: RetryPolicy
     # A time on the clock of the policy.
     deadline: float
     # Gives `max_tokens` for a task.
     room: Callable[[Task], int]
     store: ResponseStore
-    usage: Counter[str] = field(default_factory=Counter)
+    usage: Counter[str]
     _counting: threading.Lock = field(default_factory=threading.Lock)
     _stop: Stop = field(default_factory=Stop)
 
-    def request(self, jobs: Sequence[Job], limit: int) -> dict[Job, Estimate]:
+    def request(self, jobs: Sequence[Job]) -> dict[Job, Estimate]:
         """Send some questions side by side.
 
         Raises the error of any that failed; the responses to the others are kept.
@@ -288,9 +287,18 @@ class Requester:
             "request was still under way. Try again later, or raise `timeout`."
         )
         left = self.deadline - self.policy.clock()
-        futures = side_by_side(calls, limit, self._stop, left + GRACE, late)
-        _raise_worst(futures)
-        return {job: f.result() for job, f in zip(jobs, futures, strict=True)}
+        futures = side_by_side(calls, self.limit, self._stop, left + GRACE, late)
+        errors = [e for future in futures if (e := future.exception())]
+        if not errors:
+            return {job: f.result() for job, f in zip(jobs, futures, strict=True)}
+        # The error that explains the others.
+        error = next((e for e in errors if isinstance(e, FATAL)), errors[0])
+        if saved := len(futures) - len(errors):
+            error.add_note(
+                f"{saved} of {len(futures)} estimates arrived and are in the cache; "
+                "the next call requests the others only."
+            )
+        raise error
 
     def _one(self, question: Questionnaire, index: int) -> Estimate:
         """Get one response, in halves where the question is too large."""
@@ -364,24 +372,7 @@ class Requester:
             self.usage.update(usage)
 
 
-def _raise_worst(futures: Sequence[Future[Estimate]]) -> None:
-    """Raise the error that explains the others; say what was saved."""
-    errors = [e for future in futures if (e := future.exception())]
-    if not errors:
-        return
-    error = next((e for e in errors if isinstance(e, FATAL)), errors[0])
-    if saved := len(futures) - len(errors):
-        error.add_note(
-            f"{saved} of {len(futures)} estimates arrived and are in the cache; the "
-            "next call requests the others only."
-        )
-    raise error
-
-
 def settled(estimates: Sequence[Estimate]) -> bool:
     """Tell whether more estimates would hardly move the mean."""
-    scores = np.array(
-        [[list(row.values()) for row in e.scores.values()] for e in estimates]
-    )
-    errors = scores.std(axis=0, ddof=1) / np.sqrt(len(estimates))
+    errors = to_array(estimates).std(axis=0, ddof=1) / np.sqrt(len(estimates))
     return bool((np.nan_to_num(errors) <= SETTLED).all())

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,8 +18,7 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import HostedProvider, token_counts, unusable
-from llmreg.providers._sdk_errors import hide
+from llmreg.providers._hosted import HostedProvider, hide, token_counts, unusable
 
 if TYPE_CHECKING:
     import anthropic
@@ -45,9 +43,8 @@ _TOKEN_COUNTS = (
 class AnthropicProvider(HostedProvider):
     """Ask a model of Anthropic, once per task, and average several answers.
 
-    What is sent: the task sentence, the target, the classes, and the name, the
-    description, the unit and the level of each feature. No row of data is. `preview`
-    shows it, `estimate_cost` counts it.
+    No row of data is sent. The Notes of `LLMProvider` tell what is, and how the
+    answers become scores; `preview` shows it.
 
     Parameters
     ----------
@@ -55,11 +52,10 @@ class AnthropicProvider(HostedProvider):
         The model to ask.
     n_estimates : int or "auto", default=5
         Independent answers to average; more of them later cost only the difference.
-        "auto" asks for 3 to 11, until every mean has a standard error of at most 1.
+        "auto" asks until the scores have settled.
     ask : {"all", "each", "rank"}, default="all"
-        Ask for the scores of all features at once, in parts of at most 100; of one
-        column at a time; or for a ranking with signs, where the feature at rank r of
-        m scores 10 * (m - r + 1) / m.
+        Ask for the scores of all features at once, of one column at a time, or for a
+        ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
@@ -68,7 +64,7 @@ class AnthropicProvider(HostedProvider):
         How the model thinks, such as ``{"type": "adaptive"}``.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the number of
-        features. Doubled once for an answer that was cut off.
+        features.
     max_parallel : int, default=5
         The most requests at one time.
     max_attempts : int, default=8
@@ -76,10 +72,8 @@ class AnthropicProvider(HostedProvider):
     timeout : float, default=600.0
         Seconds for a whole elicitation, waits included.
     api_key : callable or None, default=None
-        A function that returns the key; one at the top level of a module is pickled
-        by its name, any other not at all. None lets the SDK find credentials: the
-        environment variable ANTHROPIC_API_KEY, then its other sources. A key as plain
-        text is refused, since scikit-learn prints parameters.
+        A function that returns the key; see `HostedProvider`. None lets the SDK find
+        credentials: the environment variable ANTHROPIC_API_KEY, then other sources.
     base_url : str or None, default=None
         Another address of the Messages API.
     cache : PriorCache, str, path-like or None, default=None
@@ -159,13 +153,16 @@ class AnthropicProvider(HostedProvider):
         if failure is not None:
             raise self._keyless(failure)
         with client:
-            if not _has_credentials(client):
+            names = {name.lower() for name in client.default_headers}
+            is_signed = bool(names & {"authorization", "x-api-key"})
+            if client.credentials is None and not is_signed:
                 raise self._keyless("No credentials for Anthropic found.")
             yield client
 
     def _send(self, client: anthropic.Anthropic, request: Request) -> Any:
         """Let the SDK send one request."""
-        return client.messages.create(**self._options(request))
+        options = self._options(request)
+        return client.messages.create(**options, timeout=request.timeout)
 
     def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
         """Read a message of the Messages API."""
@@ -185,19 +182,16 @@ class AnthropicProvider(HostedProvider):
     def _options(self, request: Request) -> dict[str, Any]:
         """Write a request for the Messages API."""
         asked = request.questionnaire
-        output: dict[str, Any] = {
-            "format": {"type": "json_schema", "schema": asked.schema}
-        }
-        if self.effort is not None:
-            output["effort"] = self.effort
+        form = {"type": "json_schema", "schema": asked.schema}
         options: dict[str, Any] = {
             "model": self.model,
             "system": asked.system,
             "messages": [{"role": "user", "content": asked.user}],
             "max_tokens": request.max_tokens,
-            "output_config": output,
-            "timeout": request.timeout,
+            "output_config": {"format": form},
         }
+        if self.effort is not None:
+            options["output_config"]["effort"] = self.effort
         if self.thinking is not None:
             options["thinking"] = dict(self.thinking)
         return options
@@ -219,7 +213,7 @@ class AnthropicProvider(HostedProvider):
         self, client: anthropic.Anthropic, request: Request, seconds_left: float
     ) -> int:
         """Count the tokens of one request."""
-        options = self._options(replace(request, timeout=seconds_left))
+        options = {**self._options(request), "timeout": seconds_left}
         del options["max_tokens"]
         count = partial(client.messages.count_tokens, **options)
         counted = getattr(self._call(client, count), "input_tokens", None)
@@ -229,11 +223,3 @@ class AnthropicProvider(HostedProvider):
                 "proxy in between, or a wrong base_url?"
             )
         return counted
-
-
-def _has_credentials(client: anthropic.Anthropic) -> bool:
-    """Tell whether the SDK found any way to sign requests."""
-    names = {name.lower() for name in client.default_headers}
-    return client.credentials is not None or bool(
-        names & {"authorization", "x-api-key"}
-    )

@@ -91,8 +91,7 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     Examples
     --------
     >>> import tempfile
-    >>> from llmreg.providers import AnthropicProvider
-    >>> from llmreg.providers import count_lacking
+    >>> from llmreg.providers import AnthropicProvider, count_lacking
     >>> from llmreg import Feature, Task
     >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -119,16 +118,13 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
 
     Raises
     ------
-    ProviderUnavailableError
-        Also if the reply was lost, so that the batch may have been accepted: it is
-        not sent again, since it would then be paid for twice.
     ProviderError
-        As `elicit` does.
+        As `elicit` does, and if the reply was lost, so that the batch may have been
+        accepted: it is not sent again, since it would then be paid for twice.
 
     Examples
     --------
-    >>> from llmreg.providers import AnthropicProvider
-    >>> from llmreg.providers import submit_batch
+    >>> from llmreg.providers import AnthropicProvider, submit_batch
     >>> submit_batch(AnthropicProvider(), tasks=[]) is None
     True
     """
@@ -137,7 +133,10 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
         return None
     provider._check_network(next(iter(jobs.values())).question.task)
     requests: list[Any] = [
-        {"custom_id": key, "params": _params(provider, job)}
+        {
+            "custom_id": key,
+            "params": provider._options(provider._request(job.question)),
+        }
         for key, job in jobs.items()
     ]
     with provider._connect() as client:
@@ -189,15 +188,12 @@ def collect_batch(
 
     Raises
     ------
-    ProviderUnavailableError
-        If the batch has not ended in time.
     ProviderError
-        As `elicit` does.
+        As `elicit` does, and if the batch has not ended in time.
 
     Examples
     --------
-    >>> from llmreg.providers import AnthropicProvider
-    >>> from llmreg.providers import collect_batch
+    >>> from llmreg.providers import AnthropicProvider, collect_batch
     >>> collect_batch(AnthropicProvider(), tasks=[], batch="msgbatch_1")
     BatchReport(kept=0, failed={})
     """
@@ -230,7 +226,6 @@ def collect_batch(
 
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
     """List the answers that the cache lacks, by the key they will have in it."""
-    provider._validate_params()
     jobs = {}
     for task in tasks:
         sampler = provider._sampler(task)
@@ -243,13 +238,6 @@ def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]
             key = sampler.store.key(question, estimate=number)
             jobs[key] = _Job(name, question, number)
     return jobs
-
-
-def _params(provider: AnthropicProvider, job: _Job) -> dict[str, Any]:
-    """Write the request for one answer, as `elicit` would send it."""
-    options = provider._options(provider._request(job.question))
-    del options["timeout"]
-    return options
 
 
 def _keep(

@@ -59,12 +59,11 @@ class PriorProvider(BaseEstimator):
     def identity(self) -> dict[str, Any]:
         """Name everything about the provider that shapes its answers.
 
-        A cache keeps the answers of providers with different identities apart.
-
         Returns
         -------
         dict
-            The class and the parameters.
+            The class and the parameters. A cache keeps the answers of providers with
+            different identities apart.
         """
         return {"provider": qualified_name(self), **self.get_params(deep=False)}
 
@@ -83,10 +82,7 @@ def qualified_name(thing: object) -> str:
 
 
 def preview_of(provider: Any, task: Task) -> list[dict[str, Any]]:
-    """Show what a provider would send for a task.
-
-    Raises ProviderError if the provider cannot show what it sends.
-    """
+    """Show what a provider would send for a task; ProviderError if it cannot."""
     if not hasattr(provider, "preview"):
         raise ProviderError(
             f"{type(provider).__name__} has no method preview(task), which would show "

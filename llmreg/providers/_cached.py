@@ -1,16 +1,30 @@
-"""The cache around any provider: one elicitation per task, over all fits."""
+"""What is remembered of any provider: its priors, and that it was out of reach.
+
+A cache keeps the priors, so that there is one elicitation per task over all fits. A
+circuit breaker keeps a provider that was out of reach from being asked again for a
+while: it uses up its whole time before it gives up, and a search that goes on without
+a prior would wait for that in every fit.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MethodType
 from typing import Any
 
 from llmreg.elicitation._cache import PriorCache, hash_key
-from llmreg.exceptions import LLMRegError, ProviderError
+from llmreg.exceptions import (
+    LLMRegError,
+    PriorLockedError,
+    ProviderError,
+    ProviderUnavailableError,
+)
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
@@ -93,16 +107,13 @@ class CachedProvider(PriorProvider):
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the provider can be asked, unless the prior is cached."""
-        if task is not None and self.has_cached(task):
-            return
-        if hasattr(self.provider, "check_ready"):
+        is_needed = task is None or not self.has_cached(task)
+        if is_needed and hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what the provider would send; nothing where the prior is cached."""
-        if self.has_cached(task):
-            return []
-        return preview_of(self.provider, task)
+        return [] if self.has_cached(task) else preview_of(self.provider, task)
 
     def identity(self) -> dict[str, Any]:
         """Name what shapes the answers: the inner provider alone."""
@@ -126,10 +137,7 @@ class CachedProvider(PriorProvider):
 
 
 def plain(value: Any) -> Any:
-    """Turn a provider, or a parameter, into data that is the same in every process.
-
-    Raises ProviderError if it cannot be told from others of its kind.
-    """
+    """Turn a provider, or a parameter, into data that is the same in every process."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, FeaturePrior):
@@ -172,3 +180,90 @@ def _is_its_attributes(value: object) -> bool:
     kind: Any = type(value)
     usual = kind.__reduce_ex__ is object.__reduce_ex__
     return hasattr(value, "__dict__") and usual and kind.__reduce__ is object.__reduce__
+
+
+#: Seconds for which a provider is not asked again.
+OPEN_SECONDS = 300.0
+MAX_FAILURES = 100
+
+
+class CircuitBreaker:
+    """Remembers, in this process, which providers were out of reach for which tasks.
+
+    Only `ProviderUnavailableError` is remembered: a key or a parameter that is wrong
+    fails at once, and may be right the next time. So is `PriorLockedError` not: the
+    other process may have its answer by now. A provider that may try for longer or
+    more often counts as another.
+    """
+
+    def __init__(
+        self,
+        seconds: float = OPEN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seconds = seconds
+        self.clock = clock
+        self._failures: dict[str, tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def watch(self, provider: Any, task: Task) -> Iterator[None]:
+        """Ask a provider inside of this; raise instead if it was out of reach recently.
+
+        Where it has the prior in its cache by now, it may be asked all the same.
+        """
+        key = _key(provider, task)
+        since, reason = self._failures.get(key or "", (0.0, ""))
+        passed = self.clock() - since
+        if reason and passed < self.seconds and not is_at_hand(provider, task):
+            raise ProviderUnavailableError(
+                f"{reason} (This was {passed:.0f} s ago; the provider is not asked "
+                f"again for {self.seconds - passed:.0f} s.)"
+            )
+        try:
+            yield
+        except PriorLockedError:
+            raise
+        except ProviderUnavailableError as error:
+            if key is not None:
+                self._remember(key, str(error))
+            raise
+
+    def reset(self) -> None:
+        """Forget all failures."""
+        with self._lock:
+            self._failures.clear()
+
+    def _remember(self, key: str, reason: str) -> None:
+        """Remember a failure; of very many the latest."""
+        with self._lock:
+            self._failures.pop(key, None)
+            self._failures[key] = self.clock(), reason
+            while len(self._failures) > MAX_FAILURES:
+                del self._failures[next(iter(self._failures))]
+
+
+#: The one that all estimators of a process share.
+CIRCUIT_BREAKER = CircuitBreaker()
+
+
+def _key(provider: Any, task: Task) -> str | None:
+    """Give a key to a provider and a task; None where one cannot be told by it."""
+    try:
+        asked = {"asked": plain(provider), "budgets": _budgets(provider)}
+        return hash_key({"task": task.to_dict(), **asked})
+    except ProviderError:
+        return None
+
+
+def _budgets(provider: Any) -> list[Any]:
+    """List how long and how often a provider tries, and those that it asks."""
+    members = getattr(provider, "providers", None)
+    inner = [
+        getattr(provider, "provider", None),
+        *(members if isinstance(members, list | tuple) else ()),
+    ]
+    return [
+        *(plain(getattr(provider, name, None)) for name in ("timeout", "max_attempts")),
+        *(_budgets(each) for each in inner if hasattr(each, "elicit")),
+    ]

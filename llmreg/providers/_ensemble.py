@@ -14,12 +14,14 @@ import numpy as np
 from llmreg.elicitation._cost import Cost, total
 from llmreg.elicitation._responses import (
     find_disagreements,
+    nearest_reasons,
     now,
     warn_of_disagreement,
 )
 from llmreg.elicitation._retry import Stop, side_by_side
 from llmreg.exceptions import PriorError, PriorUnavailableWarning, ProviderError
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._scores import mean, spread
 from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
 from llmreg.providers._resolve import align, as_prior, make_provider
@@ -178,12 +180,10 @@ def _names(members: Sequence[Any]) -> list[str]:
         model = getattr(member, "model", None)
         name = qualified_name(member)
         names.append(f"{name} ({model})" if isinstance(model, str) else name)
-    seen: Counter[str] = Counter()
-    numbered = []
-    for name in names:
-        seen[name] += 1
-        numbered.append(f"{name} #{seen[name]}" if names.count(name) > 1 else name)
-    return numbered
+    return [
+        f"{name} #{names[:i].count(name) + 1}" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
 
 
 def _describe(error: Exception) -> str:
@@ -201,8 +201,8 @@ def _average(
             missing[name] = prior.provenance["failed"]
     members = list(priors.values())
     scores = np.stack([prior.scores for prior in members])
-    mean, std = _moments(scores)
-    between = FeaturePrior(task.keys, mean, task.outputs, estimates=scores)
+    average, std = mean(scores), spread(scores)
+    between = FeaturePrior(task.keys, average, task.outputs, estimates=scores)
     usage: Counter[str] = Counter()
     for prior in members:
         usage.update(prior.usage)
@@ -219,12 +219,12 @@ def _average(
         provenance["failed"] = json.dumps(missing, ensure_ascii=False)
     return FeaturePrior(
         features=task.keys,
-        scores=mean,
+        scores=average,
         outputs=task.outputs,
         estimates=np.concatenate(
             [p.scores[None] if p.estimates is None else p.estimates for p in members]
         ),
-        rationale=_reasons(members, scores, mean),
+        rationale=nearest_reasons(task.keys, scores, [p.rationale for p in members]),
         task=task.description,
         target=task.target,
         descriptions={
@@ -233,27 +233,3 @@ def _average(
         provenance=provenance,
         usage=dict(usage),
     )
-
-
-def _moments(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give mean and standard deviation over the members that have an opinion."""
-    known = ~np.isnan(scores)
-    n = known.sum(axis=0)
-    total = np.maximum(n, 1)
-    mean = np.nansum(scores, axis=0) / total
-    std = np.sqrt(np.nansum((scores - mean) ** 2, axis=0) / total)
-    return np.where(n > 0, mean, np.nan), np.where(n > 0, std, np.nan)
-
-
-def _reasons(
-    priors: Sequence[FeaturePrior], scores: np.ndarray, mean: np.ndarray
-) -> dict[str, str]:
-    """Take each reason from the member nearest to the average that gives one."""
-    distance = np.nan_to_num(np.abs(scores - mean), nan=np.inf).sum(axis=1)
-    chosen = {}
-    for j, key in enumerate(priors[0].features):
-        for i in np.argsort(distance[:, j], kind="stable"):
-            if reason := priors[i].rationale.get(key):
-                chosen[key] = reason
-                break
-    return chosen

@@ -37,7 +37,7 @@ from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, qualified_name
 
-MIN_TOKENS = 8192
+POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class LLMProvider(PriorProvider):
@@ -48,41 +48,30 @@ class LLMProvider(PriorProvider):
     retries bounded by attempts and by wall clock, and replies that are checked
     before use. A vendor's class is its parameters, `_connect` and `_complete`.
 
-    Parameters that the class of a vendor has, under these names:
+    Notes
+    -----
+    A vendor's class has the parameters `model`, `n_estimates`, `max_parallel`,
+    `max_tokens`, `max_attempts`, `timeout` and `cache`, which mean what they mean in
+    `AnthropicProvider`. It may have `ask`, `send_levels`, `network` and `chunk_size`,
+    the most features in one question.
 
-    model : str
-        The model to ask.
-    n_estimates : int or "auto"
-        Independent answers to average; "auto" asks until the scores have settled.
-    max_parallel : int
-        The most requests at one time.
-    max_tokens : int or None
-        Room for a reply, thinking included; None goes by the number of features.
-    max_attempts : int
-        The most times that one request is sent.
-    timeout : float
-        Seconds for a whole elicitation, waits included.
-    cache : PriorCache, str, path-like or None
-        Where answers are kept.
+    What is sent: the task sentence, the target, the classes, and the name, the
+    description, the unit and the level of each feature. No row of data is. `preview`
+    shows it, `estimate_cost` counts it.
 
-    Parameters that it may have:
-
-    ask : {"all", "each", "rank"}
-        How to ask: for the scores of all features at once, which is the default, of
-        one column at a time, or for a ranking with signs.
-    send_levels : bool
-        Whether the names of levels are sent, which is the default. Levels whose
-        names are kept back get no score: NaN, no opinion.
-    network : {"allow", "never"}
-        Whether what is not in the cache may be asked for, which is the default.
+    With ``n_estimates="auto"`` 3 to 11 answers are asked for, until every mean has a
+    standard error of at most 1. With ``ask="all"`` one question has at most 100
+    features, with ``ask="each"`` one column, and with ``ask="rank"`` the feature at
+    rank r of m scores ``10 * (m - r + 1) / m``. Levels whose names are kept back get
+    no score: NaN, no opinion. An answer that was cut off is asked for again with
+    twice `max_tokens`.
 
     Examples
     --------
     A model that has one opinion of everything.
 
     >>> import json, tempfile
-    >>> from llmreg.providers import LLMProvider
-    >>> from llmreg.providers import Completion
+    >>> from llmreg.providers import Completion, LLMProvider
     >>> from llmreg import Feature, Task
     >>> class Indifferent(LLMProvider):
     ...     n_estimates, max_parallel, max_attempts = 1, 1, 1
@@ -114,19 +103,21 @@ class LLMProvider(PriorProvider):
     ask: str = "all"
     send_levels: bool = True
     network: str = "allow"
+    chunk_size: int = MAX_FEATURES
 
     # Names of the parameters that shape a single answer, and so its cache key.
     _shaping: tuple[str, ...] = ("model",)
+    # Room for a reply: reasons and scores of all features, and thinking.
+    _min_tokens = 8192
+    _tokens_per_feature = 80
+    _tokens_per_score = 16
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model": [str],
-        "n_estimates": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "max_parallel": [Interval(Integral, 1, None, closed="left")],
-        "max_tokens": [Interval(Integral, 1, None, closed="left"), None],
-        "max_attempts": [Interval(Integral, 1, None, closed="left")],
+        "n_estimates": [POSITIVE, StrOptions({"auto"})],
+        "max_parallel": [POSITIVE],
+        "max_tokens": [POSITIVE, None],
+        "max_attempts": [POSITIVE],
         "timeout": [Interval(Real, 0, None, closed="neither")],
         "cache": [PriorCache, str, os.PathLike, None],
         "ask": [StrOptions(set(WAYS))],
@@ -136,16 +127,6 @@ class LLMProvider(PriorProvider):
 
     def elicit(self, task: Task) -> FeaturePrior:
         """Ask the model for its prior, or take what it has answered before.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what; all that is sent.
-
-        Returns
-        -------
-        FeaturePrior
-            The average of the estimates, with reasons, provenance and usage.
 
         Raises
         ------
@@ -160,7 +141,6 @@ class LLMProvider(PriorProvider):
         ProviderResponseError
             If the answers cannot be used.
         """
-        self._validate_params()
         sampler = self._sampler(task)
         usage = self._run(sampler)
         usage["served_from_cache"] = sampler.served_from_cache
@@ -173,28 +153,11 @@ class LLMProvider(PriorProvider):
         return combine(task, sampler.estimates(), provenance, usage)
 
     def has_cached(self, task: Task) -> bool:
-        """Tell whether every estimate for a task is in the cache; nothing is sent.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        bool
-            Whether `elicit` would send nothing.
-        """
-        self._validate_params()
+        """Tell whether every estimate for a task is in the cache; nothing is sent."""
         return not self._sampler(task).pending()
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what would be sent for a task; nothing is sent, and no key is needed.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
 
         Returns
         -------
@@ -205,7 +168,6 @@ class LLMProvider(PriorProvider):
             A reply that cannot be used may lead to further requests: the same again,
             with more room, or for half the features.
         """
-        self._validate_params()
         to_send = self._sampler(task).to_send()
         shown = self._preview([self._request(question) for question, _ in to_send])
         return [
@@ -216,11 +178,6 @@ class LLMProvider(PriorProvider):
     def estimate_cost(self, task: Task) -> Cost:
         """Count the tokens that a task would take; no model is asked.
 
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
         Returns
         -------
         Cost
@@ -230,7 +187,6 @@ class LLMProvider(PriorProvider):
             those of the replies always are a guess. US dollars where the package
             ``genai-prices`` is installed and knows the model.
         """
-        self._validate_params()
         to_send = self._sampler(task).to_send()
         requests = [self._request(question) for question, _ in to_send]
         times = [times for _, times in to_send]
@@ -242,29 +198,18 @@ class LLMProvider(PriorProvider):
         """Draft descriptions of the columns that have none, to be read and edited.
 
         Nothing else uses the drafts: correct them, then pass them to an estimator as
-        `feature_descriptions`.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
+        `feature_descriptions`. Raises what `elicit` does.
 
         Returns
         -------
         dict
             A sentence by column name; empty if every column is described.
-
-        Raises
-        ------
-        ProviderError
-            As `elicit` does.
         """
         self._validate_params()
-        questions = plan_drafts(task, self._part_size())
+        questions = plan_drafts(task, self.chunk_size)
         sampler = Sampler(task, questions, 1, self._store())
         self._run(sampler)
-        (drafts,) = sampler.estimates()
-        return drafts.reasons
+        return sampler.estimates()[0].reasons
 
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the model can be asked; nothing is sent.
@@ -277,10 +222,8 @@ class LLMProvider(PriorProvider):
 
         Raises
         ------
-        MissingDependencyError
-            If the SDK is not installed.
-        MissingKeyError
-            If no credentials are found.
+        MissingDependencyError, MissingKeyError
+            If the SDK is not installed, or no credentials are found.
         MissingPriorError
             If the task is not in the cache and `network` is "never".
         """
@@ -293,14 +236,7 @@ class LLMProvider(PriorProvider):
             pass
 
     def identity(self) -> dict[str, Any]:
-        """Name everything about the provider that shapes its answers.
-
-        Returns
-        -------
-        dict
-            The class, the parameters that go into a request, how it asks, and how
-            often.
-        """
+        """Name what goes into a request, how the provider asks, and how often."""
         return {
             **self._settings(),
             "ask": self.ask,
@@ -328,17 +264,16 @@ class LLMProvider(PriorProvider):
 
     def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Show what `_complete` sends, "body" at least; vendors know better."""
+        names = ("system", "user", "schema")
         return [
             {
                 "body": {
                     "model": self.model,
-                    "system": request.questionnaire.system,
-                    "user": request.questionnaire.user,
-                    "schema": request.questionnaire.schema,
-                    "max_tokens": request.max_tokens,
+                    **{name: getattr(each.questionnaire, name) for name in names},
+                    "max_tokens": each.max_tokens,
                 }
             }
-            for request in requests
+            for each in requests
         ]
 
     def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
@@ -369,7 +304,8 @@ class LLMProvider(PriorProvider):
 
     def _sampler(self, task: Task) -> Sampler:
         """Plan what to ask about a task."""
-        questions = plan(task, self.ask, self.send_levels, self._part_size())
+        self._validate_params()
+        questions = plan(task, self.ask, self.send_levels, self.chunk_size)
         return Sampler(task, questions, self.n_estimates, self._store())
 
     def _store(self) -> ResponseStore:
@@ -380,38 +316,38 @@ class LLMProvider(PriorProvider):
         """Make the request that asks a question first."""
         return Request(question, self._room(question.task), self.timeout)
 
-    def _part_size(self) -> int:
-        """Say how many features one question has at most."""
-        return MAX_FEATURES
-
     def _room(self, task: Task) -> int:
-        """Choose `max_tokens`: reasons and scores of all features, and thinking."""
+        """Choose the most tokens of a reply."""
         if self.max_tokens is not None:
             return self.max_tokens
-        per_feature = 80 + 16 * len(task.outputs)
-        return max(MIN_TOKENS, MIN_TOKENS // 2 + per_feature * len(task.features))
+        per_feature = self._tokens_per_feature
+        per_feature += self._tokens_per_score * len(task.outputs)
+        least = self._min_tokens
+        return max(least, least // 2 + per_feature * len(task.features))
 
     def _run(self, sampler: Sampler) -> Counter[str]:
         """Request what is not in the cache, while others wait; count what it took."""
         usage = Counter(requests=0, input_tokens=0, output_tokens=0)
-        if sampler.pending():
-            self._check_network(sampler.task)
-            self.check_ready()
-            policy = self._policy()
-            # One for all: the wait for the lock, every round, every attempt.
-            deadline = policy.deadline()
-            # Whoever holds the lock may be requesting the same estimates.
-            with (
-                sampler.store.cache.lock(sampler.key, self.timeout),
-                self._connect() as client,
-            ):
-                requester = Requester(
-                    partial(self._complete, client),
-                    policy,
-                    deadline,
-                    self._room,
-                    sampler.store,
-                )
-                sampler.run(partial(requester.request, limit=self.max_parallel))
-            usage.update(requester.usage)
+        if not sampler.pending():
+            return usage
+        self._check_network(sampler.task)
+        policy = self._policy()
+        # One for all: the wait for the lock, every round, every attempt.
+        deadline = policy.deadline()
+        # Without a key nobody waits; whoever holds the lock may be requesting the
+        # same estimates.
+        with (
+            self._connect() as client,
+            sampler.store.cache.lock(sampler.key, self.timeout),
+        ):
+            requester = Requester(
+                partial(self._complete, client),
+                self.max_parallel,
+                policy,
+                deadline,
+                self._room,
+                sampler.store,
+                usage,
+            )
+            sampler.run(requester.request)
         return usage

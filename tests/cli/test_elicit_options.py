@@ -10,7 +10,10 @@ import pytest
 
 from llmreg import FeaturePrior, cli
 from llmreg.cli import _elicit as costs
+from llmreg.cli import _provider as costs
+from llmreg.cli._elicit import _sent
 from llmreg.elicitation._cost import Cost
+from llmreg.exceptions import FeatureNamesError
 from llmreg.prior._task import Feature, Task
 from llmreg.providers import LocalProvider, PriorProvider
 from tests.batches import PATH, Batches
@@ -214,3 +217,10 @@ class TestBatch:
 
         assert "$3.00" in costs.make_plan(Priced(), None).text
         assert "$1.50" in costs.make_plan(Priced(), None, batch=True).text
+
+    def test_names_that_look_alike_are_refused_for_providers_without_a_preview(self):
+        alike = tuple(Feature(name) for name in ("age", "age\u200b"))
+        task = Task(alike, "ill", ("yes",), "classification", ("no", "yes"))
+        for ask in (costs.make_plan, _sent):
+            with pytest.raises(FeatureNamesError, match="Rename one of them"):
+                ask(PriorProvider(), task)

@@ -201,13 +201,13 @@ class TestQuestionnaire:
 
 def test_a_grammar_holds_every_feature_once_and_in_order():
     before = Questionnaire(wide(3, ("a", "b"))).schema
-    after = in_order(before, longest=50)
+    after = in_order(before)
     entries = after["properties"]["features"]
     assert "items" not in entries
     assert (entries["minItems"], entries["maxItems"]) == (3, 3)
     for i, entry in enumerate(entries["prefixItems"], start=1):
         assert entry["properties"]["id"] == {"const": f"f{i}"}
-        assert entry["properties"]["reason"] == {"type": "string", "maxLength": 50}
+        assert entry["properties"]["reason"] == {"type": "string", "maxLength": 60}
         scores = before["properties"]["features"]["items"]["properties"]["scores"]
         assert entry["properties"]["scores"] == scores
         assert entry["required"] == ["id", "reason", "scores"]
