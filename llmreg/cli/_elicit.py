@@ -18,10 +18,10 @@ from llmreg._utils._text import clean_text, list_names
 from llmreg.cli._cache import confirm
 from llmreg.cli._cards import draw
 from llmreg.cli._tables import Table, add_tables, read_tables
-from llmreg.cli._terminal import confirm
-from llmreg.elicitation._cost import Cost, count_input, count_output
+from llmreg.elicitation._cost import Cost, add_up
 from llmreg.elicitation._prompt import check_distinct
 from llmreg.elicitation._questions import WAYS, Questionnaire
+from llmreg.elicitation._sampling import Request
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
@@ -183,8 +183,9 @@ def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
             cost = replace(cost, usd=BATCH_PRICE * cost.usd)
         return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))
     n_estimates = getattr(provider, "n_estimates", 1)
-    asked = Questionnaire(task)
-    tokens = n_estimates * (count_input(asked) + count_output(asked))
+    check_distinct(task)
+    cost = add_up([Request(Questionnaire(task), 0, 0.0)], [n_estimates], None)
+    tokens = cost.input_tokens + cost.output_tokens
     text = f"at most {n_estimates} requests, about {tokens:,} tokens in and out"
     return Plan(n_estimates, tokens, text)
 

@@ -10,7 +10,6 @@ import pytest
 
 from llmreg import FeaturePrior, cli
 from llmreg.cli import _elicit as costs
-from llmreg.cli import _provider as costs
 from llmreg.cli._elicit import _sent
 from llmreg.elicitation._cost import Cost
 from llmreg.exceptions import FeatureNamesError
