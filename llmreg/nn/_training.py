@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from typing import Any, cast
 
@@ -12,21 +11,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
-from llmreg._utils._progress import steps
 from llmreg.exceptions import DataError, DivergenceError
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
 from llmreg.nn._attribution import attribute
-from llmreg.nn._factory import asks_for_loop, choose_solver, is_solved
-from llmreg.nn._net import (
-    MLP,
-    Adam,
-    AlignedNet,
-    BatchIterator,
-    LinearModel,
-    TableDataset,
-    log_losses,
-)
+from llmreg.nn._factory import choose_solver, is_solved
+from llmreg.nn._net import Adam, AlignedNet, LinearModel, TableDataset
 
 # Rows of a batch, where `batch_size` leaves it open. Of a fit: up to here a step on
 # all rows at once is faster than several on parts of them.
@@ -73,9 +63,6 @@ def train(
         batch_size=batch_rows(params, len(data)),
         max_epochs=1 if is_lbfgs else params.max_iter,
     )
-    if takes_fast_path(net, params):
-        train_fast(net, data, seed)
-        return
     # A splitter of the user's own may need the targets.
     net.partial_fit(data, data.y.numpy())
     if is_lbfgs and n_iterations(net) >= params.max_iter:
@@ -106,57 +93,6 @@ def _train_on_piece(net: AlignedNet, data: TableDataset, params: Any) -> None:
     net.iterator_train__shuffle = True
     net.set_params(batch_size=min(size, len(data)), max_epochs=1)
     net.partial_fit(data)
-
-
-def takes_fast_path(net: AlignedNet, params: Any) -> bool:
-    """Tell whether a fit needs nothing of skorch's loop."""
-    return (
-        type(net.module_) in (LinearModel, MLP)
-        and params.module is None
-        and choose_solver(params) == "adam"
-        and not asks_for_loop(params)
-        and not (params.early_stopping or params.warm_start)
-        and not len(net.history)
-    )
-
-
-def train_fast(net: AlignedNet, data: TableDataset, seed: int) -> None:
-    """Train a net without skorch's loop, which takes several times as long.
-
-    It is left as the loop leaves it, but that ``net.history`` has no batches.
-    """
-    n_epochs = net.max_epochs
-    # All rows at once need no order.
-    shuffle = net.batch_size < len(data)
-    batches = BatchIterator(data, net.batch_size, shuffle, seed)
-    best = float("inf")
-    net.module_.train()
-    for _ in steps(range(n_epochs), "epochs", "epoch", n_epochs, may_stop=True):
-        begin, total = time.perf_counter(), 0.0
-        for X, y in batches:
-            X = X.to(net.device).requires_grad_(net.criterion_.penalizes)
-            net.optimizer_.zero_grad()
-            loss = net.get_loss(net.module_(X), y, X=X, training=True)
-            torch.autograd.backward(loss)
-            net.optimizer_.step()
-            total += loss.item() * len(X)
-        mean = total / len(data)
-        # As `record` would write it, field by field and slower.
-        net.history.append(
-            {
-                "batches": [],
-                "epoch": len(net.history) + 1,
-                "train_loss": mean,
-                "train_loss_best": mean < best,
-                "dur": time.perf_counter() - begin,
-            }
-        )
-        best = min(best, mean)
-        log_losses(net.history[-1])
-    # The callback remembers it, to judge the epochs of a later `partial_fit`.
-    for name, callback in net.callbacks_:
-        if name == "train_loss":
-            callback.best_score_ = best
 
 
 def solve(
