@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from joblib import effective_n_jobs
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -90,6 +91,48 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
 
     _seed: int
     trust_: Trust | tuple[Trust, ...] | None
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Get the prior and train the model.
+
+        1. Check that the prior, or its provider, is at hand.
+        2. Check the rows and the targets.
+        3. Encode the table: impute, scale, one column per level.
+        4. Score the encoded columns: ask the provider, or match names.
+        5. Train the net on the aligned loss.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Rows: numbers, booleans, strings, categories, missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Class labels, or the targets of a regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        PriorError
+            If the prior does not fit the table.
+        ProviderError
+            If the provider gives no prior and `on_error` is "raise"; nothing has
+            been trained then.
+        DataError
+            If labels are missing, or there is only one class.
+        EncodingError
+            If a column has no encoding, or names are needed and absent.
+        ModuleOutputError
+            If `module` does not fit.
+        DeviceError
+            If `device` is not there.
+        """
+        return self._fit(X, y, sample_weight)
 
     def _fit(
         self,
