@@ -297,7 +297,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
                 "does not tell how frequent the classes are. Give the weights, as "
                 "sklearn.utils.compute_class_weight computes them."
             )
-        return self._fit(X, y, sample_weight, one_pass=True, classes=classes)
+        return self._fit(X, y, sample_weight, classes, one_pass=True)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits of rows.
@@ -373,11 +373,11 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         return check_labels(y)
 
     def _encode_target(
-        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+        self, y: Any, sample_weight: np.ndarray, classes: Any, reset: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         goes_on = not reset or self.warm_start
         known = getattr(self, "classes_", None) if goes_on else None
-        self.classes_ = choose_classes(y, options.get("classes"), known)
+        self.classes_ = choose_classes(y, classes, known)
         if self.class_weight is not None:
             sample_weight = sample_weight * weigh_classes(self.class_weight, y)
         return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight

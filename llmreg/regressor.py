@@ -228,7 +228,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         return check_numbers(y)
 
     def _encode_target(
-        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+        self, y: Any, sample_weight: np.ndarray, classes: Any, reset: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         columns = y.reshape(len(y), -1)
         if reset:
