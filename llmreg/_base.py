@@ -22,10 +22,9 @@ from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import make_net, resolve_device, user_settings
-from llmreg.nn._net import AlignedNet
+from llmreg.nn._net import AlignedNet, LinearModel
 from llmreg.nn._training import (
     check_weights,
-    linear_weights,
     mean_attributions,
     n_iterations,
     predict_outputs,
@@ -388,8 +387,9 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         self.attributions_ = mean.cpu().numpy().astype(np.float64)
         for name in ("coef_", "intercept_"):
             self.__dict__.pop(name, None)
-        if weights := linear_weights(self.net_):
-            self._set_coef(*(values.copy() for values in weights))
+        if isinstance(layer := self.net_.module_, LinearModel):
+            weights = layer.weight.detach(), layer.bias.detach()
+            self._set_coef(*(w.cpu().numpy().astype(np.float64) for w in weights))
         for trust in each_trust(self.trust_):
             logger.info("%s", trust.verdict)
         if self.prior_ is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
@@ -328,10 +328,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        outputs = self._outputs(X)
-        if outputs.shape[1] > 1:
-            return np.asarray(softmax(outputs, axis=1))
-        return np.hstack([expit(-outputs), expit(outputs)])
+        return np.asarray(softmax(self._logits(X), axis=1))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of the probabilities of the classes.
@@ -346,10 +343,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of ``classes_``.
         """
-        outputs = self._outputs(X)
-        if outputs.shape[1] > 1:
-            return np.asarray(log_softmax(outputs, axis=1))
-        return np.hstack([log_expit(-outputs), log_expit(outputs)])
+        return np.asarray(log_softmax(self._logits(X), axis=1))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each row.
@@ -364,9 +358,14 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples,)
             Class labels.
         """
+        return np.asarray(self.classes_[self._logits(X).argmax(axis=1)])
+
+    def _logits(self, X: Any) -> np.ndarray:
+        """Return a logit for each class, 0 for the first of two."""
         outputs = self._outputs(X)
-        index = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
-        return np.asarray(self.classes_[index.astype(int)])
+        if outputs.shape[1] > 1:
+            return outputs
+        return np.hstack([np.zeros_like(outputs), outputs])
 
     def _check_target(self, y: Any) -> np.ndarray:
         self._target_label = str(getattr(y, "name", None) or "target")

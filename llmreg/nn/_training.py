@@ -275,31 +275,14 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
     return outputs.numpy()
 
 
-def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return weights and biases of a linear model, in double; None of any other."""
-    if not isinstance(net.module_, LinearModel):
-        return None
-    weight, bias = net.module_.weight.detach(), net.module_.bias.detach()
-    return (
-        weight.cpu().numpy().astype(np.float64, copy=False),
-        bias.cpu().numpy().astype(np.float64, copy=False),
-    )
-
-
 def mean_attributions(
     net: AlignedNet, X: np.ndarray, sample_weight: np.ndarray
 ) -> torch.Tensor:
     """Return the weighted mean attributions, of shape (n_outputs, n_features)."""
     module, criterion = net.module_, net.criterion_
     module.eval()
-    if isinstance(module, LinearModel):
-        weight = module.weight.detach().clone()
-        if criterion.attribution == "gradient":
-            return weight
-        parts = np.arange(_AUTO_BATCH_ROWS, len(X), _AUTO_BATCH_ROWS)
-        weights = np.split(sample_weight / sample_weight.sum(), parts)
-        means = [w @ rows for w, rows in zip(weights, np.split(X, parts), strict=True)]
-        return weight * torch.as_tensor(np.sum(means, axis=0)).to(weight)
+    if isinstance(module, LinearModel) and criterion.attribution == "gradient":
+        return module.weight.detach().clone()
     total = torch.zeros_like(criterion.direction)
     for start in range(0, len(X), _AUTO_BATCH_ROWS):
         rows = slice(start, start + _AUTO_BATCH_ROWS)
