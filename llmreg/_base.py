@@ -11,26 +11,25 @@ from typing import Any, Self
 import numpy as np
 import torch
 from joblib import effective_n_jobs
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._parameters import AttributionParameters
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
-from llmreg._utils._reproducibility import limit_blas, limit_threads, torch_seed
+from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._auto import train_automatically
-from llmreg.nn._factory import asks_for_loop, make_net, resolve_device, user_settings
-from llmreg.nn._net import AlignedNet
+from llmreg.nn._factory import make_net, resolve_device, user_settings
+from llmreg.nn._net import AlignedNet, LinearModel
 from llmreg.nn._training import (
     check_weights,
-    linear_weights,
-    load_weights,
     mean_attributions,
     n_iterations,
     predict_outputs,
     train,
+    train_automatically,
 )
 from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
@@ -62,10 +61,10 @@ _OF_THE_NET = (
 
 @contextmanager
 def rollback(estimator: Any) -> Iterator[None]:
-    """Take back what a fit that fails has learnt.
+    """Take back what a fit that fails has learnt, but for the prior that was paid for.
 
     With `warm_start` the last model comes back. Else there is none afterwards, unless
-    the fit failed before it touched the last one; what was paid for, the prior, stays.
+    the fit failed before it touched the last one.
     """
     before = dict(vars(estimator))
     try:
@@ -82,28 +81,63 @@ def rollback(estimator: Any) -> Iterator[None]:
 
 
 class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC):
-    """Base of the estimators; not to be used on its own.
-
-    A subclass says what it predicts: how targets are checked and encoded, what the
-    outputs are called, and how they become predictions.
-    """
+    """Base of the estimators, which say how targets are encoded and predicted."""
 
     _seed: int
     trust_: Trust | tuple[Trust, ...] | None
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Get the prior and train the model.
+
+        1. Check that the prior, or its provider, is at hand.
+        2. Check the rows and the targets.
+        3. Encode the table: impute, scale, one column per level.
+        4. Score the encoded columns: ask the provider, or match names.
+        5. Train the net on the aligned loss.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Rows: numbers, booleans, strings, categories, missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Class labels, or the targets of a regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        PriorError
+            If the prior does not fit the table.
+        ProviderError
+            If the provider gives no prior and `on_error` is "raise"; nothing has
+            been trained then.
+        DataError
+            If labels are missing, or there is only one class.
+        EncodingError
+            If a column has no encoding, or names are needed and absent.
+        ModuleOutputError
+            If `module` does not fit.
+        DeviceError
+            If `device` is not there.
+        """
+        return self._fit(X, y, sample_weight)
 
     def _fit(
         self,
         X: Any,
         y: Any,
         sample_weight: Any,
+        classes: Any = None,
         *,
         one_pass: bool = False,
-        **target_options: Any,
     ) -> Self:
-        """Encode the rows, ask for the prior, and train.
-
-        With `one_pass` the rows are gone over once, from where the last model stands.
-        """
+        """Fit, or go over the rows once from where the last model stands."""
         goes_on = one_pass and hasattr(self, "net_")
         n_threads = self._n_threads()
         with (
@@ -125,20 +159,22 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             source = None if goes_on else prior_source(self.prior)
             with stage("encode"):
                 X, y, sample_weight = self._encode(
-                    X, y, sample_weight, source, reset=not goes_on, **target_options
+                    X, y, sample_weight, source, classes, reset=not goes_on
                 )
             if not goes_on:
                 with stage("ask"):
                     self.prior_ = self._elicit(source)
             with stage("train", None), limit_threads(n_threads), limit_blas(n_threads):
-                X = self.encoder_.encode(X)
-                self._seed = self._seed + 1 if goes_on else self._draw_seed()
-                make = self._net_maker(sample_weight.sum())
+                rows = self.encoder_.encode(X), y, sample_weight
                 if goes_on:
-                    self._train(X, y, sample_weight, one_pass=one_pass)
-                elif self.gamma == "auto" and has_opinion(self.prior_):
+                    self._seed += 1
+                else:
+                    random_state = check_random_state(self.random_state)
+                    self._seed = int(random_state.randint(np.iinfo(np.int32).max))
+                    make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
+                if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model = train_automatically(
-                        *(make, X, y, sample_weight, self.prior_, self),
+                        *(make, *rows, self.prior_, self),
                         task=self._loss_name(),
                         device=self._device,
                         seed=self._seed,
@@ -146,11 +182,13 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
                     self.gamma_, trust = model.gamma, model.trust
                     self.trust_ = trust if len(trust) > 1 else trust[0]
                 else:
-                    gamma = 0.0 if self.gamma == "auto" else float(self.gamma)
-                    self.net_, self.trust_ = make(gamma, self.score_transform), None
-                    self._train(X, y, sample_weight, one_pass=one_pass)
+                    if not goes_on:
+                        gamma = 0.0 if self.gamma == "auto" else float(self.gamma)
+                        self.net_, self.trust_ = make(gamma, self.score_transform), None
+                    train(self.net_, *rows, self, seed=self._seed, one_pass=one_pass)
+                    self.gamma_ = float(self.net_.criterion_.gamma)
                 check_weights(self.net_)
-                self._describe_model(X, sample_weight)
+                self._describe_model(rows[0], sample_weight)
         return self
 
     def _encode(
@@ -159,14 +197,11 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         y: Any,
         sample_weight: Any,
         source: PriorSource | None,
+        classes: Any = None,
         *,
         reset: bool = True,
-        **target_options: Any,
     ) -> tuple[Any, np.ndarray, np.ndarray]:
-        """Validate the rows, turn targets into numbers, and fit the encoding.
-
-        Returns the table, not encoded yet, without the rows of weight zero.
-        """
+        """Check the rows, leave out those of weight zero, and fit the encoding."""
         X = check_table(self, X, y, reset=reset)
         y = self._check_target(to_pandas(y) if is_foreign(y) else y)
         X, y, sample_weight = weigh_rows(X, y, sample_weight)
@@ -174,9 +209,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             # A fit that fails from here on leaves no model, rather than the old net
             # behind a new encoding.
             self.__dict__.pop("net_", None)
-        y, sample_weight = self._encode_target(
-            y, sample_weight, reset=reset, **target_options
-        )
+        y, sample_weight = self._encode_target(y, sample_weight, classes, reset)
         if not sample_weight.all():
             # Classes of weight zero: their rows are not there, either.
             X, y, sample_weight = weigh_rows(X, y, sample_weight)
@@ -217,7 +250,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
                 return None
             # What the module or the settings have against training comes to light
             # before anything is paid for.
-            self._make_net(0.0, scores=None, total_weight=1.0, seed=0)
+            self._net_maker(None, total_weight=1.0, seed=0)(0.0)
         return self._resolve(source)
 
     def _resolve(self, source: PriorSource) -> FeaturePrior:
@@ -323,70 +356,28 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         copy._encode(X, y, None, source)
         return copy
 
-    def _draw_seed(self) -> int:
-        random_state = check_random_state(self.random_state)
-        return int(random_state.randint(np.iinfo(np.int32).max))
-
-    def _net_maker(self, total_weight: float) -> Callable[..., AlignedNet]:
-        """Return what makes nets for the prior; takes gamma and a score transform."""
-        scores, last = None, None
+    def _net_maker(
+        self, prior: FeaturePrior | None, total_weight: float, seed: int
+    ) -> Callable[..., AlignedNet]:
+        """Return `make_net` for a prior, without gamma and the score transform."""
+        scores, last_weights = None, None
         # Without any score there is nothing to align with.
-        if self.prior_ is not None and not np.isnan(self.prior_.scores).all():
-            scores = self.prior_.scores
+        if prior is not None and not np.isnan(prior.scores).all():
+            scores = prior.scores
         if self.warm_start and hasattr(self, "net_"):
-            last = dict(self.net_.module_.state_dict())
+            last_weights = dict(self.net_.module_.state_dict())
         return partial(
-            self._make_net,
+            make_net,
+            self,
+            self._device,
             scores=scores,
+            task=self._loss_name(),
+            n_features=len(self.encoder_.columns_),
+            n_outputs=self._n_outputs(),
             total_weight=total_weight,
-            seed=self._seed,
-            last_weights=last,
+            seed=seed,
+            last_weights=last_weights,
         )
-
-    def _make_net(
-        self,
-        gamma: float,
-        score_transform: Any = "auto",
-        n_corrections: int | None = None,
-        *,
-        scores: np.ndarray | None,
-        total_weight: float,
-        seed: int,
-        last_weights: dict[str, Any] | None = None,
-    ) -> AlignedNet:
-        with torch_seed(seed, self._device):
-            net = make_net(
-                self,
-                self._device,
-                scores=scores,
-                gamma=gamma,
-                score_transform="exp" if score_transform == "auto" else score_transform,
-                n_corrections=n_corrections,
-                task=self._loss_name(),
-                n_features=len(self.encoder_.columns_),
-                n_outputs=self._n_outputs(),
-                total_weight=total_weight,
-                seed=seed,
-            )
-        if last_weights is not None and n_corrections is None:
-            load_weights(net, last_weights)
-        return net
-
-    def _train(
-        self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, *, one_pass: bool
-    ) -> None:
-        """Train `net_` with the gamma that it has."""
-        # A user's module may draw random numbers while it trains, as dropout does, and
-        # so may a loader; those of this package do not, and need not wait for one
-        # another.
-        draws = self.module is not None or asks_for_loop(self)
-        with torch_seed(self._seed, self._device) if draws else nullcontext():
-            train(
-                *(self.net_, X, y, sample_weight, self),
-                seed=self._seed,
-                one_pass=one_pass,
-            )
-        self.gamma_ = float(self.net_.criterion_.gamma)
 
     def _describe_model(self, X: np.ndarray, sample_weight: np.ndarray) -> None:
         """Set the attributes that tell what the model has learnt, and log them."""
@@ -396,8 +387,9 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         self.attributions_ = mean.cpu().numpy().astype(np.float64)
         for name in ("coef_", "intercept_"):
             self.__dict__.pop(name, None)
-        if weights := linear_weights(self.net_):
-            self._set_coef(*(values.copy() for values in weights))
+        if isinstance(layer := self.net_.module_, LinearModel):
+            weights = layer.weight.detach(), layer.bias.detach()
+            self._set_coef(*(w.cpu().numpy().astype(np.float64) for w in weights))
         for trust in each_trust(self.trust_):
             logger.info("%s", trust.verdict)
         if self.prior_ is None:
@@ -425,7 +417,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
 
     @abstractmethod
     def _encode_target(
-        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+        self, y: Any, sample_weight: np.ndarray, classes: Any, reset: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Turn targets into numbers; return them with the final weights."""
 

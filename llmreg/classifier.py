@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg._parameters import AttributionParameters, share_docstring
+from llmreg._parameters import AttributionParameters
 from llmreg.preprocessing._validation import check_labels, choose_classes, weigh_classes
 
 
-@share_docstring
 class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     """Classifier whose feature attributions are pulled towards a prior.
 
@@ -28,24 +27,104 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None, \
             default=None
-        Where the scores come from: a provider, or the name of one, such as
-        "anthropic", asked once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of
-        scores by feature name, the levels of categorical columns as ``"sex=female"``,
-        and by class name first where there are more than two; an array of shape
-        (n_columns,) or (n_classes, n_columns), in the order of the encoded columns;
-        one number for all features; a path to a prior card; None for no prior. For
+        Where the scores come from: a provider or its name, such as "anthropic", asked
+        once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature
+        name, levels as ``"sex=female"``, and by class name first where there are more
+        than two; an array of shape (n_columns,) or (n_classes, n_columns), in the order
+        of the encoded columns; one number for all features; a path to a prior card. For
         two classes the scores speak for ``classes_[1]``, unless they name the other.
+    gamma : float or "auto", default="auto"
+        How far to trust the prior. "auto" learns it from the rows: many strengths, from
+        "the scores are everything" to "they are no guide", are averaged by how well
+        they explain the rows (see `trust_`), and hidden layers learn what the linear
+        model leaves over. Where a training loop is asked for, by `solver`,
+        `attribution`, `early_stopping` or ``net__*``, it chooses the number to train
+        with. A number is the weight of the paper's penalty: at 100, its authors'
+        choice, the model is its prior; at 0 no provider is asked.
+    attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
+            default="gradient"
+        How attributions are computed.
+    score_transform : {"auto", "exp", "identity"} or callable, default="auto"
+        What happens to the scores before they are normalised. "exp" is
+        sign(s) exp(abs(s)), as in the code of the paper's authors, "identity" leaves
+        them as they are. "auto" weighs these and others where `gamma` is "auto", and
+        is "exp" elsewhere. A callable maps a tensor of the scores of one output to
+        one of that shape.
+    penalty_weights : {"spread"} or None, default="spread"
+        Where `gamma` is "auto": whether the model is held less tightly to scores on
+        which the estimates of the prior differ.
+    penalty_on : {"mean", "row"}, default="mean"
+        Align the mean attribution of a batch, or the attribution of every row.
+    hidden_layer_sizes : array-like of int, default=()
+        Widths of the hidden layers; the default is a linear model.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Nonlinearity of the hidden layers.
     module : nn.Module class or callable, default=None
-        A model of your own, made by ``module(n_features, n_outputs)``; two classes
-        take one output. Overrides `hidden_layer_sizes` and `activation`.
+        A model of your own instead of hidden layers, made by ``module(n_features,
+        n_outputs)``; two classes take one output.
+    solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
+        "auto" is "lbfgs", on all rows at once, for the linear model, else "adam".
     alpha : float, default=1.0
         Strength of the L2 penalty on the weights. A linear model without a prior is
-        scikit-learn's ``LogisticRegression(C=1 / alpha)`` on the encoded
-        table.
+        ``LogisticRegression(C=1 / alpha)`` of scikit-learn on the encoded table.
+    learning_rate_init : float, default=0.01
+        Step size of "adam" and "sgd".
+    max_iter : int, default=200
+        Passes over the rows, or steps of "lbfgs".
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" takes all of up to 10,000 rows at once.
+    early_stopping : bool, default=False
+        Set rows aside, stop when their loss no longer falls, keep the best weights.
+        Without effect on "lbfgs".
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by `early_stopping`.
+    n_iter_no_change : int, default=10
+        Passes without improvement before `early_stopping` stops.
+    tol : float, default=1e-4
+        Least improvement that counts for `early_stopping`.
+    task : str, default=None
+        The task in a sentence, for the provider.
     target_name : str, default=None
         Name of the target, for the provider; by default the name of `y`.
+    feature_descriptions : dict, default=None
+        What features mean, by name, for the provider: a text, or ``{"description":
+        text, "unit": unit}``; levels as ``"sex=female"``.
+    feature_names : list of str or dict, default=None
+        Names of the columns where `X` has none, or new names by old ones.
+    scaler : {"bounded", "minmax", "standard"}, transformer or None, \
+            default="bounded"
+        Scaling of numeric columns. "bounded" is "minmax" whose values level off beyond
+        the range of the training rows.
+    imputer : {"median", "mean", "most_frequent"}, transformer or None, \
+            default="median"
+        Filling of missing numbers.
+    encoder : {"onehot"} or None, default="onehot"
+        Encoding of string and category columns.
+    on_error : {"raise", "no_prior"}, default="raise"
+        What to do where a provider fails to give a prior. "no_prior" warns with
+        :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with ``gamma=0``
+        and says so in ``prior_.provenance["error"]``; an outage is remembered for five
+        minutes, in which no `fit` asks again. Scores at hand that do not fit are an
+        error either way.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
+    warm_start : bool, default=False
+        Go on from the weights of the last `fit`. Without effect where `gamma` is "auto"
+        and needs no training loop.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches and validation split. The same seed gives
+        the same bits, in every joblib backend.
+    device : str, default="auto"
+        Where to train: "auto", "cpu", "cuda" or "mps". Double precision on the CPU,
+        single elsewhere.
+    n_jobs : int, default=None
+        Threads of torch; None is 1, -1 all. Another number may change the last bits.
+    verbose : int, default=0
+        What a fit tells on stderr. 1: what was asked, what the cache had, the verdict
+        on the prior; 2: also the losses of every epoch.
+    **net__params : dict
+        Parameters of :class:`skorch.NeuralNet`, as ``net__callbacks``. With any but
+        ``net__criterion__*`` the model is trained in skorch's loop.
 
     Attributes
     ----------
@@ -59,6 +138,26 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         Weights of the encoded columns; linear model only.
     intercept_ : ndarray of shape (n_outputs,)
         Bias; linear model only.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns seen in `fit`, where all of them are strings.
+    prior_ : FeaturePrior or None
+        The scores of the encoded columns; all NaN where the provider failed and
+        `on_error` is "no_prior".
+    encoder_ : TableEncoder
+        The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
+    gamma_ : float
+        The weight of the penalty. For "auto" the fixed `gamma` that would pull about
+        as hard as the average over the strengths does.
+    trust_ : Trust or None
+        What "auto" found: the weights of the strengths, the features whose score the
+        rows contradict, and a verdict in words. None for a fixed `gamma`,
+        or without scores.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    n_iter_ : int
+        Passes over the rows, or steps of "lbfgs".
 
     See Also
     --------
@@ -126,53 +225,41 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         verbose: int = 0,
         **net__params: Any,
     ) -> None:
-        shared = dict(locals())
-        for name in ("self", "__class__", "class_weight", "net__params"):
-            del shared[name]
-        super().__init__(**shared, **net__params)
+        super().__init__(
+            prior,
+            gamma=gamma,
+            attribution=attribution,
+            score_transform=score_transform,
+            penalty_weights=penalty_weights,
+            penalty_on=penalty_on,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            module=module,
+            solver=solver,
+            alpha=alpha,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            task=task,
+            target_name=target_name,
+            feature_descriptions=feature_descriptions,
+            feature_names=feature_names,
+            scaler=scaler,
+            imputer=imputer,
+            encoder=encoder,
+            on_error=on_error,
+            warm_start=warm_start,
+            random_state=random_state,
+            device=device,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            **net__params,
+        )
         self.class_weight = class_weight
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Get the prior and train the model.
-
-        1. Check that the prior, or its provider, is at hand.
-        2. Check the rows and the labels.
-        3. Encode the table: impute, scale, one column per level.
-        4. Score the encoded columns: ask the provider, or match names.
-        5. Train the net on the aligned loss.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            Rows: numbers, booleans, strings, categories, missing values.
-        y : array-like of shape (n_samples,)
-            Class labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, at least 0.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        PriorError
-            If the prior does not fit the table.
-        ProviderError
-            If the provider gives no prior and `on_error` is "raise"; nothing has
-            been trained then.
-        DataError
-            If labels are missing, or there is only one class.
-        EncodingError
-            If a column has no encoding, or names are needed and absent.
-        ModuleOutputError
-            If `module` does not fit.
-        DeviceError
-            If `device` is not there.
-        """
-        return self._fit(X, y, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -210,7 +297,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
                 "does not tell how frequent the classes are. Give the weights, as "
                 "sklearn.utils.compute_class_weight computes them."
             )
-        return self._fit(X, y, sample_weight, one_pass=True, classes=classes)
+        return self._fit(X, y, sample_weight, classes, one_pass=True)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits of rows.
@@ -241,10 +328,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        outputs = self._outputs(X)
-        if outputs.shape[1] > 1:
-            return np.asarray(softmax(outputs, axis=1))
-        return np.hstack([expit(-outputs), expit(outputs)])
+        return np.asarray(softmax(self._logits(X), axis=1))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of the probabilities of the classes.
@@ -259,10 +343,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of ``classes_``.
         """
-        outputs = self._outputs(X)
-        if outputs.shape[1] > 1:
-            return np.asarray(log_softmax(outputs, axis=1))
-        return np.hstack([log_expit(-outputs), log_expit(outputs)])
+        return np.asarray(log_softmax(self._logits(X), axis=1))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each row.
@@ -277,20 +358,25 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples,)
             Class labels.
         """
+        return np.asarray(self.classes_[self._logits(X).argmax(axis=1)])
+
+    def _logits(self, X: Any) -> np.ndarray:
+        """Return a logit for each class, 0 for the first of two."""
         outputs = self._outputs(X)
-        index = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
-        return np.asarray(self.classes_[index.astype(int)])
+        if outputs.shape[1] > 1:
+            return outputs
+        return np.hstack([np.zeros_like(outputs), outputs])
 
     def _check_target(self, y: Any) -> np.ndarray:
         self._target_label = str(getattr(y, "name", None) or "target")
         return check_labels(y)
 
     def _encode_target(
-        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+        self, y: Any, sample_weight: np.ndarray, classes: Any, reset: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         goes_on = not reset or self.warm_start
         known = getattr(self, "classes_", None) if goes_on else None
-        self.classes_ = choose_classes(y, options.get("classes"), known)
+        self.classes_ = choose_classes(y, classes, known)
         if self.class_weight is not None:
             sample_weight = sample_weight * weigh_classes(self.class_weight, y)
         return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight

@@ -9,12 +9,10 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.preprocessing import StandardScaler
 
 from llmreg._base import BaseAttributionEstimator
-from llmreg._parameters import share_docstring
 from llmreg.exceptions import DataError
 from llmreg.preprocessing._validation import check_numbers
 
 
-@share_docstring
 class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     """Regressor whose feature attributions are pulled towards a prior.
 
@@ -28,22 +26,102 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     ----------
     prior : provider, FeaturePrior, dict, array-like, number, path or None, \
             default=None
-        Where the scores come from: a provider, or the name of one, such as
-        "anthropic", asked once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of
-        scores by feature name, the levels of categorical columns as ``"sex=female"``,
-        and by target name first where there are several; an array of shape
-        (n_columns,) or (n_targets, n_columns), in the order of the encoded columns;
-        one number for all features; a path to a prior card; None for no prior.
+        Where the scores come from: a provider or its name, such as "anthropic", asked
+        once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature
+        name, levels as ``"sex=female"``, and by target name first where there are
+        several; an array of shape (n_columns,) or (n_targets, n_columns), in the order
+        of the encoded columns; one number for all features; a path to a prior card.
+    gamma : float or "auto", default="auto"
+        How far to trust the prior. "auto" learns it from the rows: many strengths, from
+        "the scores are everything" to "they are no guide", are averaged by how well
+        they explain the rows (see `trust_`), and hidden layers learn what the linear
+        model leaves over. Where a training loop is asked for, by `solver`,
+        `attribution`, `early_stopping` or ``net__*``, it chooses the number to train
+        with. A number is the weight of the paper's penalty: at 100, its authors'
+        choice, the model is its prior; at 0 no provider is asked.
+    attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
+            default="gradient"
+        How attributions are computed.
+    score_transform : {"auto", "exp", "identity"} or callable, default="auto"
+        What happens to the scores before they are normalised. "exp" is
+        sign(s) exp(abs(s)), as in the code of the paper's authors, "identity" leaves
+        them as they are. "auto" weighs these and others where `gamma` is "auto", and
+        is "exp" elsewhere. A callable maps a tensor of the scores of one output to
+        one of that shape.
+    penalty_weights : {"spread"} or None, default="spread"
+        Where `gamma` is "auto": whether the model is held less tightly to scores on
+        which the estimates of the prior differ.
+    penalty_on : {"mean", "row"}, default="mean"
+        Align the mean attribution of a batch, or the attribution of every row.
+    hidden_layer_sizes : array-like of int, default=()
+        Widths of the hidden layers; the default is a linear model.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Nonlinearity of the hidden layers.
     module : nn.Module class or callable, default=None
-        A model of your own, made by ``module(n_features, n_outputs)``. Overrides
-        `hidden_layer_sizes` and `activation`.
+        A model of your own instead of hidden layers, made by ``module(n_features,
+        n_outputs)``.
+    solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
+        "auto" is "lbfgs", on all rows at once, for the linear model, else "adam".
     alpha : float, default=1.0
         Strength of the L2 penalty on the weights. A linear model without a prior is
-        scikit-learn's ``Ridge(alpha)`` of the standardized targets on the encoded
-        table.
+        ``Ridge(alpha)`` of scikit-learn, on the encoded table and standardized targets.
+    learning_rate_init : float, default=0.01
+        Step size of "adam" and "sgd".
+    max_iter : int, default=200
+        Passes over the rows, or steps of "lbfgs".
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" takes all of up to 10,000 rows at once.
+    early_stopping : bool, default=False
+        Set rows aside, stop when their loss no longer falls, keep the best weights.
+        Without effect on "lbfgs".
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by `early_stopping`.
+    n_iter_no_change : int, default=10
+        Passes without improvement before `early_stopping` stops.
+    tol : float, default=1e-4
+        Least improvement that counts for `early_stopping`.
+    task : str, default=None
+        The task in a sentence, for the provider.
     target_name : str, default=None
-        Name of the target, for the provider; by default the name of `y`, or of its
-        columns.
+        Name of the target, for the provider; by default the name of `y`, or of
+        its columns.
+    feature_descriptions : dict, default=None
+        What features mean, by name, for the provider: a text, or ``{"description":
+        text, "unit": unit}``; levels as ``"sex=female"``.
+    feature_names : list of str or dict, default=None
+        Names of the columns where `X` has none, or new names by old ones.
+    scaler : {"bounded", "minmax", "standard"}, transformer or None, \
+            default="bounded"
+        Scaling of numeric columns. "bounded" is "minmax" whose values level off beyond
+        the range of the training rows.
+    imputer : {"median", "mean", "most_frequent"}, transformer or None, \
+            default="median"
+        Filling of missing numbers.
+    encoder : {"onehot"} or None, default="onehot"
+        Encoding of string and category columns.
+    on_error : {"raise", "no_prior"}, default="raise"
+        What to do where a provider fails to give a prior. "no_prior" warns with
+        :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with ``gamma=0``
+        and says so in ``prior_.provenance["error"]``; an outage is remembered for five
+        minutes, in which no `fit` asks again. Scores at hand that do not fit are an
+        error either way.
+    warm_start : bool, default=False
+        Go on from the weights of the last `fit`. Without effect where `gamma` is "auto"
+        and needs no training loop.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches and validation split. The same seed gives
+        the same bits, in every joblib backend.
+    device : str, default="auto"
+        Where to train: "auto", "cpu", "cuda" or "mps". Double precision on the CPU,
+        single elsewhere.
+    n_jobs : int, default=None
+        Threads of torch; None is 1, -1 all. Another number may change the last bits.
+    verbose : int, default=0
+        What a fit tells on stderr. 1: what was asked, what the cache had, the verdict
+        on the prior; 2: also the losses of every epoch.
+    **net__params : dict
+        Parameters of :class:`skorch.NeuralNet`, as ``net__callbacks``. With any but
+        ``net__criterion__*`` the model is trained in skorch's loop.
 
     Attributes
     ----------
@@ -57,6 +135,26 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         Weights of the encoded columns, in units of the target; linear model only.
     intercept_ : float or ndarray of shape (n_targets,)
         Bias, in units of the target; linear model only.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns seen in `fit`, where all of them are strings.
+    prior_ : FeaturePrior or None
+        The scores of the encoded columns; all NaN where the provider failed and
+        `on_error` is "no_prior".
+    encoder_ : TableEncoder
+        The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
+    gamma_ : float
+        The weight of the penalty. For "auto" the fixed `gamma` that would pull about
+        as hard as the average over the strengths does.
+    trust_ : Trust, tuple of Trust or None
+        What "auto" found: the weights of the strengths, the features whose score the
+        rows contradict, and a verdict in words. One a target where there
+        are several; None for a fixed `gamma`, or without scores.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    n_iter_ : int
+        Passes over the rows, or steps of "lbfgs".
 
     See Also
     --------
@@ -77,46 +175,6 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     >>> model.fit(X, [200, 300, 500]).alignment_.round(2)
     array([1.])
     """
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Get the prior and train the model.
-
-        1. Check that the prior, or its provider, is at hand.
-        2. Check the rows and the targets.
-        3. Encode the table: impute, scale, one column per level.
-        4. Score the encoded columns: ask the provider, or match names.
-        5. Train the net on the aligned loss.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            Rows: numbers, booleans, strings, categories, missing values.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, at least 0.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        PriorError
-            If the prior does not fit the table.
-        ProviderError
-            If the provider gives no prior and `on_error` is "raise"; nothing has
-            been trained then.
-        EncodingError
-            If a column has no encoding, or names are needed and absent.
-        ModuleOutputError
-            If `module` does not fit.
-        DeviceError
-            If `device` is not there.
-        """
-        return self._fit(X, y, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -170,7 +228,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         return check_numbers(y)
 
     def _encode_target(
-        self, y: Any, sample_weight: np.ndarray, *, reset: bool, **options: Any
+        self, y: Any, sample_weight: np.ndarray, classes: Any, reset: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         columns = y.reshape(len(y), -1)
         if reset:

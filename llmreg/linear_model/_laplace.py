@@ -16,6 +16,7 @@ References
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -59,11 +60,10 @@ class Fits(NamedTuple):
 def softmax_correction(n_outputs: int) -> float:
     """Return the share of the weights of all outputs that the rows determine.
 
-    What is added to the logits of all classes changes no probability, so one of as
-    many weights as there are classes is free. Where the classes are equally likely,
-    the second derivatives along all others are those of a class on its own, divided
-    by this share; and the determinant of all is the product of the classes' own, to
-    the power of it.
+    One of as many weights as there are classes is free. Where the classes are equally
+    likely, the second derivatives along all others are those of a class on its own,
+    divided by this share, and their determinant is the product of the classes' own,
+    to the power of it.
     """
     return 1.0 if n_outputs == 1 else (n_outputs - 1) / n_outputs
 
@@ -83,7 +83,13 @@ def fit_classifier(
     """
     model = _LogisticModel(design, targets, row_weight, priors)
     every = active = np.arange(len(priors.mean))
-    weights = model.prior_means() if start is None else start.copy()
+    if start is None:
+        weights = np.repeat(priors.mean[:, None], len(design), axis=1)
+        # The mean of the prior says how logits differ, not where they are centred.
+        centre = np.average(design, axis=1, weights=row_weight)
+        weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
+    else:
+        weights = start.copy()
     value, probabilities = model.log_joint(weights, every)
     n_iter = 0
     while len(active) and n_iter < _MAX_NEWTON:
@@ -107,30 +113,19 @@ def fit_classifier(
     return Fits(weights, np.linalg.inv(hessian), evidence, n_iter)
 
 
+@dataclass
 class _LogisticModel:
     """Log joint probability of targets and weights, and its derivatives."""
 
-    def __init__(
-        self,
-        design: np.ndarray,
-        targets: np.ndarray,
-        row_weight: np.ndarray,
-        priors: GaussianPriors,
-    ) -> None:
-        self.design, self.targets = design, targets
-        self.row_weight, self.priors = row_weight, priors
-        self.squares = [WeightedSquares(columns) for columns in design]
-        several = len(design) > 1
-        self._shared = several & (design == design[:1]).all(axis=(0, 1))
+    design: np.ndarray
+    targets: np.ndarray
+    row_weight: np.ndarray
+    priors: GaussianPriors
 
-    def prior_means(self) -> np.ndarray:
-        """Return weights to start from: those of the prior, about mean logits of 0."""
-        mean = self.priors.mean
-        weights = np.repeat(mean[:, None], len(self.design), axis=1)
-        # The mean of the prior says how logits differ, not where they are centred.
-        centre = np.average(self.design, axis=1, weights=self.row_weight)
-        weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
-        return weights
+    def __post_init__(self) -> None:
+        self.squares = [WeightedSquares(columns) for columns in self.design]
+        several = len(self.design) > 1
+        self._shared = several & (self.design == self.design[:1]).all(axis=(0, 1))
 
     def log_joint(
         self, weights: np.ndarray, rows: np.ndarray
@@ -191,8 +186,7 @@ class _LogisticModel:
     def _centred(self, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Put the mean over the classes, which only the prior knows, where it belongs.
 
-        What is added to the logits of all classes changes no probability. A step
-        made class by class creeps along that direction; this goes there at once.
+        A step made class by class creeps along that direction; this goes there at once.
         """
         if self._shared.any():
             mean = weights.mean(axis=1, keepdims=True)
@@ -232,7 +226,7 @@ def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
 def _solve_gaussian(
     hessian: np.ndarray, right: np.ndarray, priors: GaussianPriors
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add the priors to Hessians, in place; return top weights and log-volumes."""
+    """Add the priors to Hessians, in place; return the best weights and log-volumes."""
     _add_to_diagonal(hessian, priors.precision)
     weights = np.linalg.solve(hessian, right[..., None])[..., 0]
     log_volume = np.log(priors.precision).sum(axis=1) - np.linalg.slogdet(hessian)[1]
@@ -247,10 +241,7 @@ def fit_regressor(
     start: np.ndarray | None = None,
     tolerance: float = 0.0,
 ) -> Fits:
-    """Fit linear models of one output under many priors, in closed form.
-
-    The arguments are those of `fit_classifier`; start and tolerance are not needed.
-    """
+    """Fit linear models of one output in closed form; nothing else differs."""
     assert priors.noise is not None
     columns, target, noise = design[0], targets[0], priors.noise
     products = WeightedSquares(columns)(row_weight[None])[0]
@@ -268,13 +259,10 @@ def fit_regressor(
 
 
 class QuadraticApproximation(NamedTuple):
-    """A log-likelihood up to second order, each output's weights on their own.
-
-    `gradient` (n_outputs, n_columns) is taken at weights of 0; `hessian` (n_outputs,
-    n_columns, n_columns) is minus the second derivatives.
-    """
+    """A log-likelihood up to second order at weights of 0, output by output."""
 
     gradient: np.ndarray
+    # Minus the second derivatives, (n_outputs, n_columns, n_columns).
     hessian: np.ndarray
 
 
@@ -299,8 +287,7 @@ def approximate_evidence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return evidence, up to a constant, and the most likely weights.
 
-    `maps` (n_outputs, n_columns, n_own_columns) turn weights under the priors into
-    weights of the approximation.
+    `maps` turn weights under the priors into weights of the approximation.
     """
     evidence, weights = np.zeros(len(priors.mean)), []
     share = softmax_correction(len(maps))

@@ -43,14 +43,12 @@ class Point(NamedTuple):
 class LinearObjective:
     """What :class:`~llmreg.nn._loss.AttributionAlignedLoss` is for a linear model.
 
-    Mean task loss, plus `l2` / 2 times the squared weights, plus gamma times the
-    misalignment of the attributions: the loss of the net, without torch's graph.
     The mean attribution of a linear model is its weights, or its weights times the
     mean row, so that all of it has derivatives in closed form. To align the
     input-weighted attributions of every row is left to the net: that loss has kinks.
 
-    X has shape (n_samples, n_features), y (n_samples,) or (n_samples, n_outputs).
-    Parameters are one vector: for each output its weights, then its bias.
+    y has shape (n_samples,) or (n_samples, n_outputs). Parameters are one vector: for
+    each output its weights, then its bias.
     """
 
     def __init__(
@@ -97,12 +95,7 @@ class LinearObjective:
         return free
 
     def __call__(self, theta: np.ndarray, *, hessian: bool = False) -> Point:
-        """Return value and gradient, and the Hessian if asked for, at `theta`.
-
-        Biases of many classes may all be shifted without any effect. The Hessian
-        has a curvature of one there instead of none, so that it can be inverted; no
-        gradient ever points that way.
-        """
+        """Return value and gradient, and the Hessian if asked for, at `theta`."""
         table = theta.reshape(self.shape)
         if self.task == "regression":
             value, gradient, curvature = self._squared_error(table, hessian)
@@ -116,6 +109,8 @@ class LinearObjective:
             shrunk[:, -1] = 0.0
             curvature.flat[:: len(curvature) + 1] += shrunk.ravel()
             if self.task == "multiclass":
+                # Biases may all be shifted without effect: a curvature of one instead
+                # of none makes the Hessian invertible.
                 biases = slice(self.shape[1] - 1, None, self.shape[1])
                 curvature[biases, biases] += 1.0
         if self.gamma:
@@ -185,10 +180,8 @@ class LinearObjective:
     def _squared_error(
         self, table: np.ndarray, hessian: bool
     ) -> tuple[float, np.ndarray, np.ndarray | None]:
-        """Return the mean squared error, its gradient and its Hessian.
-
-        Once a Hessian was asked for, all comes from sums over the rows.
-        """
+        """Return the mean squared error, its gradient and its Hessian."""
+        # Once a Hessian was asked for, all comes from sums over the rows.
         if hessian and self._moments is None:
             self._moments = self._sums()
         if self._moments is None:

@@ -38,15 +38,13 @@ Units = Callable[[np.ndarray], np.ndarray]
 
 
 class Solution(NamedTuple):
-    """The parameters found, their loss, the steps made, and whether that was all.
-
-    `hessian` is that of the last step, where Newton's method made it.
-    """
+    """The parameters found, their loss, the steps made, and whether that was all."""
 
     theta: np.ndarray
     value: float
     n_iter: int
     converged: bool
+    # Of the last step of Newton's method, where it made it.
     hessian: np.ndarray | None = None
 
 
@@ -54,11 +52,6 @@ def minimize_aligned(
     objective: LinearObjective, start: np.ndarray | None, max_iter: int
 ) -> Solution:
     """Minimize the aligned loss of a linear model, from `start` or from the prior.
-
-    The misalignment is not convex: a model that follows the prior and one that
-    follows the data may both be minima. Where the one reached from the prior is far
-    from it, the minimum without the penalty is a second start, and the lower one is
-    taken.
 
     Where the rows are many, some of them lead close to the minimum and give the
     curvature there; steps on all rows finish in its units.
@@ -80,6 +73,8 @@ def minimize_aligned(
         pilot = objective.part(slice(None, None, n_rows // pilot_rows))
         enough = _PILOT_DECREMENT
     found = _settle(pilot, theta, max_iter, enough)
+    # The misalignment is not convex: a model that follows the prior and one that
+    # follows the data may both be minima, of which the lower one is taken.
     if pilot.gamma and start is None and not _is_aligned(pilot, found.theta):
         zero = np.zeros_like(theta)
         free = _settle(pilot.without_penalty(), zero, max_iter, enough)
@@ -110,8 +105,8 @@ def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
     W = _scored_weights(objective, theta)
     norm = np.sqrt(np.square(W).sum(axis=1))
     cosine = (W * objective.direction).sum(axis=1)
-    collapsed = norm < 1e-3
-    return bool(((cosine > _ALIGNED * norm) & ~collapsed)[objective.pulled].all())
+    aligned = (norm >= _SMALL) & (cosine > _ALIGNED * norm)
+    return bool(aligned[objective.pulled].all())
 
 
 def _scored_weights(objective: LinearObjective, theta: np.ndarray) -> np.ndarray:
@@ -168,9 +163,8 @@ def _turn_collapsed(
 def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarray:
     """Return Newton's step, held back where it would turn weights through zero.
 
-    At zero the attributions of an output have no direction, and the loss has no
-    derivative. Data that contradict the prior flatly push the weights there: they
-    shrink a hundredfold a step, and then stay, while the rest goes on.
+    There the loss has no derivative. Weights that the data push there shrink a
+    hundredfold a step, and then stay, while the rest goes on.
     """
     assert at.hessian is not None
     step = -_solve(at.hessian, at.gradient)
@@ -225,8 +219,7 @@ def _descend_wide(
 ) -> Solution:
     """Minimize over many parameters, in units that are renewed on the way.
 
-    The curvature of the misalignment hangs on the length of the weights, of which
-    the start knows nothing.
+    The curvature of the misalignment depends on the length of the weights.
     """
     n_iter, found = 0, Solution(theta, np.inf, 0, False)
     while n_iter < max_iter and not found.converged:
@@ -243,8 +236,7 @@ def _descend_wide(
 def _wide_units(objective: LinearObjective, theta: np.ndarray) -> Units:
     """Return units for many parameters: the Hessian's diagonal, and its one ridge.
 
-    Turning weights away from the prior is stiff, making them longer is not: the
-    direction of the weights has units of its own.
+    Turning weights away from the prior is stiff, making them longer is not.
     """
     squares = sum(
         (weight @ np.square(Z) for Z, _, weight in objective.blocks()),

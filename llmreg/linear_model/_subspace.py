@@ -52,10 +52,7 @@ class Subspace:
         self.inputs = self.X @ self.basis
 
     def design(self, unit: np.ndarray) -> np.ndarray:
-        """Return the rows in these coordinates, for each output's unit vector.
-
-        The result has shape (n_outputs, n_samples, n_coordinates + 2).
-        """
+        """Return the rows in these coordinates, for each output's unit vector."""
         n_samples, width = self.inputs.shape
         table = np.ones((len(unit), n_samples, width + 2))
         table[:, :, :width] = self.inputs
@@ -63,10 +60,7 @@ class Subspace:
         return table
 
     def without_scores(self, unit: np.ndarray) -> np.ndarray:
-        """Return what turns weights into weights of a design without the scores.
-
-        The result has shape (n_outputs, n_coordinates + 1, n_coordinates + 2).
-        """
+        """Return what turns weights into weights of a design without the scores."""
         width = len(self.is_free)
         maps = np.zeros((len(unit), width + 1, width + 2))
         maps[:, :width, :width] = np.eye(width)
@@ -89,12 +83,8 @@ class Subspace:
         precision[:, :width] = np.where(
             self.is_free, free[:, None], grid.precision[:, None]
         )
-        precision[:, width] = np.divide(
-            1,
-            grid.scale_sd**2,
-            out=np.full(len(grid), _FIXED),
-            where=grid.scale_sd > 0,
-        )
+        with np.errstate(divide="ignore"):
+            precision[:, width] = np.minimum(1 / grid.scale_sd**2, _FIXED)
         return GaussianPriors(mean, precision, grid.noise)
 
     def to_columns(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -116,10 +106,7 @@ class Subspace:
 
 
 def row_space(X: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Find an orthonormal basis for the rows, as columns of the width of all columns.
-
-    X holds the columns of a group alone.
-    """
+    """Find an orthonormal basis for rows of a group of columns, padded to all."""
     n_samples, width = X.shape
     if width <= n_samples and width <= _MOST:
         basis = np.eye(width)

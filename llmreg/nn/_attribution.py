@@ -59,31 +59,24 @@ def attribute(
     >>> attribute(layer, torch.tensor([[1.0, 2.0]]), method="input_x_gradient")
     tensor([[[3., 6.]]])
     """
-    if method == "integrated_gradients":
-        gradients = _path_gradients(forward, inputs, n_steps, create_graph)
-    elif method in ATTRIBUTIONS:
-        if outputs is None:
-            inputs = inputs.detach().requires_grad_(True)
-            outputs = forward(inputs)
-        gradients = _gradients(outputs, inputs, create_graph)
-    else:
+    if method not in ATTRIBUTIONS:
         raise ValueError(f"attribution must be one of {ATTRIBUTIONS}, got {method!r}.")
-    if method == "gradient":
-        return gradients
-    # The baseline of both other methods is 0: the least value of a min-max scaled
-    # feature, a level that is absent.
-    return gradients * inputs.detach().unsqueeze(1)
-
-
-def _gradients(outputs: Tensor, inputs: Tensor, create_graph: bool) -> Tensor:
-    """Gradient of each output with respect to each row, (n, n_outputs, d)."""
+    points = inputs
+    if method == "integrated_gradients":
+        steps = torch.arange(n_steps, dtype=inputs.dtype, device=inputs.device)
+        points = (steps[:, None, None] + 0.5) / n_steps * inputs.detach()
+        points = points.flatten(0, 1)
+        outputs = None
+    if outputs is None:
+        points = points.detach().requires_grad_(True)
+        outputs = forward(points)
     # Rows do not see one another, so the gradient of the sum over the rows holds
     # every row's own gradient: one backward pass an output, not one a row.
     columns = outputs.sum(dim=0)
-    gradients = [
+    by_output = [
         torch.autograd.grad(
             column,
-            inputs,
+            points,
             create_graph=create_graph,
             retain_graph=True,
             allow_unused=True,
@@ -91,21 +84,11 @@ def _gradients(outputs: Tensor, inputs: Tensor, create_graph: bool) -> Tensor:
         )[0]
         for column in columns
     ]
-    return torch.stack(gradients, dim=1)
-
-
-def _path_gradients(
-    forward: Callable[[Tensor], Tensor],
-    inputs: Tensor,
-    n_steps: int,
-    create_graph: bool,
-) -> Tensor:
-    """Mean gradient over the line from 0 to each row, (n, n_outputs, d)."""
-    n_samples, n_features = inputs.shape
-    fractions = (
-        torch.arange(n_steps, dtype=inputs.dtype, device=inputs.device) + 0.5
-    ) / n_steps
-    points = fractions[:, None, None] * inputs.detach()
-    points = points.reshape(n_steps * n_samples, n_features).requires_grad_(True)
-    gradients = _gradients(forward(points), points, create_graph)
-    return gradients.reshape(n_steps, n_samples, -1, n_features).mean(dim=0)
+    gradients = torch.stack(by_output, dim=1)
+    if method == "gradient":
+        return gradients
+    if method == "integrated_gradients":
+        gradients = gradients.view(n_steps, -1, *gradients.shape[1:]).mean(dim=0)
+    # The baseline of both other methods is 0: the least value of a min-max scaled
+    # feature, a level that is absent.
+    return gradients * inputs.detach().unsqueeze(1)

@@ -12,11 +12,14 @@ import torch
 from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
-from llmreg.exceptions import DeviceError
-from llmreg.nn import _net as optimizers
+from llmreg._utils._reproducibility import torch_seed
+from llmreg.exceptions import DataError, DeviceError
 from llmreg.nn._loss import AttributionAlignedLoss
 from llmreg.nn._net import (
+    LBFGS,
     MLP,
+    SGD,
+    Adam,
     AlignedClassifierNet,
     AlignedNet,
     BatchIterator,
@@ -27,10 +30,7 @@ from llmreg.nn._net import (
 
 
 class CorrectedModel(nn.Module):
-    """A linear model plus the residual ensemble: a weighted sum of copies of a module.
-
-    This is what ``gamma="auto"`` makes of a module that is not linear.
-    """
+    """A linear model plus the residual ensemble: weighted copies of a module."""
 
     shares: Tensor
 
@@ -54,7 +54,7 @@ class CorrectedModel(nn.Module):
         return outputs
 
 
-SOLVERS = {"adam": optimizers.Adam, "sgd": optimizers.SGD, "lbfgs": optimizers.LBFGS}
+SOLVERS = {"adam": Adam, "sgd": SGD, "lbfgs": LBFGS}
 
 # Where "lbfgs" stops: tight enough that a row of weight 2 and the same row twice
 # give the same model to seven digits.
@@ -68,10 +68,7 @@ _RESERVED = (
 
 
 def resolve_device(device: str) -> str:
-    """Turn "auto" into the best device there is, and check any other.
-
-    Raises DeviceError if torch does not know it or it is not there.
-    """
+    """Turn "auto" into the best device there is; raise DeviceError if one is not."""
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -88,32 +85,27 @@ def resolve_device(device: str) -> str:
     return "cpu" if kind.type == "cpu" else device
 
 
-def device_dtype(device: str) -> torch.dtype:
-    """Return double precision for the CPU, where small models are no slower for it.
-
-    Accelerators are slow at double or lack it.
-    """
-    return torch.float64 if device == "cpu" else torch.float32
-
-
 def make_net(
     params: Any,
     device: str,
+    gamma: float,
+    score_transform: Any = "auto",
+    n_corrections: int | None = None,
     *,
     scores: np.ndarray | None,
-    gamma: float,
-    score_transform: Any,
     task: str,
     n_features: int,
     n_outputs: int,
     total_weight: float,
     seed: int,
-    n_corrections: int | None = None,
+    last_weights: dict[str, Any] | None = None,
 ) -> AlignedNet:
     """Build and initialize the net that an estimator's parameters describe.
 
-    Raises ModuleOutputError if the user's module does not fit, and ValueError if
-    `net__*` sets what a parameter of the estimator's own decides.
+    With `n_corrections` its module is a `CorrectedModel`, else it starts from
+    `last_weights`, if given. Raises ModuleOutputError if the user's module does not
+    fit, DataError if the weights do not, and ValueError if `net__*` sets what a
+    parameter of the estimator's own decides.
     """
     solver = choose_solver(params)
     is_lbfgs = solver == "lbfgs"
@@ -122,7 +114,9 @@ def make_net(
         "criterion__scores": scores,
         "criterion__gamma": gamma if scores is not None else 0.0,
         "criterion__attribution": params.attribution,
-        "criterion__score_transform": score_transform,
+        "criterion__score_transform": (
+            "exp" if score_transform == "auto" else score_transform
+        ),
         "criterion__penalty_on": params.penalty_on,
         "optimizer": SOLVERS[solver],
         "lr": 1.0 if is_lbfgs else params.learning_rate_init,
@@ -151,16 +145,34 @@ def make_net(
             CorrectedModel, factory, n_features, n_outputs, n_corrections
         )
     kind = AlignedNet if task == "regression" else AlignedClassifierNet
-    return kind(
-        factory,
-        AttributionAlignedLoss,
-        n_features=n_features,
-        n_outputs=n_outputs,
-        dtype=device_dtype(device),
-        l2=l2_strength(params.alpha, task, n_outputs) / total_weight,
-        device=device,
-        **settings,
-    ).initialize()
+    # So that a linear model without a prior is ``LogisticRegression(C=1 / alpha)`` or
+    # ``Ridge(alpha)``.
+    alpha = 2 * params.alpha / n_outputs if task == "regression" else params.alpha
+    with torch_seed(seed, device):
+        net = kind(
+            factory,
+            AttributionAlignedLoss,
+            n_features=n_features,
+            n_outputs=n_outputs,
+            # Small models are no slower for double precision on the CPU; accelerators
+            # are slow at it or lack it.
+            dtype=torch.float64 if device == "cpu" else torch.float32,
+            l2=alpha / total_weight,
+            device=device,
+            **settings,
+        ).initialize()
+    if last_weights is None or n_corrections is not None:
+        return net
+    try:
+        net.module_.load_state_dict(last_weights)
+    except RuntimeError as error:
+        raise DataError(
+            "warm_start=True goes on from the last fit, which had another module, "
+            "other encoded columns or other outputs. Fit a clone instead, or give "
+            f"categorical columns a category dtype. {error}"
+        ) from error
+    net.is_warm = True
+    return net
 
 
 def choose_solver(params: Any) -> str:
@@ -185,8 +197,7 @@ def asks_for_loop(params: Any) -> bool:
 def is_solved(params: Any) -> bool:
     """Tell whether a fit has a closed form: the linear model under "lbfgs".
 
-    Not where something of skorch's own loop was asked for, which then runs, nor
-    where rows are aligned one by one and their attributions differ.
+    Not where rows are aligned one by one and their attributions differ.
     """
     return (
         is_linear(params)
@@ -210,21 +221,8 @@ def is_averaged(params: Any) -> bool:
     )
 
 
-def l2_strength(alpha: float, task: str, n_outputs: int) -> float:
-    """Scale `alpha` so that a linear model without prior is scikit-learn's own.
-
-    Times half the squared weights, over the number of rows, beside the mean loss:
-    that is ``LogisticRegression(C=1 / alpha)`` and ``Ridge(alpha)``.
-    """
-    return 2 * alpha / n_outputs if task == "regression" else alpha
-
-
 def user_settings(params: Any) -> dict[str, Any]:
-    """Collect the `net__*` parameters, without their prefix.
-
-    Raises ValueError if one of them has a parameter of the estimator's own, or asks
-    torch to compile the module, which cannot differentiate twice.
-    """
+    """Collect the `net__*` parameters, without their prefix, and check them."""
     settings = {
         name.removeprefix("net__"): value
         for name, value in vars(params).items()

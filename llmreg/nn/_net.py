@@ -313,7 +313,11 @@ class EpochReport(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Log the losses; stop where a callback asks to."""
-        log_losses(net.history[-1])
+        if logger.isEnabledFor(logging.DEBUG):
+            epoch = net.history[-1]
+            names = [name for name in ("train_loss", "valid_loss") if name in epoch]
+            losses = [f"{n.removesuffix('_loss')} {epoch[n]:.6g}" for n in names]
+            logger.debug("epoch %d: loss %s", epoch["epoch"], ", ".join(losses))
         if self._follower is not None and self._follower.end_step(self._step):
             # As skorch's callbacks do: its loop takes it for a wish to stop.
             raise KeyboardInterrupt
@@ -330,14 +334,6 @@ class EpochReport(Callback):
 
 #: The name in pickles of version 0.1.
 PassReport = EpochReport
-
-
-def log_losses(epoch: Any) -> None:
-    """Log the losses of an epoch."""
-    if logger.isEnabledFor(logging.DEBUG):
-        names = [name for name in ("train_loss", "valid_loss") if name in epoch]
-        losses = [f"{n.removesuffix('_loss')} {epoch[n]:.6g}" for n in names]
-        logger.debug("epoch %d: loss %s", epoch["epoch"], ", ".join(losses))
 
 
 def say(text: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -12,21 +14,23 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
-from llmreg._utils._progress import steps
-from llmreg.exceptions import DataError, DivergenceError
+from llmreg._utils._reproducibility import torch_seed
+from llmreg.exceptions import DivergenceError
+from llmreg.linear_model._averaging import AveragedModel, average_models
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
 from llmreg.nn._attribution import attribute
-from llmreg.nn._factory import asks_for_loop, choose_solver, is_solved
-from llmreg.nn._net import (
-    MLP,
-    Adam,
-    AlignedNet,
-    BatchIterator,
-    LinearModel,
-    TableDataset,
-    log_losses,
+from llmreg.nn._factory import (
+    asks_for_loop,
+    choose_solver,
+    is_averaged,
+    is_linear,
+    is_solved,
+    module_factory,
 )
+from llmreg.nn._net import Adam, AlignedNet, LinearModel, TableDataset, check_module
+from llmreg.nn._residual import train_residual
+from llmreg.prior._feature_prior import FeaturePrior
 
 # Rows of a batch, where `batch_size` leaves it open. Of a fit: up to here a step on
 # all rows at once is faster than several on parts of them.
@@ -49,13 +53,29 @@ def train(
     one_pass: bool = False,
 ) -> None:
     """Train a net on encoded rows, from where it stands."""
-    if one_pass:
-        _train_on_piece(net, _dataset(net, X, y, sample_weight), params)
-        return
-    net.weight_seen = float(sample_weight.sum())
-    if is_solved(params):
-        solve(net, X, y, sample_weight, params)
-        return
+    # A user's module may draw random numbers while it trains, as dropout does, and so
+    # may a loader; those of this package do not, and need not wait for one another.
+    draws = params.module is not None or asks_for_loop(params)
+    with torch_seed(seed, str(net.device)) if draws else nullcontext():
+        if one_pass:
+            _train_on_piece(net, _dataset(net, X, y, sample_weight), params)
+            return
+        net.weight_seen = float(sample_weight.sum())
+        if is_solved(params):
+            solve(net, X, y, sample_weight, params)
+        else:
+            _train_in_loop(net, X, y, sample_weight, params, seed)
+
+
+def _train_in_loop(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    params: Any,
+    seed: int,
+) -> None:
+    """Train in skorch's loop, with rows set aside for early stopping."""
     is_lbfgs = choose_solver(params) == "lbfgs"
     has_own_split = net.train_split is not None
     data = _dataset(net, X, y, sample_weight)
@@ -69,13 +89,12 @@ def train(
         parts = [_dataset(net, X[some], y[some], sample_weight[some]) for some in rows]
         data, valid = parts
         net.set_params(train_split=predefined_split(valid))
-    net.set_params(
-        batch_size=batch_rows(params, len(data)),
-        max_epochs=1 if is_lbfgs else params.max_iter,
-    )
-    if takes_fast_path(net, params):
-        train_fast(net, data, seed)
-        return
+    batch_size = len(data)
+    if params.batch_size != "auto":
+        batch_size = min(int(params.batch_size), batch_size)
+    elif not is_lbfgs and batch_size > _FULL_BATCH_ROWS:
+        batch_size = _AUTO_BATCH_ROWS
+    net.set_params(batch_size=batch_size, max_epochs=1 if is_lbfgs else params.max_iter)
     # A splitter of the user's own may need the targets.
     net.partial_fit(data, data.y.numpy())
     if is_lbfgs and n_iterations(net) >= params.max_iter:
@@ -106,57 +125,6 @@ def _train_on_piece(net: AlignedNet, data: TableDataset, params: Any) -> None:
     net.iterator_train__shuffle = True
     net.set_params(batch_size=min(size, len(data)), max_epochs=1)
     net.partial_fit(data)
-
-
-def takes_fast_path(net: AlignedNet, params: Any) -> bool:
-    """Tell whether a fit needs nothing of skorch's loop."""
-    return (
-        type(net.module_) in (LinearModel, MLP)
-        and params.module is None
-        and choose_solver(params) == "adam"
-        and not asks_for_loop(params)
-        and not (params.early_stopping or params.warm_start)
-        and not len(net.history)
-    )
-
-
-def train_fast(net: AlignedNet, data: TableDataset, seed: int) -> None:
-    """Train a net without skorch's loop, which takes several times as long.
-
-    It is left as the loop leaves it, but that ``net.history`` has no batches.
-    """
-    n_epochs = net.max_epochs
-    # All rows at once need no order.
-    shuffle = net.batch_size < len(data)
-    batches = BatchIterator(data, net.batch_size, shuffle, seed)
-    best = float("inf")
-    net.module_.train()
-    for _ in steps(range(n_epochs), "epochs", "epoch", n_epochs, may_stop=True):
-        begin, total = time.perf_counter(), 0.0
-        for X, y in batches:
-            X = X.to(net.device).requires_grad_(net.criterion_.penalizes)
-            net.optimizer_.zero_grad()
-            loss = net.get_loss(net.module_(X), y, X=X, training=True)
-            torch.autograd.backward(loss)
-            net.optimizer_.step()
-            total += loss.item() * len(X)
-        mean = total / len(data)
-        # As `record` would write it, field by field and slower.
-        net.history.append(
-            {
-                "batches": [],
-                "epoch": len(net.history) + 1,
-                "train_loss": mean,
-                "train_loss_best": mean < best,
-                "dur": time.perf_counter() - begin,
-            }
-        )
-        best = min(best, mean)
-        log_losses(net.history[-1])
-    # The callback remembers it, to judge the epochs of a later `partial_fit`.
-    for name, callback in net.callbacks_:
-        if name == "train_loss":
-            callback.best_score_ = best
 
 
 def solve(
@@ -205,11 +173,85 @@ def _warn_of_max_iter(params: Any) -> None:
     )
 
 
-def check_weights(net: AlignedNet) -> None:
-    """Raise if a training ended in weights that are no numbers.
+def train_automatically(
+    make_net: Callable[..., AlignedNet],
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    prior: FeaturePrior,
+    params: Any,
+    *,
+    task: str,
+    device: str,
+    seed: int,
+) -> tuple[AlignedNet, AveragedModel]:
+    """Find out how far the prior is to be trusted, and train a net accordingly.
 
-    Raises DivergenceError if one is infinite, or none.
+    1. Weigh the prior against the rows, for a linear model.
+    2. A linear model is done with that: its weights are the average.
+    3. Other modules learn what the linear one leaves over.
+
+    Where the parameters ask for something else, a training loop of skorch's, other
+    attributions, the average chooses the gamma that the loop then trains with.
+    `make_net` takes gamma, the score transform and the number of corrections.
     """
+    average = partial(
+        average_models,
+        prior=prior,
+        task=task,
+        score_transform=params.score_transform,
+        penalty_weights=params.penalty_weights,
+        alpha=params.alpha,
+        seed=seed,
+    )
+    model = average(X, y, sample_weight)
+    make_net = partial(make_net, model.gamma, model.score_transform)
+    if not is_averaged(params) or (is_linear(params) and not model.is_whole):
+        # A part of a very large table settles the gamma; the weights are for all rows.
+        net = make_net()
+        train(net, X, y, sample_weight, params, seed=seed)
+        return net, model
+    linear = (model.coef, model.intercept)
+    if is_linear(params):
+        net, n_epochs = make_net(), 1
+        net.n_steps = model.n_iter
+        state = dict(zip(("weight", "bias"), map(torch.as_tensor, linear), strict=True))
+    else:
+
+        def fit_linear(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            part = average(X[rows], y[rows], sample_weight[rows])
+            return part.coef, part.intercept
+
+        with torch_seed(seed, device):
+            made = module_factory(params, X.shape[1], len(model.coef))()
+            # What does not fit is told before it is trained; lazy layers become real.
+            module = check_module(made, X.shape[1], len(model.coef), torch.float32)
+            residual = train_residual(
+                module,
+                X,
+                y,
+                sample_weight,
+                fit_linear,
+                linear,
+                task=task,
+                alpha=params.alpha,
+                learning_rate=params.learning_rate_init,
+                max_iter=params.max_iter,
+                device=device,
+                seed=seed,
+            )
+        net, n_epochs = make_net(len(residual.states)), residual.n_epochs
+        state = residual.model_state(linear)
+    net.weight_seen = float(sample_weight.sum())
+    net.module_.load_state_dict(state)
+    for number in range(n_epochs):
+        # As a training loop writes passes into the history.
+        net.history.append({"batches": [], "epoch": number + 1})
+    return net, model
+
+
+def check_weights(net: AlignedNet) -> None:
+    """Raise DivergenceError if a training ended in weights that are no numbers."""
     for name, weight in net.module_.named_parameters():
         if not torch.isfinite(weight).all():
             raise DivergenceError(
@@ -218,22 +260,6 @@ def check_weights(net: AlignedNet) -> None:
                 'columns (scaler="bounded"), or look for columns or targets of huge '
                 "numbers."
             )
-
-
-def load_weights(net: AlignedNet, weights: dict[str, Any]) -> None:
-    """Start a net from the weights of an earlier fit.
-
-    Raises DataError if the weights belong to a module of another shape.
-    """
-    try:
-        net.module_.load_state_dict(weights)
-        net.is_warm = True
-    except RuntimeError as error:
-        raise DataError(
-            "warm_start=True goes on from the last fit, which had another module, "
-            "other encoded columns or other outputs. Fit a clone instead, or give "
-            f"categorical columns a category dtype. {error}"
-        ) from error
 
 
 def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
@@ -249,31 +275,14 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
     return outputs.numpy()
 
 
-def linear_weights(net: AlignedNet) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return weights and biases of a linear model, in double; None of any other."""
-    if not isinstance(net.module_, LinearModel):
-        return None
-    weight, bias = net.module_.weight.detach(), net.module_.bias.detach()
-    return (
-        weight.cpu().numpy().astype(np.float64, copy=False),
-        bias.cpu().numpy().astype(np.float64, copy=False),
-    )
-
-
 def mean_attributions(
     net: AlignedNet, X: np.ndarray, sample_weight: np.ndarray
 ) -> torch.Tensor:
     """Return the weighted mean attributions, of shape (n_outputs, n_features)."""
     module, criterion = net.module_, net.criterion_
     module.eval()
-    if isinstance(module, LinearModel):
-        weight = module.weight.detach().clone()
-        if criterion.attribution == "gradient":
-            return weight
-        parts = np.arange(_AUTO_BATCH_ROWS, len(X), _AUTO_BATCH_ROWS)
-        weights = np.split(sample_weight / sample_weight.sum(), parts)
-        means = [w @ rows for w, rows in zip(weights, np.split(X, parts), strict=True)]
-        return weight * torch.as_tensor(np.sum(means, axis=0)).to(weight)
+    if isinstance(module, LinearModel) and criterion.attribution == "gradient":
+        return module.weight.detach().clone()
     total = torch.zeros_like(criterion.direction)
     for start in range(0, len(X), _AUTO_BATCH_ROWS):
         rows = slice(start, start + _AUTO_BATCH_ROWS)
@@ -295,15 +304,6 @@ def n_iterations(net: AlignedNet) -> int:
         steps = max((int(state.get("n_iter", 1)) for state in states), default=0)
         return max(1, net.n_steps + steps)
     return len(net.history)
-
-
-def batch_rows(params: Any, n_samples: int) -> int:
-    """Return the number of rows of a batch."""
-    if params.batch_size != "auto":
-        return min(int(params.batch_size), n_samples)
-    if choose_solver(params) == "lbfgs" or n_samples <= _FULL_BATCH_ROWS:
-        return n_samples
-    return _AUTO_BATCH_ROWS
 
 
 def _dataset(

@@ -1,10 +1,9 @@
-"""Fits with and without skorch's loop, and in pieces."""
+"""Training and predicting in blocks, and in pieces."""
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from skorch.callbacks import Callback
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.nn import _training
@@ -13,71 +12,6 @@ from llmreg.nn import _training
 def make(kind, prior, **settings):
     settings = {"hidden_layer_sizes": (6,), "max_iter": 15} | settings
     return kind(prior, device="cpu", random_state=0, **settings)
-
-
-@pytest.fixture
-def calls(monkeypatch):
-    """Count the fits that go without the loop."""
-    found = []
-    real = _training.train_fast
-    monkeypatch.setattr(
-        _training, "train_fast", lambda *a: (found.append(1), real(*a))[1]
-    )
-    return found
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"batch_size": 16},
-        {"hidden_layer_sizes": (5, 4), "activation": "gelu", "penalty_on": "row"},
-        {"attribution": "integrated_gradients", "net__criterion__n_steps": 3},
-    ],
-)
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_the_net_is_that_of_the_loop(
-    table, illness, stage, prior, calls, task, settings
-):
-    kind = LLMAttributionRegressor if task == "regression" else LLMAttributionClassifier
-    bmi = table["bmi"].fillna(26.0)
-    y = {"binary": illness, "multiclass": stage, "regression": bmi / 10}[task]
-    if task == "multiclass":
-        prior = {"early": {"age": -5, "bmi": 1}, "late": prior, "middle": {"age": 2}}
-    quick = make(kind, prior, gamma=3.0, **settings).fit(table, y)
-    assert calls == [1]
-    # A callback is a look inside.
-    slow = make(kind, prior, gamma=3.0, net__callbacks=[Callback()], **settings)
-    slow.fit(table, y)
-    assert calls == [1]
-    assert quick.n_iter_ == slow.n_iter_ == 15
-    for model in (quick, slow):
-        model.partial_fit(table, y)
-    state = slow.net_.module_.state_dict()
-    for name, value in quick.net_.module_.state_dict().items():
-        torch.testing.assert_close(value, state[name], rtol=0, atol=1e-8)
-    for column in ("epoch", "train_loss", "train_loss_best"):
-        np.testing.assert_allclose(
-            quick.net_.history[:, column], slow.net_.history[:, column], rtol=1e-7
-        )
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"hidden_layer_sizes": ()},
-        {"solver": "sgd"},
-        {"solver": "lbfgs"},
-        {"early_stopping": True},
-        {"warm_start": True},
-        {"net__optimizer": torch.optim.RMSprop},
-        {"net__lr": 0.5},
-    ],
-)
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_what_needs_the_loop_gets_it(table, illness, prior, calls, settings):
-    make(LLMAttributionClassifier, prior, **settings, max_iter=2).fit(table, illness)
-    assert not calls
 
 
 @pytest.mark.parametrize("hidden_layer_sizes", [(), (5,)])
