@@ -236,7 +236,6 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         return X, y, sample_weight
 
     def _is_asked(self, source: PriorSource | None) -> bool:
-        """Tell whether a provider is asked for scores: with gamma 0 none is."""
         return isinstance(source, Provider) and self.gamma != 0
 
     def _elicit(self, source: PriorSource | None) -> FeaturePrior | None:
@@ -244,13 +243,13 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         if source is None:
             logger.info("no prior")
             return None
-        if isinstance(source, Provider):
-            if not self._is_asked(source):
-                logger.info("no prior: nobody is asked for one, since gamma is 0")
-                return None
+        if self._is_asked(source):
             # What the module or the settings have against training comes to light
             # before anything is paid for.
             self._net_maker(None, total_weight=1.0, seed=0)(0.0)
+        elif isinstance(source, Provider):
+            logger.info("no prior: nobody is asked for one, since gamma is 0")
+            return None
         return self._resolve(source)
 
     def _resolve(self, source: PriorSource) -> FeaturePrior:
@@ -278,15 +277,14 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
     def elicit_prior(self, X: Any, y: Any) -> FeaturePrior | None:
         """Get the prior that `fit` would train with, and train nothing.
 
-        A provider is asked here, once, unless its answers are in the cache. What comes
-        back is plain data without key, provider or cache: set it as `prior` before a
-        search, and no process of it asks anybody.
+        A provider is asked here, once, unless its answers are in the cache. Set what
+        comes back, plain data, as `prior` before a search, and none of it asks again.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
-            The table. For a model at the end of a pipeline also the table as it is
-            before the pipeline, if its columns keep their names in it.
+            The table; for the last step of a pipeline also the one before it, if
+            columns keep their names.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             The labels or the targets.
 
@@ -294,7 +292,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         -------
         FeaturePrior or None
             A score, or NaN, for every encoded column; None where `prior` is None. A
-            provider is asked with ``gamma=0`` too: a search may try others.
+            provider is asked with ``gamma=0`` too.
 
         Raises
         ------
@@ -392,14 +390,11 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             self._set_coef(*(w.cpu().numpy().astype(np.float64) for w in weights))
         for trust in each_trust(self.trust_):
             logger.info("%s", trust.verdict)
-        if self.prior_ is None:
-            logger.info("trained in %d steps", self.n_iter_)
-            return
-        logger.info(
-            "trained in %d steps; gamma %.3g, alignment with the prior %s",
-            *(self.n_iter_, self.gamma_),
-            ", ".join(f"{cosine:.3f}" for cosine in self.alignment_),
-        )
+        text = f"trained in {self.n_iter_} steps"
+        if self.prior_ is not None:
+            cosines = ", ".join(f"{cosine:.3f}" for cosine in self.alignment_)
+            text += f"; gamma {self.gamma_:.3g}, alignment with the prior {cosines}"
+        logger.info(text)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
@@ -427,7 +422,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
 
     @abstractmethod
     def _loss_name(self) -> str:
-        """Return the name of the task loss."""
+        """Return "binary", "multiclass" or "regression"."""
 
     @abstractmethod
     def _n_outputs(self) -> int:

@@ -136,7 +136,7 @@ class AttributionParameters(BaseEstimator):
         dict
             Values by name.
         """
-        params: dict[str, Any] = super().get_params(deep=deep)
+        params = super().get_params(deep=deep)
         return params | {k: v for k, v in vars(self).items() if k.startswith("net__")}
 
     def set_params(self, **params: Any) -> Self:

@@ -328,7 +328,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        return np.asarray(softmax(self._logits(X), axis=1))
+        return softmax(self._logits(X), axis=1)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of the probabilities of the classes.
@@ -343,7 +343,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of ``classes_``.
         """
-        return np.asarray(log_softmax(self._logits(X), axis=1))
+        return log_softmax(self._logits(X), axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each row.
@@ -358,7 +358,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples,)
             Class labels.
         """
-        return np.asarray(self.classes_[self._logits(X).argmax(axis=1)])
+        return self.classes_[self._logits(X).argmax(axis=1)]
 
     def _logits(self, X: Any) -> np.ndarray:
         """Return a logit for each class, 0 for the first of two."""

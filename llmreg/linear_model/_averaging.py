@@ -9,13 +9,11 @@ contradict lose their weight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.special import logsumexp, ndtr
-from torch import Tensor
 
 from llmreg._utils._progress import steps
 from llmreg.linear_model._laplace import (
@@ -28,15 +26,14 @@ from llmreg.linear_model._laplace import (
 from llmreg.linear_model._prior_grid import (
     TEMPERATURES,
     PriorGrid,
+    Transform,
     directions,
     make_prior_grid,
 )
 from llmreg.linear_model._subspace import Subspace
 from llmreg.linear_model._trust import AveragedWeights, Trust, summarize
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._transforms import SCORE_TRANSFORMS, Sharpen, transform_scores
-
-Transform = Callable[[Tensor], Tensor]
+from llmreg.prior._transforms import SCORE_TRANSFORMS, Sharpen
 
 #: More rows than this tell no more about a handful of numbers.
 MOST_ROWS = 50_000
@@ -150,7 +147,7 @@ class _Problem:
         self.task, self.alpha = task, alpha
         self.fit = fit_regressor if task == "regression" else fit_classifier
         self.subspace = Subspace(X, row_weight, scores, relative_variance)
-        units = directions(scores, [_on_arrays(t) for t in transforms])
+        units = directions(scores, transforms)
         n_transforms = len(units) if units.any() else 0
         # The last one, number -1, stands for uninformative scores.
         self.units = np.concatenate([units, np.zeros_like(units[:1])])
@@ -249,8 +246,7 @@ class _Problem:
         for k, columns in enumerate(design):
             mean = (columns.T * self.row_weight) @ columns / self.row_weight.sum()
             total += np.tensordot(fits.covariance[:, k], mean, axes=2)
-        shrunk: np.ndarray = 1 / np.sqrt(1 + np.pi / 8 * total / len(self.targets))
-        return shrunk
+        return 1 / np.sqrt(1 + np.pi / 8 * total / len(self.targets))
 
     def _agreement(
         self, coef: np.ndarray, deviation: np.ndarray, posterior: np.ndarray
@@ -270,16 +266,10 @@ def _transforms(score_transform: str | Transform) -> list[Transform]:
     return [SCORE_TRANSFORMS[score_transform]]
 
 
-def _on_arrays(transform: Transform) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda scores: transform_scores(transform, torch.as_tensor(scores)).numpy()
-
-
 def _relative_variance(prior: FeaturePrior) -> np.ndarray | None:
     """Turn the spread of the estimates into variances around the scores."""
-    spread: Any = prior.spread
-    if spread is None:
+    if prior.spread is None:
         return None
     # A point of the scale is what even agreeing estimates may be wrong by.
-    variance = (1 + np.nan_to_num(spread).mean(axis=0)) ** 2
-    relative: np.ndarray = variance / variance.mean()
-    return relative
+    variance = (1 + np.nan_to_num(prior.spread).mean(axis=0)) ** 2
+    return variance / variance.mean()

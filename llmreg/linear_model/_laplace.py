@@ -154,8 +154,7 @@ class _LogisticModel:
         residual = (self.targets - probabilities) * self.row_weight
         data = np.matmul(residual.transpose(1, 0, 2), self.design).transpose(1, 0, 2)
         gap = weights - self.priors.mean[rows, None]
-        gradient: np.ndarray = data - self.priors.precision[rows, None] * gap
-        return gradient
+        return data - self.priors.precision[rows, None] * gap
 
     def hessian(self, probabilities: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return minus the second derivatives, one block an output."""
@@ -258,18 +257,14 @@ def fit_regressor(
     return Fits(weights[:, None], np.linalg.inv(hessian)[:, None], evidence)
 
 
-class QuadraticApproximation(NamedTuple):
-    """A log-likelihood up to second order at weights of 0, output by output."""
-
-    gradient: np.ndarray
-    # Minus the second derivatives, (n_outputs, n_columns, n_columns).
-    hessian: np.ndarray
-
-
 def approximate(
     design: np.ndarray, targets: np.ndarray, row_weight: np.ndarray
-) -> QuadraticApproximation:
-    """Approximate the likelihood around the best fit under a weak prior."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Approximate the likelihood around the best fit under a weak prior.
+
+    Returns its gradient at weights of 0 and minus its second derivatives, one block an
+    output.
+    """
     mean = np.zeros((1, design.shape[2]))
     prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
     prior.precision[:, -1] = BIAS_PRECISION
@@ -279,11 +274,11 @@ def approximate(
     # At the top of the posterior the likelihood climbs as the prior falls.
     top = fits.weights[0]
     gradient = prior.precision * top + np.einsum("kpq,kq->kp", hessian, top)
-    return QuadraticApproximation(gradient, hessian)
+    return gradient, hessian
 
 
 def approximate_evidence(
-    likelihood: QuadraticApproximation, maps: np.ndarray, priors: GaussianPriors
+    likelihood: tuple[np.ndarray, np.ndarray], maps: np.ndarray, priors: GaussianPriors
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return evidence, up to a constant, and the most likely weights.
 
@@ -291,9 +286,9 @@ def approximate_evidence(
     """
     evidence, weights = np.zeros(len(priors.mean)), []
     share = softmax_correction(len(maps))
-    for k, to_own in enumerate(maps):
-        hessian = to_own.T @ likelihood.hessian[k] @ to_own
-        right = to_own.T @ likelihood.gradient[k] + priors.precision * priors.mean
+    for gradient, hessian, to_own in zip(*likelihood, maps, strict=True):
+        hessian = to_own.T @ hessian @ to_own
+        right = to_own.T @ gradient + priors.precision * priors.mean
         hessian = np.repeat(hessian[None], len(evidence), axis=0)
         top, log_volume = _solve_gaussian(hessian, right, priors)
         evidence += 0.5 * (right * top).sum(axis=1)

@@ -17,6 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from llmreg.prior._transforms import transform_scores
+
+Transform = Callable[[Tensor], Tensor]
 
 # sign(s) exp(|s| / T): the smaller T, the more the largest scores are everything.
 # Infinite: the scores as they are.
@@ -98,12 +104,12 @@ def make_prior_grid(n_transforms: int, n_scored: int, task: str) -> PriorGrid:
     )
 
 
-def directions(
-    scores: np.ndarray, transforms: Sequence[Callable[[np.ndarray], np.ndarray]]
-) -> np.ndarray:
+def directions(scores: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
     """Turn scores of shape (n_outputs, n_columns) into unit vectors, per transform."""
-    filled = np.nan_to_num(scores)
-    known = ~np.isnan(scores)
-    table = np.stack([[t(row) for row in filled] for t in transforms]) * known
+    rows = torch.as_tensor(np.nan_to_num(scores))
+    table = np.stack(
+        [[transform_scores(t, row).numpy() for row in rows] for t in transforms]
+    )
+    table *= ~np.isnan(scores)
     length = np.linalg.norm(table, axis=2, keepdims=True)
     return np.divide(table, length, out=np.zeros_like(table), where=length > 0)

@@ -111,8 +111,7 @@ def _is_aligned(objective: LinearObjective, theta: np.ndarray) -> bool:
 
 def _scored_weights(objective: LinearObjective, theta: np.ndarray) -> np.ndarray:
     """Return the weights, 0 where a column has no score."""
-    W: np.ndarray = theta.reshape(objective.shape)[:, :-1] * objective.known
-    return W
+    return theta.reshape(objective.shape)[:, :-1] * objective.known
 
 
 def _newton(
@@ -174,8 +173,7 @@ def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarra
     square = np.square(W).sum(axis=1)
 
     def along(step: np.ndarray) -> np.ndarray:
-        inner: np.ndarray = (W * step.reshape(objective.shape)[:, :-1]).sum(axis=1)
-        return inner
+        return (W * step.reshape(objective.shape)[:, :-1]).sum(axis=1)
 
     gone = objective.pulled & (along(step) < -0.99 * square)
     gone &= square < _COLLAPSED**2
@@ -187,7 +185,7 @@ def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarra
         step[free] = -_solve(at.hessian[np.ix_(free, free)], at.gradient[free])
     share = np.where(square < _SMALL**2, 0.99, 0.5)
     back = objective.pulled & (along(step) < -share * square)
-    most: np.ndarray = (share * square)[back] / -along(step)[back]
+    most = (share * square)[back] / -along(step)[back]
     return step * float(np.min(most, initial=1.0))
 
 
@@ -205,13 +203,11 @@ def _factor(hessian: np.ndarray | None) -> np.ndarray:
         values, vectors = np.linalg.eigh(scaled)
         bent = np.maximum(np.abs(values), 1e-12 * np.abs(values).max())
         lower, _ = dpotrf((vectors * bent) @ vectors.T, lower=True, clean=True)
-    factor: np.ndarray = lower * units[:, None]
-    return factor
+    return lower * units[:, None]
 
 
 def _solve(hessian: np.ndarray, right: np.ndarray) -> np.ndarray:
-    found: np.ndarray = dpotrs(_factor(hessian), right, lower=True)[0]
-    return found
+    return dpotrs(_factor(hessian), right, lower=True)[0]
 
 
 def _descend_wide(
@@ -287,14 +283,8 @@ def _descend(
         at = objective(start + to_step(u))
         return at.value, to_slope(at.gradient)
 
-    options = {
-        "maxiter": max_iter,
-        "maxfun": 20 * max_iter,
-        "maxcor": _MEMORY,
-        "gtol": enough,
-        "ftol": 0.0,
-        "maxls": 40,
-    }
+    limits = {"maxiter": max_iter, "maxfun": 20 * max_iter, "maxls": 40}
+    options = limits | {"maxcor": _MEMORY, "gtol": enough, "ftol": 0.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         result = minimize(

@@ -90,8 +90,7 @@ class Subspace:
     def to_columns(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return weights of the columns, of shape (n_points, n_outputs, n_columns)."""
         along = weights[:, :, -2, None] * unit
-        coef: np.ndarray = weights[:, :, :-2] @ self.basis.T + along
-        return coef
+        return weights[:, :, :-2] @ self.basis.T + along
 
     def standard_deviations(
         self, covariance: np.ndarray, unit: np.ndarray

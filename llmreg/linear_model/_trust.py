@@ -61,8 +61,7 @@ def _renamed(old: str, new: str) -> Any:
             FutureWarning,
             stacklevel=2,
         )
-        value: float = getattr(trust, new)
-        return value
+        return getattr(trust, new)
 
     return property(read, doc=f"Deprecated name of `{new}`.")
 

@@ -31,17 +31,13 @@ _EPSILON = 1e-8
 
 
 class Rows(NamedTuple):
-    """Rows as K copies see them.
-
-    With weights (K, n), what is added to the outputs (K, n, o), and strengths of the
-    weight decay (K,).
-    """
+    """Rows as K copies see them."""
 
     X: Tensor
     y: Tensor
-    weight: Tensor
-    offset: Tensor
-    l2: Tensor
+    weight: Tensor  # (K, n)
+    offset: Tensor  # Added to the outputs, (K, n, o).
+    l2: Tensor  # Strengths of the weight decay, (K,).
 
     def take(self, rows: slice | Tensor) -> Rows:
         """Return a batch, with weights that sum to 1 for each copy, or are all 0."""
@@ -86,10 +82,9 @@ def train_copies(
 ) -> tuple[list[dict[str, Tensor]], int]:
     """Train copies of a module on the task loss with Adam; return states and epochs.
 
-    Copy k ends where the module ends that is trained alone, with its weight decay,
-    on the rows that have a weight for it, up to rounding. A module that cannot be
-    mapped over copies (its rows see one another, its buffers change, an operation has
-    no rule) is trained in a plain loop. All tensors share a device and a dtype.
+    Copy k ends where the module ends that is trained alone on its rows, up to rounding.
+    A module that cannot be mapped over copies (its rows see one another, its buffers
+    change, an operation has no rule) is trained in a plain loop.
     """
     device, n_copies = str(rows.X.device), len(rows.l2)
 
@@ -123,10 +118,7 @@ def train_copies(
 
 
 class Stack:
-    """The trained parameters of all copies in one vector, with the state of Adam.
-
-    A step is then a handful of operations whatever the module.
-    """
+    """The trained parameters of all copies in one vector, with the state of Adam."""
 
     def __init__(
         self, module: nn.Module, n_copies: int, learning_rate: float, n_together: int
@@ -268,8 +260,7 @@ def is_batchable(module: nn.Module, X: Tensor) -> bool:
     """Tell whether copies may share one program: whether rows are on their own.
 
     Weights of zero leave rows out only where no row sees another, and buffers that
-    a pass changes would be changed by rows of other copies. Both are tried out,
-    on a copy, in training and in evaluation mode.
+    a pass changes would be changed by rows of other copies.
     """
     probe = copy.deepcopy(module)
     for part in probe.modules():
@@ -292,9 +283,11 @@ def _is_alone(probe: nn.Module, rows: Tensor) -> bool:
     together = probe(rows)
     one_by_one = torch.cat([probe(row) for row in torch.split(rows, 1)])
     again = probe(rows)
-    unchanged = all(torch.equal(before[n], b) for n, b in probe.named_buffers())
-    close = torch.allclose(together, one_by_one, rtol=_ALONE, atol=_ALONE)
-    return unchanged and close and torch.equal(together, again)
+    return (
+        all(torch.equal(before[name], b) for name, b in probe.named_buffers())
+        and torch.allclose(together, one_by_one, rtol=_ALONE, atol=_ALONE)
+        and torch.equal(together, again)
+    )
 
 
 def _train_alone(

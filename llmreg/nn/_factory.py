@@ -180,8 +180,8 @@ def choose_solver(params: Any) -> str:
     if params.solver != "auto":
         return str(params.solver)
     # Settings meant for lbfgs would not fit an optimizer of the user's own.
-    has_own = hasattr(params, "net__optimizer")
-    return "lbfgs" if is_linear(params) and not has_own else "adam"
+    is_own = hasattr(params, "net__optimizer")
+    return "lbfgs" if is_linear(params) and not is_own else "adam"
 
 
 def is_linear(params: Any) -> bool:
@@ -208,16 +208,13 @@ def is_solved(params: Any) -> bool:
 
 
 def is_averaged(params: Any) -> bool:
-    """Tell whether ``gamma="auto"`` makes the model itself, without a loop of skorch.
-
-    Elsewhere it chooses the gamma with which the loop then trains.
-    """
-    usual = "lbfgs" if is_linear(params) else "adam"
+    """Tell whether ``gamma="auto"`` makes the model itself, without a training loop."""
+    if is_linear(params):
+        return is_solved(params) and params.attribution == "gradient"
     return (
         params.attribution == "gradient"
-        and choose_solver(params) == usual
-        and not asks_for_loop(params)
-        and (is_linear(params) or not params.early_stopping)
+        and choose_solver(params) == "adam"
+        and not (asks_for_loop(params) or params.early_stopping)
     )
 
 
@@ -250,7 +247,7 @@ def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
             # A template: the parameter of an estimator is never trained itself.
             return functools.partial(copy.deepcopy, params.module)
         return functools.partial(params.module, n_features, n_outputs)
-    hidden = tuple(np.atleast_1d(np.asarray(params.hidden_layer_sizes, dtype=int)))
+    hidden = np.atleast_1d(np.asarray(params.hidden_layer_sizes, dtype=int)).tolist()
     if any(size < 1 for size in hidden):
         raise ValueError(
             "hidden_layer_sizes must hold widths of at least 1; got "
@@ -262,17 +259,16 @@ def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
         MLP,
         n_features,
         n_outputs,
-        hidden_layer_sizes=tuple(int(size) for size in hidden),
+        hidden_layer_sizes=tuple(hidden),
         activation=params.activation,
     )
 
 
 def _callbacks(params: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of early stopping and of the report of every epoch."""
-    users = settings.get("callbacks")
-    if users == "disable":
+    if settings.get("callbacks") == "disable":
         return {}
-    callbacks: list[Any] = [*(users or []), ("passes", EpochReport())]
+    callbacks = [*(settings.get("callbacks") or []), ("passes", EpochReport())]
     if params.early_stopping and choose_solver(params) != "lbfgs":
         stop = EarlyStopping(
             monitor="valid_loss",

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llmreg.linear_model._prior_grid import directions
 from llmreg.nn._attribution import attribute
-from llmreg.prior._transforms import SCORE_TRANSFORMS, transform_scores
+from llmreg.prior._transforms import SCORE_TRANSFORMS
 
 # Keeps the direction of a vanishing attribution defined. It is far below any
 # attribution that a trained model shows, so the formula stays the paper's.
@@ -85,9 +86,15 @@ class AttributionAlignedLoss(nn.Module):
         self.score_transform = score_transform
         self.penalty_on = penalty_on
         self.n_steps = n_steps
-        direction, known = _directions(scores, score_transform)
-        self.register_buffer("direction", direction)
-        self.register_buffer("known", known)
+        if not callable(score_transform):
+            score_transform = SCORE_TRANSFORMS[score_transform]
+        direction = known = np.zeros((1, 1))
+        if scores is not None:
+            table = np.array(scores, dtype=np.float64)
+            direction = directions(table, [score_transform])[0]
+            known = (~np.isnan(table)).astype(np.float64)
+        self.register_buffer("direction", torch.tensor(direction))
+        self.register_buffer("known", torch.tensor(known))
         self._points_somewhere = bool(direction.any())
 
     @property
@@ -157,13 +164,7 @@ class AttributionAlignedLoss(nn.Module):
         return _weighted_mean(self.misalignment(attributions), sample_weight)
 
     def misalignment(self, attributions: Tensor) -> Tensor:
-        """Return the penalty of attributions, the mean over the outputs.
-
-        Parameters
-        ----------
-        attributions : Tensor of shape (..., n_outputs, n_features)
-            Attributions of the outputs.
-        """
+        """Return the penalty of attributions (..., n_outputs, n_features)."""
         gap = _normalize(attributions * self.known) - self.direction
         per_output = gap.square().sum(dim=-1) / self.known.sum(dim=-1).clamp_min(1)
         has_direction = self.direction.any(dim=-1).to(per_output.dtype)
@@ -171,35 +172,10 @@ class AttributionAlignedLoss(nn.Module):
         return (per_output * has_direction).sum(dim=-1) / n_directions
 
     def cosine(self, attributions: Tensor) -> Tensor:
-        """Return the alignment of attributions with the prior.
-
-        Parameters
-        ----------
-        attributions : Tensor of shape (n_outputs, n_features)
-            Attributions of the outputs.
-
-        Returns
-        -------
-        Tensor of shape (n_outputs,)
-            Cosines from -1 to 1; NaN for an output without a direction.
-        """
+        """Return the cosine of each output's attributions and scores, NaN without."""
         cosine = (_normalize(attributions * self.known) * self.direction).sum(dim=-1)
         absent = torch.full_like(cosine, torch.nan)
         return torch.where(self.direction.any(dim=-1), cosine, absent)
-
-
-def _directions(
-    scores: ArrayLike | None, score_transform: str | Callable[[Tensor], Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Return unit vectors of the transformed scores, and which scores there are."""
-    if scores is None:
-        return torch.zeros(1, 1), torch.zeros(1, 1)
-    table = torch.as_tensor(np.array(scores, dtype=np.float64))
-    known = (~table.isnan()).to(table.dtype)
-    if not callable(score_transform):
-        score_transform = SCORE_TRANSFORMS[score_transform]
-    rows = [transform_scores(score_transform, row) for row in table.nan_to_num(0.0)]
-    return _normalize(torch.stack(rows) * known), known
 
 
 def _normalize(vectors: Tensor) -> Tensor:

@@ -28,10 +28,7 @@ logger = get_logger(__name__)
 def check_module(
     module: Any, n_features: int, n_outputs: int, dtype: torch.dtype
 ) -> nn.Module:
-    """Return a module in a dtype, if it maps rows to as many outputs as it should.
-
-    Raises ModuleOutputError if it is no module, fails, or gives another shape.
-    """
+    """Return a module in a dtype; raise ModuleOutputError if it does not fit."""
     if not isinstance(module, nn.Module):
         raise ModuleOutputError(
             f"module must make a torch.nn.Module; it made a {type(module).__name__}. "
@@ -128,8 +125,7 @@ class TableDataset(Dataset[Any]):
 class BatchIterator:
     """Slices of a :class:`TableDataset`.
 
-    Torch's DataLoader picks the rows of a batch one by one and stacks them again,
-    which takes longer than training on them.
+    Torch's DataLoader stacks row by row, which takes longer than training on them.
     """
 
     def __init__(
@@ -149,14 +145,11 @@ class BatchIterator:
 
     def __iter__(self) -> Iterator[Any]:
         n_samples = len(self.dataset)
-        order = (
-            torch.randperm(n_samples, generator=self.generator)
-            if self.shuffle
-            else None
-        )
+        if self.shuffle:
+            order = torch.randperm(n_samples, generator=self.generator)
         for start in range(0, n_samples, self.batch_size):
             rows = slice(start, start + self.batch_size)
-            yield self.dataset[rows if order is None else order[rows]]
+            yield self.dataset[order[rows] if self.shuffle else rows]
 
 
 class AlignedNet(NeuralNet):
@@ -207,8 +200,7 @@ class AlignedNet(NeuralNet):
         """Train on a batch whose inputs collect gradients, if there is a penalty."""
         X, y = unpack_data(batch)
         X = X.to(self.device).requires_grad_(self.criterion_.penalizes)
-        step: dict[str, Tensor] = super().train_step_single((X, y), **fit_params)
-        return step
+        return super().train_step_single((X, y), **fit_params)
 
     def get_loss(
         self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
@@ -238,11 +230,9 @@ class AlignedNet(NeuralNet):
             raise
 
     def partial_fit(self, X: Any, y: Any = None, **fit_params: Any) -> AlignedNet:
-        """Train, until a callback or a person ends it.
-
-        Raises KeyboardInterrupt if a person interrupts it. skorch would keep quiet
-        about that, and a search would go on with what has been trained so far.
-        """
+        """Train, until a callback or a person ends it."""
+        # skorch would keep quiet about a person's interrupt, and a search would go on
+        # with what has been trained so far.
         self.is_ended = self.is_interrupted = False
         super().partial_fit(X, y, **fit_params)
         if self.is_interrupted:
@@ -260,10 +250,9 @@ class AlignedNet(NeuralNet):
 
 
 class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
-    """An :class:`AlignedNet` whose predictions are classes.
+    """An :class:`AlignedNet` for the scorers of scikit-learn and skorch.
 
-    scikit-learn's scorers take it, and so do the callbacks of skorch that are made of
-    them. It knows classes by their places: 0 is ``classes_[0]`` of the estimator.
+    It knows classes by their places: 0 is ``classes_[0]`` of the estimator.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -277,8 +266,7 @@ class AlignedClassifierNet(ClassifierMixin, AlignedNet):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the place of the likeliest class of each row."""
-        places: np.ndarray = self.predict_proba(X).argmax(axis=1)
-        return places
+        return self.predict_proba(X).argmax(axis=1)
 
 
 def class_probabilities(logits: Tensor) -> Tensor:
@@ -289,11 +277,7 @@ def class_probabilities(logits: Tensor) -> Tensor:
 
 
 class EpochReport(Callback):
-    """Logs the losses of every epoch, and reports it to scikit-learn's callbacks.
-
-    Where one of these asks to stop, the training ends as it does for skorch's own
-    early stopping. Nothing is kept from one training to the next.
-    """
+    """Logs the losses of every epoch, and reports it to scikit-learn's callbacks."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Report that a loop begins."""

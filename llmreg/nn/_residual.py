@@ -1,10 +1,8 @@
 """The residual ensemble: what a module learns beyond the linear model.
 
-``gamma="auto"`` for models that are not linear. Copies of the module learn what the
-linear model leaves over, each held back by its own strength of weight decay: the
-stronger, the closer the model's attributions stay to those of the linear one. Rows
-that a copy has not seen decide its share in the model; few rows leave the linear
-model as it is.
+Copies of the module learn what the linear model leaves over, each held back by its own
+strength of weight decay: the stronger, the closer the model's attributions stay to
+those of the linear one. Rows that a copy has not seen decide its share in the model.
 """
 
 from __future__ import annotations
@@ -124,7 +122,11 @@ def train_residual(
         of_copies(np.stack(offsets)),
         tensor(decay.ravel()),
     )
-    module = _silent(copy.deepcopy(module)).to(device, dtype)
+    module = copy.deepcopy(module).to(device, dtype)
+    if type(module) is MLP:
+        # It starts from outputs of zero: nothing to unlearn.
+        for parameter in module[-1].parameters():
+            nn.init.zeros_(parameter)
     criterion = AttributionAlignedLoss(task=task, gamma=0.0)
     states, n_epochs = train_copies(
         module,
@@ -159,16 +161,28 @@ def held_out_rows(
     One part of many rows is held out; of few rows every one, in turn. None where
     there are too few.
     """
-    n_samples = len(X)
-    if n_samples > _ONE_PART:
-        return _one_part(y, task, seed)
-    table = np.column_stack([X, y.reshape(n_samples, -1)])
-    # Copies of a row go into one fold.
-    _, first, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    n_samples, is_large = len(X), len(X) > _ONE_PART
+    first = kind = np.arange(n_samples)
+    if not is_large:
+        # Copies of a row go into one fold.
+        _, first, kind = np.unique(
+            np.column_stack([X, y.reshape(n_samples, -1)]),
+            axis=0,
+            return_index=True,
+            return_inverse=True,
+        )
     labels = None if task == "regression" else y[first].astype(int)
     smallest = len(first) if labels is None else int(np.bincount(labels).min())
     if smallest < 2 or len(first) < 4:
         return None
+    if is_large:
+        _, some = train_test_split(
+            first,
+            test_size=min(_MOST_VALID, int(_VALID_SHARE * n_samples)),
+            random_state=seed,
+            stratify=labels if smallest >= _STRATIFIED else None,
+        )
+        return np.isin(first, some)[None]
     n_folds = min(_N_FOLDS if len(first) < _FEWER_FOLDS else 3, smallest)
     folds = (KFold if labels is None else StratifiedKFold)(
         n_folds, shuffle=True, random_state=seed
@@ -179,35 +193,11 @@ def held_out_rows(
     return held_out[:, kind.ravel()]
 
 
-def _one_part(y: np.ndarray, task: str, seed: int) -> np.ndarray | None:
-    labels = None
-    if task != "regression":
-        smallest = int(np.bincount(y.astype(int)).min())
-        if smallest < 2:
-            return None
-        labels = y if smallest >= _STRATIFIED else None
-    every = np.arange(len(y))
-    size = min(_MOST_VALID, int(_VALID_SHARE * len(y)))
-    _, some = train_test_split(
-        every, test_size=size, random_state=seed, stratify=labels
-    )
-    return np.isin(every, some)[None]
-
-
 def _linear_outputs(X: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Return the outputs of a linear map in double."""
     # In parts, since all rows in double may be more than the memory holds.
     parts = np.array_split(X, -(-len(X) // _LINEAR_ROWS))
     return np.concatenate([part @ weight.T + bias for part in parts])
-
-
-def _silent(module: nn.Module) -> nn.Module:
-    """Let the default perceptron start from outputs of zero: nothing to unlearn."""
-    if type(module) is MLP:
-        with torch.no_grad():
-            for parameter in module[-1].parameters():
-                parameter.zero_()
-    return module
 
 
 def _held_out_outputs(
@@ -238,7 +228,7 @@ def _log_likelihoods(
     weight: np.ndarray,
     criterion: AttributionAlignedLoss,
 ) -> np.ndarray:
-    """Return the log-likelihood of each candidate's outputs, (n_candidates, n, o)."""
+    """Return the log-likelihood of each candidate's outputs."""
     if criterion.task == "regression":
         # The noise is what remains: its best variance makes this n log(error) / 2.
         gap = (outputs - y.reshape(outputs.shape[1:])) ** 2

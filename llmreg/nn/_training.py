@@ -62,7 +62,7 @@ def train(
             return
         net.weight_seen = float(sample_weight.sum())
         if is_solved(params):
-            solve(net, X, y, sample_weight, params)
+            _solve(net, X, y, sample_weight, params)
         else:
             _train_in_loop(net, X, y, sample_weight, params, seed)
 
@@ -107,8 +107,7 @@ def _train_in_loop(
 def _train_on_piece(net: AlignedNet, data: TableDataset, params: Any) -> None:
     """Go over one piece once, in small steps from where the net stands.
 
-    What is not said by rows counts for less the more of them were seen: `alpha`, and
-    the penalty of ``gamma="auto"``, are shared out among all rows so far.
+    `alpha`, and the penalty of ``gamma="auto"``, are shared out among all rows so far.
     """
     if isinstance(net.optimizer_, torch.optim.LBFGS):
         # It would forget all but the last piece.
@@ -127,17 +126,14 @@ def _train_on_piece(net: AlignedNet, data: TableDataset, params: Any) -> None:
     net.partial_fit(data)
 
 
-def solve(
+def _solve(
     net: AlignedNet,
     X: np.ndarray,
     y: np.ndarray,
     sample_weight: np.ndarray,
     params: Any,
 ) -> None:
-    """Give the net of a linear model its best weights, without a training loop.
-
-    In double precision on the CPU, wherever the net itself is.
-    """
+    """Give the net of a linear model its best weights, in double on the CPU."""
     objective = LinearObjective(
         X, y, sample_weight, net.criterion_, net.l2, n_outputs=net.n_outputs
     )
@@ -187,13 +183,10 @@ def train_automatically(
 ) -> tuple[AlignedNet, AveragedModel]:
     """Find out how far the prior is to be trusted, and train a net accordingly.
 
-    1. Weigh the prior against the rows, for a linear model.
-    2. A linear model is done with that: its weights are the average.
-    3. Other modules learn what the linear one leaves over.
-
-    Where the parameters ask for something else, a training loop of skorch's, other
-    attributions, the average chooses the gamma that the loop then trains with.
-    `make_net` takes gamma, the score transform and the number of corrections.
+    The prior is weighed against the rows for a linear model, which is done with that:
+    its weights are the average. Other modules learn what the linear one leaves over.
+    Where the parameters ask for a training loop, or for other attributions, the average
+    chooses the gamma that the loop trains with.
     """
     average = partial(
         average_models,
@@ -215,7 +208,8 @@ def train_automatically(
     if is_linear(params):
         net, n_epochs = make_net(), 1
         net.n_steps = model.n_iter
-        state = dict(zip(("weight", "bias"), map(torch.as_tensor, linear), strict=True))
+        weight, bias = map(torch.as_tensor, linear)
+        state = {"weight": weight, "bias": bias}
     else:
 
         def fit_linear(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -191,8 +191,8 @@ class TestTransforms:
         assert (grid.transform < 0).any()
 
     def test_directions_have_length_one(self):
-        transforms = [averaging._on_arrays(t) for t in averaging._transforms("auto")]
-        units = directions(np.array([[3.0, -1.0, np.nan], [0, 0, 0]]), transforms)
+        scores = np.array([[3.0, -1.0, np.nan], [0, 0, 0]])
+        units = directions(scores, averaging._transforms("auto"))
         assert units.shape == (4, 2, 3)
         np.testing.assert_allclose(np.linalg.norm(units[:, 0], axis=1), 1)
         assert not units[:, 1].any()
