@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -84,6 +85,11 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
     """Base of the estimators, which say how targets are encoded and predicted."""
 
     _seed: int
+    # Whether labels are whole numbers from 0: the user's own, or perhaps those that a
+    # meta-estimator gives to classes.
+    _numbering: Literal["own", "open"] | None = None
+    # Meta-estimators fit clones, and nothing else does so with numbers for labels.
+    _is_clone = False
     trust_: Trust | tuple[Trust, ...] | None
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -257,7 +263,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         task = self._describe_task(number=isinstance(source, np.ndarray))
         if self.on_error == "no_prior" and isinstance(source, Provider):
             return resolve_or_warn(source, task)
-        return resolve(source, task, named=self._has_names)
+        return resolve(source, task, named=self._has_names, numbering=self._numbering)
 
     def _describe_task(self, *, number: bool = False) -> Task:
         """Put the task into words, after the encoder has been fitted."""
@@ -317,7 +323,10 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         if source is None:
             return None
         with showing(type(self).__name__, int(self.verbose)):
-            return self._encoded_copy(X, y, source)._resolve(source)
+            copy = self._encoded_copy(X, y, source)
+            prior = copy._resolve(source)
+        # A target tells a prior that was asked for, whose class is the last of two.
+        return replace(prior, target=prior.target or copy._task_names()[0])
 
     def preview_prompt(self, X: Any, y: Any) -> list[dict[str, Any]]:
         """Show what `fit` would send to the provider; nothing is sent or trained.
@@ -351,6 +360,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         # With gamma 0 names would not be checked: no provider would be sent them.
         params = self.get_params(deep=False) | {"prior": None, "gamma": "auto"}
         copy = type(self)(**params)
+        copy._is_clone = self._is_clone
         copy._encode(X, y, None, source)
         return copy
 
@@ -431,6 +441,11 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
     @abstractmethod
     def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
         """Set `coef_` and `intercept_` from the weights of a linear module."""
+
+    def __sklearn_clone__(self) -> Self:
+        copy: Self = super().__sklearn_clone__()
+        copy._is_clone = True
+        return copy
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -369,6 +369,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
 
     def _check_target(self, y: Any) -> np.ndarray:
         self._target_label = str(getattr(y, "name", None) or "target")
+        self._has_plain_labels = type(y) is np.ndarray
         return check_labels(y)
 
     def _encode_target(
@@ -377,9 +378,19 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         goes_on = not reset or self.warm_start
         known = getattr(self, "classes_", None) if goes_on else None
         self.classes_ = choose_classes(y, classes, known)
+        self._numbering = self._find_numbering()
         if self.class_weight is not None:
             sample_weight = sample_weight * weigh_classes(self.class_weight, y)
         return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight
+
+    def _find_numbering(self) -> Literal["own", "open"] | None:
+        """Say whether the labels may be numbers that stand for other labels."""
+        if self.classes_.dtype.kind not in "iu" or self.classes_[0] < 0:
+            return None
+        if self._is_clone and self._has_plain_labels:
+            return "open"
+        is_counted = self.classes_[-1] == len(self.classes_) - 1
+        return "own" if is_counted else None
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         classes = tuple(str(label) for label in self.classes_)

@@ -21,7 +21,6 @@ from llmreg.export._sklearn import (
     spellings,
 )
 from llmreg.nn._factory import CorrectedModel
-from llmreg.preprocessing._columns import MISSING
 from llmreg.preprocessing._scaler import BoundedScaler
 
 # Old enough for runtimes of 2022, new enough for everything that is used.
@@ -86,8 +85,8 @@ def add_encoding(graph: Graph, model: Any) -> str:
     encoder = model.encoder_
     numbers, texts = _add_inputs(graph, model)
     parts = [] if numbers is None else [_add_numbers(graph, numbers, encoder)]
-    for text, levels in zip(texts, encoder._levels, strict=True):
-        parts.append(_add_levels(graph, text, levels))
+    opened = zip(texts, encoder._levels, encoder.gap_names, strict=True)
+    parts += [_add_levels(graph, *column) for column in opened]
     rows = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     # The graph has numbers first and levels then, each kind in the encoder's order.
     order = np.argsort(np.argsort(is_level(encoder), kind="stable"))
@@ -145,13 +144,17 @@ def _add_soft_clip(graph: Graph, scaled: str) -> str:
     return graph.add("Add", inside, graph.add("Div", beyond, width))
 
 
-def _add_levels(graph: Graph, text: str, levels: Sequence[str]) -> str:
+def _add_levels(graph: Graph, text: str, levels: Sequence[str], gap: str | None) -> str:
     """Open a column for every level; one that is not known finds a row of zeros."""
-    places = {level: place for place, level in enumerate(levels)}
-    places |= spellings(levels)
-    if MISSING in places:
-        # Text has no gaps: an empty one stands for them, unless it is a level.
-        places.setdefault("", places[MISSING])
+    places = spellings(levels, gap)
+    if "" in places:
+        raise ExportError(
+            f'The column {text!r} has the level "", which stands for a gap in a graph: '
+            "its text has no gaps. Rename the level and fit again, or export a "
+            "linear model with llmreg.export.to_sklearn."
+        )
+    if gap is not None:
+        places[""] = levels.index(gap)
     found = graph.add(
         "LabelEncoder",
         text,
@@ -269,8 +272,8 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     Raises
     ------
     ExportError
-        If the model is none of llmreg's, or its module, its scaler, its imputer or
-        the name of a column has no counterpart in the graph.
+        If the model is none of llmreg's, or its module, its scaler, its imputer, the
+        name of a column or a level has no counterpart in the graph.
     MissingDependencyError
         If onnx is not installed.
 

@@ -24,8 +24,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
-from llmreg.preprocessing._columns import MISSING
+from llmreg.preprocessing._columns import level_value
 from llmreg.preprocessing._scaler import BoundedScaler
+
+# Stands for a gap among levels, which are hardly called so.
+_GAP = "\x00missing"
 
 
 def to_sklearn(model: Any) -> Pipeline:
@@ -159,11 +162,14 @@ def _levels(encoder: Any, names: np.ndarray) -> list[_Part]:
     """Make a part for every categorical column."""
     parts = []
     columns = np.flatnonzero(is_level(encoder))
-    for place, levels in zip(encoder._categorical, encoder._levels, strict=True):
-        further = spellings(levels)
+    opened = zip(encoder._categorical, encoder._levels, encoder.gap_names, strict=True)
+    for place, levels, gap in opened:
+        places = spellings(levels, gap)
+        if gap is not None:
+            places[_GAP] = levels.index(gap)
         own, columns = np.split(columns, [len(levels)])
-        source = np.concatenate([own, own[list(further.values())]])
-        steps = _onehot([*levels, *further])
+        source = own[list(places.values())]
+        steps = _onehot([*places])
         signs = np.ones(len(source))
         # A single column, and not a list of one, arrives as pandas has it.
         parts.append(_Part(f"levels{place}", names[place], steps, source, signs))
@@ -173,13 +179,14 @@ def _levels(encoder: Any, names: np.ndarray) -> list[_Part]:
 def _onehot(spelled: list[str]) -> Pipeline:
     # pandas knows what is missing, in columns of any type; objects that are spelled
     # would turn a gap into a level called None.
-    imputer = SimpleImputer(strategy="constant", fill_value=MISSING)
     onehot = OneHotEncoder(
         categories=[spelled], handle_unknown="ignore", sparse_output=False
     )
+    imputer = SimpleImputer(strategy="constant", fill_value=_GAP)
     row = np.array([[spelled[0]]], dtype=object)
     return Pipeline(
         [
+            ("values", _function(pd.Series, dtype="object")),
             ("category", _function(pd.Categorical)),
             ("objects", _function(np.array, dtype="O")),
             ("column", _function(np.expand_dims, axis=1)),
@@ -253,14 +260,17 @@ def fills_of(encoder: Any) -> np.ndarray | None:
     return np.asarray(imputer.transform(gaps), dtype=np.float64)[0]
 
 
-def spellings(levels: Sequence[str]) -> dict[str, int]:
-    """Give the further spellings of levels, as a file with gaps has them."""
+def spellings(levels: Sequence[str], gap: str | None) -> dict[str, int]:
+    """Give the place of every spelling of a level; gaps, called `gap`, have none."""
     found = {}
     for place, level in enumerate(levels):
-        whole = level.removesuffix(".0")
-        other = whole if whole != level else f"{level}.0"
-        if whole.removeprefix("-").isdecimal() and other not in levels:
-            found[other] = place
+        if level == gap:
+            continue
+        value = level_value(level)
+        found[level] = place
+        if level_value(f"{value}.0") == value:
+            also = {"0": ["False", "-0", "-0.0"], "1": ["True"]}.get(value, [])
+            found |= dict.fromkeys([value, f"{value}.0", *also], place)
     return found
 
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError, FeatureNamesError
 from llmreg.preprocessing._columns import (
+    MISSING,
     ColumnKind,
     as_table,
     column_kinds,
@@ -50,7 +51,9 @@ class TableEncoder(  # type: ignore[call-arg]
     column of 0 and 1 for every level: those of the training rows and of `levels`,
     sorted by name; of a category column those that it declares, in their order. A
     missing value is a level of its own, the last one and named ``"missing"``, if the
-    training rows have it. A level that was not seen in training is all zeros.
+    training rows have it; beside a level of that name it is ``"missing value"``. True,
+    1, 1.0 and the text "1" are one level. A level that was not seen in training is all
+    zeros.
 
     Parameters
     ----------
@@ -158,6 +161,7 @@ default="median"
         self._summary: Summary | None = None
         self._ranges: Ranges | None = None
         self._levels: list[list[str]] = []
+        self._gaps: list[str | None] = []
         if self._numeric:
             self._fit_numbers(self._numbers(table, None), imputer, scaler)
         if self._categorical:
@@ -315,6 +319,12 @@ default="median"
             self._scaler = make_scaler(self.scaler).fit(np.stack(self._summary[:2]))
         return self._scaler
 
+    @property
+    def gap_names(self) -> list[str | None]:
+        """The level of each categorical column that stands for its gaps."""
+        # Models of 0.1 do not tell gaps from a level of their name.
+        return getattr(self, "_gaps", None) or [MISSING] * len(self._levels)
+
     def _numbers(
         self, table: pd.DataFrame | np.ndarray, dtype: Any = np.float64
     ) -> np.ndarray:
@@ -364,10 +374,12 @@ default="median"
         return apply(self.scaler_, numbers, keep_shape=True)
 
     def _fit_levels(self, table: pd.DataFrame, extra: Mapping[str, set[str]]) -> None:
-        self._levels = [
+        opened = [
             open_levels(table.iloc[:, i], extra.get(self._names[i], set()))
             for i in self._categorical
         ]
+        self._levels = [levels for levels, _ in opened]
+        self._gaps = [gap for _, gap in opened]
         self.encoder_ = OneHotEncoder(
             categories=[np.array(names, dtype=object) for names in self._levels],
             handle_unknown="ignore",
@@ -379,5 +391,6 @@ default="median"
         """Give the level names of a table, of shape (n_samples, n_categorical)."""
         names = np.empty((len(table), len(self._categorical)), dtype=object)
         for j, i in enumerate(self._categorical):
-            names[:, j] = to_levels(table.iloc[:, i], known=set(self._levels[j]))
+            column, gap = table.iloc[:, i], self.gap_names[j]
+            names[:, j] = to_levels(column, self._levels[j], gap)
         return names

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from llmreg.exceptions import DataError
-from llmreg.preprocessing._columns import as_table
+from llmreg.preprocessing._columns import as_array, as_table
 from llmreg.preprocessing._frames import is_foreign
 
 
@@ -32,6 +32,8 @@ def check_table(
     if is_foreign(X) or isinstance(X, pd.DataFrame):
         X = as_table(X)
     if not isinstance(X, pd.DataFrame):
+        if isinstance(X, list):
+            X = as_array(X)
         return validate_data(
             estimator, X, dtype=None, ensure_all_finite=False, reset=reset
         )

@@ -227,6 +227,50 @@ def match_outputs(
     )
 
 
+def name_by_number(
+    scored: tuple[str, ...], task: Task, *, is_open: bool, names_last: bool
+) -> tuple[str, ...]:
+    """Name outputs as the labels are, where these are whole numbers from 0.
+
+    Labels from 0 to K - 1 may be the numbers that a meta-estimator gives to classes, in
+    their sorted order; `is_open` says that one may have. With `names_last` a single
+    name of two is that of the last class, as in a prior that was asked for. Raises
+    where it cannot be known which class is meant.
+    """
+    n_classes = len(task.classes)
+    labels, codes = [*map(float, task.classes)], [*map(float, range(n_classes))]
+    numbers = [_number(name) for name in scored]
+    found = sorted(number for number in numbers if number is not None)
+    if labels != codes:
+        # Some of the classes: those of a fold, perhaps.
+        is_known = not is_open or found == labels or max(labels) >= len(scored)
+        is_known |= found == [*map(float, range(len(scored)))]
+    elif n_classes == len(scored) == len(set(found)):
+        # All of them are named: their order tells which is which.
+        return tuple(
+            str(found.index(number)) for number in numbers if number is not None
+        )
+    elif n_classes == 2 and len(scored) == 1:
+        is_number = found in ([0.0], [1.0])
+        is_known = (is_number and not is_open) or (names_last and found != [0.0])
+    else:
+        is_known = found[:n_classes] == codes and not (is_open and n_classes == 2)
+    if is_known:
+        return scored
+    ways = "scores for every class by its number, in the sorted order of the labels: "
+    ways += f"{{{', '.join(f'{code}: {{...}}' for code in range(n_classes))}}}"
+    if n_classes == 2:
+        ways += (
+            ", or scores without a class, {feature: score}, for the last in that order"
+        )
+    raise PriorMismatchError(
+        f"The prior names the classes {list(scored)!r}, but the labels are the numbers "
+        f"{list(task.classes)!r}, which a meta-estimator such as VotingClassifier, or "
+        "cross_val_predict, may have given to the classes: it cannot be known which is "
+        f"which. Give {ways}."
+    )
+
+
 def warn_of_outputs(
     scored: tuple[str, ...], scores: FloatArray, target: str, task: Task
 ) -> None:
@@ -252,8 +296,7 @@ def warn_of_outputs(
             f"The prior scores {scored[0]!r}, which is neither of the classes "
             f"{list(task.classes)!r}; its scores are used for {positive!r}. If they "
             "are meant for the other class, every score has the wrong sign. Name the "
-            "class as the labels do; where a meta-estimator such as VotingClassifier "
-            "has encoded the labels, use the number."
+            "class as the labels do."
         )
     else:
         return

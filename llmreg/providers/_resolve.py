@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,7 +27,8 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._names import warn_of_outputs, without_prefix
+from llmreg.prior._names import name_by_number, warn_of_outputs, without_prefix
+from llmreg.prior._scores import DEFAULT_OUTPUT
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._base import qualified_name
@@ -228,12 +230,22 @@ def known_levels(
     return found
 
 
-def resolve(source: PriorSource, task: Task, *, named: bool = True) -> FeaturePrior:
-    """Give every feature and output of a task its score, or say what does not fit."""
+def resolve(
+    source: PriorSource,
+    task: Task,
+    *,
+    named: bool = True,
+    numbering: Literal["own", "open"] | None = None,
+) -> FeaturePrior:
+    """Give every feature and output of a task its score, or say what does not fit.
+
+    `numbering` says that the labels are whole numbers from 0: surely those of the user,
+    or perhaps the numbers that a meta-estimator has given to classes.
+    """
     if isinstance(source, np.ndarray):
         prior = _from_array(source, task)
     elif isinstance(source, FeaturePrior | Mapping):
-        prior = _from_scores(source, task, named)
+        prior = _from_scores(source, task, named, numbering)
     else:
         prior = _from_provider(source, task)
     n_scored = int((~np.isnan(prior.scores).all(axis=0)).sum())
@@ -290,9 +302,28 @@ def _from_array(scores: np.ndarray, task: Task) -> FeaturePrior:
 
 
 def _from_scores(
-    source: FeaturePrior | Mapping[str, Any], task: Task, named: bool
+    source: FeaturePrior | Mapping[str, Any],
+    task: Task,
+    named: bool,
+    numbering: str | None,
 ) -> FeaturePrior:
     given = source if isinstance(source, FeaturePrior) else from_mapping(source)
+    if numbering and not {*given.outputs} <= {
+        DEFAULT_OUTPUT,
+        given.target,
+        task.target,
+    }:
+        # False and True are 0 and 1 however they are numbered.
+        is_boolean = isinstance(source, Mapping) and all(
+            isinstance(name, bool | np.bool_) for name in source
+        )
+        outputs = name_by_number(
+            given.outputs,
+            task,
+            is_open=numbering == "open" and not is_boolean,
+            names_last=bool(given.target),
+        )
+        given = replace(given, outputs=outputs)
     warn_of_outputs(given.outputs, given.scores, given.target, task)
     prior = align(given, task)
     if np.isnan(prior.scores).all():

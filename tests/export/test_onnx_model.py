@@ -171,17 +171,49 @@ def test_a_gap_of_text_is_the_empty_text(table, illness, prior):
         session.run(None, one | {"sex": np.array([[text]], dtype=object)})[1]
         for text in ("", "missing", "unheard of")
     ]
-    np.testing.assert_array_equal(given[0], given[1])
+    # A text of the gaps' name is no gap.
+    np.testing.assert_array_equal(given[1], given[2])
     assert (given[0] != given[2]).all()
 
 
-def test_an_empty_text_may_be_a_level(illness):
-    X = pd.DataFrame({"sex": ["", "male", None] * 20})
-    model = train(X, illness, None)
-    session = start(model)
-    texts = X["sex"].fillna("missing").to_numpy(dtype=object).reshape(-1, 1)
-    found = session.run(["probabilities"], {"sex": texts})[0]
-    np.testing.assert_allclose(found, model.predict_proba(X))
+@pytest.mark.parametrize("gap", [None, "female"])
+def test_an_empty_text_is_no_level(gap, illness):
+    """It would be taken for a gap, or a gap for it."""
+    X = pd.DataFrame({"sex": ["", "male", gap] * 20})
+    with pytest.raises(ExportError, match="'sex' has the level \"\""):
+        to_onnx(train(X, illness, None))
+
+
+def test_a_level_called_missing_is_no_gap(illness):
+    X = pd.DataFrame({"sex": ["missing", "male", None] * 20})
+    check(train(X, illness, {"sex=male": 3, "sex=missing": -5}), X)
+
+
+LEVELS = {
+    "numbers of all types": [
+        1,
+        1.0,
+        True,
+        "1",
+        "b",
+        np.float32(0.1),
+        "0.1",
+        0,
+        -0.0,
+        "01",
+    ],
+    "booleans": pd.Categorical([True, False, None]),
+    "numbers": pd.Categorical([1, 0, 2.5]),
+    "texts": ["nan", "None", "<NA>", "01", "1e0", "1_0"],
+    "gaps": pd.Series([None, "nan", "missing value", "missing"], dtype="str"),
+}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_one_value_is_one_level(name, illness):
+    X = pd.DataFrame({"s": LEVELS[name], "n": 1.0})
+    X = X.iloc[np.resize(np.arange(len(X)), 60)].reset_index(drop=True)
+    check(train(X, illness, {"s=1": 3}), X)
 
 
 def test_no_rows_no_predictions(table, illness, prior):

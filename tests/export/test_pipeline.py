@@ -14,7 +14,7 @@ from sklearn.preprocessing import RobustScaler
 from llmreg import LLMAttributionRegressor
 from llmreg.exceptions import ExportError
 from llmreg.export import to_sklearn
-from tests.export.test_onnx_model import train
+from tests.export.test_onnx_model import LEVELS, train
 
 
 def check(model, *tables):
@@ -139,3 +139,18 @@ def test_neither_torch_nor_llmreg_is_needed(table, strange, illness, risk, prior
     labels, numbers = pickle.loads(done.stdout)
     np.testing.assert_array_equal(labels, models[0].predict(strange))
     np.testing.assert_allclose(numbers, models[1].predict(strange))
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_one_value_is_one_level(name, illness):
+    X = pd.DataFrame({"s": LEVELS[name], "n": 1.0})
+    X = X.iloc[np.resize(np.arange(len(X)), 60)].reset_index(drop=True)
+    check(train(X, illness, {"s=1": 3}), X)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["object", "str", "string", "string[pyarrow]", "category"]
+)
+def test_gaps_of_any_text(dtype, illness):
+    X = pd.DataFrame({"s": pd.Series(["", None, "missing"] * 20, dtype=dtype)})
+    check(train(X, illness, {"s=missing": 3}), X, X[1:2], X[:1])

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from decimal import Decimal
 from itertools import product
 
 import numpy as np
@@ -17,7 +18,6 @@ from tests.invariance.problems import (
     TOLERANCE,
     assert_same_models,
     by_name,
-    fault,
     few,
     fewer,
     fit,
@@ -26,16 +26,15 @@ from tests.invariance.problems import (
     problems,
 )
 
-SPELLED = fault("True, 1.0 and the text 1 are different levels")
-MERGED = fault('a level called "missing" and the gaps of its column are one level')
-ROWS = fault("the gaps of a list of rows are a level called nan, its booleans are text")
-
 SPELLINGS = {
     "text": ("1", "0"),
     "integers": (1, 0),
     "floats": (1.0, 0.0),
     "booleans": (True, False),
     "numpy": (np.int8(1), np.float32(0)),
+    "decimals": (Decimal("1.0"), Decimal(0)),
+    "signed": (1.0, -0.0),
+    "text of floats": ("1.0", "0.0"),
 }
 COLUMNS = {
     "objects": lambda values: pd.Series(values, dtype=object),
@@ -56,19 +55,7 @@ def spell(problem, spelling, column):
 columns = st.sampled_from([*COLUMNS.values()])
 
 
-def is_lost(before, later):
-    """Tell which spellings are not recognised today."""
-    is_text = later == "text" and before in ("floats", "numpy")
-    return is_text or (before == "booleans") != (later == "booleans")
-
-
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        "integers",
-        *(pytest.param(s, marks=SPELLED) for s in ("floats", "booleans", "numpy")),
-    ],
-)
+@pytest.mark.parametrize("spelling", SPELLINGS)
 @few
 @given(problem=problems(gaps=True), column=columns, model=linear)
 def test_levels_have_no_spelling(model, spelling, problem, column):
@@ -80,13 +67,7 @@ def test_levels_have_no_spelling(model, spelling, problem, column):
     assert_same_models(text, kind, one, two, other)
 
 
-@pytest.mark.parametrize(
-    ("before", "later"),
-    [
-        pytest.param(a, b, marks=SPELLED if is_lost(a, b) else ())
-        for a, b in product(SPELLINGS, repeat=2)
-    ],
-)
+@pytest.mark.parametrize(("before", "later"), [*product(SPELLINGS, repeat=2)])
 @fewer
 @given(problem=problems(gaps=True), column=columns)
 def test_levels_are_found_in_another_spelling(before, later, problem, column):
@@ -116,7 +97,6 @@ def test_levels_have_no_name(model, text, problem):
     check_renamed(problem, kind, text, params)
 
 
-@MERGED
 @fewer
 @given(problem=problems(gaps=True), model=linear)
 def test_a_level_called_missing_is_no_gap(model, problem):
@@ -193,7 +173,7 @@ def check_backend(problem, kind, turn, params):
         assert_same_models(problem, kind, one, one, other)
 
 
-@pytest.mark.parametrize("turn", by_name(BACKENDS, {"rows with NaN": ROWS}))
+@pytest.mark.parametrize("turn", by_name(BACKENDS))
 @fewer
 @given(problem=problems(gaps=True), model=linear)
 def test_tables_have_no_library(model, turn, problem):

@@ -12,6 +12,7 @@ from llmreg.preprocessing._columns import (
     MISSING,
     as_table,
     column_kinds,
+    open_levels,
     refuse,
     refuse_cell_values,
     to_levels,
@@ -338,4 +339,67 @@ def test_a_whole_float_finds_the_level_of_the_integer():
     assert to_levels(floats, {"1", "2.0"}).tolist() == ["1", "2.0", "2.5", MISSING]
     integers = pd.Series([1, 2, 3])
     assert to_levels(integers, {"1.0", "2"}).tolist() == ["1.0", "2", "3"]
-    assert to_levels(pd.Series(["1"]), {"1.0"}).tolist() == ["1"]
+    assert to_levels(pd.Series(["1", "01"]), {"1.0"}).tolist() == ["1.0", "01"]
+
+
+ONE = [True, 1, 1.0, "1", "1.0", np.float32(1), np.bool_(True), np.uint8(1)]
+
+
+@pytest.mark.parametrize("value", [*ONE, Decimal("1.0"), Decimal("1.00")])
+def test_one_value_is_one_level(value):
+    column = pd.Series([value, "x"], dtype=object)
+    for name in ("1", "1.0", "True"):
+        assert to_levels(column, {name}).tolist() == [name, "x"]
+        assert open_levels(column, {name})[0] == [name, "x"]
+    assert open_levels(pd.Series([*ONE, value, "x"], dtype=object))[0] == ["1", "x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        *[(-0.0, 0), ("-0.0", "0"), (False, -0.0), (0.5, "0.5"), (-3, "-3.0")],
+        *[(Decimal("1.50"), 1.5), (np.float32(0.1), "0.1"), (1e16, 10**16)],
+        *[(np.float32(1e8), 10**8), (1e-7, "1e-07")],
+    ],
+)
+def test_two_spellings_are_one_level(value, other):
+    names, gap = open_levels(pd.Series([value, other, "x"], dtype=object))
+    assert (len(names), gap) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        *[("01", 1), ("1e0", 1), (" 1", 1), ("1_0", 10), ("+1", 1), ("1.50", 1.5)],
+        *[("true", True), ("yes", True), ("nan", ""), ("None", "nan"), ("01.0", 1)],
+    ],
+)
+def test_other_texts_are_other_levels(value, other):
+    column = pd.Series([value, other, None, np.nan, pd.NA], dtype=object)
+    names, gap = open_levels(column)
+    assert (len(names), gap) == (3, "missing")
+    assert to_levels(column, names, gap).tolist()[2:] == ["missing"] * 3
+
+
+@pytest.mark.parametrize("extra", [{"1", "True"}, {"1", "1.0"}, {"0", "False", "x"}])
+def test_a_prior_spells_a_level_once(extra):
+    with pytest.raises(EncodingError, match="are one level of column 's'"):
+        open_levels(pd.Series(["x"], name="s"), extra)
+
+
+@pytest.mark.parametrize(
+    ("values", "extra", "expected"),
+    [
+        (["missing", None], (), ["missing", "missing value"]),
+        (["a", None], {"missing"}, ["a", "missing"]),
+        (["a"], {"missing"}, ["a", "missing"]),
+        (["missing"], {"missing"}, ["missing"]),
+        (["a", None], {"missing", "missing value"}, ["a", "missing", "missing value"]),
+        (["missing value", None], (), ["missing value", "missing"]),
+    ],
+)
+def test_a_level_called_missing_is_no_gap(values, extra, expected):
+    names, gap = open_levels(pd.Series(values, dtype=object), extra)
+    assert names == expected
+    if None in values:
+        assert gap == names[-1]

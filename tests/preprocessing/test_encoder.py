@@ -157,15 +157,15 @@ def test_levels_may_be_missing_in_training():
     np.testing.assert_array_equal(encoder.transform(new), [[1, 0, 0, 0], [0, 0, 1, 0]])
 
 
-def test_a_level_called_missing_is_the_level_of_gaps():
+def test_a_level_called_missing_is_not_the_level_of_gaps():
     X = pd.DataFrame({"s": ["missing", None, "z"]})
-    assert names(X) == ["s=z", "s=missing"]
-    np.testing.assert_array_equal(encode(X), [[0, 1], [0, 1], [1, 0]])
+    assert names(X) == ["s=missing", "s=z", "s=missing value"]
+    np.testing.assert_array_equal(encode(X), [[1, 0, 0], [0, 0, 1], [0, 1, 0]])
 
 
 def test_mixed_objects_are_levels_by_their_text():
     X = pd.DataFrame({"m": ["a", 1, True, None, 2.5]})
-    assert names(X) == ["m=1", "m=2.5", "m=True", "m=a", "m=missing"]
+    assert names(X) == ["m=1", "m=2.5", "m=a", "m=missing"]
 
 
 def test_integer_categories_survive_a_gap_in_new_rows():
