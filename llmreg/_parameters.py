@@ -14,34 +14,31 @@ from llmreg.nn._factory import SOLVERS
 from llmreg.nn._net import ACTIVATIONS
 from llmreg.prior._transforms import SCORE_TRANSFORMS
 
+_COUNT = Interval(Integral, 1, None, closed="left")
+_NON_NEGATIVE = Interval(Real, 0, None, closed="left")
+
 
 class AttributionParameters(BaseEstimator):
     """The parameters of both estimators, and those passed on to skorch."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "gamma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "gamma": [_NON_NEGATIVE, StrOptions({"auto"})],
         "attribution": [StrOptions(set(ATTRIBUTIONS))],
         "score_transform": [StrOptions({"auto", *SCORE_TRANSFORMS}), callable],
         "penalty_weights": [StrOptions({"spread"}), None],
         "penalty_on": [StrOptions({"mean", "row"})],
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "hidden_layer_sizes": ["array-like", _COUNT],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "module": [callable, None],
         "solver": [StrOptions({"auto", *SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [_NON_NEGATIVE],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "max_iter": [_COUNT],
+        "batch_size": [StrOptions({"auto"}), _COUNT],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [_COUNT],
+        "tol": [_NON_NEGATIVE],
         "task": [str, None],
         "target_name": [str, None],
         "feature_descriptions": [Mapping, None],

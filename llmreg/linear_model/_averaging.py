@@ -2,9 +2,7 @@
 
 Many Gaussian priors are weighed by how well they explain the training rows, and the
 weights of the linear models that they lead to are averaged: Bayesian model averaging
-with Laplace's approximation to the evidence. With few rows the average is close to the
-scores, with many it is close to what the rows say alone, and scores that the rows
-contradict lose their weight.
+with Laplace's approximation to the evidence.
 """
 
 from __future__ import annotations
@@ -48,19 +46,14 @@ _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
 
 
 class AveragedModel(NamedTuple):
-    """The linear model of ``gamma="auto"``, and what the rows say of the prior.
-
-    `trust` has one entry for a classification, one a target in a regression;
-    `score_transform` is the likeliest. `is_whole` tells whether all rows, and all that
-    the columns hold, had a say in the weights.
-    """
+    """The linear model of ``gamma="auto"``, and what the rows say of the prior."""
 
     coef: np.ndarray
     intercept: np.ndarray
-    trust: tuple[Trust, ...]
-    score_transform: Transform
+    trust: tuple[Trust, ...]  # One for a classification, one a target in a regression.
+    score_transform: Transform  # The likeliest.
     n_iter: int
-    is_whole: bool
+    is_whole: bool  # Whether all rows and all that the columns hold had a say.
 
     @property
     def gamma(self) -> float:
@@ -80,10 +73,7 @@ def average_models(
     alpha: float = 1.0,
     seed: int = 0,
 ) -> AveragedModel:
-    """Weigh a prior against rows, for the targets of a regression one by one.
-
-    y has shape (n_samples,) or (n_samples, n_targets).
-    """
+    """Weigh a prior against rows, for the targets of a regression one by one."""
     n_samples, total_weight = len(X), float(sample_weight.sum())
     if n_samples > MOST_ROWS:
         generator = np.random.default_rng(seed)
@@ -178,8 +168,7 @@ class _Problem:
                 found = approximate_evidence(likelihood, maps, priors)
                 evidence[points], starts[points] = found
             else:
-                design = self.subspace.design(unit)
-                rows = design, self.targets, self.row_weight
+                rows = self.subspace.design(unit), self.targets, self.row_weight
                 fits = self.fit(*rows, priors, tolerance=_ROUGH)
                 evidence[points], starts[points] = fits.log_evidence, fits.weights
         return evidence, starts
@@ -237,8 +226,7 @@ class _Problem:
     def _shrinkage(self, fits: Fits, design: np.ndarray) -> np.ndarray:
         """Return by how much logits shrink because the weights are not certain.
 
-        MacKay's approximation to the mean probability, with the mean variance of the
-        logits over the rows, so that the model stays linear.
+        MacKay's approximation, with the mean variance of the logits over the rows.
         """
         total = np.zeros(len(fits.weights))
         if self.task == "regression":

@@ -194,20 +194,15 @@ def has_opinion(prior: FeaturePrior | None) -> TypeGuard[FeaturePrior]:
 
 
 class AveragedWeights(NamedTuple):
-    """The average over the prior grid, and how likely its points are.
-
-    `coef` and `agreement`, the probability that a weight has the sign of its score,
-    have shape (n_outputs, n_columns). `is_whole` tells whether the weights use all
-    that the columns hold; not so where they are very many.
-    """
+    """The average over the prior grid, and how likely its points are."""
 
     coef: np.ndarray
     intercept: np.ndarray
     grid: PriorGrid
     posterior: np.ndarray
-    agreement: np.ndarray
+    agreement: np.ndarray  # Probability that each weight has the sign of its score.
     n_iter: int
-    is_whole: bool = True
+    is_whole: bool = True  # Whether the weights use all that the columns hold.
 
     def of_transforms(self, n_transforms: int) -> np.ndarray:
         """Return how likely each transform of the scores is."""
@@ -237,6 +232,10 @@ def summarize(
     gammas[grid.transform < 0] = 0.0
     share = average.of_transforms(len(units))
     along = np.tensordot(share, units, axes=1) if share.any() else units[0]
+    weights = average.coef * known
+    length = np.linalg.norm(weights, axis=1) * np.linalg.norm(along, axis=1)
+    inner = (weights * along).sum(axis=1)[length > 0]
+    cosine = np.mean(inner / length[length > 0]) if len(inner) else 0.0
     doubt = 1 - np.nan_to_num(average.agreement, nan=1.0)
     contradictions = [
         Contradiction(
@@ -254,16 +253,7 @@ def summarize(
         signs=np.where(grid.transform < 0, 0, np.sign(grid.scale)).astype(int),
         transforms=grid.transform,
         agreement=average.agreement,
-        cosine=_cosine(average.coef * known, along),
+        cosine=float(max(0.0, cosine)),
         contradictions=tuple(sorted(contradictions, key=lambda c: -c.probability)),
         n_samples=n_samples,
     )
-
-
-def _cosine(weights: np.ndarray, along: np.ndarray) -> float:
-    """Return the mean cosine over the outputs that have a direction, at least 0."""
-    length = np.linalg.norm(weights, axis=1) * np.linalg.norm(along, axis=1)
-    inner = (weights * along).sum(axis=1)
-    if not length.any():
-        return 0.0
-    return float(max(0.0, np.mean(inner[length > 0] / length[length > 0])))

@@ -124,8 +124,8 @@ class Stack:
         self, module: nn.Module, n_copies: int, learning_rate: float, n_together: int
     ) -> None:
         self.module = copy.deepcopy(module)
-        trained = [p for p in self.module.parameters() if p.requires_grad]
-        stacks = [p.detach().expand(n_copies, *p.shape) for p in trained]
+        self.trained = [p for p in self.module.parameters() if p.requires_grad]
+        stacks = [p.detach().expand(n_copies, *p.shape) for p in self.trained]
         self.values = torch.cat([stack.flatten() for stack in stacks])
         self.gradient, self.mean, self.square = (
             torch.zeros_like(self.values) for _ in range(3)
@@ -133,11 +133,11 @@ class Stack:
         self.learning_rate = learning_rate
         self.parameters = _views(self.values, stacks)
         slopes = _views(self.gradient, stacks)
-        self.parts: list[tuple[slice, list[Tensor], list[Tensor]]] = []
-        for k in range(0, n_copies, n_together):
-            some = slice(k, k + n_together)
-            values = [value[some] for value in self.parameters]
-            self.parts.append((some, values, [slope[some] for slope in slopes]))
+        parts = [slice(k, k + n_together) for k in range(0, n_copies, n_together)]
+        self.parts = [
+            (some, [v[some] for v in self.parameters], [g[some] for g in slopes])
+            for some in parts
+        ]
 
     def train(
         self, gradients: Gradients, epochs: Iterable[Iterable[Rows]], n_epochs: int
@@ -155,8 +155,7 @@ class Stack:
             return [self._state(k) for k in range(len(self.parameters[0]))], n_done
 
     def _state(self, k: int) -> dict[str, Tensor]:
-        trained = (p for p in self.module.parameters() if p.requires_grad)
-        for parameter, values in zip(trained, self.parameters, strict=True):
+        for parameter, values in zip(self.trained, self.parameters, strict=True):
             parameter.copy_(values[k])
         return copy.deepcopy(self.module.state_dict())
 
@@ -233,18 +232,12 @@ def _module_gradients(
     module = copy.deepcopy(module).train()
     names = [name for name, p in module.named_parameters() if p.requires_grad]
 
-    def loss(
-        parameters: list[Tensor],
-        X: Tensor,
-        y: Tensor,
-        weight: Tensor,
-        offset: Tensor,
-        l2: Tensor,
-    ) -> Tensor:
+    def loss(parameters: list[Tensor], *values: Tensor) -> Tensor:
+        batch = Rows(*values)
         named = dict(zip(names, parameters, strict=True))
-        outputs = functional_call(module, named, (X,))
-        loss = weight @ criterion.task_loss(outputs + offset, y)
-        return loss + 0.5 * l2 * _squares(parameters)
+        outputs = functional_call(module, named, (batch.X,)) + batch.offset
+        loss = batch.weight @ criterion.task_loss(outputs, batch.y)
+        return loss + 0.5 * batch.l2 * _squares(parameters)
 
     in_dims = (0, None, None, 0, 0, 0)
     run = vmap(grad(loss), in_dims=in_dims, randomness="different")
@@ -269,25 +262,20 @@ def is_batchable(module: nn.Module, X: Tensor) -> bool:
     # Three rows, two of them far apart.
     far = X[(X - X[0]).square().sum(dim=1).argmax()]
     rows = torch.stack([X[0], far, X[0] + 0.37 * (far - X[0]) + 0.11])
+    before = [buffer.clone() for buffer in probe.buffers()]
     try:
         with torch.no_grad(), torch_seed(0, str(X.device)):
-            return all(_is_alone(probe.train(mode), rows) for mode in (True, False))
+            for mode in (True, False):
+                together = probe.train(mode)(rows)
+                one_by_one = torch.cat([probe(row) for row in torch.split(rows, 1)])
+                if not torch.equal(together, probe(rows)):
+                    return False
+                if not torch.allclose(together, one_by_one, rtol=_ALONE, atol=_ALONE):
+                    return False
     except (RuntimeError, TypeError, ValueError):
         # As batch normalisation on a single row: whatever it is, the loop will do.
         return False
-
-
-def _is_alone(probe: nn.Module, rows: Tensor) -> bool:
-    """Tell whether outputs are each row's own, the same again, and leave no trace."""
-    before = {name: buffer.clone() for name, buffer in probe.named_buffers()}
-    together = probe(rows)
-    one_by_one = torch.cat([probe(row) for row in torch.split(rows, 1)])
-    again = probe(rows)
-    return (
-        all(torch.equal(before[name], b) for name, b in probe.named_buffers())
-        and torch.allclose(together, one_by_one, rtol=_ALONE, atol=_ALONE)
-        and torch.equal(together, again)
-    )
+    return all(map(torch.equal, before, probe.buffers()))
 
 
 def _train_alone(
