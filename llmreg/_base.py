@@ -174,12 +174,14 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             # A fit that fails from here on leaves no model, rather than the old net
             # behind a new encoding.
             self.__dict__.pop("net_", None)
+        row_weight = sample_weight
         y, sample_weight = self._encode_target(
             y, sample_weight, reset=reset, **target_options
         )
-        if not sample_weight.all():
-            # Classes of weight zero: their rows are not there, either.
-            X, y, sample_weight = weigh_rows(X, y, sample_weight)
+        # Classes of weight zero: their rows are not there, either. What the encoding
+        # learns has no classes, and no weights of classes.
+        _, row_weight, _ = weigh_rows(X, row_weight, sample_weight)
+        X, y, sample_weight = weigh_rows(X, y, sample_weight)
         if not reset:
             return X, y, sample_weight
         names, self._has_names = column_names(X, self.feature_names)
@@ -195,7 +197,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             imputer=self.imputer,
             encoder=self.encoder,
             levels=known_levels(source, names),
-        ).fit(X, feature_names=names)
+        ).fit(X, feature_names=names, sample_weight=row_weight)
         logger.info(
             "%d rows of %d columns, encoded in %d",
             *(len(X), len(names), len(self.encoder_.columns_)),
