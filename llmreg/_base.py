@@ -110,6 +110,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             nullcontext() if goes_on else rollback(self),
             showing(type(self).__name__, int(self.verbose)),
             follow(self, X, y, sample_weight, 2 if goes_on else 3),
+            torch.inference_mode(False),
             torch.enable_grad(),
         ):
             # What can fail without the data fails before they are touched, and before

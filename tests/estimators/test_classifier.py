@@ -394,3 +394,28 @@ def test_weights_of_any_size_are_rows_of_any_number(rng, scale):
         for weight in (scale, limit)
     )
     np.testing.assert_allclose(one.coef_, two.coef_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"gamma": 5},
+        {"gamma": 5, "solver": "adam"},
+        {"gamma": 5, "solver": "sgd", "early_stopping": True},
+        {"hidden_layer_sizes": (4,), "gamma": 5},
+        {"hidden_layer_sizes": (4,)},
+        {"penalty_on": "row", "gamma": 5},
+    ],
+)
+def test_fits_inside_modes_of_torch(rng, mode, params):
+    X, weight = rng.random((60, 3)), np.ones(60)
+    weight.flags.writeable = False
+    y = (X[:, 0] > 0.5).astype(int)
+    make = partial(LLMAttributionClassifier, [4, 1, 1], random_state=0, max_iter=20)
+    expected = make(**params).fit(X, y).predict_proba(X)
+    with mode():
+        inside = make(**params).fit(X, y, sample_weight=weight)
+        np.testing.assert_array_equal(inside.predict_proba(X), expected)
+    # It can be trained further outside.
+    inside.set_params(warm_start=True).fit(X, y)
