@@ -150,6 +150,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             nullcontext() if goes_on else rollback(self),
             showing(type(self).__name__, int(self.verbose)),
             follow(self, X, y, sample_weight, 2 if goes_on else 3),
+            torch.inference_mode(False),
             torch.enable_grad(),
         ):
             # What can fail without the data fails before they are touched, and before
@@ -215,10 +216,12 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             # A fit that fails from here on leaves no model, rather than the old net
             # behind a new encoding.
             self.__dict__.pop("net_", None)
+        row_weight = sample_weight
         y, sample_weight = self._encode_target(y, sample_weight, classes, reset)
-        if not sample_weight.all():
-            # Classes of weight zero: their rows are not there, either.
-            X, y, sample_weight = weigh_rows(X, y, sample_weight)
+        # Classes of weight zero: their rows are not there, either. What the encoding
+        # learns has no classes, and no weights of classes.
+        _, row_weight, _ = weigh_rows(X, row_weight, sample_weight)
+        X, y, sample_weight = weigh_rows(X, y, sample_weight)
         if not reset:
             return X, y, sample_weight
         names, self._has_names = column_names(X, self.feature_names)
@@ -234,7 +237,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             imputer=self.imputer,
             encoder=self.encoder,
             levels=known_levels(source, names),
-        ).fit(X, feature_names=names)
+        ).fit(X, feature_names=names, sample_weight=row_weight)
         logger.info(
             "%d rows of %d columns, encoded in %d",
             *(len(X), len(names), len(self.encoder_.columns_)),

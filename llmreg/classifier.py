@@ -377,10 +377,12 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         goes_on = not reset or self.warm_start
         known = getattr(self, "classes_", None) if goes_on else None
-        self.classes_ = choose_classes(y, classes, known)
-        self._numbering = self._find_numbering()
         if self.class_weight is not None:
-            sample_weight = sample_weight * weigh_classes(self.class_weight, y)
+            of_class = weigh_classes(self.class_weight, y, sample_weight)
+            sample_weight = sample_weight * of_class
+        present = y[sample_weight > 0]
+        self.classes_ = choose_classes(present, classes, known)
+        self._numbering = self._find_numbering()
         return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight
 
     def _find_numbering(self) -> Literal["own", "open"] | None:

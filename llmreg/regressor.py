@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.preprocessing import StandardScaler
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import DataError
+from llmreg.preprocessing._scaler import fit_standard
 from llmreg.preprocessing._validation import check_numbers
 
 
@@ -233,9 +233,9 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         columns = y.reshape(len(y), -1)
         if reset:
             self._is_single = y.ndim == 1
-            self.target_scaler_ = StandardScaler().fit(
-                columns, sample_weight=sample_weight
-            )
+            weight = sample_weight * (len(y) / sample_weight.sum())
+            # A constant target is predicted as it is, whatever the model says.
+            self.target_scaler_ = fit_standard(columns, weight, 0.0)
         scaler = self.target_scaler_
         if columns.shape[1] != self._n_outputs():
             raise DataError(
@@ -247,7 +247,13 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
                 "The targets are so large that their spread is no number. Divide them "
                 "by a constant, or fit their logarithms."
             )
-        return (columns - scaler.mean_) / scaler.scale_, sample_weight
+        gap = columns - scaler.mean_
+        if not reset:
+            # What was constant so far gets a scale where it moves for the first time.
+            late = (scaler.scale_ == 0) & gap.any(axis=0)
+            scaler.scale_[late] = np.abs(gap).max(axis=0)[late]
+        scale = np.where(scaler.scale_ > 0, scaler.scale_, 1.0)
+        return gap / scale, sample_weight
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         target = self.target_name or self._target_label

@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
 from llmreg.preprocessing._columns import level_value
-from llmreg.preprocessing._scaler import BoundedScaler
+from llmreg.preprocessing._scaler import BoundedScaler, fit_minmax
 
 # Stands for a gap among levels, which are hardly called so.
 _GAP = "\x00missing"
@@ -142,20 +142,18 @@ def _bounded(scaler: BoundedScaler) -> FeatureUnion:
     With s the scaled value that is its clipped value, less 1 / max(s, 1), plus
     1 / max(1 - s, 1).
     """
-    low, high = scaler.data_min_, scaler.data_min_ + 1 / scaler.scale_
+    low, scale = scaler.data_min_, scaler.scale_
+    end = low + np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     reciprocal = [
         ("at_least_1", _function(np.clip, a_min=1.0, a_max=None)),
         ("reciprocal", _function(np.reciprocal)),
     ]
     turn = ("turn", _function(np.negative))
-    above = Pipeline([("scale", _minmax(low, high)), *reciprocal])
-    below = Pipeline([turn, ("scale", _minmax(-high, -low)), *reciprocal])
-    within = _minmax(low, high, clip=True)
+    above = Pipeline([("scale", fit_minmax(MinMaxScaler(), low, scale)), *reciprocal])
+    turned = fit_minmax(MinMaxScaler(), -end, scale)
+    below = Pipeline([turn, ("scale", turned), *reciprocal])
+    within = fit_minmax(MinMaxScaler(clip=True), low, scale)
     return FeatureUnion([("within", within), ("above", above), ("below", below)])
-
-
-def _minmax(low: np.ndarray, high: np.ndarray, clip: bool = False) -> MinMaxScaler:
-    return MinMaxScaler(clip=clip).fit(np.stack([low, high]))
 
 
 def _levels(encoder: Any, names: np.ndarray) -> list[_Part]:

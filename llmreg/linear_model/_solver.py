@@ -8,8 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.optimize import minimize
 
 from llmreg.linear_model._objective import LinearObjective, Point
@@ -189,25 +188,9 @@ def _step(objective: LinearObjective, at: Point, theta: np.ndarray) -> np.ndarra
     return step * float(np.min(most, initial=1.0))
 
 
-def _factor(hessian: np.ndarray | None) -> np.ndarray:
-    """Return the Cholesky factor of a Hessian, or of one bent to be positive."""
-    assert hessian is not None
-    # In units of its diagonal: weights that vanish have a curvature that dwarfs all
-    # others, which are no rounding error for that.
-    units = np.sqrt(np.abs(hessian.diagonal()) + 1e-300)
-    scaled = hessian / units / units[:, None]
-    # LAPACK itself: around it, SciPy's functions take longer than a small matrix does.
-    lower, fault = dpotrf(scaled, lower=True, clean=True)
-    # A pivot that is all rounding error makes steps of any length.
-    if fault or not lower.diagonal().min() > 1e-7:
-        values, vectors = np.linalg.eigh(scaled)
-        bent = np.maximum(np.abs(values), 1e-12 * np.abs(values).max())
-        lower, _ = dpotrf((vectors * bent) @ vectors.T, lower=True, clean=True)
-    return lower * units[:, None]
-
-
 def _solve(hessian: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return dpotrs(_factor(hessian), right, lower=True)[0]
+    to_step, to_slope = _dense_units(hessian, free=0.0)
+    return to_step(to_slope(right))
 
 
 def _descend_wide(
@@ -241,7 +224,7 @@ def _wide_units(objective: LinearObjective, theta: np.ndarray) -> Units:
     bend = 2.0 if objective.task == "regression" else 0.25
     diagonal = np.full(objective.shape, bend)
     diagonal[:, :-1] = bend * squares + objective.l2
-    scale = 1 / np.sqrt(diagonal + 1e-12)
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     if not objective.gamma:
         return lambda u: u * scale.ravel()
     W = _scored_weights(objective, theta)
@@ -262,11 +245,40 @@ def _wide_units(objective: LinearObjective, theta: np.ndarray) -> Units:
     return to_step
 
 
-def _dense_units(hessian: np.ndarray | None) -> tuple[Units, Units]:
-    """Return units in which a Hessian is the identity: for parameters, for slopes."""
-    lower = _factor(hessian)
-    solve = partial(solve_triangular, lower, lower=True, check_finite=False)
-    return partial(solve, trans="T"), solve
+def _dense_units(hessian: np.ndarray | None, free: float = 1.0) -> tuple[Units, Units]:
+    """Return units in which a Hessian is the identity: for parameters, for slopes.
+
+    The Hessian is bent to be positive. Where it has no curvature at all its rows tell
+    nothing: `free` is the unit there, with 0 parameters stay where they are.
+    """
+    assert hessian is not None
+    # In units of its diagonal: weights that vanish have a curvature that dwarfs all
+    # others, which are no rounding error for that.
+    units = np.sqrt(np.abs(hessian.diagonal()))
+    is_told = units > 0
+    units[~is_told] = 1.0
+    scaled = hessian / units / units[:, None]
+    scaled[~is_told, ~is_told] = 1.0
+    # LAPACK itself: around it, SciPy's functions take longer than a small matrix does.
+    lower, fault = dpotrf(scaled, lower=True, clean=True)
+    # A pivot that is all rounding error makes steps of any length.
+    if fault or not lower.diagonal().min() > 1e-7:
+        told = np.ix_(is_told, is_told)
+        values, vectors = np.linalg.eigh(scaled[told])
+        size = np.abs(values)
+        is_known = size > 1e-12 * size.max(initial=0.0)
+        length = np.where(is_known, 1 / np.sqrt(np.maximum(size, 1e-300)), free)
+        root = np.diag(np.where(is_told, 0.0, free))
+        root[told] = vectors * length
+        root /= units[:, None]
+        return root.__matmul__, root.T.__matmul__
+    lower = lower * units[:, None]
+
+    def solve(right: np.ndarray, *, trans: bool = False) -> np.ndarray:
+        found: np.ndarray = dtrtrs(lower, right, lower=True, trans=trans)[0]
+        return found
+
+    return partial(solve, trans=True), solve
 
 
 def _descend(

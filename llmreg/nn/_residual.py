@@ -143,7 +143,8 @@ def train_residual(
     each = (1 - _LINEAR_IS_ENOUGH) / len(_STRENGTHS)
     prior = [_LINEAR_IS_ENOUGH, *([each] * len(_STRENGTHS))]
     # A part of the rows that is held out speaks for all of them.
-    shares = softmax(np.log(prior) + fit * len(X) / some.sum())[1:]
+    ratio = sample_weight.sum() / sample_weight[some].sum()
+    shares = softmax(np.log(prior) + fit * ratio)[1:]
     kept = np.flatnonzero(shares > _NEGLIGIBLE)
     states = states[-len(_STRENGTHS) :]
     logger.info(

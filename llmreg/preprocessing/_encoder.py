@@ -28,12 +28,17 @@ from llmreg.preprocessing._scaler import (
     Ranges,
     Summary,
     apply,
+    fills,
+    fit_minmax,
+    fit_standard,
+    fit_weighted,
     is_complete,
     make_imputer,
     make_scaler,
     scale_of,
     summarize,
 )
+from llmreg.preprocessing._validation import weigh_rows
 from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
 
@@ -84,8 +89,10 @@ default="median"
     `str`. In a table whose columns carry no type, such as an array of objects, a
     column is numeric if `float` accepts all its values.
 
-    A numeric column that is constant in training has no scale: 0 in training, and
-    elsewhere the distance from the constant, as in scikit-learn.
+    A numeric column that is constant in training has no unit, and is 0 also where it
+    changes later. Only a column of zeros is taken for a flag, whose range is from 0 to
+    1: what a rare 1 means is said by a prior. That of other columns is said by a
+    category that declares its levels.
 
     Examples
     --------
@@ -114,7 +121,11 @@ default="median"
         self.levels = levels
 
     def fit(
-        self, X: Any, y: Any = None, feature_names: Sequence[str] | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        feature_names: Sequence[str] | None = None,
+        sample_weight: Any = None,
     ) -> TableEncoder:
         """Learn the kinds of the columns, the levels, the gaps' values and the scales.
 
@@ -127,6 +138,9 @@ default="median"
         feature_names : sequence of str of length n_features or None, default=None
             Names of the columns. By default those of the DataFrame, and ``x0``,
             ``x1``, ... for an array.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows: one of weight 2 counts as two rows. A transformer of
+            your own gets them if its ``fit`` takes `sample_weight`.
 
         Returns
         -------
@@ -151,6 +165,9 @@ default="median"
         scaler, imputer = make_scaler(self.scaler), make_imputer(self.imputer)
         levels = self._extra_levels()
         table = as_table(X)
+        if sample_weight is not None:
+            rows = np.empty(len(table))
+            table, _, sample_weight = weigh_rows(table, rows, sample_weight)
         typed = hasattr(X, "columns")
         self._fitted_names = text_names(table)
         named = table if typed else np.asarray(table)
@@ -163,7 +180,10 @@ default="median"
         self._levels: list[list[str]] = []
         self._gaps: list[str | None] = []
         if self._numeric:
-            self._fit_numbers(self._numbers(table, None), imputer, scaler)
+            weight = None
+            if sample_weight is not None and np.ptp(sample_weight) > 0:
+                weight = sample_weight * (len(table) / sample_weight.sum())
+            self._fit_numbers(self._numbers(table, None), weight, imputer, scaler)
         if self._categorical:
             self._fit_levels(pd.DataFrame(table), levels)
         level_names = dict(zip(self._categorical, self._levels, strict=True))
@@ -315,8 +335,9 @@ default="median"
     @property
     def scaler_(self) -> Any:
         """The fitted scaler, made when it is first needed."""
-        if self._scaler is None and self._summary is not None:
-            self._scaler = make_scaler(self.scaler).fit(np.stack(self._summary[:2]))
+        if self._scaler is None and self._ranges is not None:
+            low, scale = self._ranges.low, self._ranges.scale
+            self._scaler = fit_minmax(make_scaler(self.scaler), low, scale)
         return self._scaler
 
     @property
@@ -337,23 +358,33 @@ default="median"
             table = table.iloc[:, self._numeric]
         return to_numbers(table, [self._names[i] for i in self._numeric])
 
-    def _fit_numbers(self, numbers: np.ndarray, imputer: Any, scaler: Any) -> None:
-        if self.imputer == "median" and self.scaler in _RANGES:
+    def _fit_numbers(
+        self, numbers: np.ndarray, weight: Any, imputer: Any, scaler: Any
+    ) -> None:
+        if weight is None and self.scaler in _RANGES and self.imputer == "median":
             self._summary = summarize(numbers)
         if self._summary is not None:
             low, high = self._summary[:2]
         else:
             self._imputer = imputer
             complete = self._is_complete(numbers)
-            if imputer is not None:
-                imputer.fit(numbers)
-            if scaler is not None:
-                self._scaler = scaler.fit(self._impute(numbers, complete))
-            if self.scaler not in _RANGES:
-                return
-            low, high = scaler.data_min_, scaler.data_max_
+            if isinstance(self.imputer, str):
+                # Of a single row the mean, the median and the mode are that row.
+                imputer.fit(fills(numbers, weight, self.imputer)[None])
+            elif imputer is not None:
+                fit_weighted(imputer, numbers, weight)
+            numbers = self._impute(numbers, complete)
+            low, high = numbers.min(axis=0), numbers.max(axis=0)
         low, high = low.astype(np.float64), high.astype(np.float64)
-        self._ranges = Ranges(low, scale_of(low, high), self.scaler == "bounded")
+        scale = scale_of(low, high)
+        if self.scaler in _RANGES:
+            self._ranges = Ranges(low, scale, self.scaler == "bounded")
+        elif isinstance(self.scaler, str):
+            # What is divided by infinity has no effect.
+            constants = np.where(scale > 0, 1.0, np.inf)
+            self._scaler = fit_standard(numbers, weight, constants)
+        elif scaler is not None:
+            self._scaler = fit_weighted(scaler, numbers, weight)
 
     def _is_complete(self, numbers: np.ndarray) -> bool:
         names = [self._names[i] for i in self._numeric]

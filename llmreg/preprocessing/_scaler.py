@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import assert_all_finite, gen_batches
+from sklearn.utils.validation import has_fit_parameter
 
 from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError
@@ -71,12 +72,93 @@ def summarize(numbers: np.ndarray) -> Summary | None:
     return Summary(low, high, lower / 2 + upper / 2)
 
 
+def is_constant(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Say which ranges are no wider than the rounding of their own numbers."""
+    size = np.maximum(np.abs(low), np.abs(high))
+    # The range itself may be too large for a number.
+    return np.asarray(high / 2 - low / 2 <= 5 * np.finfo(np.float64).eps * size)
+
+
 def scale_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Give what turns a range into one of length 1; a constant keeps its units."""
-    span = high - low
-    span[span < 10 * np.finfo(span.dtype).eps] = 1.0
-    scale: np.ndarray = 1.0 / span
+    """Give what turns a range into one of length 1.
+
+    That of a constant is 0, since its unit is not known: wherever it changes later it
+    has no effect. Only zeros are taken for a flag, which runs from 0 to 1.
+    """
+    constant = is_constant(low, high)
+    is_flag = (low == 0) & (high == 0)
+    with np.errstate(over="ignore"):
+        scale: np.ndarray = 1.0 / np.where(constant, 1.0, high - low)
+    scale[constant & ~is_flag] = 0.0
     return scale
+
+
+def fit_minmax(scaler: MinMaxScaler, low: np.ndarray, scale: np.ndarray) -> Any:
+    """Set a scaler to what `scale_of` says of ranges that begin at `low`."""
+    length = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    scaler.fit(np.stack([low, low + length]))
+    scaler.scale_, scaler.min_ = scale, -low * scale
+    return scaler
+
+
+def fit_standard(
+    numbers: np.ndarray, weight: np.ndarray | None, scale_of_constants: Any
+) -> StandardScaler:
+    """Fit a scaler to columns of any unit.
+
+    Means and variances are those of the distances from the least number, in units of
+    the range, where nothing overflows or is lost.
+    """
+    low = numbers.min(axis=0).astype(np.float64)
+    high = numbers.max(axis=0).astype(np.float64)
+    constant = is_constant(low, high)
+    with np.errstate(over="ignore", invalid="ignore"):
+        unit = np.where(constant, 1.0, np.exp2(np.frexp(high - low)[1] - 1))
+        scaled = np.where(constant, 0.0, (numbers - low) / unit)
+        if not np.isfinite(scaled).all():
+            scaled, unit = np.zeros_like(scaled), np.full_like(unit, np.inf)
+        scaler = StandardScaler().fit(scaled, sample_weight=weight)
+        scaler.mean_ = low + np.where(constant, 0.0, scaler.mean_ * unit)
+        scaler.var_ = scaler.var_ * unit**2
+        scaler.scale_ = np.where(constant, scale_of_constants, scaler.scale_ * unit)
+    return scaler
+
+
+def fit_weighted(transformer: Any, numbers: np.ndarray, weight: Any) -> Any:
+    """Fit a transformer of the user's, with the weights of rows where it takes them."""
+    if weight is None or not has_fit_parameter(transformer, "sample_weight"):
+        return transformer.fit(numbers)
+    return transformer.fit(numbers, sample_weight=weight)
+
+
+# Weights that differ by less, as a share of all, are the same but for rounding.
+_SAME_WEIGHT = 1e-9
+
+
+def fills(numbers: np.ndarray, weight: np.ndarray | None, strategy: str) -> np.ndarray:
+    """Give what the gaps of each column are filled with; NaN where all is a gap.
+
+    A row of weight 2 counts as two rows, also for the median.
+    """
+    weight = np.ones(len(numbers)) if weight is None else weight
+    found = np.full(numbers.shape[1], np.nan)
+    for j, column in enumerate(numbers.T):
+        known = ~np.isnan(column)
+        values, place = np.unique(column[known].astype(float), return_inverse=True)
+        if not len(values):
+            continue
+        share = np.bincount(place, weight[known])
+        share = share / share.sum()
+        if strategy == "most_frequent":
+            found[j] = values[np.argmax(share > share.max() - _SAME_WEIGHT)]
+        elif strategy == "mean":
+            found[j] = np.average(column[known].astype(float), weights=weight[known])
+        else:
+            below = np.cumsum(share)
+            lower = values[np.argmax(below > 0.5 - _SAME_WEIGHT)]
+            upper = values[np.argmax(below > 0.5 + _SAME_WEIGHT)]
+            found[j] = lower / 2 + upper / 2
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +174,14 @@ class Ranges:
 
     def transform(self, numbers: np.ndarray) -> np.ndarray:
         """Scale complete columns, of shape (n_samples, n_features), in their dtype."""
-        low, scale = (x.astype(numbers.dtype) for x in (self.low, self.scale))
         with np.errstate(over="ignore", invalid="ignore"):
+            low, scale = (x.astype(numbers.dtype) for x in (self.low, self.scale))
             scaled = np.subtract(numbers, low, order="C")
             scaled *= scale
         if not np.isfinite(scaled).all():
+            if numbers.dtype != np.float64:
+                # Single precision has too few exponents for some ranges.
+                return self.transform(numbers.astype(np.float64)).astype(numbers.dtype)
             raise EncodingError(
                 "Scaling made infinite numbers of columns whose values are far from "
                 "those of training. Clean the table first."

@@ -43,6 +43,11 @@ def check_table(
     return X
 
 
+# A total weight beyond these says no more than they do, but overflows, or vanishes,
+# beside `alpha` and the prior.
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-9, 1e9
+
+
 def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
     """Check the weights of rows, and leave out those of weight zero.
 
@@ -53,12 +58,22 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
         raise DataError(
             f"X and y must have the same number of rows; got {len(X)} and {len(y)}."
         )
+    # A copy: torch warns of arrays that cannot be written.
     sample_weight = _check_sample_weight(
-        sample_weight, np.empty(len(X)), dtype=np.float64, ensure_non_negative=True
+        sample_weight,
+        np.empty(len(X)),
+        dtype=np.float64,
+        copy=True,
+        ensure_non_negative=True,
     )
-    present = sample_weight > 0
-    if not present.any():
+    if not sample_weight.any():
         raise DataError("Every sample weight is zero: no row is left to train on.")
+    share = sample_weight / sample_weight.max()
+    total = float(sample_weight.max()) * float(share.sum())
+    if not _LEAST_WEIGHT <= total <= _MOST_WEIGHT:
+        total = min(max(total, _LEAST_WEIGHT), _MOST_WEIGHT)
+        sample_weight = share * (total / share.sum())
+    present = sample_weight > 0
     if not present.all():
         X, y = _safe_indexing(X, present), _safe_indexing(y, present)
         sample_weight = sample_weight[present]
@@ -99,18 +114,24 @@ def choose_classes(
     if len(expected) < 2:
         raise DataError(
             f"A classifier needs at least 2 classes, but y has one class only: "
-            f"{expected.tolist()[0]!r}."
+            f"{expected.tolist()[0]!r}. Rows of weight zero do not count."
         )
     return np.asarray(expected)
 
 
-def weigh_classes(class_weight: Any, y: np.ndarray) -> np.ndarray:
-    """Give every row the weight of its class."""
+def weigh_classes(
+    class_weight: Any, y: np.ndarray, sample_weight: np.ndarray
+) -> np.ndarray:
+    """Give every row the weight of its class; a row of weight 2 counts as two rows."""
+    if isinstance(class_weight, str):
+        classes, place = np.unique(y, return_inverse=True)
+        count = np.bincount(place, sample_weight)
+        return np.asarray((count.sum() / (len(classes) * count))[place])
     weight = compute_sample_weight(class_weight, y)
-    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
         raise DataError(
-            "class_weight must hold finite numbers of at least 0; got "
-            f"{class_weight!r}."
+            "class_weight must hold finite numbers of at least 0, not all of them 0; "
+            f"got {class_weight!r}."
         )
     return np.asarray(weight)
 

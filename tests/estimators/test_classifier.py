@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -352,3 +354,68 @@ def test_inside_no_grad(table, illness, prior):
 def test_every_name_of_the_cpu_is_the_cpu(table, illness):
     model = LLMAttributionClassifier(None, device="cpu:0").fit(table, illness)
     assert model.net_.module_.weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize("weights", [{"class_weight": {0: 0, 1: 1}}, {}])
+def test_a_class_of_weight_zero_is_absent(weights):
+    X, y = np.arange(6.0)[:, None], np.array([0, 0, 0, 1, 1, 1])
+    sample_weight = None if weights else [0, 0, 0, 1, 1, 1]
+    model = LLMAttributionClassifier(**weights)
+    with pytest.raises(DataError, match=r"only: 1\. Rows of weight zero"):
+        model.fit(X, y, sample_weight=sample_weight)
+    three = np.array([0, 0, 2, 2, 1, 1])
+    model = LLMAttributionClassifier(class_weight={0: 0, 1: 1, 2: 3}).fit(X, three)
+    assert model.classes_.tolist() == [1, 2]
+
+
+def test_classes_of_no_weight_at_all_are_an_error():
+    model = LLMAttributionClassifier(class_weight={0: 0, 1: 0})
+    with pytest.raises(DataError, match="not all of them 0"):
+        model.fit([[1], [2]], [0, 1])
+
+
+@pytest.mark.parametrize("scale", [1e18, 1e-18, 1e300, 1e-300])
+@pytest.mark.parametrize("prior", [None, [4, 1]])
+def test_weights_have_no_unit_without_alpha(rng, prior, scale):
+    X = rng.random((40, 2))
+    y, weight = (X[:, 0] + rng.random(40) > 1).astype(int), rng.integers(1, 4, 40)
+    make = partial(LLMAttributionClassifier, prior, alpha=0, gamma=5)
+    one, two = make().fit(X, y, weight), make().fit(X, y, weight * scale)
+    np.testing.assert_allclose(one.coef_, two.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e18, 1e-18, 1e300, 1e-300])
+def test_weights_of_any_size_are_rows_of_any_number(rng, scale):
+    X = np.column_stack([rng.random((40, 2)), np.ones(40)])
+    y = (X[:, 0] + rng.random(40) > 1).astype(int)
+    limit = 1e7 if scale > 1 else 1e-8
+    one, two = (
+        LLMAttributionClassifier([4, 1, 1]).fit(X, y, np.full(40, weight))
+        for weight in (scale, limit)
+    )
+    np.testing.assert_allclose(one.coef_, two.coef_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"gamma": 5},
+        {"gamma": 5, "solver": "adam"},
+        {"gamma": 5, "solver": "sgd", "early_stopping": True},
+        {"hidden_layer_sizes": (4,), "gamma": 5},
+        {"hidden_layer_sizes": (4,)},
+        {"penalty_on": "row", "gamma": 5},
+    ],
+)
+def test_fits_inside_modes_of_torch(rng, mode, params):
+    X, weight = rng.random((60, 3)), np.ones(60)
+    weight.flags.writeable = False
+    y = (X[:, 0] > 0.5).astype(int)
+    make = partial(LLMAttributionClassifier, [4, 1, 1], random_state=0, max_iter=20)
+    expected = make(**params).fit(X, y).predict_proba(X)
+    with mode():
+        inside = make(**params).fit(X, y, sample_weight=weight)
+        np.testing.assert_array_equal(inside.predict_proba(X), expected)
+    # It can be trained further outside.
+    inside.set_params(warm_start=True).fit(X, y)

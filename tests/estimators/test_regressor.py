@@ -79,6 +79,35 @@ def test_constant_target(table):
     np.testing.assert_allclose(model.predict(table), 3.0, atol=1e-3)
 
 
+@pytest.mark.parametrize("value", [0.1, -1e-30, 1e38, -1e200, 1e-200, 0.0])
+@pytest.mark.parametrize("gamma", ["auto", 10.0, 0.0])
+def test_a_constant_target_beside_another(table, risk, gamma, value):
+    model = make({"risk": {"age": 3}, "same": {"bmi": 2}}, gamma=gamma)
+    targets = pd.DataFrame({"risk": risk, "same": value})
+    found = model.fit(table, targets, sample_weight=np.arange(1, 61)).predict(table)
+    np.testing.assert_array_equal(found[:, 1], value)
+    assert np.corrcoef(found[:, 0], risk)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-30, -1e38, 1e200])
+@pytest.mark.parametrize("gamma", ["auto", 10.0])
+def test_targets_of_any_unit(table, risk, gamma, unit):
+    model = make({"age": 3, "bmi": 2}, gamma=gamma, alpha=0.5)
+    expected = model.fit(table, risk).predict(table)
+    turned = {"age": 3 * np.sign(unit), "bmi": 2 * np.sign(unit)}
+    model = make(turned, gamma=gamma, alpha=0.5).fit(table, unit * risk)
+    np.testing.assert_allclose(model.predict(table) / unit, expected, rtol=1e-6)
+
+
+def test_a_target_that_moves_in_a_later_piece(table, risk):
+    model = make({"age": 3}, solver="adam", learning_rate_init=0.2, gamma=0)
+    model.partial_fit(table, np.full(len(table), 5.0))
+    np.testing.assert_array_equal(model.predict(table), 5.0)
+    for _ in range(60):
+        model.partial_fit(table, risk)
+    assert model.score(table, risk) > 0.5
+
+
 def test_partial_fit(table, risk, prior):
     model = make(prior, gamma=0.1, solver="adam", learning_rate_init=0.2)
     for _ in range(30):
@@ -172,4 +201,4 @@ def test_another_number_of_targets_is_an_error(table, risk, first, then):
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_targets_beyond_numbers(table, risk):
     with pytest.raises(DataError, match="so large"):
-        LLMAttributionRegressor(5).fit(table, 1e200 * np.asarray(risk))
+        LLMAttributionRegressor(5).fit(table, 1.7e308 * np.sign(risk - risk.mean()))

@@ -15,7 +15,6 @@ from tests.invariance.problems import (
     any_model,
     assert_same_models,
     by_name,
-    fault,
     few,
     fewer,
     fit,
@@ -24,10 +23,6 @@ from tests.invariance.problems import (
     linear_params,
     problems,
 )
-
-BALANCED = fault('class_weight="balanced" counts rows, not their weights')
-FILLED = fault("what gaps are filled with counts rows, not their weights")
-SCALED = fault('scaler="standard" counts rows, not their weights')
 
 
 @any_model
@@ -90,9 +85,7 @@ def test_weights_are_repeated_rows_to_every_solver(kind, solver, gamma, problem,
     check_weights(problem, kind, data, 0, solver=solver, gamma=gamma, **steps)
 
 
-@pytest.mark.parametrize(
-    "scaler", ["bounded", "minmax", pytest.param("standard", marks=SCALED)]
-)
+@pytest.mark.parametrize("scaler", ["bounded", "minmax", "standard"])
 @few
 @given(problem=problems(), data=st.data(), model=linear)
 def test_weights_are_repeated_rows_to_every_scaler(model, scaler, problem, data):
@@ -100,7 +93,6 @@ def test_weights_are_repeated_rows_to_every_scaler(model, scaler, problem, data)
     check_weights(problem, kind, data, scaler=scaler, **params)
 
 
-@FILLED
 @pytest.mark.parametrize("imputer", ["median", "mean", "most_frequent"])
 @few
 @given(problem=problems(gaps=True), data=st.data(), model=linear)
@@ -109,7 +101,6 @@ def test_weights_are_repeated_rows_to_every_imputer(model, imputer, problem, dat
     check_weights(problem, kind, data, imputer=imputer, **params)
 
 
-@BALANCED
 @pytest.mark.parametrize("params", by_name(LINEAR | HIDDEN))
 @fewer
 @given(problem=problems(), data=st.data())

@@ -130,3 +130,20 @@ def test_weights_that_a_wrong_prior_leaves_nothing_of(rng):
     assert np.abs(model.coef_).max() < 1e-6
     np.testing.assert_allclose(model.alignment_, 1.0, atol=1e-5)
     np.testing.assert_allclose(model.predict_proba(X)[:, 1], y.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("unit", [1.0, 1e-12, 1e9])
+def test_free_directions_stay_where_they_were(rng, task, unit):
+    """A column of zeros, and two that differ by one."""
+    X = rng.random((60, 4)) * unit
+    X[:, 1], X[:, 3] = 0.0, unit - X[:, 2]
+    n_outputs = 3 if task == "multiclass" else 1
+    y = rng.normal(size=60) if task == "regression" else rng.integers(0, 2, 60)
+    criterion = AttributionAlignedLoss(task=task)
+    objective = LinearObjective(X, y, np.ones(60), criterion, 0.0, n_outputs=n_outputs)
+    found = minimize_aligned(objective, np.zeros(5 * n_outputs), 200)
+    table = found.theta.reshape(n_outputs, 5)
+    assert found.converged
+    assert not table[:, 1].any()
+    assert np.abs(table[:, [0, 2, 3]]).max() < 100 / min(unit, 1)

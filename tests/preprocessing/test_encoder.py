@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.impute import KNNImputer, SimpleImputer
-from sklearn.preprocessing import MinMaxScaler, RobustScaler
+from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from llmreg.exceptions import (
@@ -472,3 +472,46 @@ def test_odd_values(values):
     assert np.isfinite(matrix).all()
     assert matrix.min() >= 0
     assert matrix.max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("scaler", ["bounded", "minmax", "standard"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("unit", [1e-30, 1e-17, 1.0, 1e17, 1e37])
+def test_columns_of_any_unit(scaler, dtype, unit):
+    X = np.array([[-2.0], [-1.0], [0.5], [3.0]])
+    encoder = TableEncoder(scaler=scaler).fit((X * unit).astype(dtype))
+    expected = TableEncoder(scaler=scaler).fit(X)
+    new = np.array([[-4.0], [1.0], [9.0]])
+    found = encoder.encode((new * unit).astype(dtype))
+    np.testing.assert_allclose(found, expected.transform(new), rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaler", ["bounded", "minmax", "standard"])
+@pytest.mark.parametrize("value", [1.0, -3e-30, 100.0, 1e38, 0.1, np.nan])
+def test_a_constant_has_no_effect_where_it_changes(scaler, value):
+    encoder = TableEncoder(scaler=scaler).fit(np.full((7, 1), value))
+    later = np.array([[1.5], [0.0], [-7.0], [np.nan]]) * np.nan_to_num(value)
+    assert not encoder.transform(later).any()
+    assert not encoder.scaler_.transform(np.nan_to_num(later)).any()
+
+
+def test_zeros_are_a_flag():
+    for scaler in ("bounded", "minmax", "standard"):
+        encoder = TableEncoder(scaler=scaler).fit(np.zeros((3, 1)))
+        assert encoder.transform(np.array([[0.0], [1.0]])).tolist() == [[0], [1]]
+
+
+@pytest.mark.parametrize("scale", [1, 0.1, 1e18, 1e-300])
+@pytest.mark.parametrize("scaler", ["standard", StandardScaler(), RobustScaler()])
+@pytest.mark.parametrize("imputer", ["median", "mean", "most_frequent", KNNImputer()])
+def test_weights_are_repeated_rows(rng, imputer, scaler, scale):
+    X = rng.integers(0, 5, (30, 3)).astype(float)
+    X[rng.random(X.shape) < 0.3] = np.nan
+    weight = rng.integers(0, 4, 30)
+    if not isinstance(imputer, str) or isinstance(scaler, RobustScaler):
+        # They take no weights.
+        weight = np.minimum(weight, 1)
+    one = TableEncoder(scaler=scaler, imputer=imputer)
+    one.fit(X, sample_weight=weight * scale)
+    two = clone(one).fit(np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(one.transform(X), two.transform(X), atol=1e-12)
