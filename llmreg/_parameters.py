@@ -74,6 +74,10 @@ class AttributionParameters(BaseEstimator):
         Instead of a text also ``{"description": text, "unit": unit}``.
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
+    feature_kinds : dict of str, default=None
+        "numeric" or "categorical" by the name of a column. Others are what their dtype
+        says: numbers and booleans are numeric, categories and strings have levels. Of
+        a column of objects the rows of `fit` decide.
     scaler : {"bounded", "minmax", "standard"}, transformer or None, \
             default="bounded"
         Scaling of numeric columns, fitted on the training rows. "bounded" is "minmax"
@@ -163,6 +167,7 @@ class AttributionParameters(BaseEstimator):
         "target_name": [str, None],
         "feature_descriptions": [Mapping, None],
         "feature_names": ["array-like", Mapping, None],
+        "feature_kinds": [Mapping, None],
         "on_error": [StrOptions({"raise", "no_prior"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -196,6 +201,7 @@ class AttributionParameters(BaseEstimator):
         target_name: str | None = None,
         feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
+        feature_kinds: Mapping[str, str] | None = None,
         scaler: Any = "bounded",
         imputer: Any = "median",
         encoder: str | None = "onehot",
@@ -229,6 +235,7 @@ class AttributionParameters(BaseEstimator):
         self.target_name = target_name
         self.feature_descriptions = feature_descriptions
         self.feature_names = feature_names
+        self.feature_kinds = feature_kinds
         self.scaler = scaler
         self.imputer = imputer
         self.encoder = encoder

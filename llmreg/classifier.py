@@ -114,6 +114,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         target_name: str | None = None,
         feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
+        feature_kinds: Mapping[str, str] | None = None,
         scaler: Any = "bounded",
         imputer: Any = "median",
         encoder: str | None = "onehot",
