@@ -231,12 +231,13 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
                     "The provider judges features by their names, but the columns of "
                     f"X have none. {WAYS_TO_NAMES}"
                 )
-            refuse_cell_values(X, names)
+            refuse_cell_values(X, names, declared=self.feature_kinds or ())
         self.encoder_ = TableEncoder(
             scaler=self.scaler,
             imputer=self.imputer,
             encoder=self.encoder,
             levels=known_levels(source, names),
+            feature_kinds=self.feature_kinds,
         ).fit(X, feature_names=names, sample_weight=row_weight)
         logger.info(
             "%d rows of %d columns, encoded in %d",

@@ -43,6 +43,7 @@ class AttributionParameters(BaseEstimator):
         "target_name": [str, None],
         "feature_descriptions": [Mapping, None],
         "feature_names": ["array-like", Mapping, None],
+        "feature_kinds": [Mapping, None],
         "on_error": [StrOptions({"raise", "no_prior"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -76,6 +77,7 @@ class AttributionParameters(BaseEstimator):
         target_name: str | None = None,
         feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
+        feature_kinds: Mapping[str, str] | None = None,
         scaler: Any = "bounded",
         imputer: Any = "median",
         encoder: str | None = "onehot",
@@ -109,6 +111,7 @@ class AttributionParameters(BaseEstimator):
         self.target_name = target_name
         self.feature_descriptions = feature_descriptions
         self.feature_names = feature_names
+        self.feature_kinds = feature_kinds
         self.scaler = scaler
         self.imputer = imputer
         self.encoder = encoder

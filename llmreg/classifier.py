@@ -91,6 +91,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         text, "unit": unit}``; levels as ``"sex=female"``.
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
+    feature_kinds : dict of str, default=None
+        "numeric" or "categorical" by the name of a column. Others are what their dtype
+        says: numbers and booleans are numeric, categories and strings have levels. Of
+        a column of objects the rows of `fit` decide.
     scaler : {"bounded", "minmax", "standard"}, transformer or None, \
             default="bounded"
         Scaling of numeric columns. "bounded" is "minmax" whose values level off beyond
@@ -213,6 +217,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         target_name: str | None = None,
         feature_descriptions: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | Mapping[str, str] | None = None,
+        feature_kinds: Mapping[str, str] | None = None,
         scaler: Any = "bounded",
         imputer: Any = "median",
         encoder: str | None = "onehot",
@@ -248,6 +253,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             target_name=target_name,
             feature_descriptions=feature_descriptions,
             feature_names=feature_names,
+            feature_kinds=feature_kinds,
             scaler=scaler,
             imputer=imputer,
             encoder=encoder,

@@ -90,6 +90,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         text, "unit": unit}``; levels as ``"sex=female"``.
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
+    feature_kinds : dict of str, default=None
+        "numeric" or "categorical" by the name of a column. Others are what their dtype
+        says: numbers and booleans are numeric, categories and strings have levels. Of
+        a column of objects the rows of `fit` decide.
     scaler : {"bounded", "minmax", "standard"}, transformer or None, \
             default="bounded"
         Scaling of numeric columns. "bounded" is "minmax" whose values level off beyond

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, time, timedelta
@@ -15,7 +16,12 @@ import pandas as pd
 from scipy.sparse import issparse
 
 from llmreg._utils._text import list_names
-from llmreg.exceptions import DataError, EncodingError, UnsupportedColumnError
+from llmreg.exceptions import (
+    DataError,
+    EncodingError,
+    LLMRegWarning,
+    UnsupportedColumnError,
+)
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 
 #: Name of the level that stands for a missing value.
@@ -48,7 +54,8 @@ _ADVICE: dict[ColumnKind, str] = {
     "dates": "dates or times. Derive numbers from them, such as an age in days, a "
     "month or a duration, and drop the column",
     "text": "free text or identifiers. Drop the column, derive numbers from it, or "
-    'cast it with astype("category") if it really is a category',
+    'cast it with astype("category") if it really is a category, as '
+    'feature_kinds={name: "categorical"} says',
     "objects": "lists, dicts or other objects. Spread their content over columns of "
     "numbers or strings, or drop the column",
     "levels": "strings or categories, and encoder=None turns their encoding off. Use "
@@ -105,7 +112,7 @@ def column_kinds(
     return [
         "numbers"
         if dtype in numeric
-        else _kind(table.iloc[:, i], known=i in known, numeric_text=numeric_text)
+        else _kind(table, i, known=i in known, numeric_text=numeric_text)
         for i, dtype in enumerate(dtypes)
     ]
 
@@ -145,7 +152,10 @@ def as_array(X: Any) -> np.ndarray:
     return np.asarray(X, dtype=object) if array.dtype.kind in "SU" else array
 
 
-def _kind(column: pd.Series, *, known: bool, numeric_text: bool) -> ColumnKind:
+def _kind(
+    table: pd.DataFrame, place: int, *, known: bool, numeric_text: bool
+) -> ColumnKind:
+    column = table.iloc[:, place]
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return "levels"
@@ -156,10 +166,13 @@ def _kind(column: pd.Series, *, known: bool, numeric_text: bool) -> ColumnKind:
     values = column.to_numpy(dtype=object)
     if numeric_text and _spells_numbers(values):
         return "numbers"
-    return _kind_of_objects(values[~pd.isna(values)], n_rows=len(values), known=known)
+    present = values[~pd.isna(values)]
+    kind = _kind_of_objects(present, known=known)
+    is_text = kind == "levels" and not known and _is_text(present, table)
+    return "text" if is_text else kind
 
 
-def _kind_of_objects(present: np.ndarray, *, n_rows: int, known: bool) -> ColumnKind:
+def _kind_of_objects(present: np.ndarray, *, known: bool) -> ColumnKind:
     types = set(map(type, present))
     if any(issubclass(t, _DATES) for t in types):
         return "dates"
@@ -173,25 +186,42 @@ def _kind_of_objects(present: np.ndarray, *, n_rows: int, known: bool) -> Column
         return "numbers"
     if not all(issubclass(t, str) for t in types):
         return "levels"
-    distinct = set(present)
-    if all(map(_ISO_DATE.fullmatch, distinct)):
-        return "dates"
-    return "text" if _is_text(distinct, len(present), n_rows) else "levels"
+    return "dates" if all(map(_ISO_DATE.fullmatch, set(present))) else "levels"
 
 
-def _is_text(distinct: set[str], n_present: int, n_rows: int) -> bool:
+def _is_text(present: np.ndarray, table: pd.DataFrame) -> bool:
     """Say whether strings look like free text (long) or like identifiers (many)."""
+    distinct = set(present)
     n = len(distinct)
-    if n >= max(_MIN_TEXTS, _TEXT_DISTINCT * n_present):
-        words = sum(len(value.split()) for value in distinct)
-        if words >= _TEXT_WORDS * n:
-            return True
-    return n >= _MIN_IDENTIFIERS and n > n_rows / 2
+    if n < _MIN_TEXTS or not all(isinstance(value, str) for value in distinct):
+        return False
+    is_long = sum(len(value.split()) for value in distinct) >= _TEXT_WORDS * n
+    if not is_long and n < _MIN_IDENTIFIERS:
+        return False
+    n_rows = count_rows(table, 2 * n)
+    n_present = min(len(present), n_rows)
+    # A fold has fewer rows for its levels than the table: all of them must differ.
+    is_identifier = n >= max(_MIN_IDENTIFIERS, n_present) and n > n_rows / 2
+    return is_identifier or (is_long and n >= _TEXT_DISTINCT * n_present)
 
 
-def _spells_numbers(values: np.ndarray) -> bool:
+def count_rows(table: pd.DataFrame, enough: int) -> int:
+    """Count different rows: one that is there twice says no more than one of weight 2.
+
+    In a table of one column these would be its values, so that all rows count. Stops
+    where there are more than `enough`.
+    """
+    if table.shape[1] == 1:
+        return len(table)
+    n_rows = len(table.head(2 * enough).astype(str).drop_duplicates())
+    if n_rows > enough or len(table) <= 2 * enough:
+        return n_rows
+    return len(table.astype(str).drop_duplicates())
+
+
+def _spells_numbers(values: Any) -> bool:
     try:
-        _to_floats(values)
+        _to_floats(np.asarray(values, dtype=object))
     except (TypeError, ValueError):
         return False
     except OverflowError:
@@ -199,29 +229,37 @@ def _spells_numbers(values: np.ndarray) -> bool:
     return True
 
 
-def refuse_cell_values(X: pd.DataFrame | np.ndarray, names: Sequence[str]) -> None:
+def refuse_cell_values(
+    X: pd.DataFrame | np.ndarray, names: Sequence[str], declared: Collection[str] = ()
+) -> None:
     """Refuse columns of strings whose levels look like cells.
 
     The levels of a string column are found in its cells, and sent to the provider.
     With few rows a column of names, of addresses or of numbers that one odd entry
     turned into strings would so be sent cell by cell: five different
     strings or more, where more than half of the cells differ or more than half of
-    the levels are numbers. A category dtype declares its levels, and is not refused.
+    the levels are numbers. A category dtype declares its levels, and is not refused;
+    neither are columns whose kind is `declared`.
     """
     if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
         return
-    columns = zip(names, pd.DataFrame(X).items(), strict=True)
-    suspects = [name for name, (_, column) in columns if _looks_like_cells(column)]
+    table = pd.DataFrame(X)
+    suspects = [
+        name
+        for name, (_, column) in zip(names, table.items(), strict=True)
+        if name not in declared and _looks_like_cells(column, table)
+    ]
     if suspects:
         raise UnsupportedColumnError(
             f"The strings of {suspects} look like the content of cells, not like "
             "levels, and would be sent to the provider as levels. Nothing has been "
-            'sent. Cast the columns with astype("category") if they are levels, turn '
-            "them into numbers if they are numbers, or drop them."
+            'sent. If they are levels, cast the columns with astype("category") or say '
+            'so, feature_kinds={name: "categorical"}; turn them into numbers if they '
+            "are numbers, or drop them."
         )
 
 
-def _looks_like_cells(column: pd.Series) -> bool:
+def _looks_like_cells(column: pd.Series, table: pd.DataFrame) -> bool:
     dtype = column.dtype
     if pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return False
@@ -230,7 +268,36 @@ def _looks_like_cells(column: pd.Series) -> bool:
     if len(levels) < _MIN_SUSPECT:
         return False
     are_numbers = pd.to_numeric(levels, errors="coerce").notna()
-    return len(levels) > len(present) / 2 or bool(are_numbers.mean() > 0.5)
+    n_cells = min(len(present), count_rows(table, 2 * len(levels)))
+    return len(levels) > n_cells / 2 or bool(are_numbers.mean() > 0.5)
+
+
+def blank_texts(
+    table: pd.DataFrame, names: Sequence[str], guessed: Sequence[bool]
+) -> pd.DataFrame:
+    """Take texts for gaps in columns that only their training rows showed as numeric.
+
+    Other rows of the same table, as those of another fold, may hold some.
+    """
+    columns, changed = [], []
+    for name, is_guessed, (_, column) in zip(
+        names, guessed, table.items(), strict=True
+    ):
+        if is_guessed and not _is_real(column.dtype):
+            is_text = [isinstance(v, str) and not _spells_numbers(v) for v in column]
+            if any(is_text):
+                column = column.astype(object).mask(np.array(is_text), np.nan)
+                changed.append(name)
+        columns.append(column)
+    if changed:
+        warnings.warn(
+            f"{list_names(changed)}: columns of objects that were numeric in training "
+            "hold texts that are no numbers, which are taken for gaps. "
+            'feature_kinds={name: "categorical"} makes levels of them.',
+            LLMRegWarning,
+            stacklevel=2,
+        )
+    return pd.concat(columns, axis=1)
 
 
 def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:

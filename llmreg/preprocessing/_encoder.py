@@ -17,6 +17,7 @@ from llmreg.preprocessing._columns import (
     MISSING,
     ColumnKind,
     as_table,
+    blank_texts,
     column_kinds,
     open_levels,
     refuse,
@@ -73,6 +74,9 @@ default="median"
     levels : dict of str to list of str or None, default=None
         Further levels to open columns for, by column name, such as those that a
         prior knows. Names of numeric or absent columns are ignored.
+    feature_kinds : dict of str to {"numeric", "categorical"} or None, default=None
+        What columns are, by name; of others the dtype decides, and where that says
+        nothing, as in a column of objects, the training rows.
 
     Attributes
     ----------
@@ -114,11 +118,13 @@ default="median"
         imputer: Any = "median",
         encoder: str | None = "onehot",
         levels: Mapping[str, Sequence[str]] | None = None,
+        feature_kinds: Mapping[str, str] | None = None,
     ) -> None:
         self.scaler = scaler
         self.imputer = imputer
         self.encoder = encoder
         self.levels = levels
+        self.feature_kinds = feature_kinds
 
     def fit(
         self,
@@ -153,7 +159,8 @@ default="median"
             If a column holds dates, free text, identifiers or nested objects, or has
             levels while `encoder` is None.
         FeatureNamesError
-            If the number of names is not that of the columns.
+            If the number of names is not that of the columns, or `feature_kinds` names
+            others.
         EncodingError
             If a parameter or a number is not usable: infinite, or missing while
             `imputer` is None.
@@ -173,6 +180,9 @@ default="median"
         named = table if typed else np.asarray(table)
         self._names, _ = column_names(named, feature_names)
         self.n_features_in_ = len(self._names)
+        if self.feature_kinds:
+            # Of an array, too, some columns may have levels.
+            table = pd.DataFrame(table)
         self._sort_columns(table, levels, typed=typed)
         self._imputer, self._scaler, self.encoder_ = None, None, None
         self._summary: Summary | None = None
@@ -291,9 +301,21 @@ default="median"
     ) -> None:
         """Decide which columns are numbers and which have levels."""
         kinds: list[ColumnKind] = ["numbers"] * table.shape[1]
+        declared = self._declared_kinds()
+        # Columns of which only these rows show what they are.
+        self._guessed: set[int] = set()
         if isinstance(table, pd.DataFrame):
             known = {i for i, name in enumerate(self._names) if name in levels}
             kinds = column_kinds(table, known, numeric_text=not typed)
+            for i, kind in declared.items():
+                # Dates may be levels, but are no numbers.
+                fixed = {"objects", "complex", *(["dates"] * (kind == "numbers"))}
+                kinds[i] = kinds[i] if kinds[i] in fixed else kind
+            self._guessed = {
+                i
+                for i, dtype in enumerate(table.dtypes)
+                if dtype.kind == "O" and i not in declared
+            }
             if self.encoder is None:
                 # A column without values has no string to encode: it becomes 0.
                 for i, kind in enumerate(kinds):
@@ -309,6 +331,22 @@ default="median"
             refuse(kinds, self._names, allowed if self.encoder else {"numbers"})
         self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
         self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
+
+    def _declared_kinds(self) -> dict[int, ColumnKind]:
+        """Give the kinds of columns that `feature_kinds` tells, by place."""
+        given: Mapping[Any, Any] = self.feature_kinds or {}
+        if unexpected := [name for name in given if name not in self._names]:
+            raise FeatureNamesError(
+                f"feature_kinds contains columns that X does not have: {unexpected}. "
+                f"The columns are {list_names(self._names)}."
+            )
+        kinds: dict[Any, ColumnKind] = {"numeric": "numbers", "categorical": "levels"}
+        if wrong := {n: kind for n, kind in given.items() if kind not in kinds}:
+            raise EncodingError(
+                f'feature_kinds must be "numeric" or "categorical"; got {wrong!r}.'
+            )
+        names = enumerate(self._names)
+        return {i: kinds[given[name]] for i, name in names if name in given}
 
     def _check_columns(self, table: pd.DataFrame | np.ndarray) -> None:
         if table.shape[1] != self.n_features_in_:
@@ -356,7 +394,16 @@ default="median"
             return np.ascontiguousarray(table, dtype=np.float64)
         if self._categorical:
             table = table.iloc[:, self._numeric]
-        return to_numbers(table, [self._names[i] for i in self._numeric])
+        names = [self._names[i] for i in self._numeric]
+        try:
+            return to_numbers(table, names)
+        except EncodingError:
+            # Models of 0.1 take no text for a gap.
+            guessed = getattr(self, "_guessed", ())
+            if not guessed:
+                raise
+            is_guessed = [i in guessed for i in self._numeric]
+            return to_numbers(blank_texts(table, names, is_guessed), names)
 
     def _fit_numbers(
         self, numbers: np.ndarray, weight: Any, imputer: Any, scaler: Any

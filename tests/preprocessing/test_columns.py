@@ -124,7 +124,7 @@ def test_many_distinct_strings_are_identifiers():
     codes = [f"A{i:04}" for i in range(60)]
     assert kind(codes) == "text"
     assert kind(codes[:49]) == "levels"
-    assert kind(codes + codes[:50]) == "text"
+    assert kind(codes + codes[:50]) == "levels"
     assert kind(codes + codes) == "levels"
 
 
@@ -403,3 +403,35 @@ def test_a_level_called_missing_is_no_gap(values, extra, expected):
     assert names == expected
     if None in values:
         assert gap == names[-1]
+
+
+def kinds_of(column):
+    """Decide what a column is beside one whose values all differ, and mirrored rows."""
+    table = pd.DataFrame({"c": column, "n": np.arange(len(column))})
+    once, twice = (column_kinds(t)[0] for t in (table, pd.concat([table, table])))
+    assert once == twice
+    return once
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (SENTENCES, "text"),
+        (SENTENCES * 2, "levels"),
+        (SENTENCES[:6], "text"),
+        (SENTENCES[:4], "levels"),
+        ([f"A{i:04}" for i in range(60)], "text"),
+        ([f"A{i:04}" for i in range(60)] * 2, "levels"),
+    ],
+)
+def test_rows_that_are_there_twice_say_nothing_new(column, expected):
+    assert kinds_of(column) == expected
+
+
+@pytest.mark.parametrize("column", [SENTENCES[:6], [*"abcdef"], CELLS["names"]])
+def test_cells_of_rows_that_are_there_twice_are_cells(column):
+    table = pd.DataFrame({"c": column, "n": np.arange(len(column))})
+    for X in (table, pd.concat([table, table])):
+        with pytest.raises(UnsupportedColumnError, match="content of cells"):
+            refuse_cell_values(X, ["c", "n"])
+        refuse_cell_values(X, ["c", "n"], declared={"c": "categorical"})
