@@ -75,7 +75,7 @@ class Recorded:
 class Reply:
     """What goes back over the wire."""
 
-    body: str = ""
+    body: str | bytes = ""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
@@ -148,7 +148,8 @@ class MessagesServer:
                 raw = self.rfile.read(length)
                 request = Recorded.of(self.path, dict(self.headers), raw)
                 reply = server.take(request)
-                payload = reply.body.encode()
+                body = reply.body
+                payload = body if isinstance(body, bytes) else body.encode()
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
@@ -18,20 +17,19 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import HostedProvider, hide, token_counts, unusable
+from llmreg.providers._hosted import (
+    HostedProvider,
+    stop_reason,
+    token_counts,
+    unusable,
+)
+from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
     import anthropic
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
-_STOPS: dict[str | None, Literal["end", "length", "refusal"]] = {
-    "end_turn": "end",
-    "stop_sequence": "end",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "refusal",
-}
 _TOKEN_COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -98,6 +96,7 @@ class AnthropicProvider(HostedProvider):
     _requirement = "anthropic"
     _key_variable = "ANTHROPIC_API_KEY"
     _address_variable = "ANTHROPIC_BASE_URL"
+    _own_address = "https://api.anthropic.com"
     _shaping = ("model", "effort", "thinking")
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -142,17 +141,7 @@ class AnthropicProvider(HostedProvider):
     @contextmanager
     def _connect(self) -> Iterator[anthropic.Anthropic]:
         """Open a client with credentials, for one elicitation."""
-        sdk = self._import_sdk()
-        key = self._key()
-        failure = None
-        try:
-            client = self._client(key)
-        except sdk.AnthropicError as e:
-            failure = f"The anthropic SDK has no credentials ({type(e).__name__})."
-        # Outside of the handler: what the SDK raises may hold the key.
-        if failure is not None:
-            raise self._keyless(failure)
-        with client:
+        with self._client(self._key) as client:
             names = {name.lower() for name in client.default_headers}
             is_signed = bool(names & {"authorization", "x-api-key"})
             if client.credentials is None and not is_signed:
@@ -164,20 +153,21 @@ class AnthropicProvider(HostedProvider):
         options = self._options(request)
         return client.messages.create(**options, timeout=request.timeout)
 
-    def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
+    def _read(self, reply: Any, secrets: Secrets) -> Completion:
         """Read a message of the Messages API."""
         content = getattr(reply, "content", None)
         reason = getattr(reply, "stop_reason", None)
-        stop = _STOPS.get(reason)
+        blocks = content if isinstance(content, list) else []
+        texts = (b for b in blocks if getattr(b, "type", "") == "text")
+        text = "".join(str(getattr(b, "text", None) or "") for b in texts)
+        stop = stop_reason(reason, text)
         if not isinstance(content, list) or stop is None:
             raise unusable("the Messages API", reply, reason, secrets)
-        text = "".join(
-            str(block.text) for block in content if getattr(block, "type", "") == "text"
-        )
         usage = getattr(reply, "usage", None)
         counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
-        model = hide(str(reply.model), secrets)
-        return Completion(hide(text, secrets), stop, model, token_counts(counts))
+        model = secrets.hide_in_reply(str(getattr(reply, "model", None) or self.model))
+        text = secrets.hide_in_reply(text)
+        return Completion(text, stop, model, token_counts(counts))
 
     def _options(self, request: Request) -> dict[str, Any]:
         """Write a request for the Messages API."""
@@ -200,12 +190,10 @@ class AnthropicProvider(HostedProvider):
         """Ask the Messages API to count, which is free of charge."""
         if not requests:
             return []
-        policy = self._policy()
-        deadline = policy.deadline()
         try:
             with self._connect() as client:
                 calls = [partial(self._count_one, client, each) for each in requests]
-                return [policy.run(call, deadline, threading.Event()) for call in calls]
+                return self._in_time(calls, "Try again later, or raise `timeout`.")
         except (MissingKeyError, MissingDependencyError):
             return None
 

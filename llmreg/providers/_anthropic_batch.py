@@ -6,15 +6,17 @@ cache, where every later elicitation finds its estimates.
 
 from __future__ import annotations
 
-import threading
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from llmreg._utils._log import get_logger
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._retry import TransientError
+from llmreg.elicitation._sampling import Completion
 from llmreg.exceptions import (
     ProviderError,
     ProviderResponseError,
@@ -22,6 +24,7 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
+from llmreg.providers._secrets import Secrets
 
 T = TypeVar("T")
 
@@ -143,7 +146,7 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
         batch = _call(
             provider,
             client,
-            lambda batches: batches.create(requests=requests),
+            lambda c: c.messages.batches.create(requests=requests),
             is_paid=True,
         )
     batch_id = getattr(batch, "id", None)
@@ -202,26 +205,58 @@ def collect_batch(
         return BatchReport(kept=0)
     provider._check_network(next(iter(jobs.values())).question.task)
     with provider._connect() as client:
-        waited = 0.0
-        while not _has_ended(_call(provider, client, lambda b: b.retrieve(batch))):
+        start, waited = time.monotonic(), 0.0
+        while not _has_ended(
+            _call(provider, client, lambda c: c.messages.batches.retrieve(batch))
+        ):
             if waited >= timeout:
                 raise ProviderUnavailableError(
                     f"The batch {batch!r} has not ended after {timeout:g} s. Collect "
                     "it later; its answers are kept by the vendor for some weeks."
                 )
             sleep(pause)
-            waited += pause
-        results = _call(provider, client, lambda b: list(b.results(batch)))
+            waited = max(waited + pause, time.monotonic() - start)
         secrets = provider._secrets(client)
+        results = _call(
+            provider,
+            client,
+            lambda c: {
+                key: _read(provider, jobs[key], result, secrets)
+                for key, result in _results(c, batch)
+                if key in jobs
+            },
+        )
     failed: dict[str, str] = {}
-    for each in results:
-        if job := jobs.get(str(getattr(each, "custom_id", None))):
-            result = getattr(each, "result", None)
-            if reason := _keep(provider, job, result, secrets):
-                failed[job.name] = reason
     store = provider._store()
+    for key, result in results.items():
+        job = jobs[key]
+        if isinstance(result, Completion):
+            store.save(job.question, job.number, result)
+        else:
+            failed[job.name] = result
     kept = [job for job in jobs.values() if store.load(job.question, job.number)]
     return BatchReport(kept=len(kept), failed=failed)
+
+
+def _results(client: Any, batch: str) -> Iterator[tuple[str, Any]]:
+    """Read the results of a batch line by line, from the address of the client.
+
+    The method of the SDK takes the key to whatever address the server names.
+    """
+    import httpx2
+    from anthropic.types.messages import MessageBatchIndividualResponse
+
+    response = client.get(
+        f"/v1/messages/batches/{quote(batch, safe='')}/results",
+        cast_to=httpx2.Response,
+        options={"headers": {"Accept": "application/binary"}},
+        stream=True,
+    )
+    for line in filter(str.strip, response.iter_lines()):
+        fields = json.loads(line)
+        if isinstance(fields, dict):
+            found = MessageBatchIndividualResponse.construct(**fields)
+            yield str(getattr(found, "custom_id", None)), getattr(found, "result", None)
 
 
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
@@ -240,10 +275,10 @@ def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]
     return jobs
 
 
-def _keep(
-    provider: AnthropicProvider, job: _Job, result: Any, secrets: tuple[str, ...]
-) -> str:
-    """Put a result into the cache if it is usable; say why if it is not."""
+def _read(
+    provider: AnthropicProvider, job: _Job, result: Any, secrets: Secrets
+) -> Completion | str:
+    """Read a result; say why if it is not usable."""
     kind = getattr(result, "type", None)
     if kind != "succeeded":
         return f"the request {kind if kind in _FAILURES else 'has no known result'}"
@@ -254,8 +289,7 @@ def _keep(
         job.question.read(completion.text)
     except ProviderError as e:
         return str(e)
-    provider._store().save(job.question, job.number, completion)
-    return ""
+    return completion
 
 
 def _has_ended(batch: Any) -> bool:
@@ -280,7 +314,7 @@ def _call(
 
     def send(seconds_left: float) -> T:
         try:
-            return call(client.with_options(timeout=seconds_left).messages.batches)
+            return call(client.with_options(timeout=seconds_left))
         except Exception as e:
             # As for single requests: what the SDK raises may hold the key.
             failure = provider._translate(client, e)
@@ -291,8 +325,8 @@ def _call(
                 )
         raise failure
 
-    policy = provider._policy()
-    return policy.run(send, policy.deadline(), threading.Event())
+    late = _IN_DOUBT if is_paid else "Try again later, or raise `timeout`."
+    return provider._in_time([send], late)[0]
 
 
 def _is_refused(error: Exception) -> bool:

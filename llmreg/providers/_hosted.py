@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
-import sys
+import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from operator import attrgetter
-from typing import Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
+from types import FunctionType
+from typing import Any, ClassVar, Literal, TypeVar
 
 from llmreg._utils import import_optional
 from llmreg._utils._text import clean_text
-from llmreg.elicitation._retry import TransientError
-from llmreg.elicitation._sampling import Completion, Request
+from llmreg.elicitation._retry import Stop, TransientError, side_by_side
+from llmreg.elicitation._sampling import GRACE, Completion, Request
 from llmreg.exceptions import (
     MissingKeyError,
     ProviderAuthenticationError,
@@ -32,27 +30,37 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     RequestTooLargeError,
 )
+from llmreg.providers._http import bounded_client
 from llmreg.providers._llm import LLMProvider
+from llmreg.providers._secrets import (
+    HiddenFunction,
+    Secrets,
+    check_address,
+    is_importable,
+    tidy_address,
+)
 
 T = TypeVar("T")
 
-_SECRET_HEADERS = ("auth", "key", "token", "secret")
 _MAX_DETAIL = 300
 # No more of an error is read than this, whatever a server sends.
 _MAX_READ = 20_000
-# A shorter secret is not looked for in pieces: ordinary words may hold it.
-_MIN_SECRET_LENGTH = 8
-# What may stand between two characters of a secret without being seen: characters
-# outside of visible ASCII, as they are or as JSON escapes them. They may be taken out
-# of a text later, which would bring the secret back.
-_UNSEEN = (
-    r"(?:[^!-~]|\\[bfnrt]"
-    r"|\\u(?!00(?:2[1-9A-Fa-f]|[3-6][0-9A-Fa-f]|7[0-9A-Ea-e]))[0-9A-Fa-f]{4})*"
+
+# What else than a whole answer the reasons to stop tell, with any server.
+_CUT_OFF = (
+    *("length", "max_tokens", "max_output_tokens", "max_length", "model_length"),
+    *("model_context_window_exceeded", "context_length_exceeded"),
 )
+_DECLINED = ("refusal", "content_filter", "safety", "prohibited_content", "blocklist")
+_WHOLE = ("stop", "end_turn", "stop_sequence")
 
 _TRANSIENT = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.
 _UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
+# What it raises over an address that it cannot ask.
+_UNREACHABLE = {"UnsupportedProtocol", "InvalidURL"}
+# Of the errors of TLS, those that may pass.
+_HANG_UPS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 # A smaller question may go through, so these are told apart from other wrong requests.
 _TOO_LARGE = (
     *("grammar is too large", "schema is too complex", "schema is too large"),
@@ -62,38 +70,6 @@ _TOO_LARGE = (
 )
 # Errors about money come with several statuses, 429 among them.
 _MONEY = ("billing", "spend_limit", "spend limit", "credit balance", "_quota")
-
-
-def check_address(value: Any, name: str) -> None:
-    """Refuse an address with a user's name or a password, without repeating it."""
-    if not isinstance(value, str):
-        return
-    try:
-        is_safe = "@" not in urlsplit(value).netloc
-    except ValueError:
-        # No address at all. Whatever it is, it goes no further with an @ in it.
-        is_safe = "@" not in value
-    if not is_safe:
-        raise ProviderError(
-            f"{name} has a user's name or a password in front of an @, which would "
-            "show up in repr, get_params and logs. Give the address without it, and "
-            "the key by api_key= a function, or in the environment."
-        )
-
-
-def is_importable(function: Callable[..., Any] | None) -> bool:
-    """Tell whether a function is pickled by its name alone.
-
-    A closure, a lambda or a bound method takes what it holds along into a pickle,
-    and what it holds may be the key.
-    """
-    module = getattr(function, "__module__", "__main__")
-    if function is None or module == "__main__":
-        return False
-    try:
-        return attrgetter(function.__qualname__)(sys.modules[module]) is function
-    except (AttributeError, KeyError):
-        return False
 
 
 class HostedProvider(LLMProvider):
@@ -114,12 +90,14 @@ class HostedProvider(LLMProvider):
     """
 
     # The vendor, which is also the name of the client in its SDK; the SDK and what
-    # pip installs it as; the environment variables of the key and another address.
+    # pip installs it as; the environment variables of the key and another address; the
+    # address of the vendor.
     _vendor: ClassVar[str]
     _sdk: ClassVar[str]
     _requirement: ClassVar[str]
     _key_variable: ClassVar[str]
     _address_variable: ClassVar[str]
+    _own_address: ClassVar[str]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **LLMProvider._parameter_constraints,
@@ -130,7 +108,8 @@ class HostedProvider(LLMProvider):
     @property
     def api_key(self) -> Callable[[], str] | None:
         """The function that returns the key, or None."""
-        return self._api_key
+        source = self._api_key
+        return source.function if isinstance(source, HiddenFunction) else source
 
     @api_key.setter
     def api_key(self, value: Callable[[], str] | None) -> None:
@@ -142,7 +121,24 @@ class HostedProvider(LLMProvider):
                 f"from {self._key_variable}. A plain text, or one bound by "
                 "functools.partial, would show up in repr, get_params and pickles."
             )
+        if not (isinstance(value, FunctionType | None) or is_importable(value)):
+            value = HiddenFunction.of(value)
         self._api_key = value
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, with a function for the key that does not show it.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            As in scikit-learn; a provider has no parameters of parameters.
+
+        Returns
+        -------
+        dict
+            The values by name.
+        """
+        return {**super().get_params(deep), "api_key": self._api_key}
 
     @property
     def base_url(self) -> str | None:
@@ -164,9 +160,11 @@ class HostedProvider(LLMProvider):
 
     def _address(self) -> str | None:
         """Give the address to ask; None is the vendor's own."""
-        address = self.base_url or os.environ.get(self._address_variable) or None
-        check_address(address, self._address_variable)
-        return address
+        for name in ("base_url", self._address_variable):
+            given = self.base_url if name == "base_url" else os.environ.get(name)
+            if given and given.strip():
+                return tidy_address(given, name)
+        return None
 
     def _settings(self) -> dict[str, Any]:
         """Name what shapes an answer; which server gives it is part of that."""
@@ -176,21 +174,51 @@ class HostedProvider(LLMProvider):
         """Import the SDK, which is not needed by anything else."""
         return import_optional(self._sdk, self._requirement, ProviderDependencyError)
 
-    def _client(self, key: Any, **http: Any) -> Any:
-        """Make a client that sends each request once, and follows no redirect."""
+    def _client(self, key: Callable[[], str | None], **http: Any) -> Any:
+        """Make a client that sends each request once, to the named address alone.
+
+        The key is no local variable of any function, since tracebacks may show those.
+        """
         sdk = self._import_sdk()
-        return getattr(sdk, self._vendor)(
-            api_key=key,
-            base_url=self._address(),
-            max_retries=0,
-            http_client=sdk.DefaultHttpxClient(follow_redirects=False, **http),
-        )
+        address = self._address()
+        if address is None and self._address_variable in os.environ:
+            # It is empty, and the SDK would ask at an empty address.
+            address = self._own_address
+        try:
+            client = getattr(sdk, self._vendor)(
+                api_key=key(),
+                base_url=address,
+                max_retries=0,
+                http_client=bounded_client(sdk, **http),
+            )
+        except ProviderError:
+            raise
+        except getattr(sdk, f"{self._vendor}Error") as e:
+            failure: ProviderError = self._keyless(
+                f"The {sdk.__name__} SDK has no credentials ({type(e).__name__})."
+            )
+        except Exception as e:
+            failure = ProviderError(
+                f"The HTTP client cannot be set up ({type(e).__name__}); nothing was "
+                "sent. Check the proxies in HTTP_PROXY, HTTPS_PROXY and ALL_PROXY "
+                "(http://HOST:PORT; socks5:// needs pip install socksio), the "
+                "certificates in SSL_CERT_FILE and SSL_CERT_DIR, and the address."
+            )
+        else:
+            # The HTTP client would put a header that it cannot write into its logs.
+            for value in client.default_headers.values():
+                if isinstance(value, str) and not _is_sendable(value):
+                    del value
+                    client.close()
+                    raise self._unsendable("a header")
+            return client
+        raise failure
 
     def _send(self, client: Any, request: Request) -> Any:
         """Let the SDK send one request."""
         raise NotImplementedError
 
-    def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
+    def _read(self, reply: Any, secrets: Secrets) -> Completion:
         """Take text, reason to stop and usage out of a reply of the SDK.
 
         The SDK does not check replies: an error body or a proxy's page with status
@@ -202,8 +230,11 @@ class HostedProvider(LLMProvider):
 
     def _complete(self, client: Any, request: Request) -> Completion:
         """Send one request, and read the reply."""
-        reply = self._call(client, partial(self._send, client, request))
-        return self._read(reply, self._secrets(client))
+        secrets = self._secrets(client)
+        # Read inside of the call: a reply may repeat the key.
+        return self._call(
+            client, lambda: self._read(self._send(client, request), secrets)
+        )
 
     def _call(self, client: Any, call: Callable[[], T]) -> T:
         """Call the SDK, and raise errors of our own.
@@ -217,22 +248,65 @@ class HostedProvider(LLMProvider):
             failure = self._translate(client, e)
         raise failure
 
+    def _in_time(self, sends: Sequence[Callable[[float], T]], late: str) -> list[T]:
+        """Call one after the other, for no longer than `timeout` in all.
+
+        In a thread, since a server may send its headers byte by byte. `late` is what
+        to do if that takes too long.
+        """
+        policy, stop = self._policy(), Stop()
+        deadline = policy.deadline()
+
+        def work() -> list[T]:
+            return [policy.run(send, deadline, stop) for send in sends]
+
+        failure = ProviderUnavailableError(
+            f"The provider gave no whole answer within {policy.budget:g} s. {late}"
+        )
+        (future,) = side_by_side([work], 1, stop, policy.budget + GRACE, failure)
+        return future.result()
+
     def _translate(self, client: Any, error: Exception) -> Exception:
         """Turn an error of the SDK into one that says whether to try again."""
+        import httpx2
+
         sdk, name = self._import_sdk(), type(error).__name__
         if isinstance(error, sdk.APIStatusError):
             return self._from_status(client, error)
-        if isinstance(error, sdk.APITimeoutError):
+        links = list(_chain(error))
+        for link in links:
+            if isinstance(link, ProviderError):
+                return link.with_traceback(None)
+        if any(isinstance(e, httpx2.TimeoutException) for e in links):
             return TransientError("the request timed out")
         cause = type(error.__cause__ or error).__name__
         if cause in _UNSENDABLE:
+            return self._unsendable(cause)
+        if any(
+            isinstance(e, httpx2.UnsupportedProtocol | httpx2.InvalidURL) for e in links
+        ):
             return ProviderError(
-                f"The request cannot be put into HTTP ({cause}); nothing was sent. "
-                "Look for line breaks and for letters outside of ASCII in "
-                f"{self._key_variable}, in other variables that the SDK makes headers "
-                "of, and in base_url."
+                f"The address cannot be asked ({cause}); nothing was sent. Check "
+                f"base_url, {self._address_variable}, HTTP_PROXY and HTTPS_PROXY."
             )
-        if isinstance(error, sdk.APIConnectionError):
+        for link in links:
+            if isinstance(link, ssl.SSLError) and not isinstance(link, _HANG_UPS):
+                return ProviderError(
+                    "No secure connection (TLS) could be made: the certificate of the "
+                    f"server is not trusted, or it speaks no TLS ({link.reason}). If a "
+                    "company's proxy stands in between, name the file of its "
+                    "certificate in SSL_CERT_FILE; if the server has none, its address "
+                    "starts with http://."
+                )
+            if isinstance(link, httpx2.ProxyError) and str(link)[:2] == "40":
+                return ProviderError(
+                    f"The proxy refused the connection (HTTP {str(link)[:3]}). Check "
+                    "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, and the name and password "
+                    "in them."
+                )
+        if any(isinstance(e, httpx2.TransportError) for e in links) or isinstance(
+            error, sdk.APIConnectionError
+        ):
             return TransientError(f"the connection failed ({cause})")
         if isinstance(error, getattr(sdk, "CredentialsError", ())):
             return ProviderAuthenticationError(
@@ -250,13 +324,23 @@ class HostedProvider(LLMProvider):
             "may be too old or too new for llmreg."
         )
 
+    def _unsendable(self, what: str) -> ProviderError:
+        """Say that a request holds what HTTP cannot."""
+        return ProviderError(
+            f"The request cannot be put into HTTP ({what}); nothing was sent. "
+            "Look for line breaks and for letters outside of ASCII in "
+            f"{self._key_variable}, in other variables that the SDK makes headers "
+            "of, and in base_url."
+        )
+
     def _from_status(self, client: Any, error: Any) -> Exception:
         """Sort the HTTP statuses: refused for good, transient, or a wrong request."""
         status = int(error.status_code)
         message = _message(error)
         code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
         kinds = f"{error.type} {code} {message}".lower()
-        secrets = self._secrets(client)
+        # Those of the request know of credentials that the SDK fetched.
+        secrets = self._secrets(client, error.request.headers)
         vendor = self._vendor if self._address() is None else "The server"
         details = f"HTTP {status}{_quote(message, secrets)}"
         headers = error.response.headers
@@ -293,15 +377,9 @@ class HostedProvider(LLMProvider):
             "the parameters of the provider."
         )
 
-    def _secrets(self, client: Any) -> tuple[str, ...]:
+    def _secrets(self, client: Any, sent: Mapping[str, object] = {}) -> Secrets:
         """List what must never be repeated, in case a server sends it back."""
-        return tuple(
-            value.removeprefix("Bearer ")
-            for name, value in client.default_headers.items()
-            if value
-            and isinstance(value, str)
-            and any(part in name.lower() for part in _SECRET_HEADERS)
-        )
+        return Secrets({**client.default_headers, **sent}, client.api_key or "")
 
     def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Let the SDK make the requests, and catch them before they leave."""
@@ -314,7 +392,9 @@ class HostedProvider(LLMProvider):
             caught.append(request)
             return httpx2.Response(200, json={})
 
-        with self._client("none", transport=httpx2.MockTransport(catch)) as client:
+        with self._client(
+            lambda: "none", transport=httpx2.MockTransport(catch)
+        ) as client:
             for request in requests:
                 self._send(client, request)
         return [
@@ -326,22 +406,36 @@ class HostedProvider(LLMProvider):
         """Get the key, as a header can hold it: without the line break of a file."""
         key: object = os.environ.get(self._key_variable)
         place = self._key_variable
-        if self.api_key is not None:
-            key, place = self.api_key(), "The function given as api_key"
+        if self._api_key is not None:
+            key, place = self._call_for_key(), "The function given as api_key"
         elif not key:
             return None
         if isinstance(key, str):
             key = key.strip()
         if not key:
-            raise self._keyless(f"{place} has no key.")
-        if not isinstance(key, str):
-            raise self._keyless(f"{place} gives {type(key).__name__} instead of str.")
-        if not (key.isascii() and key.isprintable()):
-            raise self._keyless(
-                f"{place} has a key that cannot be sent: it holds a line break, a "
-                "curly quote, or a letter outside of ASCII."
+            what = "has no key"
+        elif not isinstance(key, str):
+            what = f"gives {type(key).__name__} instead of str"
+        elif not _is_sendable(key):
+            what = (
+                "has a key that cannot be sent: it holds a line break, a curly quote, "
+                "or a letter outside of ASCII"
             )
-        return key
+        else:
+            return key
+        # A traceback may show the local variables.
+        del key
+        raise self._keyless(f"{place} {what}.")
+
+    def _call_for_key(self) -> object:
+        """Call the function for the key; what it raises may hold the key."""
+        try:
+            return self._api_key and self._api_key()
+        except Exception as e:
+            failure = self._keyless(
+                f"The function given as api_key failed ({type(e).__name__})."
+            )
+        raise failure
 
     def _keyless(self, what: str) -> MissingKeyError:
         """Say that there is no key, and what to do."""
@@ -353,7 +447,7 @@ class HostedProvider(LLMProvider):
 
 
 def unusable(
-    api: str, reply: Any, reason: object, secrets: tuple[str, ...]
+    api: str, reply: Any, reason: object, secrets: Secrets
 ) -> ProviderResponseError:
     """Say that a reply is none of the API, without repeating what is in it."""
     if isinstance(reply, str):
@@ -361,7 +455,7 @@ def unusable(
     elif getattr(reply, "type", None) == "error" or getattr(reply, "error", None):
         got = "an error with the status of a success"
     else:
-        shown = clean_text(hide(repr(reason), secrets), 40)
+        shown = clean_text(secrets.hide(repr(reason)), 40)
         got = f"a reply that stopped for the reason {shown}"
     return ProviderResponseError(
         f"The server did not answer as {api} does: it sent {got}. Is there a proxy in "
@@ -369,30 +463,46 @@ def unusable(
     )
 
 
+def stop_reason(
+    reason: object, text: str
+) -> Literal["end", "length", "refusal"] | None:
+    """Read why a reply stopped; None if it is none.
+
+    Servers leave the reason out, or have words of their own. Where there is a text, it
+    is read, and checked as every other.
+    """
+    word = reason.lower() if isinstance(reason, str) else ""
+    if word in _CUT_OFF:
+        return "length"
+    if word in _DECLINED:
+        return "refusal"
+    return "end" if text or word in _WHOLE else None
+
+
 def token_counts(counts: Mapping[str, object]) -> dict[str, int]:
     """Keep the counts that there are; a server that leaves them out costs no answer."""
     return {name: count for name, count in counts.items() if isinstance(count, int)}
 
 
-def _quote(text: str, secrets: tuple[str, ...]) -> str:
+def _is_sendable(value: str) -> bool:
+    """Tell whether a header can hold a text."""
+    return value.isascii() and value.replace("\t", " ").isprintable()
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Follow an error to what caused it."""
+    link: BaseException | None = error
+    for _ in range(20):
+        if link is None:
+            return
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _quote(text: str, secrets: Secrets) -> str:
     """Quote what the server said, cut, on one line and without secrets."""
-    text = hide(clean_text(text, _MAX_READ), secrets)
+    text = secrets.hide(clean_text(text, _MAX_READ))
     return f": {clean_text(text, _MAX_DETAIL)}" if text else ""
-
-
-def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """Take secrets out of a text, also where they are escaped or interrupted."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-        visible = "".join(secret.split())
-        if len(visible) >= _MIN_SECRET_LENGTH:
-            text = re.sub(_UNSEEN.join(map(_spellings, visible)), "***", text)
-    return text
-
-
-def _spellings(character: str) -> str:
-    """Give a pattern for the ways in which JSON may write a character."""
-    return rf"(?:\\?{re.escape(character)}|\\u(?i:{ord(character):04x}))"
 
 
 def _message(error: Any) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -15,7 +15,13 @@ from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
-from llmreg.providers._hosted import HostedProvider, hide, token_counts, unusable
+from llmreg.providers._hosted import (
+    HostedProvider,
+    stop_reason,
+    token_counts,
+    unusable,
+)
+from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
     import openai
@@ -25,13 +31,11 @@ DEFAULT_MODEL = "gpt-5.5"
 
 # The SDK asks for some key; where there is none, the header is left out again.
 _NO_KEY = "llmreg-has-no-key"
-_STOPS: dict[str | None, Literal["end", "length", "refusal"]] = {
-    "stop": "end",
-    "length": "length",
-    "content_filter": "refusal",
-}
 # Where the limit on tokens covers thinking too, it has another name.
 _NEW_LIMIT_HOSTS = ("openai.com", "openai.azure.com")
+_LIMITS = ("max_tokens", "max_completion_tokens")
+# How a server says that it does not know one of these names.
+_UNKNOWN = ("support", "unrecognized", "unknown", "extra", "not permitted", "instead")
 
 
 class OpenAIProvider(HostedProvider):
@@ -105,6 +109,7 @@ default="json_schema"
     _requirement = "llmreg[openai]"
     _key_variable = "OPENAI_API_KEY"
     _address_variable = "OPENAI_BASE_URL"
+    _own_address = "https://api.openai.com/v1"
     _shaping = (
         *("model", "reply_format", "temperature"),
         *("reasoning_effort", "extra_body"),
@@ -160,30 +165,43 @@ default="json_schema"
     @contextmanager
     def _connect(self) -> Iterator[openai.OpenAI]:
         """Open a client, with a key or for a server that asks for none."""
-        self._import_sdk()
-        key = self._key()
-        if not key and self._address() is None:
-            raise self._keyless("No key for OpenAI found.")
-        with self._client(key or _NO_KEY) as client:
+        with self._client(self._key) as client:
             yield client
 
-    def _send(self, client: openai.OpenAI, request: Request) -> Any:
-        """Let the SDK send one request."""
-        return client.chat.completions.create(**self._options(client, request))
+    def _key(self) -> str:
+        """Get the key, or the mark that a server asks for none."""
+        if key := super()._key():
+            return key
+        if self._address() is None:
+            raise self._keyless("No key for OpenAI found.")
+        return _NO_KEY
 
-    def _read(self, reply: Any, secrets: tuple[str, ...]) -> Completion:
+    def _send(self, client: openai.OpenAI, request: Request) -> Any:
+        """Let the SDK send one request; the limit on tokens has one of two names."""
+        options = self._options(client, request)
+        sent, other = sorted(_LIMITS, key=lambda name: name not in options)
+        try:
+            return client.chat.completions.create(**options)
+        except self._import_sdk().BadRequestError as e:
+            said = str(e).lower()
+            if _LIMITS[1] not in said or not any(word in said for word in _UNKNOWN):
+                raise
+        options[other] = options.pop(sent)
+        return client.chat.completions.create(**options)
+
+    def _read(self, reply: Any, secrets: Secrets) -> Completion:
         """Read a reply of the chat completions."""
         choices = getattr(reply, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
         reason = getattr(choice, "finish_reason", None)
-        stop = _STOPS.get(reason if isinstance(reason, str) else None)
-        if message is None or stop is None:
-            raise unusable("the chat completions API", reply, reason, secrets)
+        text = _text(getattr(message, "content", None))
+        stop = stop_reason(reason, text)
         if getattr(message, "refusal", None):
             stop = "refusal"
-        text = hide(str(getattr(message, "content", None) or ""), secrets)
-        model = hide(str(getattr(reply, "model", None) or self.model), secrets)
+        if message is None or stop is None:
+            raise unusable("the chat completions API", reply, reason, secrets)
+        model = secrets.hide_in_reply(str(getattr(reply, "model", None) or self.model))
         usage = getattr(reply, "usage", None)
         details = getattr(usage, "prompt_tokens_details", None)
         counts = {
@@ -191,12 +209,8 @@ default="json_schema"
             "output_tokens": getattr(usage, "completion_tokens", None),
             "cache_read_input_tokens": getattr(details, "cached_tokens", None),
         }
+        text = secrets.hide_in_reply(text)
         return Completion(text, stop, model, token_counts(counts))
-
-    def _secrets(self, client: openai.OpenAI) -> tuple[str, ...]:
-        """List what must never be repeated; the key is in no default header."""
-        key = () if client.api_key == _NO_KEY else (client.api_key,)
-        return key + super()._secrets(client)
 
     def _options(self, client: openai.OpenAI, request: Request) -> dict[str, Any]:
         """Write a request for the chat completions."""
@@ -209,16 +223,25 @@ default="json_schema"
                 {"role": "system", "content": system},
                 {"role": "user", "content": request.questionnaire.user},
             ],
-            "max_completion_tokens" if is_new else "max_tokens": request.max_tokens,
+            _LIMITS[is_new]: request.max_tokens,
             "timeout": request.timeout,
             "response_format": form,
             "temperature": self.temperature,
             "reasoning_effort": self.reasoning_effort,
             "extra_body": self.extra_body and dict(self.extra_body),
         }
-        if not self._secrets(client):
+        if client.api_key == _NO_KEY and not any(
+            name.lower() == "authorization" for name in client.default_headers
+        ):
             options["extra_headers"] = {"Authorization": self._import_sdk().Omit()}
         return {name: value for name, value in options.items() if value is not None}
+
+
+def _text(content: Any) -> str:
+    """Read the text of a message, which may come in parts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [p.get("text") for p in parts if isinstance(p, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _reply_form(

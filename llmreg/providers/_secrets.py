@@ -1,0 +1,161 @@
+"""Keys and other secrets: where one may stand, and how it is taken out of a text."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from llmreg.exceptions import ProviderError
+
+# What is in the name of a header, or of a field of an address, that holds a secret.
+_SECRET_NAMES = (
+    *("auth", "key", "token", "secret", "cookie", "session", "pass", "credential"),
+    *("signature", "jwt"),
+)
+# A shorter secret is not looked for in pieces: ordinary words may hold it.
+_MIN_SECRET_LENGTH = 8
+# What may stand between two characters of a secret without being seen: characters
+# outside of visible ASCII, as they are or as JSON escapes them. They may be taken out
+# of a text later, which would bring the secret back.
+_UNSEEN = (
+    r"(?:[^!-~]|\\[bfnrt]"
+    r"|\\u(?!00(?:2[1-9A-Fa-f]|[3-6][0-9A-Fa-f]|7[0-9A-Ea-e]))[0-9A-Fa-f]{4})*"
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether what has this name is a secret."""
+    return any(part in name.lower() for part in _SECRET_NAMES)
+
+
+class Secrets:
+    """What must never be repeated, in case a server sends it back.
+
+    Tracebacks may show the repr of local variables, and this one tells nothing.
+    """
+
+    def __init__(self, headers: Mapping[str, object], *more: str) -> None:
+        values = [v for n, v in headers.items() if is_secret_name(n)]
+        found = {p for v in (*more, *values) if isinstance(v, str) for p in _parts(v)}
+        # The longest first, since one may be a part of another.
+        self._values = sorted(found, key=len, reverse=True)
+
+    def hide(self, text: str) -> str:
+        """Take them out of a text, such as an error."""
+        return hide(text, self._values)
+
+    def hide_in_reply(self, text: str) -> str:
+        """Take them out of an answer, where a short one is a word like any other.
+
+        Servers that ask for no key are given some word, such as "x".
+        """
+        return hide(text, [s for s in self._values if len(s) >= _MIN_SECRET_LENGTH])
+
+
+def _parts(header: str) -> Iterator[str]:
+    """List what is secret in the value of a header: all of it, and long parts."""
+    yield header.removeprefix("Bearer ").strip()
+    for part in re.split(r"[\s;,]+", header):
+        for secret in (part, part.partition("=")[2]):
+            if len(secret) >= _MIN_SECRET_LENGTH:
+                yield secret
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Take secrets out of a text, also where they are escaped or interrupted."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+        visible = "".join(secret.split())
+        if len(visible) >= _MIN_SECRET_LENGTH:
+            text = re.sub(_UNSEEN.join(map(_spellings, visible)), "***", text)
+    return text
+
+
+def _spellings(character: str) -> str:
+    """Give a pattern for the ways in which JSON may write a character."""
+    return rf"(?:\\?{re.escape(character)}|\\u(?i:{ord(character):04x}))"
+
+
+class HiddenFunction:
+    """A function whose repr does not show what it is bound to."""
+
+    def __init__(self, function: Callable[[], str]) -> None:
+        self.function = function
+
+    @classmethod
+    def of(cls, function: Callable[[], str]) -> HiddenFunction:
+        """Hide a function that may not be hidden yet."""
+        return function if isinstance(function, cls) else cls(function)
+
+    def __call__(self) -> str:
+        return self.function()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HiddenFunction:
+        # As for functions, so that `clone` finds the parameter unchanged.
+        return self
+
+
+def is_importable(function: Callable[..., Any] | None) -> bool:
+    """Tell whether a function is pickled by its name alone.
+
+    A closure, a lambda or a bound method takes what it holds along into a pickle,
+    and what it holds may be the key.
+    """
+    module = getattr(function, "__module__", "__main__")
+    if function is None or module == "__main__":
+        return False
+    try:
+        return attrgetter(function.__qualname__)(sys.modules[module]) is function
+    except (AttributeError, KeyError):
+        return False
+
+
+def check_address(value: Any, name: str) -> None:
+    """Refuse an address with a password or a key in it, without repeating it."""
+    if not isinstance(value, str):
+        return
+    try:
+        parts = urlsplit(value)
+        is_safe = "@" not in parts.netloc
+    except ValueError:
+        # No address at all. Whatever it is, it goes no further with an @ in it.
+        parts, is_safe = urlsplit(""), "@" not in value
+    if not is_safe:
+        raise ProviderError(
+            f"{name} has a user's name or a password in front of an @, which would "
+            "show up in repr, get_params and logs. Give the address without it, and "
+            "the key by api_key= a function, or in the environment."
+        )
+    fields = [*parse_qsl(parts.query, True), *parse_qsl(parts.fragment, True)]
+    if any(is_secret_name(field) or field in {"sig", "code"} for field, _ in fields):
+        raise ProviderError(
+            f"{name} has a key behind its ?, which would show up in repr, get_params "
+            "and logs. Give the address without it, and the key by api_key= a "
+            "function, or in the environment."
+        )
+
+
+def tidy_address(value: str, name: str) -> str:
+    """Check an address, and write it in one way, however it was spelled."""
+    check_address(value, name)
+    address = value.strip()
+    try:
+        parts = urlsplit(address)
+        is_usable = parts.scheme in {"http", "https"} and parts.port != 0
+        is_usable = is_usable and bool(parts.hostname) and address.isprintable()
+    except ValueError:
+        is_usable = False
+    if not is_usable or " " in address:
+        raise ProviderError(
+            f"{name} is no address that can be asked. It must start with http:// or "
+            "https://, then name a host, and have no blanks or line breaks in it, as "
+            "'http://localhost:11434/v1' does."
+        )
+    usual = {"http": ":80", "https": ":443"}[parts.scheme]
+    host = parts.netloc.lower().removesuffix(usual)
+    path = parts.path.rstrip("/")
+    return urlunsplit((parts.scheme, host, path, parts.query, parts.fragment))
