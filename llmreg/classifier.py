@@ -364,7 +364,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples,)
             Class labels.
         """
-        return self.classes_[self._logits(X).argmax(axis=1)]
+        logits = self._logits(X)  # which checks that the model is fitted
+        return self.classes_[logits.argmax(axis=1)]
 
     def _logits(self, X: Any) -> np.ndarray:
         """Return a logit for each class, 0 for the first of two."""
