@@ -200,9 +200,14 @@ def _is_text(present: np.ndarray, table: pd.DataFrame) -> bool:
         return False
     n_rows = count_rows(table, 2 * n)
     n_present = min(len(present), n_rows)
-    # A fold has fewer rows for its levels than the table: all of them must differ.
-    is_identifier = n >= max(_MIN_IDENTIFIERS, n_present) and n > n_rows / 2
-    return is_identifier or (is_long and n >= _TEXT_DISTINCT * n_present)
+    numbers = pd.to_numeric(pd.Series(list(distinct)), errors="coerce")
+    is_measured = (numbers % 1 > 0).mean() > 0.5
+    # A fold has fewer rows for its levels than the table: all of them must differ, but
+    # those of numbers with decimals, which are no codes.
+    is_identifier = n > n_rows / 2 and (n >= n_present or is_measured)
+    return (n >= _MIN_IDENTIFIERS and is_identifier) or (
+        is_long and n >= _TEXT_DISTINCT * n_present
+    )
 
 
 def count_rows(table: pd.DataFrame, enough: int) -> int:

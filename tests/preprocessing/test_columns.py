@@ -421,6 +421,8 @@ def kinds_of(column):
         (SENTENCES[:6], "text"),
         (SENTENCES[:4], "levels"),
         ([f"A{i:04}" for i in range(60)], "text"),
+        ([f"{i % 60 + 0.5}" for i in range(100)], "text"),
+        ([f"{i % 60}" for i in range(100)], "levels"),
         ([f"A{i:04}" for i in range(60)] * 2, "levels"),
     ],
 )
