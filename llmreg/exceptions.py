@@ -128,6 +128,10 @@ class PriorDisabledWarning(LLMRegWarning):
     """The prior has no effect, because every score is zero or absent."""
 
 
+class PriorCacheWarning(LLMRegWarning):
+    """The cache cannot be written, so answers last only as long as the process."""
+
+
 class PriorUnavailableWarning(LLMRegWarning):
     """The provider gave no prior, so the model was trained without one."""
 

@@ -23,12 +23,17 @@ def clean_text(text: str, limit: int) -> str:
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
+def escape(text: str, keep: str = "") -> str:
+    """Show as escapes what could move a cursor or break a line."""
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
 def shorten(text: str, width: int, tail: int = 0) -> str:
     """Cut a text, and show what could move a cursor or break a line as escapes.
 
     The last `tail` characters are kept: in the key of a feature they are the level.
     """
-    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    safe = escape(text)
     if len(safe) <= width:
         return safe
     return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sklearn.utils._param_validation import InvalidParameterError
 
 from llmreg import __version__
+from llmreg._utils._text import escape
 from llmreg.cli import _cache, _cards, _elicit, _models
 from llmreg.exceptions import LLMRegError
 
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int | None = arguments.run(arguments)
     except (LLMRegError, InvalidParameterError, OSError) as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-        sys.stderr.write(f"llmreg: {error}{notes}\n")
+        # It may quote names of a table, or what a server said.
+        sys.stderr.write(escape(f"llmreg: {error}{notes}\n", keep="\n"))
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("llmreg: interrupted\n")

@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from llmreg._utils._files import expand
 from llmreg._utils._text import clean_text
 from llmreg.elicitation._cache_entries import CacheEntry
 from llmreg.exceptions import PriorCacheError
@@ -26,11 +26,11 @@ def add(commands: Any) -> None:
     show = _action(actions, "show", _show, "print one entry as JSON")
     show.add_argument("key", help="the first digits of its key")
     export = _action(actions, "export", _export, "write entries to one JSON file")
-    export.add_argument("file", type=Path, help="the file; replaced if it is there")
+    export.add_argument("file", type=expand, help="the file; replaced if it is there")
     text = "first digits of keys (default: all)"
     export.add_argument("keys", nargs="*", metavar="key", help=text)
     load = _action(actions, "import", _import, "take in what `export` wrote")
-    load.add_argument("file", type=Path)
+    load.add_argument("file", type=expand)
     clear = _action(actions, "clear", _clear, "delete entries")
     text = "only those older than this"
     clear.add_argument("--older-than", type=float, metavar="DAYS", help=text)
@@ -45,7 +45,7 @@ def _action(
     parser: argparse.ArgumentParser = actions.add_parser(name, help=text)
     parser.set_defaults(run=run)
     text = "the cache (default: LLMREG_CACHE_DIR, or the user's cache folder)"
-    parser.add_argument("--folder", type=Path, help=text)
+    parser.add_argument("--folder", type=expand, help=text)
     return parser
 
 
@@ -57,7 +57,7 @@ def _list(arguments: argparse.Namespace) -> None:
     rows = [
         (
             entry.key[:KEY_WIDTH],
-            entry.created[:10],
+            clean_text(entry.created[:10], 10),
             clean_text(entry.target, TEXT_WIDTH),
             _which(entry),
             clean_text(entry.provider.rpartition(".")[2], TEXT_WIDTH),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from llmreg._utils._files import expand
 from llmreg._utils._text import clean_text, number
 from llmreg.exceptions import PriorMismatchError
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
@@ -23,14 +23,14 @@ def add(commands: Any) -> None:
     """Describe the commands."""
     parser = commands.add_parser("show", help="show a prior card as a table with bars")
     parser.set_defaults(run=run_show)
-    parser.add_argument("card", type=Path, help="the JSON file")
+    parser.add_argument("card", type=expand, help="the JSON file")
     text = "the most features to show, 0 for all (default: %(default)s)"
     parser.add_argument("--top", type=int, default=40, help=text)
     text = "list the scores in which two prior cards differ"
     parser = commands.add_parser("diff", help=text)
     parser.set_defaults(run=run_diff)
-    parser.add_argument("before", type=Path, help="a prior card")
-    parser.add_argument("after", type=Path, help="another one")
+    parser.add_argument("before", type=expand, help="a prior card")
+    parser.add_argument("after", type=expand, help="another one")
     text = "differences up to this are none (default: %(default)s)"
     parser.add_argument("--tolerance", type=float, default=0.0, help=text)
     text = "exit with 1 if scores differ"

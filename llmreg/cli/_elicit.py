@@ -9,11 +9,11 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
 
+from llmreg._utils._files import expand
 from llmreg._utils._text import clean_text, list_names
 from llmreg.cli._cache import confirm
 from llmreg.cli._cards import draw
@@ -106,7 +106,7 @@ def add(commands: Any) -> None:
         help="whether names of levels, which are values of the table, are sent; "
         "without them levels have no score (default: they are)",
     )
-    add("--cache", type=Path, help="the folder of the cache")
+    add("--cache", type=expand, help="the folder of the cache")
     add(
         "--batch",
         nargs="?",
@@ -194,12 +194,14 @@ def fill_cache(provider: Any, tasks: Sequence[Task], batch: str = NEW) -> None:
     """Put the answers about some tasks into the cache, through batches."""
     while count_lacking(provider, tasks):
         name = batch if batch != NEW else submit_batch(provider, tasks)
+        # The server has made it up.
+        shown = clean_text(str(name), NAME_WIDTH)
         sys.stderr.write(
-            f"batch {name}: waiting for its end, which may take hours; you may "
-            f"interrupt this, and collect it later with --batch {name}\n"
+            f"batch {shown}: waiting for its end, which may take hours; you may "
+            f"interrupt this, and collect it later with --batch {shown}\n"
         )
         report = collect_batch(provider, tasks, str(name))
-        sys.stderr.write(f"batch {name}: {report.kept} answers\n")
+        sys.stderr.write(f"batch {shown}: {report.kept} answers\n")
         # With n_estimates="auto" a batch is one round, and the next may be needed.
         # Only somebody who asks for a new batch has agreed to pay for it.
         if batch == NEW and report.kept and not report.failed:
@@ -207,7 +209,7 @@ def fill_cache(provider: Any, tasks: Sequence[Task], batch: str = NEW) -> None:
         if lacking := count_lacking(provider, tasks):
             told = "; ".join(f"{who}: {why}" for who, why in report.failed.items())
             raise ProviderError(
-                f"After the batch {name} {lacking} answers are lacking"
+                f"After the batch {shown} {lacking} answers are lacking"
                 f"{f' ({told})' if told else ''}. The others are in the cache. Run the "
                 "same command with --batch and no id to ask for these in a new batch, "
                 "or without --batch to ask at once, which also helps against replies "

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from llmreg._utils._files import expand
+from llmreg._utils._text import escape
 from llmreg.cli._elicit import make_provider
 from llmreg.cli._tables import check_columns, known_labels, read_table
 from llmreg.exceptions import DataError
@@ -24,12 +26,12 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run_report)
     add = parser.add_argument
-    add("model", type=Path, help="the file, which must be trusted")
+    add("model", type=expand, help="the file, which must be trusted")
     text = "where the page goes (default: %(default)s)"
-    add("-o", "--output", type=Path, default=Path("report.html"), help=text)
+    add("-o", "--output", type=expand, default=Path("report.html"), help=text)
     add(
         "--data",
-        type=Path,
+        type=expand,
         help="a CSV file with a header, to measure the performance on by "
         "cross-validation; nobody is asked for a prior",
     )
@@ -51,7 +53,7 @@ def add(commands: Any) -> None:
     add("--model", help="the model that a live provider asks")
     add(
         "--plot",
-        type=Path,
+        type=expand,
         default=Path("llmreg-demo.png"),
         help="where the plot goes (default: %(default)s)",
     )
@@ -63,6 +65,11 @@ def run_report(arguments: argparse.Namespace) -> None:
     """Run `llmreg report`."""
     if (arguments.data is None) != (not arguments.target):
         raise DataError("--data and --target go together; one of them is missing.")
+    name = escape(str(arguments.model))
+    sys.stderr.write(
+        f"loading {name}, which runs the code that it holds: open only files that you "
+        "trust\n"
+    )
     model = load_model(arguments.model)
     X = y = None
     if arguments.data is not None:

@@ -15,7 +15,9 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from sklearn.utils.multiclass import type_of_target
 
-from llmreg.exceptions import DataError
+from llmreg._utils._files import expand
+from llmreg.exceptions import DataError, UnsupportedColumnError
+from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._validation import check_labels, choose_classes
 from llmreg.prior._names import describe
@@ -49,11 +51,13 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     each = "; once for all tables, or once for each"
     text = f"the column to be predicted{each}"
-    add("tables", nargs="+", type=Path, metavar="table", help="CSV files with headers")
+    add(
+        "tables", nargs="+", type=expand, metavar="table", help="CSV files with headers"
+    )
     add("--target", action="append", required=True, help=text)
     add("--task", action="append", help=f"the task in a sentence{each}")
     text = f"a JSON file: what features mean, by name{each}"
-    add("--descriptions", action="append", type=Path, help=text)
+    add("--descriptions", action="append", type=expand, help=text)
     kinds = ["classification", "regression"]
     text = f"the kind of prediction{each}"
     add("--kind", action="append", choices=kinds, help=text)
@@ -61,7 +65,7 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
     add(
         "-o",
         "--output",
-        type=Path,
+        type=expand,
         help=f"the card (default: {CARD}); of several tables the folder of the cards, "
         "which are named as the tables are",
     )
@@ -144,6 +148,16 @@ def read_task(
     X, y = table.drop(columns=[target, *drop]), known_labels(table, [target])[target]
     if X.shape[1] == 0:
         raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
+    try:
+        refuse_cell_values(X, list(X.columns))
+        if kind is None:
+            refuse_cell_values(y.to_frame(), [target])
+    except UnsupportedColumnError as error:
+        error.add_note(
+            "On the command line: --drop leaves a column out, and --kind says that the "
+            "values of the target are classes."
+        )
+        raise
     encoder = TableEncoder().fit(X)
     classes = _classes(y, kind)
     outputs = classes[1:] if len(classes) == 2 else classes or (target,)

@@ -2,7 +2,8 @@
 
 One file per key, written to a temporary name and renamed, so a reader never sees half
 a file. A lock per key lets one process ask while the others wait for its answer. Keys
-are hashes; neither parameters nor credentials of a provider are written.
+are hashes; neither parameters nor credentials of a provider are written. What cannot
+be written is told once, and kept in memory until the process ends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import time
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from typing import Any
 import filelock
 import platformdirs
 
+from llmreg._utils._files import expand, write_text
 from llmreg._utils._log import get_logger
 from llmreg.elicitation._cache_entries import (
     CacheEntry,
@@ -28,7 +31,12 @@ from llmreg.elicitation._cache_entries import (
     read_entry,
     read_export,
 )
-from llmreg.exceptions import PriorCacheError, PriorLockedError, ProviderError
+from llmreg.exceptions import (
+    PriorCacheError,
+    PriorCacheWarning,
+    PriorLockedError,
+    ProviderError,
+)
 
 logger = get_logger(__name__)
 
@@ -36,6 +44,10 @@ CACHE_VARIABLE = "LLMREG_CACHE_DIR"
 
 # A temporary file this old belongs to a process that was killed while writing.
 STALE_SECONDS = 3600.0
+
+# By folder what could not be written to it: content by key.
+_UNWRITTEN: dict[str, dict[str, dict[str, Any]]] = {}
+MOST_UNWRITTEN = 10_000
 
 
 class PriorCache:
@@ -60,7 +72,7 @@ class PriorCache:
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         chosen = folder or os.environ.get(CACHE_VARIABLE)
-        self.folder = Path(chosen or platformdirs.user_cache_dir("llmreg"))
+        self.folder = expand(chosen or platformdirs.user_cache_dir("llmreg"))
 
     @classmethod
     def of(cls, cache: PriorCache | str | os.PathLike[str] | None) -> PriorCache:
@@ -92,6 +104,8 @@ class PriorCache:
             The entry, or None if there is none that may be read. A damaged file, or
             one of another version, is set aside.
         """
+        if key in (unwritten := self._unwritten()):
+            return dict(unwritten[key])
         try:
             entry = read_entry(self._path(key))
         except FileNotFoundError:
@@ -107,7 +121,8 @@ class PriorCache:
     def put(self, key: str, content: Mapping[str, Any]) -> None:
         """Write an entry, whole or not at all.
 
-        A disk that is full or gone is logged and not an error.
+        Where the disk is full or gone, PriorCacheWarning says so, once a folder, and
+        the entry stays in memory until the process ends.
 
         Parameters
         ----------
@@ -121,6 +136,22 @@ class PriorCache:
             self._write(CacheEntry(key, created, content))
         except (OSError, ValueError) as e:
             logger.warning("an answer could not be written to the cache: %s", e)
+            first: dict[str, dict[str, Any]] = {}
+            unwritten = _UNWRITTEN.setdefault(str(self.folder), first)
+            if len(unwritten) < MOST_UNWRITTEN:
+                unwritten[key] = dict(content)
+            if unwritten is first:
+                warnings.warn(
+                    "An answer could not be written to the cache "
+                    f"{str(self.folder)!r}: {e}. It is kept in memory, and other "
+                    "processes and later ones ask for it again. Free the disk, or set "
+                    f"{CACHE_VARIABLE}, or pass cache=, to a folder that can be "
+                    "written.",
+                    PriorCacheWarning,
+                    stacklevel=2,
+                )
+        else:
+            self._unwritten().pop(key, None)
 
     def set_aside(self, key: str) -> None:
         """Rename an entry that cannot be used, so that it can be looked at.
@@ -130,6 +161,7 @@ class PriorCache:
         key : str
             Hexadecimal digits.
         """
+        self._unwritten().pop(key, None)
         path = self._path(key)
         aside = path.with_suffix(f".{uuid.uuid4().hex[:8]}.unusable")
         # Another process may have done it, or the folder cannot be written: the entry
@@ -161,7 +193,7 @@ class PriorCache:
         """
         self._make_folder()
         path = self.folder / f"{key}.lock"
-        lock = filelock.FileLock(path)
+        lock = filelock.FileLock(path, mode=self._mode())
         try:
             with suppress(filelock.Timeout):
                 lock.acquire(timeout=0)
@@ -251,7 +283,7 @@ class PriorCache:
             How many were written.
         """
         chosen = self.entries() if entries is None else list(entries)
-        _write_text(Path(path), format_export(chosen))
+        write_text(path, format_export(chosen))
         return len(chosen)
 
     def load(self, path: str | os.PathLike[str]) -> int:
@@ -285,7 +317,8 @@ class PriorCache:
     ) -> int:
         """Delete entries: all of them, or those that meet every condition.
 
-        Without a condition what is unusable, or half written, goes too.
+        Without a condition what is unusable, or half written, goes too, and so do the
+        files of locks that nobody holds.
 
         Parameters
         ----------
@@ -309,11 +342,20 @@ class PriorCache:
         for entry in chosen:
             self._path(entry.key).unlink(missing_ok=True)
         if older_than is None and provider is None:
+            self._unwritten().clear()
             before = time.time() - STALE_SECONDS
             drafts = self.folder.glob("*.tmp")
             stale = [path for path in drafts if path.stat().st_mtime < before]
             for path in [*self.folder.glob("*.unusable"), *stale]:
-                path.unlink(missing_ok=True)
+                # It may be a folder, which somebody else has put there.
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            for path in self.folder.glob("*.lock"):
+                with (
+                    suppress(OSError, filelock.Timeout),
+                    filelock.FileLock(path, timeout=0, mode=self._mode()),
+                ):
+                    path.unlink()
         return len(chosen)
 
     def __repr__(self) -> str:
@@ -324,23 +366,25 @@ class PriorCache:
         """Give the file of a key."""
         return self.folder / f"{key}.json"
 
+    def _unwritten(self) -> dict[str, dict[str, Any]]:
+        """Give what could not be written to the folder."""
+        return _UNWRITTEN.get(str(self.folder), {})
+
     def _write(self, entry: CacheEntry) -> None:
         """Write to a temporary name, then rename: readers see all or nothing."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # Not by tempfile, whose files are closed to the other users of the folder.
-        draft = self.folder / f"{uuid.uuid4().hex}.tmp"
-        try:
-            text = json.dumps(entry.to_dict(), ensure_ascii=False, indent=1)
-            _write_text(draft, text)
-            os.replace(draft, self._path(entry.key))
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = json.dumps(entry.to_dict(), ensure_ascii=False, indent=1)
+        write_text(self._path(entry.key), text, mode=self._mode())
+
+    def _mode(self) -> int:
+        """Give the permissions of files: those who may write to the folder share it."""
+        shared = self.folder.stat().st_mode & 0o022
+        return 0o600 | shared | shared << 1
 
     def _make_folder(self) -> None:
         """Make the folder; refuse before anything is paid for if that fails."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             writable = os.access(self.folder, os.W_OK)
         except OSError:
             writable = False
@@ -349,11 +393,6 @@ class PriorCache:
                 f"The cache folder {str(self.folder)!r} cannot be written. Set "
                 f"{CACHE_VARIABLE}, or pass cache=, to a folder that can."
             )
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write UTF-8; half a character, which it cannot hold, as JSON escapes it."""
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def hash_key(content: Any) -> str:

@@ -9,13 +9,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
+from llmreg._utils._files import expand
+from llmreg._utils._text import clean_text
 from llmreg.exceptions import PriorCacheError
 
 CACHE_VERSION = 1
 EXPORT_FORMAT = "llmreg prior cache"
 EXPORT_VERSION = 1
+# Answers are of some kilobytes; whatever is larger than this is none.
+MAX_BYTES = 50_000_000
 
 _KEY = re.compile("[0-9a-f]{2,128}")
 
@@ -145,9 +150,10 @@ class CacheEntry:
         name = self.provider.rpartition(".")[2] or "an unnamed provider"
         model = f" ({self.model})" if self.model else ""
         about = repr(self.target or self.task)
+        # The texts come from a server, or from an export of somebody else's.
         return (
-            f"CacheEntry {self.key[:12]}: {about}, {what} of {name}{model}, "
-            f"{self.created[:10]}"
+            f"CacheEntry {self.key[:12]}: {about}, {what} of "
+            f"{clean_text(name + model, 160)}, {clean_text(self.created[:10], 10)}"
         )
 
     def _text(self, name: str) -> str:
@@ -158,6 +164,10 @@ class CacheEntry:
 
 def read_entry(path: Path) -> CacheEntry | None:
     """Read the file of an entry; None if it is damaged or of another version."""
+    found = path.stat()
+    # To open a pipe would wait for somebody to write to it.
+    if not S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
+        return None
     try:
         entry = CacheEntry.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, RecursionError):
@@ -179,7 +189,7 @@ def read_export(path: str | os.PathLike[str]) -> list[CacheEntry]:
     """Read what `format_export` gave; PriorCacheError if the file is anything else."""
     name = os.fspath(path)
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        document = json.loads(expand(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as e:
         raise PriorCacheError(
             f"The export {name!r} cannot be read: {e}. It must be a file that "

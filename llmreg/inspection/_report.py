@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg._utils import import_optional
+from llmreg._utils._files import write_text
 from llmreg._utils._text import list_names
 from llmreg.exceptions import DataError
 from llmreg.inspection._comparison import last_step, measure, with_prior
@@ -98,7 +98,7 @@ def write_report(
     text = format_report(
         model, X, y, title=title, random_state=random_state, n_jobs=n_jobs
     )
-    Path(path).write_text(text, encoding="utf-8", errors="replace")
+    write_text(path, text, errors="replace")
 
 
 def format_report(
@@ -197,7 +197,7 @@ def show_hidden(value: Any) -> Any:
 def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
     """Draw the prior, and what the model made of it."""
     prior: FeaturePrior | None = model.prior_
-    if prior is None or prior.provenance.get("error"):
+    if prior is None or (prior.provenance.get("error") and not has_opinion(prior)):
         return {}
     few = len(prior.outputs) <= 2
     options = {"n_features": N_FEATURES if few else N_FEATURES_EACH}

@@ -143,6 +143,12 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
         )
     outputs = _field(card, "outputs", list)
     entries = _field(card, "features", list)
+    for name, found in {"outputs": outputs, "features": entries}.items():
+        if not found:
+            raise PriorCardError(
+                f'The "{name}" of a prior card must name one at least; the list is '
+                "empty."
+            )
     for entry in entries:
         if not isinstance(entry, dict) or not {"feature", "score"} <= set(entry):
             raise PriorCardError(
@@ -169,7 +175,7 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
         "descriptions": _texts(entries, "description"),
         "task": _field(card, "task", str, ""),
         "target": _field(card, "target", str, ""),
-        "provenance": _field(card, "provenance", dict, {}),
+        "provenance": _provenance(_field(card, "provenance", dict, {})),
         "usage": usage,
     }
 
@@ -183,6 +189,17 @@ def _field(card: Mapping[str, Any], name: str, kind: type, default: Any = None) 
             f"{_JSON_NAMES[kind]}; got {value!r}."
         )
     return value
+
+
+def _provenance(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Give where the scores come from as texts; a number is as good as one."""
+    for name, value in fields.items():
+        if not isinstance(value, str | int | float):
+            raise PriorCardError(
+                f'The "provenance" of a prior card must be texts; {name!r} is '
+                f"{value!r}. Put it in quotes, or leave it out."
+            )
+    return {name: str(value) for name, value in fields.items()}
 
 
 def _of_output(
@@ -234,7 +251,8 @@ def _parse_recorded(card: Mapping[str, Any]) -> dict[str, Any]:
     if not fields["features"]:
         raise PriorCardError('The "estimates" of this recording hold no scores.')
     origin = card.get("provenance", {})
-    provenance = dict(origin) if isinstance(origin, dict) else {"source": str(origin)}
+    origin = origin if isinstance(origin, dict) else {"source": origin}
+    provenance = {name: str(value) for name, value in origin.items()}
     for name in ("name", "questionnaire"):
         if name in card:
             provenance[name] = str(card[name])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from llmreg._utils._files import expand, write_text
 from llmreg.exceptions import PriorCardError, PriorMismatchError
 from llmreg.prior._card import format_card, parse_card
 from llmreg.prior._formatting import format_html, format_text
@@ -293,7 +293,7 @@ class FeaturePrior:
             If the file is not there or is no prior card.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8-sig")
+            text = expand(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as e:
             raise PriorCardError(
                 f"The prior card {os.fspath(path)!r} cannot be read: {e}. Check the "
@@ -309,9 +309,7 @@ class FeaturePrior:
         path : str or path-like
             The file; replaced if it is there.
         """
-        # Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
-        text = self.to_json()
-        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
+        write_text(path, self.to_json())
 
     @classmethod
     def from_json(cls, text: str) -> FeaturePrior:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from llmreg._utils._files import expand
 from llmreg._utils._log import get_logger
 from llmreg._utils._text import list_names
 from llmreg.exceptions import (
@@ -170,7 +171,7 @@ def prior_source(prior: Any) -> PriorSource | None:
         return prior
     if isinstance(prior, str) and prior in provider_names():
         return prior_source(make_provider(prior))
-    if isinstance(prior, str) and not os.path.exists(prior):
+    if isinstance(prior, str) and not os.path.exists(expand(prior)):
         raise PriorCardError(
             f"prior={prior!r} must be the path of a prior card or the name of a "
             f"provider; there is no such file. {_known_names(prior)}"

@@ -81,3 +81,38 @@ def test_clear_needs_a_yes(asked, capsys):
     assert len(asked.entries()) == 1
     assert cli.main(["cache", "clear", "--yes"]) == 0
     assert asked.entries() == []
+
+
+EVIL = "\x1b[2J\x9b31m\u202e"
+
+
+@pytest.mark.parametrize("place", ["created", "target", "provider", "model", "task"])
+def test_an_import_from_a_stranger_moves_no_cursor(asked, tmp_path, capsys, place):
+    file, there = tmp_path / "answers.json", tmp_path / "there"
+    asked.export(file)
+    document = json.loads(file.read_text())
+    for entry in document["entries"]:
+        (entry if place == "created" else entry["content"])[place] = f"a.{EVIL}b"
+    file.write_text(json.dumps(document))
+    for words in (["import", str(file)], ["list"], ["show", "f" * 64]):
+        cli.main(["cache", *words, "--folder", str(there)])
+    told = "".join(capsys.readouterr())
+    told += repr(PriorCache(there).entries())
+    assert not set(told) & set(EVIL[:1] + "\x9b\u202e")
+
+
+def test_an_error_moves_no_cursor(tmp_path, capsys):
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps({"format": EVIL}))
+    for words in (
+        ["show", f"{EVIL}.json"],
+        ["show", str(path)],
+        ["cache", "show", EVIL],
+    ):
+        assert cli.main(words) == 1
+    (tmp_path / "table.csv").write_text(f"{EVIL}a,b\n1,2\n")
+    words = [str(tmp_path / "table.csv"), "--target", "y", "--provider", "anthropic"]
+    assert cli.main(["elicit", *words]) == 1
+    told = "".join(capsys.readouterr())
+    assert not set(told) & set(EVIL[:1] + "\x9b\u202e")
+    assert told.count("\n") >= 4

@@ -137,6 +137,17 @@ class TestBatch:
         assert "--batch msgbatch_01" in err
         assert "2 served from cache" in err
 
+    def test_the_id_of_a_batch_moves_no_cursor(
+        self, server, batches, passengers, capsys, monkeypatch
+    ):
+        evil = {"id": "\x1b[2J\x9b\u202e", "processing_status": "ended"}
+        batch = batches.batch
+        monkeypatch.setattr(batches, "batch", lambda ended: {**batch(ended), **evil})
+        cli.main(words(passengers, server, "--batch"))
+        told = "".join(capsys.readouterr())
+        assert "collect it later with --batch [2J" in told
+        assert not set(told) & set("\x1b\x9b\u202e")
+
     def test_many_tables_are_one_batch(self, server, batches, two_tables):
         table = pd.read_csv(two_tables[0]).drop(columns="ticket_id")
         table.to_csv(two_tables[0], index=False)

@@ -41,7 +41,9 @@ def run(*words):
 def test_report_without_a_table(saved, capsys):
     page = saved / "page.html"
     assert run(saved / "model.joblib", "-o", page, "--title", "Who is ill") == 0
-    assert str(page) in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert str(page) in out
+    assert "model.joblib, which runs the code that it holds: open only files" in err
     text = page.read_text(encoding="utf-8")
     assert "<h1>Who is ill</h1>" in text
     assert "No table was given" in text
@@ -85,6 +87,17 @@ def test_what_goes_wrong_is_said(saved, capsys, monkeypatch, words, said):
     joblib.dump([1], "list.joblib")
     assert run(*words) == 1
     assert said in capsys.readouterr().err
+
+
+def test_the_warning_comes_before_the_code_runs(saved, capsys):
+    class Told:
+        def __reduce__(self):
+            return eval, ("__import__('sys').stderr.write('it has run')",)
+
+    joblib.dump(Told(), saved / "told.joblib")
+    assert run(saved / "told.joblib") == 1
+    err = capsys.readouterr().err
+    assert err.index("which runs the code") < err.index("it has run")
 
 
 def test_the_help_warns_of_models_that_are_not_trusted(capsys):

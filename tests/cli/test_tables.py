@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 
 import pandas as pd
 import pytest
 
-from llmreg import LLMAttributionClassifier
+from llmreg import LLMAttributionClassifier, cli
+from llmreg.automl import settle_prior
 from llmreg.cli._models import read_rows
 from llmreg.cli._tables import read_table, read_task
-from llmreg.exceptions import DataError
+from llmreg.exceptions import DataError, UnsupportedColumnError
+from llmreg.providers import AnthropicProvider
 
 
 @pytest.fixture
@@ -101,3 +104,59 @@ def test_a_target_that_cannot_be_used_is_told(write, kind, cells, told):
         read_task(path, "y", kind=kind)
     with pytest.raises(DataError, match=told):
         read_rows(path, ["y"], None)
+
+
+CELLS = {
+    "names": [f"Person{i} Smith" for i in range(10)],
+    "addresses": [f"p{i}@example.org" for i in range(10)],
+    "decimal commas": [f"2{i},5" for i in range(10)],
+    "numbers and one odd": [*range(271, 280), "?"],
+    "codes that repeat": [f"K{i % 6}" for i in range(10)],
+    "few numbers as text": ["1,5", "2", "3", "4", "5", "6"] + ["2"] * 4,
+}
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["--batch"]])
+@pytest.mark.parametrize("cells", CELLS.values(), ids=CELLS)
+def test_what_an_estimator_refuses_is_refused_before_anything_is_sent(
+    server, tmp_path, capsys, cells, more
+):
+    table = pd.DataFrame({"bmi": range(10), "who": cells, "y": [0, 1] * 5})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    table = pd.read_csv(tmp_path / "table.csv")
+    provider = AnthropicProvider(base_url=server.url, n_estimates=1)
+    model = LLMAttributionClassifier(provider)
+    ways = [model.fit, model.preview_prompt, model.elicit_prior]
+    ways.append(partial(settle_prior, provider))
+    for way in ways:
+        with pytest.raises(UnsupportedColumnError, match="who"):
+            way(table[["bmi", "who"]], table["y"])
+    words = ["elicit", str(tmp_path / "table.csv"), "--target", "y", "--yes"]
+    words += ["--provider", "anthropic", "--base-url", server.url]
+    card = ["-o", str(tmp_path / "card.json")]
+    assert cli.main([*words, *card, *more]) == 1
+    out, err = capsys.readouterr()
+    assert "['who']" in err
+    assert "--drop" in err
+    assert not any(str(cell) in out + err for cell in cells if len(str(cell)) > 3)
+    assert server.requests == []
+    assert cli.main([*words, *card, "--drop", "who"]) == 0
+    (asked,) = server.requests[0].questionnaire["features"]
+    assert asked["name"] == "bmi"
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("cells", [CELLS["names"], CELLS["decimal commas"]])
+def test_cells_of_a_target_are_classes_only_if_somebody_says_so(
+    server, tmp_path, capsys, cells
+):
+    table = pd.DataFrame({"bmi": range(10), "y": cells})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    words = ["elicit", str(tmp_path / "table.csv"), "--target", "y", "--yes"]
+    words += ["--provider", "anthropic", "--base-url", server.url]
+    words += ["-o", str(tmp_path / "card.json")]
+    assert cli.main(words) == 1
+    assert "--kind" in capsys.readouterr().err
+    assert server.requests == []
+    assert cli.main([*words, "--kind", "classification"]) == 0

@@ -4,12 +4,13 @@ import json
 import os
 import pickle
 import threading
+from pathlib import Path
 
 import pytest
 from sklearn.base import clone
 
 from llmreg.elicitation._cache import hash_key
-from llmreg.exceptions import PriorLockedError, ProviderError
+from llmreg.exceptions import PriorCacheWarning, PriorLockedError, ProviderError
 from llmreg.providers import PriorCache
 
 KEY = "0f" * 32
@@ -31,6 +32,15 @@ class TestFolder:
         assert PriorCache().folder == tmp_path / "a"
         monkeypatch.delenv("LLMREG_CACHE_DIR")
         assert PriorCache().folder.name == "llmreg"
+
+    @pytest.mark.parametrize("way", ["argument", "path", "variable", "of"])
+    def test_a_tilde_is_the_home(self, tmp_path, monkeypatch, way):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path))
+        monkeypatch.setenv("LLMREG_CACHE_DIR", "~/a")
+        given = {"argument": "~/a", "path": Path("~/a"), "variable": None, "of": "~/a"}
+        make = PriorCache.of if way == "of" else PriorCache
+        assert make(given[way]).folder == tmp_path / "a"
 
     def test_of_accepts_what_users_give(self, cache, tmp_path):
         assert PriorCache.of(cache) is cache
@@ -113,7 +123,8 @@ class TestEntries:
         content: dict[str, object] = {}
         cache.put(KEY, content | {"n": [content]})
         content["n"] = content
-        cache.put("1e" * 32, content)
+        with pytest.warns(PriorCacheWarning, match="could not be written"):
+            cache.put("1e" * 32, content)
         assert "could not be written" in caplog.text
         assert len(files(cache, "*")) == 1
 
@@ -130,13 +141,35 @@ class TestEntries:
         assert cache.get(KEY) == {"n": 1}
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files.")
-    def test_are_open_to_those_who_share_the_folder(self, cache):
-        before = os.umask(0o002)
+    @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+    @pytest.mark.parametrize(
+        ("folder", "expected"),
+        [
+            (None, 0o600),
+            (0o700, 0o600),
+            (0o755, 0o600),
+            (0o775, 0o660),
+            (0o2770, 0o660),
+            (0o1777, 0o666),
+        ],
+    )
+    def test_are_open_to_those_who_share_the_folder(
+        self, cache, folder, expected, umask
+    ):
+        if folder is not None:
+            cache.folder.mkdir()
+            cache.folder.chmod(folder)
+        before = os.umask(umask)
         try:
-            cache.put(KEY, {})
+            for _ in range(2):
+                cache.put(KEY, {})
+            with cache.lock(KEY, 1.0):
+                pass
         finally:
             os.umask(before)
-        assert files(cache, "*.json")[0].stat().st_mode & 0o777 == 0o664
+        modes = [path.stat().st_mode & 0o777 for path in files(cache, "*")]
+        assert modes == [expected] * 2
+        assert folder or cache.folder.stat().st_mode & 0o777 == 0o700
 
     def test_setting_aside_what_is_gone_is_no_error(self, cache):
         cache.set_aside(KEY)
@@ -147,11 +180,53 @@ class TestEntries:
         def fail(*_):
             raise OSError("disk full")
 
-        monkeypatch.setattr(os, "replace", fail)
-        cache.put(KEY, {"n": 2})
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", fail)
+            with pytest.warns(PriorCacheWarning, match=r"disk full.*LLMREG_CACHE_DIR"):
+                cache.put(KEY, {"n": 2})
+            # Told once; filterwarnings would make an error of a second time.
+            cache.put("1e" * 32, {"n": 3})
         assert "disk full" in caplog.text
-        assert cache.get(KEY) == {"n": 1}
         assert len(files(cache, "*")) == 1
+        assert json.loads(files(cache, "*")[0].read_text())["content"] == {"n": 1}
+        # What was paid for is there in this process, from other objects too.
+        again = PriorCache(cache.folder)
+        assert (again.get(KEY), again.get("1e" * 32)) == ({"n": 2}, {"n": 3})
+        cache.put(KEY, {"n": 4})
+        assert again.get(KEY) == {"n": 4}
+        cache.set_aside("1e" * 32)
+        assert again.get("1e" * 32) is None
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="There are no pipes.")
+    @pytest.mark.parametrize(
+        "make",
+        [
+            os.mkfifo,
+            os.mkdir,
+            lambda path: os.symlink("/dev/zero", path),
+            lambda path: (os.mkfifo(f"{path}.p"), os.symlink(f"{path}.p", path)),
+            lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 10**10),
+        ],
+        ids=["pipe", "folder", "device", "link to a pipe", "huge"],
+    )
+    def test_that_are_no_files_of_a_cache_are_set_aside(self, cache, make):
+        cache.put("1e" * 32, {"n": 1})
+        make(os.fspath(cache.folder / f"{KEY}.json"))
+        assert [entry.key for entry in cache.entries()] == ["1e" * 32]
+        assert cache.get(KEY) is None
+        assert len(files(cache, "*.unusable")) == 1
+        cache.put(KEY, {"n": 2})
+        assert cache.get(KEY) == {"n": 2}
+        assert cache.clear() == 2
+
+    @pytest.mark.skipif(os.name == "nt", reason="Links need rights there.")
+    def test_that_are_links_are_replaced_and_not_followed(self, cache, tmp_path):
+        cache.folder.mkdir()
+        (tmp_path / "mine").write_text("precious")
+        (cache.folder / f"{KEY}.json").symlink_to(tmp_path / "mine")
+        cache.put(KEY, {"n": 1})
+        assert (tmp_path / "mine").read_text() == "precious"
+        assert cache.get(KEY) == {"n": 1}
 
     def test_readers_never_see_half_an_entry(self, cache):
         text = "x" * 200_000
@@ -211,6 +286,18 @@ class TestLock:
             raise KeyError
         with cache.lock(KEY, 1.0):
             pass
+
+
+def test_clear_removes_locks_that_nobody_holds(cache):
+    for key in (KEY, "1e" * 32):
+        with cache.lock(key, 1.0):
+            pass
+    (cache.folder / "2d.lock").mkdir()
+    with cache.lock(KEY, 1.0):
+        assert cache.clear() == 0
+        assert [path.name for path in files(cache, "*")] == [f"{KEY}.lock", "2d.lock"]
+    assert cache.clear() == 0
+    assert [path.name for path in files(cache, "*")] == ["2d.lock"]
 
 
 def test_keys_follow_content_and_not_order():

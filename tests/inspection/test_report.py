@@ -359,3 +359,11 @@ def test_without_jinja_the_error_says_what_to_install(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingDependencyError, match=r"llmreg\[report\]"):
         format_report(model)
+
+
+def test_scores_are_shown_whatever_their_card_says_of_errors():
+    prior = FeaturePrior.from_dict({"a": 3}, provenance={"error": "was down"})
+    model = LLMAttributionClassifier(prior, feature_names=["a"])
+    page = format_report(model.fit([[1], [2], [3], [4]], ["n", "n", "y", "y"]))
+    assert "The provider gave no prior" not in page
+    assert "A score from -10 to 10" in page

@@ -7,6 +7,7 @@ import pytest
 
 from llmreg.exceptions import (
     FeatureNamesError,
+    LLMRegError,
     PriorCardError,
     PriorMismatchError,
     PriorScoreError,
@@ -201,3 +202,40 @@ def test_a_recorded_elicitation_is_read():
 def test_a_recording_without_scores_is_an_error():
     with pytest.raises(PriorCardError, match="hold no scores"):
         read({**RECORDED, "estimates": []})
+
+
+@pytest.mark.parametrize("value", [None, ["all"], {"a": 1}, [], {}])
+@pytest.mark.parametrize("name", ["error", "ask", "model"])
+def test_where_scores_come_from_is_text(card, name, value):
+    card["provenance"] = {"provider": "x", name: value}
+    with pytest.raises(PriorCardError, match=f"must be texts; '{name}' is "):
+        read(card)
+
+
+def test_a_number_is_as_good_as_text(card):
+    card["provenance"] = {"error": 5, "temperature": 0.7}
+    again = read(card)
+    assert again.provenance == {"error": "5", "temperature": "0.7"}
+    assert "not elicited (5)" in repr(again)
+    recorded = {"estimates": [{"age": 1}], "provenance": {"error": 5, "ask": ["all"]}}
+    assert read(recorded).provenance == {"error": "5", "ask": "['all']"}
+
+
+@pytest.mark.parametrize("name", ["features", "outputs"])
+def test_a_card_about_nothing_is_an_error(card, name):
+    card[name] = []
+    with pytest.raises(PriorCardError, match=f'"{name}" of a prior card .* empty'):
+        read(card)
+
+
+@pytest.mark.parametrize("value", [5, True, 0.5, "x", [1], {"age": 1}])
+@pytest.mark.parametrize("name", ["outputs", "features", "usage", "task", "target"])
+def test_a_field_of_another_type_is_our_error_or_works(card, name, value):
+    card[name] = value
+    try:
+        prior = read(card)
+    except LLMRegError:
+        return
+    assert repr(prior)
+    assert prior._repr_html_()
+    assert read(json.loads(prior.to_json())).scores.tolist() == prior.scores.tolist()

@@ -1,0 +1,45 @@
+"""Files that are there whole or not at all, at paths as people write them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+def expand(path: str | os.PathLike[str]) -> Path:
+    """Make a path of what a person wrote, `~` included."""
+    return Path(os.path.expanduser(path))
+
+
+def write_text(
+    path: str | os.PathLike[str],
+    text: str,
+    *,
+    errors: str = "backslashreplace",
+    mode: int | None = None,
+) -> None:
+    """Write UTF-8 under another name, then rename: readers see all or nothing.
+
+    Half a character, which UTF-8 cannot hold, is escaped as JSON does it. Without
+    `mode` the file is a person's: its permissions stay, a link to it stays a link, and
+    a pipe is written to. With `mode` whatever has the name is replaced.
+    """
+    target = expand(path)
+    if mode is None:
+        target = Path(os.path.realpath(target))
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8", errors=errors)
+            return
+    draft = target.with_name(f"{uuid.uuid4().hex}.tmp")
+    try:
+        draft.write_text(text, encoding="utf-8", errors=errors)
+        if mode is not None:
+            draft.chmod(mode)
+        elif target.exists():
+            shutil.copymode(target, draft)
+        os.replace(draft, target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
