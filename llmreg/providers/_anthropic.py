@@ -17,12 +17,8 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import (
-    HostedProvider,
-    stop_reason,
-    token_counts,
-    unusable,
-)
+from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._replies import plain, stop_reason, token_counts, unusable
 from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
@@ -184,7 +180,8 @@ class AnthropicProvider(HostedProvider):
             options["output_config"]["effort"] = self.effort
         if self.thinking is not None:
             options["thinking"] = dict(self.thinking)
-        return options
+        sent: dict[str, Any] = plain(options)
+        return sent
 
     def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
         """Ask the Messages API to count, which is free of charge."""

@@ -7,18 +7,14 @@ same names and the same shape, and one translation does for both.
 from __future__ import annotations
 
 import json
-import math
 import os
 import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FunctionType
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from llmreg._utils import import_optional
-from llmreg._utils._text import clean_text
 from llmreg.elicitation._retry import Stop, TransientError, side_by_side
 from llmreg.elicitation._sampling import GRACE, Completion, Request
 from llmreg.exceptions import (
@@ -32,6 +28,14 @@ from llmreg.exceptions import (
 )
 from llmreg.providers._http import bounded_client
 from llmreg.providers._llm import LLMProvider
+from llmreg.providers._replies import (
+    chain,
+    is_sendable,
+    message_of,
+    plain,
+    quote,
+    retry_after,
+)
 from llmreg.providers._secrets import (
     HiddenFunction,
     Secrets,
@@ -41,18 +45,6 @@ from llmreg.providers._secrets import (
 )
 
 T = TypeVar("T")
-
-_MAX_DETAIL = 300
-# No more of an error is read than this, whatever a server sends.
-_MAX_READ = 20_000
-
-# What else than a whole answer the reasons to stop tell, with any server.
-_CUT_OFF = (
-    *("length", "max_tokens", "max_output_tokens", "max_length", "model_length"),
-    *("model_context_window_exceeded", "context_length_exceeded"),
-)
-_DECLINED = ("refusal", "content_filter", "safety", "prohibited_content", "blocklist")
-_WHOLE = ("stop", "end_turn", "stop_sequence")
 
 _TRANSIENT = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.
@@ -168,7 +160,8 @@ class HostedProvider(LLMProvider):
 
     def _settings(self) -> dict[str, Any]:
         """Name what shapes an answer; which server gives it is part of that."""
-        return {**super()._settings(), "base_url": self._address()}
+        settings = {**super()._settings(), "base_url": self._address()}
+        return {name: plain(value) for name, value in settings.items()}
 
     def _import_sdk(self) -> Any:
         """Import the SDK, which is not needed by anything else."""
@@ -207,7 +200,7 @@ class HostedProvider(LLMProvider):
         else:
             # The HTTP client would put a header that it cannot write into its logs.
             for value in client.default_headers.values():
-                if isinstance(value, str) and not _is_sendable(value):
+                if isinstance(value, str) and not is_sendable(value):
                     del value
                     client.close()
                     raise self._unsendable("a header")
@@ -273,7 +266,7 @@ class HostedProvider(LLMProvider):
         sdk, name = self._import_sdk(), type(error).__name__
         if isinstance(error, sdk.APIStatusError):
             return self._from_status(client, error)
-        links = list(_chain(error))
+        links = list(chain(error))
         for link in links:
             if isinstance(link, ProviderError):
                 return link.with_traceback(None)
@@ -318,7 +311,7 @@ class HostedProvider(LLMProvider):
                 f"The reply of the server could not be read ({name}). Is there a "
                 "proxy in between, or a wrong base_url?"
             )
-        said = _quote(str(error), self._secrets(client))
+        said = quote(str(error), self._secrets(client))
         return ProviderError(
             f"The {sdk.__name__} SDK failed with {name}{said}. The installed version "
             "may be too old or too new for llmreg."
@@ -336,13 +329,13 @@ class HostedProvider(LLMProvider):
     def _from_status(self, client: Any, error: Any) -> Exception:
         """Sort the HTTP statuses: refused for good, transient, or a wrong request."""
         status = int(error.status_code)
-        message = _message(error)
+        message = message_of(error)
         code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
         kinds = f"{error.type} {code} {message}".lower()
         # Those of the request know of credentials that the SDK fetched.
         secrets = self._secrets(client, error.request.headers)
         vendor = self._vendor if self._address() is None else "The server"
-        details = f"HTTP {status}{_quote(message, secrets)}"
+        details = f"HTTP {status}{quote(message, secrets)}"
         headers = error.response.headers
         refused = {
             401: f"Check the key in {self._key_variable}.",
@@ -353,7 +346,7 @@ class HostedProvider(LLMProvider):
         if 300 <= status < 400:
             return ProviderError(
                 f"{vendor} points to another address (HTTP {status}"
-                f"{_quote(headers.get('location', ''), secrets)}). Redirects are not "
+                f"{quote(headers.get('location', ''), secrets)}). Redirects are not "
                 "followed; check `base_url`."
             )
         if status in refused or any(word in kinds for word in _MONEY):
@@ -366,7 +359,7 @@ class HostedProvider(LLMProvider):
                 return ProviderUnavailableError(
                     f"{vendor} could not answer and says not to try again ({details})."
                 )
-            return TransientError(details, _retry_after(headers))
+            return TransientError(details, retry_after(headers))
         if status == 413 or any(word in kinds for word in _TOO_LARGE):
             return RequestTooLargeError(
                 f"The question is too large for {self.model!r} ({details}). Score "
@@ -416,7 +409,7 @@ class HostedProvider(LLMProvider):
             what = "has no key"
         elif not isinstance(key, str):
             what = f"gives {type(key).__name__} instead of str"
-        elif not _is_sendable(key):
+        elif not is_sendable(key):
             what = (
                 "has a key that cannot be sent: it holds a line break, a curly quote, "
                 "or a letter outside of ASCII"
@@ -444,86 +437,3 @@ class HostedProvider(LLMProvider):
             "function that returns the key, or go without a model: prior= also takes "
             "a dict of scores, or the path of a prior card."
         )
-
-
-def unusable(
-    api: str, reply: Any, reason: object, secrets: Secrets
-) -> ProviderResponseError:
-    """Say that a reply is none of the API, without repeating what is in it."""
-    if isinstance(reply, str):
-        got = "an HTML page" if "<html" in reply.lower() else "plain text"
-    elif getattr(reply, "type", None) == "error" or getattr(reply, "error", None):
-        got = "an error with the status of a success"
-    else:
-        shown = clean_text(secrets.hide(repr(reason)), 40)
-        got = f"a reply that stopped for the reason {shown}"
-    return ProviderResponseError(
-        f"The server did not answer as {api} does: it sent {got}. Is there a proxy in "
-        "between, or a wrong base_url?"
-    )
-
-
-def stop_reason(
-    reason: object, text: str
-) -> Literal["end", "length", "refusal"] | None:
-    """Read why a reply stopped; None if it is none.
-
-    Servers leave the reason out, or have words of their own. Where there is a text, it
-    is read, and checked as every other.
-    """
-    word = reason.lower() if isinstance(reason, str) else ""
-    if word in _CUT_OFF:
-        return "length"
-    if word in _DECLINED:
-        return "refusal"
-    return "end" if text or word in _WHOLE else None
-
-
-def token_counts(counts: Mapping[str, object]) -> dict[str, int]:
-    """Keep the counts that there are; a server that leaves them out costs no answer."""
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
-
-
-def _is_sendable(value: str) -> bool:
-    """Tell whether a header can hold a text."""
-    return value.isascii() and value.replace("\t", " ").isprintable()
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Follow an error to what caused it."""
-    link: BaseException | None = error
-    for _ in range(20):
-        if link is None:
-            return
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def _quote(text: str, secrets: Secrets) -> str:
-    """Quote what the server said, cut, on one line and without secrets."""
-    text = secrets.hide(clean_text(text, _MAX_READ))
-    return f": {clean_text(text, _MAX_DETAIL)}" if text else ""
-
-
-def _message(error: Any) -> str:
-    """Find what the server says in words; a page of HTML says nothing."""
-    body = getattr(error, "api_message", None) or error.body
-    if isinstance(body, Mapping):
-        inner = body.get("error", body)
-        body = inner if isinstance(inner, str) else None
-        if isinstance(inner, Mapping):
-            body = inner.get("message") or inner.get("detail")
-    return "" if body is None or "<html" in str(body).lower() else str(body)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how many seconds the server asks to wait; a number or a date."""
-    given = headers.get("retry-after", "")
-    try:
-        seconds = float(given)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(given).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError, OSError):
-            return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None

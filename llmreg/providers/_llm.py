@@ -300,7 +300,7 @@ class LLMProvider(PriorProvider):
 
     def _policy(self) -> RetryPolicy:
         """Say how often and how long to try."""
-        return RetryPolicy(attempts=self.max_attempts, budget=self.timeout)
+        return RetryPolicy(attempts=self.max_attempts, budget=float(self.timeout))
 
     def _sampler(self, task: Task) -> Sampler:
         """Plan what to ask about a task."""
@@ -338,7 +338,7 @@ class LLMProvider(PriorProvider):
         # same estimates.
         with (
             self._connect() as client,
-            sampler.store.cache.lock(sampler.key, self.timeout),
+            sampler.store.cache.lock(sampler.key, policy.budget),
         ):
             requester = Requester(
                 partial(self._complete, client),

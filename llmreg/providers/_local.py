@@ -283,7 +283,7 @@ class LocalProvider(LLMProvider):
 def _find(model: str | os.PathLike[str] | None) -> Path:
     """Find the file of a model."""
     if model is not None:
-        path = Path(model)
+        path = Path(model).expanduser()
         if not path.is_file():
             raise ProviderError(
                 f"There is no model file {os.fspath(model)!r}. Give the path of a GGUF "

@@ -15,12 +15,8 @@ from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
-from llmreg.providers._hosted import (
-    HostedProvider,
-    stop_reason,
-    token_counts,
-    unusable,
-)
+from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._replies import plain, stop_reason, token_counts, unusable
 from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
@@ -234,7 +230,7 @@ default="json_schema"
             name.lower() == "authorization" for name in client.default_headers
         ):
             options["extra_headers"] = {"Authorization": self._import_sdk().Omit()}
-        return {name: value for name, value in options.items() if value is not None}
+        return {n: plain(value) for n, value in options.items() if value is not None}
 
 
 def _text(content: Any) -> str:

@@ -63,7 +63,7 @@ def sleeps(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     def policy(provider: HostedProvider) -> RetryPolicy:
         return RetryPolicy(
             provider.max_attempts,
-            provider.timeout,
+            float(provider.timeout),
             sleep=waited.append,
             jitter=lambda: 1.0,
         )

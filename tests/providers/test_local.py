@@ -22,6 +22,7 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._task import Feature, Task
 from llmreg.providers import LocalProvider
+from llmreg.providers._local import _find
 
 
 class Server:
@@ -256,3 +257,9 @@ def test_clone_and_pickle(file):
 
 def test_the_default_model_goes_by_its_name():
     assert LocalProvider().identity()["model"].startswith("SmolLM2-135M")
+
+
+def test_the_home_folder_may_be_written_short(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model.gguf").touch()
+    assert _find("~/model.gguf") == tmp_path / "model.gguf"

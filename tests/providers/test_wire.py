@@ -10,6 +10,7 @@ import time
 import tracemalloc
 import zlib
 
+import numpy as np
 import pytest
 
 from llmreg import LLMAttributionClassifier
@@ -200,6 +201,24 @@ class TestToldAtOnce:
         with pytest.raises(ProviderError, match="max"):
             provider.elicit(task)
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("vendor", "params"),
+    [
+        (ANTHROPIC, {"thinking": {"type": "enabled", "budget": [np.int64(1024)]}}),
+        (ANTHROPIC, {"max_tokens": np.int32(900), "timeout": np.float32(20)}),
+        (OPENAI, {"temperature": np.float32(0.5), "max_tokens": np.int64(900)}),
+        (OPENAI, {"extra_body": {"options": {"num_ctx": np.int64(9)}}}),
+        (OPENAI, {"n_estimates": np.int64(1), "max_parallel": np.uint8(2)}),
+        (OPENAI, {"extra_body": {"stop": (np.str_("x"),), "echo": np.bool_(True)}}),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(server, provider, task, params):
+    assert provider.set_params(**params).elicit(task).scores.tolist() == [[3, 3, 3]]
+    for name in {"temperature", "max_tokens", "thinking"} & set(params):
+        assert server.requests[0].body[name] == params[name]
+    assert provider.has_cached(task)
 
 
 class TestReasonsToStop:
