@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmreg._utils._text import clean_text
-from llmreg.exceptions import FeatureNamesError
+from llmreg.exceptions import DataError, FeatureNamesError
 from llmreg.prior._scores import SCORE_LIMIT
 from llmreg.prior._task import Feature, Task
 
@@ -116,6 +116,15 @@ def check_distinct(task: Task) -> None:
                 f"characters, or in their first {MAX_NAME_LENGTH - 1} characters. "
                 "Rename one of them."
             )
+    labels: dict[str, str] = {}
+    for label in (*task.classes, *task.outputs):
+        other = labels.setdefault(clean_text(label, MAX_NAME_LENGTH), label)
+        if other != label:
+            raise DataError(
+                f"The classes or targets {other!r} and {label!r} are the same without "
+                f"control characters, or in their first {MAX_NAME_LENGTH - 1} "
+                "characters. Rename one of them."
+            )
 
 
 def describe_feature(feature: Feature) -> dict[str, str]:
@@ -147,6 +156,38 @@ def list_schema(task: Task, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Build the schema of a list with an entry for each feature, under its id."""
     identity = {"type": "string", "enum": list(give_ids("f", task.features))}
     return {"type": "array", "items": object_schema({"id": identity, **properties})}
+
+
+# The most values that OpenAI's structured outputs take in all "enum" of a schema.
+MAX_ENUM_VALUES = 1000
+
+
+def limit_enums(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave lists of allowed values out where a vendor takes no more of them.
+
+    Those of the scores go first. The reply is checked against the whole schema.
+    """
+    for types in ({"integer"}, {"integer", "string"}):
+        if _count_enums(schema) > MAX_ENUM_VALUES:
+            schema = _without_enums(schema, types)
+    return schema
+
+
+def _count_enums(part: Any) -> int:
+    if not isinstance(part, dict):
+        return 0
+    return len(part.get("enum", ())) + sum(map(_count_enums, part.values()))
+
+
+def _without_enums(part: Any, types: set[str]) -> Any:
+    if not isinstance(part, dict):
+        return part
+    is_dropped = part.get("type") in types
+    return {
+        name: _without_enums(inner, types)
+        for name, inner in part.items()
+        if not (name == "enum" and is_dropped)
+    }
 
 
 # The characters of a reason from a model that a grammar holds to the schema.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -40,9 +41,24 @@ class Estimate:
 
 
 def read_json(text: str) -> Any:
-    """Parse the reply of a model, in which no object may have a name twice."""
+    """Parse the reply of a model, in which no object may have a name twice.
+
+    Where there is more than JSON, such as thoughts or a code fence, the one object is
+    taken; which of several is the answer cannot be known.
+    """
+    text = text.removeprefix("\ufeff")
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        try:
+            return _DECODER.decode(text)
+        except ValueError:
+            answer = _THOUGHTS_END.split(text)[-1]
+            start = answer.find("{")
+            if start < 0:
+                raise
+            reply, end = _DECODER.raw_decode(answer, start)
+            if "{" in answer[end:]:
+                raise
+            return reply
     except (ValueError, RecursionError) as e:
         raise ProviderResponseError(
             f"The reply of the model is not valid JSON ({e}). It starts with "
@@ -55,6 +71,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
         raise ValueError("an object has the same name twice")
     return dict(pairs)
+
+
+_THOUGHTS_END = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]")
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def check_reply(reply: Any, schema: Mapping[str, Any], name: str = "the reply") -> None:

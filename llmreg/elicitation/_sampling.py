@@ -26,6 +26,7 @@ from llmreg.elicitation._retry import RetryPolicy, Stop, side_by_side
 from llmreg.exceptions import (
     MissingKeyError,
     ProviderAuthenticationError,
+    ProviderError,
     ProviderRefusalError,
     ProviderResponseError,
     ProviderUnavailableError,
@@ -37,6 +38,7 @@ from llmreg.prior._task import Task
 logger = get_logger(__name__)
 
 FATAL = (MissingKeyError, ProviderAuthenticationError)
+TOO_LARGE = (TruncatedReplyError, RequestTooLargeError)
 
 # Seconds for the request itself to say why there is no answer in time.
 GRACE = 0.5
@@ -116,6 +118,8 @@ class ResponseStore:
 
     cache: PriorCache
     settings: dict[str, Any]
+    # What a user has set; it shapes no answer, but decides what is too large.
+    max_tokens: int | None = None
 
     def key(self, question: Questionnaire, **more: Any) -> str:
         """Give the key of what is kept about a question, such as `estimate=0`."""
@@ -125,7 +129,7 @@ class ResponseStore:
     def load(self, question: Questionnaire, index: int) -> Estimate | None:
         """Look up a response, or the responses to both halves of the question."""
         whole = self._read(question, index)
-        if whole is not None or not self.is_split(question):
+        if whole is not None or not self._split_at(question):
             return whole
         responses = [
             half for part in question.halves if (half := self.load(part, index))
@@ -147,13 +151,23 @@ class ResponseStore:
         self.cache.put(self.key(question, estimate=index), content)
 
     def is_split(self, question: Questionnaire) -> bool:
-        """Tell whether a question turned out to be too large, now or earlier."""
-        return self.cache.get(self.key(question, split=True)) is not None
+        """Tell whether a question turned out to be too large for this setting."""
+        return self.max_tokens in self._split_at(question)
 
     def split(self, question: Questionnaire) -> None:
         """Remember that a question is too large, so that it is not sent again."""
+        rooms = [*self._split_at(question), self.max_tokens and int(self.max_tokens)]
         content = {**self._about(question), "split": True}
+        if rooms != [None]:
+            content["max_tokens"] = rooms
         self.cache.put(self.key(question, split=True), content)
+
+    def _split_at(self, question: Questionnaire) -> list[int | None]:
+        """List the `max_tokens` for which a question was too large."""
+        note = self.cache.get(self.key(question, split=True)) or {}
+        # A note without a list is about the usual setting.
+        rooms = note.get("max_tokens", [None] if note else [])
+        return rooms if isinstance(rooms, list) else []
 
     def _about(self, question: Questionnaire) -> dict[str, str]:
         """Say what an entry is about, for people who look into the cache."""
@@ -302,21 +316,29 @@ class Requester:
 
     def _one(self, question: Questionnaire, index: int) -> Estimate:
         """Get one response, in halves where the question is too large."""
-        if not self.store.is_split(question):
+        is_split = self.store.is_split(question)
+        if not is_split:
             try:
                 return self._whole(question, index)
-            except (TruncatedReplyError, RequestTooLargeError) as e:
+            except TOO_LARGE as e:
                 if not question.halves:
                     raise
                 logger.warning("%s Requesting half the features at a time.", e)
+        try:
+            # A half may be in the cache, if the other one failed the last time.
+            return merge(
+                [
+                    self.store.load(half, index) or self._one(half, index)
+                    for half in question.halves
+                ]
+            )
+        except TOO_LARGE:
+            # Half is no better, so it is not the size; the next call starts anew.
+            is_split = True
+            raise
+        finally:
+            if not is_split:
                 self.store.split(question)
-        # A half may be in the cache, if the other one failed the last time.
-        return merge(
-            [
-                self.store.load(half, index) or self._one(half, index)
-                for half in question.halves
-            ]
-        )
 
     def _whole(self, question: Questionnaire, index: int) -> Estimate:
         """Get one response and keep it; the second usable reply at the latest."""
@@ -342,7 +364,16 @@ class Requester:
         if completion.stop == "length":
             logger.warning("the reply was cut off; requesting it with twice the room")
             max_tokens *= 2
-            completion = self._send(question, max_tokens)
+            try:
+                completion = self._send(question, max_tokens)
+            except ProviderError as e:
+                # All else was accepted, so it is the room that is refused.
+                if type(e) not in {ProviderError, RequestTooLargeError}:
+                    raise
+                raise TruncatedReplyError(
+                    f"The reply was cut off at max_tokens={max_tokens // 2}, and twice "
+                    f"that is refused. Score fewer features. {e}"
+                ) from None
         if completion.stop == "length":
             raise TruncatedReplyError(
                 f"The reply was cut off at {max_tokens=}. Raise `max_tokens`, or score "

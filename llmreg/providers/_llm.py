@@ -310,7 +310,8 @@ class LLMProvider(PriorProvider):
 
     def _store(self) -> ResponseStore:
         """Find the responses that are in the cache."""
-        return ResponseStore(PriorCache.of(self.cache), self._settings())
+        cache = PriorCache.of(self.cache)
+        return ResponseStore(cache, self._settings(), self.max_tokens)
 
     def _request(self, question: Questionnaire) -> Request:
         """Make the request that asks a question first."""

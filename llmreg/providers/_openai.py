@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg.elicitation._cache import PriorCache
-from llmreg.elicitation._prompt import in_order
+from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._hosted import HostedProvider
@@ -245,7 +245,7 @@ def _reply_form(
 ) -> tuple[str, dict[str, Any] | None]:
     """Give the instructions and the `response_format` that ask for the schema."""
     if reply_format == "json_schema":
-        named = {"name": "scores", "strict": True, "schema": asked.schema}
+        named = {"name": "scores", "strict": True, "schema": limit_enums(asked.schema)}
         return asked.system, {"type": "json_schema", "json_schema": named}
     if reply_format == "json_object_schema":
         # Servers that make a grammar of the schema can hold the model to the order.

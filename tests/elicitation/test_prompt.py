@@ -8,17 +8,20 @@ import pytest
 
 from llmreg.elicitation._prompt import (
     MAX_DESCRIPTION_LENGTH,
+    MAX_ENUM_VALUES,
     MAX_NAME_LENGTH,
     SYSTEM_TEXT,
     in_order,
+    limit_enums,
 )
 from llmreg.elicitation._questions import (
+    WAYS,
     DraftQuestionnaire,
     Questionnaire,
     RankingQuestionnaire,
     plan,
 )
-from llmreg.exceptions import FeatureNamesError
+from llmreg.exceptions import DataError, FeatureNamesError, ProviderResponseError
 from llmreg.prior._task import Feature, Task
 
 ATTACKS = [
@@ -240,3 +243,63 @@ def test_names_that_look_the_same_are_refused():
         task = Task(tuple(Feature(n) for n in twins), "t", ("yes",), "classification")
         with pytest.raises(FeatureNamesError, match="Rename one of them"):
             plan(task)
+
+
+def count(part):
+    if isinstance(part, dict):
+        return len(part.get("enum", ())) + sum(map(count, part.values()))
+    return 0
+
+
+@pytest.mark.parametrize("ask", list(WAYS))
+@pytest.mark.parametrize("n_classes", [3, 47, 48, 60, 200, 400, 1200])
+def test_no_schema_has_more_allowed_values_than_a_vendor_takes(ask, n_classes):
+    names = tuple(f"species {k}" for k in range(n_classes))
+    features = tuple(Feature(f"x{i}") for i in range(20))
+    task = Task(features, "species", names, "classification", names)
+    for question in plan(task, ask):
+        sent = limit_enums(question.schema)
+        assert count(sent) <= MAX_ENUM_VALUES
+        # Nothing changes for those that were taken before.
+        assert (sent == question.schema) == (count(question.schema) <= MAX_ENUM_VALUES)
+
+
+def test_a_score_that_no_list_forbade_is_refused_all_the_same():
+    names = tuple(f"species {k}" for k in range(60))
+    task = Task((Feature("x"),), "species", names, "classification", names)
+    (question,) = plan(task)
+    scores = {f"o{k + 1}": k % 21 - 10 for k in range(60)}
+    entry = {"id": "f1", "reason": "", "scores": scores}
+    found = question.read(json.dumps({"features": [entry]}))
+    assert found.scores["species 20"] == {"x": 10}
+    for wrong in (11, -11, 1.5, True, "3"):
+        changed = {**entry, "scores": {**scores, "o7": wrong}}
+        with pytest.raises(ProviderResponseError, match="must be one of -10"):
+            question.read(json.dumps({"features": [changed]}))
+
+
+ALIKE = [
+    ("ill", "ill\u200b"),
+    ("ill", " ill"),
+    ("a b", "a  b"),
+    ("ill", "ill\x00"),
+    ("ill", "\u202eill"),
+    ("a" * 130 + "1", "a" * 130 + "2"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE, ids=range(len(ALIKE)))
+def test_classes_and_targets_that_look_alike_are_refused(one, other):
+    features = (Feature("x"),)
+    for task in (
+        Task(features, "y", (one, other, "b"), "classification", (one, other, "b")),
+        Task(features, "y", (other,), "classification", (one, other)),
+        Task(features, "y", (one, other), "regression"),
+    ):
+        with pytest.raises(DataError, match="are the same without control"):
+            plan(task)
+
+
+def test_a_class_may_be_called_as_a_feature_is():
+    task = Task((Feature("x"),), "x", ("x",), "classification", ("no", "x"))
+    assert len(plan(task)) == 1

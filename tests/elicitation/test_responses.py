@@ -170,6 +170,46 @@ def test_what_is_no_json_is_our_error(text):
         read_json(text)
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        "```json\n%s\n```",
+        "```\n%s\n```",
+        "\ufeff%s",
+        "\ufeff```JSON\r\n%s\r\n```\r\n",
+        "Here are the scores:\n\n%s\n\nI hope this helps.",
+        "<think>\nhm\n</think>\n\n%s",
+        "Older is frailer, {so} 4 it is.\n</think>\n%s",
+        '<think>{"features": []} is a draft</think>\n```json\n%s\n```',
+        "<thinking>{1}</thinking>%s",
+        "[THINK]{1}[/THINK]%s",
+        "<|channel|>final<|message|>%s",
+    ],
+)
+def test_the_one_object_of_a_reply_is_read(task, entries, around):
+    entries[0]["reason"] = "a ``` and a <think> {in} the reason"
+    found = Questionnaire(task).read(around % reply(entries))
+    assert found.scores == {"yes": {"age": 4, "sex=female": -1}}
+    assert found.reasons == {"age": entries[0]["reason"]}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "%s\n%s",
+        "Draft: %s. Final: %s",
+        "```json\n%s\n```\nor\n```json\n%s\n```",
+        "{scores}: %s%.0s",
+        "%s, where {o1} is yes%.0s",
+        '{"answer": %s%.0s',
+    ],
+)
+def test_which_of_several_objects_is_meant_is_not_guessed(task, entries, around):
+    text = reply(entries)
+    with pytest.raises(ProviderResponseError, match="not valid JSON"):
+        Questionnaire(task).read(around % (text, text))
+
+
 RANKING = RankingQuestionnaire(
     Task(tuple(Feature(name) for name in "abcd"), "y", ("y1", "y2"), "regression")
 )

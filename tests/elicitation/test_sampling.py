@@ -168,6 +168,83 @@ class TestSplitting:
         with pytest.raises(kind):
             provider.elicit(wide(1))
 
+    @pytest.mark.parametrize("wrong", [100, 1500])
+    @pytest.mark.parametrize("right", [None, 3000, 9000])
+    def test_what_was_learnt_of_one_room_is_not_held_against_another(
+        self, server, provider, wrong, right
+    ):
+        server.respond = lambda request: (
+            by_name(request)
+            if request.body["max_tokens"] >= 4096
+            else limited(3, CUT)(request)
+        )
+        provider.set_params(max_tokens=wrong).elicit(wide(10))
+        before = len(server.requests)
+        provider.set_params(max_tokens=right, n_estimates=2)
+        provider.elicit(wide(10))
+        # A reply cut off at 3000 is asked for again with twice the room.
+        cut = right == 3000
+        assert [len(names(r)) for r in server.requests[before:]] == [10] * (1 + cut)
+        provider.set_params(max_tokens=wrong, n_estimates=3).elicit(wide(10))
+        assert [len(names(r)) for r in server.requests[before + 1 + cut :]] == [
+            *(3, 2, 3, 2)
+        ]
+
+    @pytest.mark.parametrize("refuse", [CUT, GRAMMAR, TOO_LONG, TOO_LARGE])
+    def test_that_all_parts_were_refused_says_nothing_of_the_size(
+        self, server, provider, refuse
+    ):
+        server.respond = lambda request: refuse
+        with pytest.raises(ProviderError):
+            provider.elicit(wide(8))
+        before = len(server.requests)
+        server.respond = by_name
+        assert provider.elicit(wide(8)).scores.shape == (1, 8)
+        assert len(server.requests) == before + 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "max_tokens: 16384 > 8192, which is the maximum allowed number of output "
+            "tokens for claude-3-5-haiku-20241022",
+            "max_tokens is too large: 16384. This model supports at most 8192 "
+            "completion tokens",
+            "This model's maximum context length is 8192 tokens",
+            "`max_new_tokens` must be <= 8192",
+            "",
+        ],
+    )
+    def test_a_reply_cut_at_the_limit_of_the_model_is_halved(
+        self, server, provider, text
+    ):
+        def respond(request):
+            if request.body["max_tokens"] > 8192:
+                return error(400, "invalid_request_error", text)
+            return limited(3, CUT)(request)
+
+        server.respond = respond
+        prior = provider.elicit(wide(6))
+        assert prior.scores.tolist() == [list(range(-10, -4))]
+        rooms = [(len(names(r)), r.body["max_tokens"]) for r in server.requests]
+        assert rooms == [(6, 8192), (6, 16384), (3, 8192), (3, 8192)]
+        server.respond = lambda r: (
+            CUT if r.body["max_tokens"] <= 8192 else error(400, "invalid", text)
+        )
+        with pytest.raises(TruncatedReplyError, match="max_tokens=8192, and twice"):
+            provider.elicit(wide(1))
+
+    @pytest.mark.parametrize(
+        ("status", "kind"), [(401, "authentication_error"), (529, "overloaded_error")]
+    )
+    def test_other_errors_of_the_second_try_are_what_they_are(
+        self, server, provider, status, kind
+    ):
+        server.enqueue(CUT, error(status, kind, "no"))
+        with pytest.raises(ProviderError) as caught:
+            provider.elicit(wide(6))
+        assert not isinstance(caught.value, TruncatedReplyError)
+        assert len(server.requests) == 2
+
 
 class TestWays:
     @pytest.mark.parametrize(

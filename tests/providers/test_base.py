@@ -7,13 +7,15 @@ import pytest
 from llmreg.elicitation._retry import RetryPolicy, TransientError
 from llmreg.elicitation._sampling import Completion
 from llmreg.exceptions import (
+    PriorCacheWarning,
     PriorDisagreementWarning,
     ProviderAuthenticationError,
+    ProviderError,
     ProviderResponseError,
     ProviderUnavailableError,
 )
 from llmreg.prior._task import Task
-from llmreg.providers import LLMProvider, PriorProvider
+from llmreg.providers import CachedProvider, LLMProvider, PriorProvider
 
 
 class Scripted(LLMProvider):
@@ -126,13 +128,38 @@ class TestElicit:
         assert Scripted([2]).elicit(task).scores[0, 0] == 2
         assert len(list(cache.glob("*.unusable"))) == 1
 
-    def test_a_full_disk_loses_no_answer(self, task, monkeypatch, caplog):
+    @pytest.mark.parametrize("name", ["replace", "mkdir", "chmod"])
+    @pytest.mark.parametrize("n_estimates", [1, 3])
+    @pytest.mark.parametrize("wrap", [lambda provider: provider, CachedProvider])
+    def test_a_full_disk_loses_no_answer(
+        self, task, monkeypatch, name, n_estimates, wrap
+    ):
+        def no_space(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        provider = wrap(Scripted([7] * n_estimates, n_estimates=n_estimates))
+        monkeypatch.setattr(f"llmreg._utils._files.os.{name}", no_space)
+        if name == "mkdir":
+            # Told before anything is asked.
+            with pytest.raises(ProviderError, match="cannot be written"):
+                provider.elicit(task)
+            return
+        with pytest.warns(PriorCacheWarning, match="No space left") as told:
+            assert provider.elicit(task).scores[0, 0] == 7
+        assert len(told) == 1
+        # No more is in the script.
+        assert provider.elicit(task).usage["served_from_cache"] >= 1
+        assert provider.has_cached(task)
+
+    def test_a_warning_that_is_an_error_loses_no_answer(self, task, monkeypatch):
         def no_space(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("llmreg.elicitation._cache.os.replace", no_space)
-        assert Scripted([7]).elicit(task).scores[0, 0] == 7
-        assert "No space left" in caplog.text
+        monkeypatch.setattr("llmreg._utils._files.os.replace", no_space)
+        provider = Scripted([7])
+        with pytest.raises(PriorCacheWarning):
+            provider.elicit(task)
+        assert provider.elicit(task).scores[0, 0] == 7
 
     def test_a_reply_that_cannot_be_used_is_asked_for_once_more(self, task):
         provider = Scripted(["{}", "{}", 1])
