@@ -358,7 +358,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ndarray of shape (n_samples,)
             Class labels.
         """
-        return self.classes_[self._logits(X).argmax(axis=1)]
+        likeliest = self._logits(X).argmax(axis=1)
+        return self.classes_[likeliest]
 
     def _logits(self, X: Any) -> np.ndarray:
         """Return a logit for each class, 0 for the first of two."""
