@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Self
@@ -20,6 +20,7 @@ from llmreg._parameters import AttributionParameters
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads
+from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import make_net, resolve_device, user_settings
@@ -52,33 +53,6 @@ from llmreg.providers._resolve import (
 )
 
 logger = get_logger(__name__)
-
-# What describes a net, and must not outlive it.
-_OF_THE_NET = (
-    *("net_", "coef_", "intercept_", "n_iter_", "gamma_"),
-    *("trust_", "attributions_", "alignment_"),
-)
-
-
-@contextmanager
-def rollback(estimator: Any) -> Iterator[None]:
-    """Take back what a fit that fails has learnt, but for the prior that was paid for.
-
-    With `warm_start` the last model comes back. Else there is none afterwards, unless
-    the fit failed before it touched the last one.
-    """
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        now = vars(estimator)
-        if estimator.warm_start and "net_" in before:
-            now.clear()
-            now.update(before)
-        elif "net_" not in now or now["net_"] is not before.get("net_"):
-            for name in _OF_THE_NET:
-                now.pop(name, None)
-        raise
 
 
 class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC):

@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
-from llmreg.preprocessing._columns import level_value
+from llmreg.preprocessing._levels import level_value
 from llmreg.preprocessing._scaler import BoundedScaler, fit_minmax
 
 # Stands for a gap among levels, which are hardly called so.

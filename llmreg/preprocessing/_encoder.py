@@ -14,17 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError, FeatureNamesError
 from llmreg.preprocessing._columns import (
-    MISSING,
     ColumnKind,
     as_table,
     blank_texts,
     column_kinds,
-    open_levels,
+    declared_kinds,
     refuse,
     text_names,
-    to_levels,
     to_numbers,
 )
+from llmreg.preprocessing._levels import MISSING, open_levels, to_levels
 from llmreg.preprocessing._scaler import (
     Ranges,
     Summary,
@@ -93,10 +92,9 @@ default="median"
     `str`. In a table whose columns carry no type, such as an array of objects, a
     column is numeric if `float` accepts all its values.
 
-    A numeric column that is constant in training has no unit, and is 0 also where it
-    changes later. Only a column of zeros is taken for a flag, whose range is from 0 to
-    1: what a rare 1 means is said by a prior. That of other columns is said by a
-    category that declares its levels.
+    A numeric column that is constant in training is 0, also where it changes later.
+    Only a column of zeros is taken for a flag, from 0 to 1: a prior may know what its
+    rare 1 means.
 
     Examples
     --------
@@ -286,10 +284,7 @@ default="median"
             )
         levels = self.levels or {}
         if any(isinstance(names, str) for names in levels.values()):
-            raise EncodingError(
-                "levels must have a list of level names for each column; got "
-                f"{levels!r}."
-            )
+            raise EncodingError(f"levels must map columns to lists; got {levels!r}.")
         return {str(name): set(map(str, names)) for name, names in levels.items()}
 
     def _sort_columns(
@@ -301,7 +296,7 @@ default="median"
     ) -> None:
         """Decide which columns are numbers and which have levels."""
         kinds: list[ColumnKind] = ["numbers"] * table.shape[1]
-        declared = self._declared_kinds()
+        declared = declared_kinds(self.feature_kinds, self._names)
         # Columns of which only these rows show what they are.
         self._guessed: set[int] = set()
         if isinstance(table, pd.DataFrame):
@@ -311,11 +306,8 @@ default="median"
                 # Dates may be levels, but are no numbers.
                 fixed = {"objects", "complex", *(["dates"] * (kind == "numbers"))}
                 kinds[i] = kinds[i] if kinds[i] in fixed else kind
-            self._guessed = {
-                i
-                for i, dtype in enumerate(table.dtypes)
-                if dtype.kind == "O" and i not in declared
-            }
+            dtypes = enumerate(table.dtypes)
+            self._guessed = {i for i, d in dtypes if d.kind == "O"} - {*declared}
             if self.encoder is None:
                 # A column without values has no string to encode: it becomes 0.
                 for i, kind in enumerate(kinds):
@@ -331,22 +323,6 @@ default="median"
             refuse(kinds, self._names, allowed if self.encoder else {"numbers"})
         self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
         self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
-
-    def _declared_kinds(self) -> dict[int, ColumnKind]:
-        """Give the kinds of columns that `feature_kinds` tells, by place."""
-        given: Mapping[Any, Any] = self.feature_kinds or {}
-        if unexpected := [name for name in given if name not in self._names]:
-            raise FeatureNamesError(
-                f"feature_kinds contains columns that X does not have: {unexpected}. "
-                f"The columns are {list_names(self._names)}."
-            )
-        kinds: dict[Any, ColumnKind] = {"numeric": "numbers", "categorical": "levels"}
-        if wrong := {n: kind for n, kind in given.items() if kind not in kinds}:
-            raise EncodingError(
-                f'feature_kinds must be "numeric" or "categorical"; got {wrong!r}.'
-            )
-        names = enumerate(self._names)
-        return {i: kinds[given[name]] for i, name in names if name in given}
 
     def _check_columns(self, table: pd.DataFrame | np.ndarray) -> None:
         if table.shape[1] != self.n_features_in_:

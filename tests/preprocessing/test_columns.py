@@ -9,15 +9,13 @@ import scipy.sparse as sp
 from llmreg import LLMAttributionClassifier
 from llmreg.exceptions import DataError, EncodingError, UnsupportedColumnError
 from llmreg.preprocessing._columns import (
-    MISSING,
     as_table,
     column_kinds,
-    open_levels,
     refuse,
     refuse_cell_values,
-    to_levels,
     to_numbers,
 )
+from llmreg.preprocessing._levels import MISSING, open_levels, to_levels
 from llmreg.providers import AnthropicProvider
 from tests.fakes import FakeProvider
 

@@ -1,0 +1,112 @@
+"""The levels of a categorical column: one name for each value, however spelled."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from llmreg.exceptions import EncodingError
+
+#: Name of the level that stands for a missing value.
+MISSING = "missing"
+
+# What Python writes for whole numbers and for others.
+_WHOLE = re.compile(r"-?(0|[1-9]\d*)(\.0)?", re.ASCII)
+_FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
+
+
+def to_levels(
+    column: pd.Series, known: Collection[str] = (), gap: str | None = MISSING
+) -> np.ndarray:
+    """Give the level names of a categorical column, spelled as in `known`.
+
+    What is missing has the name `gap`; None where that is not known as a level.
+    """
+    called = {level_value(name): name for name in known if name != gap}
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        spelled = [_spell(value, called) for value in column.cat.categories]
+        # Missing values have the code -1, which takes the last name.
+        return np.array([*spelled, gap], dtype=object)[column.cat.codes.to_numpy()]
+    values = column.to_numpy(dtype=object)
+    names = np.full(len(values), gap, dtype=object)
+    present = ~pd.isna(values)
+    found = values[present]
+    # Of equal values of different types, such as 1 and True, each is spelled.
+    spelling = {key: _spell(key[1], called) for key in {(type(v), v) for v in found}}
+    names[present] = [spelling[type(value), value] for value in found]
+    return names
+
+
+def open_levels(
+    column: pd.Series, extra: Collection[str] = ()
+) -> tuple[list[str], str | None]:
+    """Name the levels of a training column, declared or sorted, that of gaps last.
+
+    Of several spellings of one value that of `extra` is its name, or the shortest.
+    Also returns the name of the level of gaps, None where there is none.
+    """
+    twice = Counter(map(level_value, extra))
+    if same := sorted(name for name in extra if twice[level_value(name)] > 1):
+        raise EncodingError(
+            f"{same} are one level of column {column.name!r}, spelled in several ways. "
+            "Give a score for one of them only."
+        )
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    declared = list(map(_name, column.cat.categories)) if is_category else []
+    named = to_levels(column, gap=None)
+    found = sorted({name for name in named if name is not None})
+    chosen = {level_value(n): n for n in sorted({*found, *declared}, key=_by_length)}
+    has_gaps = any(name is None for name in named)
+    own = {level_value(name): name for name in extra}
+    gap = MISSING
+    while gap in chosen or f"{gap} value" in own:
+        gap += " value"
+    # A prior that scores what is missing opens the level of gaps.
+    has_gaps |= own.pop(gap, None) is not None
+    chosen |= own
+    in_order = dict.fromkeys(map(level_value, declared))
+    names = [chosen[value] for value in in_order]
+    names += sorted(name for value, name in chosen.items() if value not in in_order)
+    return ([*names, gap], gap) if has_gaps else (names, None)
+
+
+def level_value(name: str) -> str:
+    """Give the one spelling of the value that a level's name stands for.
+
+    The names of True, 1, 1.0 and -0.0 are those of numbers: all that `str` makes of
+    them, and nothing else. "01" and "1e0" are texts.
+    """
+    if name in ("True", "False"):
+        return "1" if name == "True" else "0"
+    if _WHOLE.fullmatch(name):
+        whole = name.partition(".")[0]
+        return "0" if whole == "-0" else whole
+    if _FLOAT.fullmatch(name) and repr(number := float(name)) == name:
+        return str(int(number)) if number.is_integer() else name
+    return name
+
+
+def _name(value: Any) -> str:
+    """Give the name of a value, its text; numbers of every type have that of Python."""
+    name = str(value)
+    if isinstance(value, np.floating) or name == "-0.0":
+        return name if isinstance(value, str) else repr(float(name) + 0.0)
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value.normalize():f}"
+    return name
+
+
+def _spell(value: Any, called: Mapping[str, str]) -> str:
+    name = _name(value)
+    return called.get(level_value(name), name)
+
+
+def _by_length(name: str) -> tuple[int, str]:
+    """Order spellings so that the shortest one comes last."""
+    return -len(name), name
