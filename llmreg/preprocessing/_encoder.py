@@ -57,8 +57,7 @@ class TableEncoder(  # type: ignore[call-arg]
     sorted by name; of a category column those that it declares, in their order. A
     missing value is a level of its own, the last one and named ``"missing"``, if the
     training rows have it; beside a level of that name it is ``"missing value"``. True,
-    1, 1.0 and the text "1" are one level. A level that was not seen in training is all
-    zeros.
+    1, 1.0 and the text "1" are one level. A level not seen in training is all zeros.
 
     Parameters
     ----------
@@ -284,7 +283,9 @@ default="median"
             )
         levels = self.levels or {}
         if any(isinstance(names, str) for names in levels.values()):
-            raise EncodingError(f"levels must map columns to lists; got {levels!r}.")
+            raise EncodingError(
+                f"levels must have a list of level names for each column; got {levels}."
+            )
         return {str(name): set(map(str, names)) for name, names in levels.items()}
 
     def _sort_columns(
@@ -423,9 +424,8 @@ default="median"
         numbers = self._impute(numbers, self._is_complete(numbers))
         if self._ranges is not None:
             return self._ranges.transform(numbers)
-        if self.scaler_ is None:
-            return numbers
-        return apply(self.scaler_, numbers, keep_shape=True)
+        scaler = self.scaler_
+        return numbers if scaler is None else apply(scaler, numbers, keep_shape=True)
 
     def _fit_levels(self, table: pd.DataFrame, extra: Mapping[str, set[str]]) -> None:
         opened = [
