@@ -232,7 +232,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             # before anything is paid for.
             self._net_maker(None, total_weight=1.0, seed=0)(0.0)
         elif isinstance(source, Provider):
-            logger.info("no prior: nobody is asked for one, since gamma is 0")
+            logger.info("no prior: gamma is 0, so the provider is not called")
             return None
         return self._resolve(source)
 
@@ -314,7 +314,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         X : DataFrame or array-like of shape (n_samples, n_features)
             The table.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            The labels, of which the names of the classes are told, or the targets.
+            The labels, of which only the class names are sent, or the targets.
 
         Returns
         -------

@@ -21,7 +21,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     The prior is one score per feature (and class), from -10 to 10, that a large
     language model or a domain expert gives. A small model is trained on cross
     entropy plus `gamma` times the misalignment of its attributions with the
-    scores [1]_. Nothing is asked of anybody at prediction time.
+    scores [1]_. Prediction calls no language model.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     n_jobs : int, default=None
         Threads of torch; None is 1, -1 all. Another number may change the last bits.
     verbose : int, default=0
-        What a fit tells on stderr. 1: what was asked, what the cache had, the verdict
+        What a fit writes to stderr. 1: what was asked, what the cache had, the verdict
         on the prior; 2: also the losses of every epoch.
     **net__params : dict
         Parameters of :class:`skorch.NeuralNet`, as ``net__callbacks``. With any but

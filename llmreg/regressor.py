@@ -19,8 +19,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     The prior is one score per feature (and target), from -10 to 10, that a large
     language model or a domain expert gives. A small model is trained on the squared
     error of the standardized targets plus `gamma` times the misalignment of its
-    attributions with the scores [1]_. Nothing is asked of anybody at prediction
-    time.
+    attributions with the scores [1]_. Prediction calls no language
+    model.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     n_jobs : int, default=None
         Threads of torch; None is 1, -1 all. Another number may change the last bits.
     verbose : int, default=0
-        What a fit tells on stderr. 1: what was asked, what the cache had, the verdict
+        What a fit writes to stderr. 1: what was asked, what the cache had, the verdict
         on the prior; 2: also the losses of every epoch.
     **net__params : dict
         Parameters of :class:`skorch.NeuralNet`, as ``net__callbacks``. With any but

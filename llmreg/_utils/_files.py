@@ -20,21 +20,30 @@ def write_text(
     errors: str = "backslashreplace",
     mode: int | None = None,
 ) -> None:
-    """Write UTF-8 under another name, then rename: readers see all or nothing.
+    """Write UTF-8, as `write_bytes` does.
 
-    Half a character, which UTF-8 cannot hold, is escaped as JSON does it. Without
-    `mode` the file is a person's: its permissions stay, a link to it stays a link, and
-    a pipe is written to. With `mode` whatever has the name is replaced.
+    Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
+    """
+    write_bytes(path, text.encode("utf-8", errors), mode=mode)
+
+
+def write_bytes(
+    path: str | os.PathLike[str], content: bytes, *, mode: int | None = None
+) -> None:
+    """Write under another name, then rename: readers see all or nothing.
+
+    Without `mode` the file is a person's: its permissions stay, a link to it stays a
+    link, and a pipe is written to. With `mode` whatever has the name is replaced.
     """
     target = expand(path)
     if mode is None:
         target = Path(os.path.realpath(target))
         if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8", errors=errors)
+            target.write_bytes(content)
             return
     draft = target.with_name(f"{uuid.uuid4().hex}.tmp")
     try:
-        draft.write_text(text, encoding="utf-8", errors=errors)
+        draft.write_bytes(content)
         if mode is not None:
             draft.chmod(mode)
         elif target.exists():

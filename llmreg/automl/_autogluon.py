@@ -100,6 +100,7 @@ def autogluon_options(
         task=task,
         target_name=target_name,
         feature_descriptions=feature_descriptions,
+        feature_kinds=params.get("feature_kinds"),
         on_error=on_error,
     )
     # A prior as text is copied, hashed and written into logs without further ado.

@@ -178,6 +178,7 @@ def flaml_learner(
         target_name=target_name,
         feature_descriptions=feature_descriptions,
         feature_names=feature_names,
+        feature_kinds=params.get("feature_kinds"),
         on_error=on_error,
     )
     classes = np.unique(np.asarray(y)).tolist() if kind == "classification" else None

@@ -148,7 +148,7 @@ def settle_prior(
         What is predicted.
     **words : dict
         What a provider is sent: `task`, `target_name`, `feature_descriptions`,
-        `feature_names`; and `on_error`.
+        `feature_names`, `feature_kinds`; and `on_error`.
 
     Returns
     -------

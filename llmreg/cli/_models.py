@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
         "--data",
         type=expand,
         help="a CSV file with a header, to measure the performance on by "
-        "cross-validation; nobody is asked for a prior",
+        "cross-validation; no provider is called",
     )
     text = "the column that is predicted; once for each where there are several"
     add("--target", action="append", help=text)

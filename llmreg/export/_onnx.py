@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import llmreg
 from llmreg._utils import import_optional
+from llmreg._utils._files import write_bytes
 from llmreg.exceptions import ExportError
 from llmreg.export._sklearn import (
     check_model,
@@ -307,7 +308,7 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
         _add_targets(graph, outputs, model.target_scaler_)
     made = _make_model(graph, type(model).__name__)
     if path is not None:
-        graph.onnx.save(made, path)
+        write_bytes(path, made.SerializeToString())
     return made
 
 

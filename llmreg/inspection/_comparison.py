@@ -53,6 +53,7 @@ def settle(estimator: Any, X: Any, y: Any) -> FeaturePrior:
     while isinstance(inner, Pipeline):
         X = inner[:-1].fit_transform(X, y) if len(inner) > 1 else X
         inner = inner[-1]
+    inner._is_clone = model._is_clone  # the labels are those of the caller
     prior = inner.elicit_prior(X, y)
     if not has_opinion(prior):
         reason = prior.provenance.get("error", "every score is 0 or absent")

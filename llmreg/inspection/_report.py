@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg._base import BaseAttributionEstimator
 from llmreg._utils import import_optional
 from llmreg._utils._files import write_text
-from llmreg._utils._text import list_names
+from llmreg._utils._text import escape, list_names
 from llmreg.exceptions import DataError
 from llmreg.inspection._comparison import last_step, measure, with_prior
 from llmreg.inspection._learning_curve import PriorCurveDisplay
@@ -146,6 +147,9 @@ def format_report(
     inner = last_step(estimator)
     check_is_fitted(inner, "attributions_")
     prior = inner.prior_ if has_opinion(inner.prior_) else None
+    if prior is not None and not prior.target:
+        # As `elicit_prior` does: the prior goes into clones, which see numbered labels.
+        prior = replace(prior, target=inner._task_names()[0])
     images, performance, no_curve = _pictures(inner), None, ""
     if X is not None:
         performance = measure(
@@ -190,8 +194,7 @@ def show_hidden(value: Any) -> Any:
     """Write as escapes what would hide or move other text; markup is left alone."""
     if hasattr(value, "__html__"):
         return value
-    text = str(value)
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return escape(str(value), keep="\n")
 
 
 def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:

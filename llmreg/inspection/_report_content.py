@@ -21,7 +21,7 @@ from llmreg.elicitation._questions import (
     hash_prompt,
     plan,
 )
-from llmreg.exceptions import FeatureNamesError
+from llmreg.exceptions import DataError, FeatureNamesError
 from llmreg.inspection._comparison import NOTHING, WITH, WITHOUT, Performance
 from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
@@ -172,7 +172,7 @@ def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Questionnaire]:
     for send_levels in (True, False):
         try:
             questions = plan(task, ask, send_levels, MAX_FEATURES)
-        except FeatureNamesError:
+        except (DataError, FeatureNamesError):
             return []
         if recorded == hash_prompt(questions):
             return questions
@@ -208,7 +208,7 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
         *pairs,
         ("Form", "linear" if hasattr(model, "coef_") else "with hidden layers"),
         ("Weight of the prior (gamma)", f"{model.gamma_:.3g}"),
-        ("Passes", str(model.n_iter_)),
+        ("Iterations", str(model.n_iter_)),
         ("llmreg", __version__),
         ("scikit-learn, torch", f"{sklearn.__version__}, {torch.__version__}"),
         ("Python", platform.python_version()),

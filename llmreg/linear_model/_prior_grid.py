@@ -8,7 +8,7 @@ the grid is a Gaussian prior over the weights of a linear model,
 or, where the scores are uninformative, w ~ N(0, 1 / precision). A negative coefficient
 scale says that the scores are right but for their sign. The constants were chosen on
 data sets that packages ship, none of which is among the paper's (see
-docs/decisions.md).
+docs/decisions/trust.md).
 """
 
 from __future__ import annotations

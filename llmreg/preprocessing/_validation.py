@@ -1,4 +1,4 @@
-"""Targets as given, checked and turned into numbers."""
+"""Rows, weights and targets as given, checked and turned into numbers."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from llmreg._utils._text import list_names, shorten
+from llmreg._utils._text import list_names, number, shorten
 from llmreg.prior._scores import spread
 
 MAX_ROWS = 20
@@ -81,9 +81,9 @@ def _table(fields: Mapping[str, Any], name_width: int, width: int) -> list[list[
     for j in np.argsort(-np.fmax.reduce(np.abs(scores)), kind="stable"):
         feature = fields["features"][j]
         row = [shorten(feature, name_width, tail=name_width // 3)]
-        row += [_number(score, "+.1f") for score in scores[:MAX_OUTPUTS, j]]
+        row += [number(score, "+.1f") for score in scores[:MAX_OUTPUTS, j]]
         if estimates is not None:
-            row.append(_number(spreads[j], ".1f"))
+            row.append(number(spreads[j], ".1f"))
         if reasons:
             row.append(shorten(reasons.get(feature, ""), width))
         rows.append(row)
@@ -92,8 +92,3 @@ def _table(fields: Mapping[str, Any], name_width: int, width: int) -> list[list[
         gap = f"... {len(rows) - 2 * half} more ..."
         rows[half:-half] = [[gap, *[""] * (len(header) - 1)]]
     return [header, *rows]
-
-
-def _number(value: float, spec: str) -> str:
-    """Write a number, or a dash where there is none."""
-    return "-" if np.isnan(value) else format(value + 0.0, spec)

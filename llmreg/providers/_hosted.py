@@ -49,8 +49,6 @@ T = TypeVar("T")
 _TRANSIENT = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.
 _UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
-# What it raises over an address that it cannot ask.
-_UNREACHABLE = {"UnsupportedProtocol", "InvalidURL"}
 # Of the errors of TLS, those that may pass.
 _HANG_UPS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 # A smaller question may go through, so these are told apart from other wrong requests.

@@ -44,6 +44,14 @@ class TestSettling:
         with pytest.raises(PriorMismatchError, match="heigth"):
             settle_prior({"heigth": 3, "age": 1}, table, illness)
 
+    def test_declared_kinds_reach_the_prior_and_the_trials(self, rng):
+        X = pd.DataFrame({"zip": np.tile([1, 2, 3], 10), "age": rng.random(30)})
+        kinds = {"zip": "categorical"}
+        prior = {"zip=2": 4, "age": 1}
+        learner = flaml_learner(prior, X, X["age"] > 0.5, feature_kinds=kinds)
+        assert "zip=2" in learner.prior.features
+        assert learner.params["feature_kinds"] == kinds
+
     def test_no_prior_and_no_such_kind(self, table, illness):
         assert settle_prior(None, table, illness) is None
         with pytest.raises(ValueError, match="kind must be"):

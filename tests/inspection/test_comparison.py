@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,12 @@ def rows():
 
 
 LABELS = ["ill", "well", "ill", "well"]
+
+
+def test_labels_of_the_caller_are_not_taken_for_numbers(rng):
+    X, y = pd.DataFrame({"a": rng.random(20)}), np.arange(20) % 2
+    prior = settle(LLMAttributionClassifier({1: {"a": 5}}), X, y)
+    assert prior.outputs == ("1",)
 
 
 def test_a_settled_prior_has_all_columns_and_trains_nothing(rows):

@@ -283,6 +283,11 @@ def in_pipeline(rows):
     return make_pipeline(FunctionTransformer(), model).fit(rows, y), y
 
 
+def numbered(rows):
+    y = (rows["a"] > 0).to_numpy().astype(int)
+    return LLMAttributionClassifier({"a": 5}).fit(rows, y), y
+
+
 def in_search(rows):
     y = rows["a"] > 0
     search = GridSearchCV(LLMAttributionClassifier({"a": 5}), {"alpha": [2, 3]}, cv=2)
@@ -296,6 +301,7 @@ def in_search(rows):
         (several_targets, ["A: The 60", "B: The 60", "Mean absolute error"]),
         (one_target, ["gamma=3), and the rows had no say", "not weighed"]),
         (without_prior, ["without a prior", "nothing to trust", "no provider was"]),
+        (numbered, ["with the prior"]),
         (in_pipeline, ["functiontransformer (FunctionTransformer)"]),
         (in_search, ["Parameter Value alpha"]),
     ],

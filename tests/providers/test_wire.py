@@ -436,7 +436,7 @@ class TestBoundsOfTime:
             told = "list of batches" if call == "submit" else "."
             with pytest.raises(ProviderError, match=told):
                 calls[call]()
-            assert time.monotonic() - start < 5
+            assert time.monotonic() - start < 10
 
     def test_results_that_drip(self, server, provider, task):
         batches = Batches(server.url, looks=0)
@@ -450,7 +450,7 @@ class TestBoundsOfTime:
         start = time.monotonic()
         with pytest.raises(ProviderUnavailableError):
             collect_batch(provider.set_params(timeout=0.5), [task], number)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 10
 
     @VENDORS
     def test_a_slow_answer_in_time_is_read(self, server, provider, task, vendor):

@@ -41,7 +41,7 @@ def test_a_write_that_fails_leaves_what_was_there(write, tmp_path, monkeypatch):
         file.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(path), "write_text", fail)
+    monkeypatch.setattr(type(path), "write_bytes", fail)
     with pytest.raises(OSError, match="No space left"):
         write(path)
     assert path.read_text() == "edited by hand"

@@ -151,7 +151,7 @@ class TestFits:
 
     def test_nobody_is_asked(self, capsys, table, illness):
         make(FakeProvider(), gamma=0, verbose=1).fit(table, illness)
-        assert "nobody is asked for one" in capsys.readouterr().err
+        assert "the provider is not called" in capsys.readouterr().err
         make(None, verbose=1).fit(table, illness)
         assert "] no prior\n" in capsys.readouterr().err
 
