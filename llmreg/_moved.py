@@ -21,6 +21,9 @@ MOVED = {
     "llmreg.report": "llmreg.inspection",
     "llmreg.task": "llmreg.prior",
     "llmreg.verdict": "llmreg.linear_model",
+    # No page showed these, but programs of one's own may call them.
+    "llmreg.commands": "llmreg.cli",
+    "llmreg.commands.batch": "llmreg.cli._elicit",
     # No page showed these, but the pickles of fitted models name them.
     "llmreg.automl.autogluon": "llmreg.automl._autogluon",
     "llmreg.automl.flaml": "llmreg.automl._flaml",
