@@ -68,11 +68,6 @@ any_model = pytest.mark.parametrize(
 )
 
 
-def fault(reason, raises=AssertionError):
-    """Mark a case that fails today; once it is mended, the suite asks to unmark it."""
-    return pytest.mark.xfail(strict=True, raises=raises, reason=reason)
-
-
 @dataclass(frozen=True)
 class Problem:
     """A table, what is to be predicted of its rows, and new rows."""
