@@ -194,8 +194,8 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         y, sample_weight = self._encode_target(y, sample_weight, classes, reset)
         # Classes of weight zero: their rows are not there, either. What the encoding
         # learns has no classes, and no weights of classes.
-        _, row_weight, _ = weigh_rows(X, row_weight, sample_weight)
-        X, y, sample_weight = weigh_rows(X, y, sample_weight)
+        X, kept, sample_weight = weigh_rows(X, np.arange(len(X)), sample_weight)
+        y, row_weight = y[kept], row_weight[kept]
         if not reset:
             return X, y, sample_weight
         names, self._has_names = column_names(X, self.feature_names)
