@@ -12,7 +12,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llmreg._moved import MovedModules
-from llmreg.prior import Feature, FeaturePrior, Task
+from llmreg.prior import (
+    BaseRate,
+    Feature,
+    FeaturePrior,
+    ResponseCurve,
+    Task,
+    TypicalRange,
+)
 
 if TYPE_CHECKING:
     from llmreg.classifier import LLMAttributionClassifier
@@ -21,11 +28,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BaseRate",
     "Feature",
     "FeaturePrior",
     "LLMAttributionClassifier",
     "LLMAttributionRegressor",
+    "ResponseCurve",
     "Task",
+    "TypicalRange",
     "__version__",
 ]
 

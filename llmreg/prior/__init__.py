@@ -1,8 +1,17 @@
-"""What is believed of the features of a task: scores, their spread, reasons."""
+"""What is believed of a task: scores, response curves, their spread, reasons."""
 
 from __future__ import annotations
 
+from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._ranges import BaseRate, TypicalRange
 from llmreg.prior._task import Feature, Task
 
-__all__ = ["Feature", "FeaturePrior", "Task"]
+__all__ = [
+    "BaseRate",
+    "Feature",
+    "FeaturePrior",
+    "ResponseCurve",
+    "Task",
+    "TypicalRange",
+]

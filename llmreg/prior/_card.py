@@ -11,22 +11,26 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
 
 from llmreg.exceptions import PriorCardError
+from llmreg.prior._answers import average, read_curve
+from llmreg.prior._curves import ResponseCurve, stack_outputs
+from llmreg.prior._ranges import BaseRate, TypicalRange, check_range
 from llmreg.prior._scores import (
     SCORE_LIMIT,
     FloatArray,
-    average,
     check_names,
     spread,
 )
 
 CARD_FORMAT = "llmreg prior card"
-CARD_VERSION = 1
+# The second version has curves; a prior without any is written as the first.
+CARD_VERSIONS = (1, 2)
 SCALE = [-SCORE_LIMIT, SCORE_LIMIT]
 
 _JSON_NAMES: dict[type, str] = {list: "array", dict: "object", str: "string"}
@@ -34,13 +38,15 @@ _JSON_NAMES: dict[type, str] = {list: "array", dict: "object", str: "string"}
 
 def format_card(fields: Mapping[str, Any]) -> str:
     """Write the fields of a FeaturePrior as the text of a card."""
+    is_rich = any(fields[n] for n in ("curves", "ranges", "base_rates", "units"))
     card = {
         "format": CARD_FORMAT,
-        "version": CARD_VERSION,
+        "version": CARD_VERSIONS[is_rich or bool(fields["target_ranges"])],
         "task": fields["task"],
         "target": fields["target"],
         "scale": SCALE,
         "outputs": list(fields["outputs"]),
+        **_of_task(fields),
         "features": [_entry(fields, j) for j in range(len(fields["features"]))],
         "provenance": dict(fields["provenance"]),
         "usage": dict(fields["usage"]),
@@ -87,14 +93,72 @@ def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"feature": feature}
     if description := fields["descriptions"].get(feature):
         entry["description"] = description
-    entry["score"] = _by_output(fields["scores"][:, column], outputs)
-    if fields["estimates"] is not None:
+    if unit := fields["units"].get(feature):
+        entry["unit"] = unit
+    curve = fields["curves"].get(feature)
+    if curve is not None:
+        entry |= _curve_entry(curve, outputs)
+    else:
+        entry["score"] = _by_output(fields["scores"][:, column], outputs)
+    if (typical := fields["ranges"].get(feature)) is not None:
+        entry |= _range_entry("range", typical)
+    if fields["estimates"] is not None and curve is None:
         estimates = fields["estimates"][:, :, column]
         entry["spread"] = _by_output(np.round(spread(estimates), 2), outputs)
     if reason := fields["rationale"].get(feature):
         entry["reason"] = reason
     if fields["estimates"] is not None:
+        estimates = fields["estimates"][:, :, column]
         entry["estimates"] = _by_output(estimates.T, outputs)
+    return entry
+
+
+def _of_task(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Build what a card tells about classes or targets."""
+    found: dict[str, Any] = {}
+    if rates := fields["base_rates"]:
+        found["base_rates"] = {name: rate.rate for name, rate in rates.items()}
+        spreads = {n: r.spread for n, r in rates.items() if r.spread is not None}
+        if spreads:
+            found["base_rate_spreads"] = spreads
+    if ranges := fields["target_ranges"]:
+        each = {
+            name: _range_entry("range", typical) for name, typical in ranges.items()
+        }
+        found["target_ranges"] = {name: entry["range"] for name, entry in each.items()}
+        spreads = {n: e["range_spread"] for n, e in each.items() if len(e) > 1}
+        if spreads:
+            found["target_range_spreads"] = spreads
+    return found
+
+
+def _curve_entry(curve: ResponseCurve, outputs: Sequence[str]) -> dict[str, Any]:
+    """Build what a card tells about a curve: its points, in the column's units."""
+
+    def points(effects: FloatArray) -> list[Any]:
+        return [_plain(pair) for pair in np.stack([curve.values, effects], axis=1)]
+
+    def by_output(rows: Sequence[Any]) -> Any:
+        return rows[0] if len(outputs) == 1 else dict(zip(outputs, rows, strict=True))
+
+    entry = {"curve": by_output([points(effects) for effects in curve.effects])}
+    if curve.special:
+        table = np.array([[code, *found] for code, found in curve.special.items()])
+        codes = [
+            [_plain(table[:, [0, k]][i]) for i in range(len(table))]
+            for k in range(1, table.shape[1])
+        ]
+        entry["special_values"] = by_output(codes)
+    if curve.spread is not None:
+        entry["curve_spread"] = by_output([_plain(row) for row in curve.spread])
+    return entry
+
+
+def _range_entry(name: str, typical: TypicalRange) -> dict[str, Any]:
+    """Build the percentiles of a column or a target."""
+    entry = {name: _plain(np.array(typical[:3]))}
+    if typical.spread is not None:
+        entry[f"{name}_spread"] = _plain(np.array(typical.spread))
     return entry
 
 
@@ -136,10 +200,10 @@ def _inline(value: Any) -> str:
 
 def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
     """Read a card proper."""
-    if card.get("version") != CARD_VERSION:
+    if card.get("version") not in CARD_VERSIONS or card["version"] is True:
         raise PriorCardError(
             f"This prior card has version {card.get('version')!r}; this llmreg reads "
-            f"version {CARD_VERSION}. Update llmreg, or write the card again."
+            "the versions 1 and 2. Update llmreg, or write the card again."
         )
     outputs = _field(card, "outputs", list)
     entries = _field(card, "features", list)
@@ -150,10 +214,14 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
                 "empty."
             )
     for entry in entries:
-        if not isinstance(entry, dict) or not {"feature", "score"} <= set(entry):
+        if (
+            not isinstance(entry, dict)
+            or "feature" not in entry
+            or (("score" in entry) + ("curve" in entry) != 1)
+        ):
             raise PriorCardError(
-                'Each entry of "features" must be an object with "feature" and '
-                f'"score"; got {entry!r}.'
+                'Each entry of "features" must be an object with "feature" and either '
+                f'"score" or "curve"; got {entry!r}.'
             )
     features = check_names([e["feature"] for e in entries], "feature")
     check_names(outputs, "output")
@@ -177,7 +245,58 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
         "target": _field(card, "target", str, ""),
         "provenance": _provenance(_field(card, "provenance", dict, {})),
         "usage": usage,
+        "curves": {e["feature"]: _curve(e, outputs) for e in entries if "curve" in e},
+        "ranges": {
+            e["feature"]: _range(e["range"], e.get("range_spread"), repr(e["feature"]))
+            for e in entries
+            if e.get("range") is not None
+        },
+        "units": _texts(entries, "unit"),
+        "base_rates": {
+            name: BaseRate(rate, _field(card, "base_rate_spreads", dict, {}).get(name))
+            for name, rate in _field(card, "base_rates", dict, {}).items()
+        },
+        "target_ranges": {
+            name: _range(
+                found,
+                _field(card, "target_range_spreads", dict, {}).get(name),
+                repr(name),
+            )
+            for name, found in _field(card, "target_ranges", dict, {}).items()
+        },
     }
+
+
+def _curve(entry: Mapping[str, Any], outputs: Sequence[str]) -> ResponseCurve:
+    """Read the curve of a feature; its knots may differ between the outputs."""
+    feature = entry["feature"]
+    rows = [_of_output(entry, "curve", output, outputs) for output in outputs]
+    if all(row is None for row in rows):
+        raise PriorCardError(f'The "curve" of {feature!r} must be a list; it is null.')
+    curve = stack_outputs(
+        [None if row is None else read_curve(row, feature) for row in rows]
+    )
+    codes = [_of_output(entry, "special_values", o, outputs) or [] for o in outputs]
+    spreads = [_of_output(entry, "curve_spread", o, outputs) for o in outputs]
+    special: dict[float, Any] = {}
+    for k, pairs in enumerate(codes):
+        for pair in pairs:
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise PriorCardError(
+                    f'The "special_values" of {feature!r} must be a list of [value, '
+                    f"effect]; got {pairs!r}."
+                )
+            special.setdefault(pair[0], [None] * len(outputs))[k] = pair[1]
+    # An expert who adds a knot need not say how far estimates of it lay apart.
+    fits = all(row is not None and len(row) == len(curve.values) for row in spreads)
+    spread = np.array(spreads, dtype=np.float64) if fits else None
+    return replace(curve, special=special, spread=spread)
+
+
+def _range(found: Any, spreads: Any, what: str) -> TypicalRange:
+    """Read percentiles, and how far the estimates of them lay apart."""
+    typical = check_range(found, what)
+    return typical._replace(spread=None if spreads is None else tuple(spreads))
 
 
 def _field(card: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:

@@ -11,18 +11,25 @@ import numpy as np
 
 from llmreg._utils._files import expand, write_text
 from llmreg.exceptions import PriorCardError, PriorMismatchError
+from llmreg.prior._answers import average, sum_up
 from llmreg.prior._card import format_card, parse_card
+from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._formatting import format_html, format_text
-from llmreg.prior._names import match, match_outputs
+from llmreg.prior._names import match, match_outputs, rename, take
+from llmreg.prior._ranges import (
+    BaseRate,
+    TypicalRange,
+    check_range,
+    check_rate,
+    rescale_range,
+)
 from llmreg.prior._scores import (
     DEFAULT_OUTPUT,
     SCORE_LIMIT,
     FloatArray,
-    average,
     check_names,
     check_scores,
     spread,
-    stack,
 )
 from llmreg.prior._task import Feature
 
@@ -31,11 +38,12 @@ __all__ = ["SCORE_LIMIT", "FeaturePrior"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeaturePrior:
-    """A score from -10 to 10 for every feature and output; cannot be changed.
+    """A score or a response curve for every feature and output; cannot be changed.
 
     A positive score says that a larger value of the feature, or having the level,
     goes with a more likely class or a larger target; 0 says that the feature is
-    uninformative; NaN is no opinion.
+    uninformative; NaN is no opinion. A response curve tells the effect of every value
+    of a numeric feature; a score is the straight one.
 
     Parameters
     ----------
@@ -60,6 +68,16 @@ class FeaturePrior:
     missing, unknown : tuple of str, default=()
         Set by `align`: features of the table without a score, and features of the
         prior that the table does not have.
+    curves : mapping of str to ResponseCurve, default={}
+        Curves of numeric features; their `scores` are what the curves sum up to.
+    ranges : mapping of str to TypicalRange, default={}
+        The 5th, 50th and 95th percentile of numeric features, in their units.
+    units : mapping of str to str, default={}
+        Units of the values of features.
+    base_rates : mapping of str to BaseRate, default={}
+        How frequent each class is in the population.
+    target_ranges : mapping of str to TypicalRange, default={}
+        The percentiles of the targets of a regression, by output.
 
     Raises
     ------
@@ -68,7 +86,7 @@ class FeaturePrior:
     PriorMismatchError
         If the shape of the scores does not fit the names.
     PriorScoreError
-        If scores are no numbers or out of range; the message names all of them.
+        If scores, curves, percentiles or base rates are no numbers, or out of range.
 
     Examples
     --------
@@ -93,28 +111,43 @@ class FeaturePrior:
     usage: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    curves: Mapping[str, ResponseCurve] = field(default_factory=dict)
+    ranges: Mapping[str, TypicalRange] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    base_rates: Mapping[str, BaseRate] = field(default_factory=dict)
+    target_ranges: Mapping[str, TypicalRange] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check everything once, here, and freeze the arrays."""
         features = check_names(self.features, "feature")
         outputs = check_names(self.outputs, "output")
-        scores = check_scores(self.scores, features, outputs)
+        scores = check_scores(sum_up(vars(self)), features, outputs)
         # The way around a frozen dataclass.
         vars(self).update(features=features, outputs=outputs, scores=scores)
         if self.estimates is not None:
             estimates = check_scores(self.estimates, features, outputs, ndim=3)
             vars(self).update(estimates=estimates)
+        vars(self).update(
+            curves=dict(self.curves),
+            base_rates={c: check_rate(r, repr(c)) for c, r in self.base_rates.items()},
+            **{
+                name: {k: check_range(r, repr(k)) for k, r in ranges.items()}
+                for name in ("ranges", "target_ranges")
+                for ranges in [getattr(self, name)]
+            },
+        )
 
     @classmethod
     def from_dict(
         cls, scores: Mapping[str, Any], output: str = DEFAULT_OUTPUT, **meta: Any
     ) -> FeaturePrior:
-        """Build a prior from scores by feature name.
+        """Build a prior from scores, or curves, by feature name.
 
         Parameters
         ----------
         scores : mapping
-            ``{feature: score}``, or ``{output: {feature: score}}``.
+            ``{feature: score}``, or ``{output: {feature: score}}``. In place of a
+            score, a list of (value, effect) pairs is a response curve.
         output : str, default="target"
             Name of the output, where `scores` does not name any.
         **meta
@@ -128,11 +161,13 @@ class FeaturePrior:
         --------
         >>> FeaturePrior.from_dict({"cat": {"legs": 1}, "bird": {"legs": -9}}).outputs
         ('cat', 'bird')
+        >>> FeaturePrior.from_dict({"glucose": [(70, -6), (126, 3), (200, 9)]}).curves
+        {'glucose': ResponseCurve(values=[70, 126, 200], n_outputs=1)}
         """
-        features, outputs, table = stack([scores])
-        if outputs == (DEFAULT_OUTPUT,):
-            outputs = (output,)
-        return cls(features=features, scores=table[0], outputs=outputs, **meta)
+        fields = average([scores], meta.pop("ranges", None))
+        if fields["outputs"] == (DEFAULT_OUTPUT,):
+            fields["outputs"] = (output,)
+        return cls(**{**fields, "estimates": None, **meta})
 
     @classmethod
     def from_array(
@@ -180,10 +215,13 @@ class FeaturePrior:
         Parameters
         ----------
         estimates : sequence of mapping
-            Each ``{output: {feature: score}}`` or ``{feature: score}``. A feature
-            that some of them leave out is averaged over the others.
+            Each ``{output: {feature: score}}`` or ``{feature: score}``, with curves
+            as in `from_dict`. A feature that some of them leave out is averaged over
+            the others. Curves are averaged at the knots of all of them; where one
+            answer has a score for a feature with a curve in another, the score is
+            the straight line over the typical range.
         **meta
-            Other fields of the prior.
+            Other fields of the prior, such as ``ranges``.
 
         Returns
         -------
@@ -196,7 +234,7 @@ class FeaturePrior:
         >>> prior.scores, prior.spread
         (array([[3., 1.]]), array([[1., 0.]]))
         """
-        return cls(**average(estimates), **meta)
+        return cls(**average(estimates, meta.pop("ranges", None)), **meta)
 
     @property
     def spread(self) -> FloatArray | None:
@@ -255,22 +293,77 @@ class FeaturePrior:
         sources = dict(zip(keys, found.sources, strict=True))
         estimates, provenance = self.estimates, self.provenance
         if estimates is not None:
-            estimates = _take(estimates, rows, columns) * sign
+            estimates = take(estimates, rows, columns) * sign
+        # Scores of the negative class are turned over; its name stays its own.
+        named = {self.outputs[row]: new for row, new in zip(rows, outputs, strict=True)}
         if sign < 0:
+            named = {}
             note = f"the scores were given for the class {negative!r}"
             provenance = {**provenance, "negated": note}
         return replace(
             self,
             features=keys,
             outputs=tuple(outputs),
-            scores=_take(self.scores, rows, columns) * sign,
+            scores=take(self.scores, rows, columns) * sign,
             estimates=estimates,
-            rationale=_rename(self.rationale, sources),
-            descriptions=_rename(self.descriptions, sources),
+            rationale=rename(self.rationale, sources),
+            descriptions=rename(self.descriptions, sources),
             provenance=provenance,
             # Not those that are there without a score: no opinion is a choice too.
             missing=tuple(key for key, source in sources.items() if source is None),
             unknown=found.unknown,
+            curves={
+                key: curve.take(rows, sign)
+                for key, curve in rename(self.curves, sources).items()
+            },
+            ranges=rename(self.ranges, sources),
+            units=rename(self.units, sources),
+            base_rates={named.get(k, k): r for k, r in self.base_rates.items()},
+            target_ranges={named.get(k, k): r for k, r in self.target_ranges.items()},
+        )
+
+    def convert_units(
+        self, factors: Mapping[str, float | tuple[float, float]]
+    ) -> FeaturePrior:
+        """Bring curves and typical ranges of features into other units.
+
+        Parameters
+        ----------
+        factors : mapping of str to float or to (factor, offset)
+            By feature: a value becomes ``factor * value + offset``.
+
+        Returns
+        -------
+        FeaturePrior
+            A prior that says the same of a table in these units. Units as texts are
+            dropped; a score has none, and stays.
+
+        Examples
+        --------
+        >>> prior = FeaturePrior.from_dict({"weight": [(50, -4), (100, 4)]})
+        >>> prior.convert_units({"weight": 2.2}).curves["weight"].values.round(1)
+        array([110., 220.])
+        """
+        if unknown := [name for name in factors if name not in self.features]:
+            raise PriorMismatchError(
+                f"The prior has no features {unknown!r}, so that their units cannot be "
+                "converted."
+            )
+        changes = {
+            name: found if isinstance(found, tuple) else (found, 0.0)
+            for name, found in factors.items()
+        }
+        return replace(
+            self,
+            curves={
+                name: curve.rescale(*changes.get(name, (1.0, 0.0)))
+                for name, curve in self.curves.items()
+            },
+            ranges={
+                name: rescale_range(found, *changes.get(name, (1.0, 0.0)))
+                for name, found in self.ranges.items()
+            },
+            units={n: unit for n, unit in self.units.items() if n not in changes},
         )
 
     @classmethod
@@ -347,16 +440,3 @@ class FeaturePrior:
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and unpickle through the constructor, which freezes the arrays."""
         return type(self), tuple(getattr(self, f.name) for f in fields(self))
-
-
-def _take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
-    """Pick rows and columns of the two last axes; NaN for the column -1."""
-    nothing = np.full((*table.shape[:-1], 1), np.nan)
-    return np.concatenate([table, nothing], axis=-1)[..., rows, :][..., columns]
-
-
-def _rename(
-    remarks: Mapping[Any, str], sources: Mapping[str, str | None]
-) -> dict[str, str]:
-    """Carry remarks by feature over to the names of the table."""
-    return {key: remarks[s] for key, s in sources.items() if s in remarks}

@@ -206,6 +206,19 @@ def _unknown(
             yield key
 
 
+def take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
+    """Pick rows and columns of the two last axes; NaN for the column -1."""
+    nothing = np.full((*table.shape[:-1], 1), np.nan)
+    return np.concatenate([table, nothing], axis=-1)[..., rows, :][..., columns]
+
+
+def rename(
+    remarks: Mapping[Any, Any], sources: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Carry remarks by feature over to the names of the table."""
+    return {key: remarks[s] for key, s in sources.items() if s in remarks}
+
+
 def match_outputs(
     scored: tuple[str, ...], wanted: tuple[str, ...], negative: str | None
 ) -> tuple[list[int], float]:

@@ -79,18 +79,6 @@ def stack(
     return features, outputs, np.fromiter(cells, dtype=object).reshape(shape)
 
 
-def average(estimates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Give the fields of a FeaturePrior that are made from dicts of scores."""
-    features, outputs, table = stack(estimates)
-    checked = check_scores(table, features, outputs, ndim=3)
-    return {
-        "features": features,
-        "scores": mean(checked),
-        "outputs": outputs,
-        "estimates": checked,
-    }
-
-
 def mean(estimates: FloatArray) -> FloatArray:
     """Average over the first axis, leaving NaN out; NaN where nothing is left."""
     return np.ma.masked_invalid(estimates).mean(axis=0).filled(np.nan)

@@ -1,0 +1,339 @@
+"""Response curves: the effect of every value of a numeric feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llmreg.exceptions import PriorScoreError
+from llmreg.prior._ranges import TypicalRange, as_numbers
+from llmreg.prior._scores import SCORE_LIMIT, FloatArray, mean, spread
+
+#: The most knots of a curve; an average that has more is simplified.
+MAX_KNOTS = 8
+# Probabilities at which a curve is looked at within its typical range.
+_LEVELS = np.linspace(0.05, 0.95, 37)
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseCurve:
+    """The effect of a numeric feature: straight between its knots, flat beyond them.
+
+    Effects are on one scale from -10 to 10 for the whole task: how much a value, all
+    else equal, raises or lowers the log-odds of a class, or the target, compared with
+    an average case. Only differences along a curve count, not its height.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_knots,)
+        The knots, 2 to 8, increasing, in the units of the column.
+    effects : array-like of shape (n_knots,) or (n_outputs, n_knots)
+        The effect at every knot. NaN is no opinion: the curve is straight from the
+        knot before to the one after, and flat where there is none.
+    spread : array-like, shaped like `effects`, default=None
+        Standard deviation of the effects over the estimates.
+    special : mapping of float to array-like of shape (n_outputs,), default={}
+        Effects of values that are codes, such as 0 for "not measured". They lie
+        beside the curve, which says nothing about them.
+
+    Raises
+    ------
+    PriorScoreError
+        If knots or effects are no numbers, out of order or out of range.
+
+    Examples
+    --------
+    >>> from llmreg import ResponseCurve
+    >>> glucose = ResponseCurve([70, 100, 126, 200], [-6, -3, 3, 9])
+    >>> glucose([50, 113, 126])
+    array([[-6.,  0.,  3.]])
+    """
+
+    values: FloatArray
+    effects: FloatArray
+    spread: FloatArray | None = None
+    special: Mapping[float, FloatArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check everything once, here, and freeze the arrays."""
+        values = as_numbers(self.values, "The knots of a curve")
+        effects = np.atleast_2d(as_numbers(self.effects, "The effects of a curve"))
+        if values.ndim != 1 or not 2 <= len(values) <= MAX_KNOTS:
+            raise PriorScoreError(
+                f"A curve has 2 to {MAX_KNOTS} knots in increasing order; got "
+                f"{values.tolist()!r}."
+            )
+        if not (np.isfinite(values).all() and (np.diff(values) > 0).all()):
+            raise PriorScoreError(
+                "The knots of a curve must be finite and increasing, each value once; "
+                f"got {values.tolist()!r}."
+            )
+        if effects.ndim != 2 or effects.shape[1] != len(values):
+            raise PriorScoreError(
+                f"A curve of {len(values)} knots needs as many effects; got an array "
+                f"of shape {effects.shape}."
+            )
+        special = {
+            float(code): np.atleast_1d(
+                as_numbers(found, "The effects of special values")
+            )
+            for code, found in self.special.items()
+        }
+        for found in (effects, *special.values()):
+            if (np.abs(found) > SCORE_LIMIT).any():
+                raise PriorScoreError(
+                    f"The effects of a curve must lie from {-SCORE_LIMIT} to "
+                    f"{SCORE_LIMIT}; got {found.tolist()!r}."
+                )
+            if len(found) != len(effects):
+                raise PriorScoreError(
+                    f"A special value needs {len(effects)} effect(s), one per output; "
+                    f"got {found.tolist()!r}."
+                )
+        spreads = self.spread
+        if spreads is not None:
+            spreads = np.atleast_2d(as_numbers(spreads, "The spread of a curve"))
+            if spreads.shape != effects.shape:
+                raise PriorScoreError(
+                    "The spread of a curve must have the shape of its effects, "
+                    f"{effects.shape}; got {spreads.shape}."
+                )
+        for array in (values, effects, *special.values()):
+            array.flags.writeable = False
+        # The way around a frozen dataclass.
+        fields = {"values": values, "effects": effects, "spread": spreads}
+        vars(self).update(fields, special=special)
+
+    @classmethod
+    def from_points(cls, points: Any) -> ResponseCurve:
+        """Make a curve of one output from a list of (value, effect) pairs.
+
+        Parameters
+        ----------
+        points : sequence of pairs of numbers
+            The knots in increasing order; an effect of None is no opinion.
+
+        Returns
+        -------
+        ResponseCurve
+
+        Raises
+        ------
+        PriorScoreError
+            If this is no such list.
+
+        Examples
+        --------
+        >>> from llmreg import ResponseCurve
+        >>> ResponseCurve.from_points([(18, -2), (65, 4)]).values
+        array([18., 65.])
+        """
+        pairs = points if isinstance(points, Sequence | np.ndarray) else ()
+        if isinstance(points, str) or not all(
+            isinstance(pair, Sequence | np.ndarray) and len(pair) == 2 for pair in pairs
+        ):
+            raise PriorScoreError(
+                "A curve is a list of (value, effect) pairs of numbers; got "
+                f"{points!r}."
+            )
+        if len(pairs) < 2:
+            raise PriorScoreError(
+                f"A curve has 2 to {MAX_KNOTS} knots; got {points!r}. A flat one has "
+                "two with the same effect."
+            )
+        values, effects = zip(*pairs, strict=True)
+        return cls(values, effects)  # type: ignore[arg-type]
+
+    def __call__(self, X: ArrayLike) -> FloatArray:
+        """Give the effects of some values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,)
+            Values of the column, in its units. NaN has an effect of NaN.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs, n_samples)
+            The effects; 0 for an output without any opinion.
+        """
+        x = np.asarray(X, dtype=np.float64)
+        found = np.zeros((len(self.effects), *x.shape))
+        for k, effects in enumerate(self.effects):
+            is_known = ~np.isnan(effects)
+            if is_known.any():
+                found[k] = np.interp(x, self.values[is_known], effects[is_known])
+        for code, at_code in self.special.items():
+            found[:, x == code] = np.nan_to_num(at_code)[:, None]
+        return found
+
+    def score(self, typical: TypicalRange | None = None) -> FloatArray:
+        """Sum the curve up as the score of a straight line.
+
+        Parameters
+        ----------
+        typical : TypicalRange or None, default=None
+            Where most values lie; all of the curve where it is None.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,)
+            Half of what the best straight line rises over the typical range, to two
+            decimals; NaN for an output without any opinion.
+        """
+        low, middle, high = self.values[0], None, self.values[-1]
+        if typical is not None and typical.low < typical.high:
+            low, middle, high = typical[:3]
+        if middle is None:
+            x = np.linspace(low, high, len(_LEVELS))
+        else:
+            x = np.interp(_LEVELS, [0.05, 0.5, 0.95], [low, middle, high])
+        # The line is that of the curve: codes have no place on it.
+        curve = ResponseCurve(self.values, self.effects)
+        gap = x - x.mean()
+        slope = curve(x) @ gap / (gap @ gap)
+        score = np.clip(slope * (high - low) / 2, -SCORE_LIMIT, SCORE_LIMIT).round(2)
+        return np.where(np.isnan(self.effects).all(axis=1), np.nan, score + 0.0)
+
+    def rescale(self, factor: float, offset: float = 0.0) -> ResponseCurve:
+        """Give the same curve in another unit: ``factor * value + offset``.
+
+        Parameters
+        ----------
+        factor : float
+            By what values are multiplied; not 0.
+        offset : float, default=0.0
+            What is added then.
+
+        Returns
+        -------
+        ResponseCurve
+
+        Examples
+        --------
+        >>> from llmreg import ResponseCurve
+        >>> ResponseCurve([36, 40], [-1, 5]).rescale(1.8, 32).values.round(1)
+        array([ 96.8, 104. ])
+        """
+        if not (np.isfinite([factor, offset]).all() and factor):
+            raise PriorScoreError(
+                f"A unit is changed by a finite factor other than 0, and a finite "
+                f"offset; got {factor!r} and {offset!r}."
+            )
+        order = slice(None, None, 1 if factor > 0 else -1)
+        return ResponseCurve(
+            (factor * self.values + offset)[order],
+            self.effects[:, order],
+            None if self.spread is None else self.spread[:, order],
+            {factor * code + offset: found for code, found in self.special.items()},
+        )
+
+    def take(self, rows: Sequence[int], sign: float = 1.0) -> ResponseCurve:
+        """Give the curve of some outputs, turned over where `sign` is -1.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Numbers of the outputs.
+        sign : float, default=1.0
+            What the effects are multiplied with.
+
+        Returns
+        -------
+        ResponseCurve
+        """
+        rows = list(rows)
+        return ResponseCurve(
+            self.values,
+            self.effects[rows] * sign,
+            None if self.spread is None else self.spread[rows],
+            {code: found[rows] * sign for code, found in self.special.items()},
+        )
+
+    def __repr__(self) -> str:
+        points = ", ".join(f"{value:g}" for value in self.values)
+        return f"ResponseCurve(values=[{points}], n_outputs={len(self.effects)})"
+
+
+def average_curves(curves: Sequence[ResponseCurve]) -> ResponseCurve:
+    """Average curves knot by knot, at the knots of all of them.
+
+    Of a part on which some of them have no opinion the others tell.
+    """
+    values = np.unique(np.concatenate([curve.values for curve in curves]))
+    table = np.stack([_at(curve, values) for curve in curves])
+    average = mean(table).round(3)
+    kept = _strongest(values, average)
+    codes = dict.fromkeys(code for curve in curves for code in curve.special)
+    nothing = np.full(len(average), np.nan)
+    special = {
+        code: mean(np.stack([c.special.get(code, nothing) for c in curves])).round(3)
+        for code in codes
+    }
+    own = [c.spread for c in curves]
+    between = spread(table)
+    if all(s is not None for s in own):
+        # Of averages of averages: what varies within and what between them.
+        within = np.stack([_at_knots(c, values) for c in curves])
+        between = np.sqrt(between**2 + mean(within**2))
+    return ResponseCurve(
+        values[kept], average[:, kept], between[:, kept].round(3), special
+    )
+
+
+def line(
+    score: FloatArray, typical: TypicalRange | None, span: FloatArray
+) -> ResponseCurve:
+    """Draw the scores of a feature as the curve whose score they are."""
+    low, high = span if typical is None else (typical.low, typical.high)
+    if not low < high:
+        low, high = span
+    return ResponseCurve(np.array([low, high]), np.stack([-score, score], axis=1))
+
+
+def stack_outputs(curves: Sequence[ResponseCurve | None]) -> ResponseCurve:
+    """Put the curves of several outputs together; None for one without an opinion."""
+    known = [curve for curve in curves if curve is not None]
+    values = np.unique(np.concatenate([curve.values for curve in known]))
+    nothing = np.full((1, len(values)), np.nan)
+    rows = [nothing if curve is None else _at(curve, values) for curve in curves]
+    effects = np.concatenate(rows)
+    kept = _strongest(values, effects)
+    return ResponseCurve(values[kept], effects[:, kept].round(3))
+
+
+def _at(curve: ResponseCurve, values: FloatArray) -> FloatArray:
+    """Give the effects at knots of other curves; NaN in parts without an opinion."""
+    table = np.empty((len(curve.effects), len(values)))
+    for k, effects in enumerate(curve.effects):
+        # A line that ends in NaN is NaN itself, but for its other end.
+        table[k] = np.interp(values, curve.values, effects)
+        place = np.searchsorted(curve.values, values).clip(max=len(effects) - 1)
+        is_knot = curve.values[place] == values
+        table[k][is_knot] = effects[place[is_knot]]
+    return table
+
+
+def _at_knots(curve: ResponseCurve, values: FloatArray) -> FloatArray:
+    """Give the spread at knots of other curves."""
+    assert curve.spread is not None
+    rows = [np.interp(values, curve.values, row) for row in curve.spread]
+    return np.array(rows)
+
+
+def _strongest(values: FloatArray, effects: FloatArray) -> list[int]:
+    """Choose the knots that a curve can least do without, no more than it may have."""
+    kept = list(range(len(values)))
+    table = np.nan_to_num(effects)
+    while len(kept) > MAX_KNOTS:
+        x, y = values[kept], table[:, kept]
+        share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+        bend = np.abs(y[:, :-2] + share * (y[:, 2:] - y[:, :-2]) - y[:, 1:-1])
+        # The area that goes with a knot, on a scale on which the curve is 1 wide.
+        area = bend.max(axis=0) * (x[2:] - x[:-2])
+        del kept[1 + int(np.argmin(area))]
+    return kept
