@@ -21,7 +21,7 @@ from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg._utils._rollback import rollback
-from llmreg.exceptions import FeatureNamesError
+from llmreg.exceptions import CoefficientsError, FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import make_net, resolve_device, user_settings
 from llmreg.nn._net import AlignedNet, LinearModel
@@ -33,6 +33,7 @@ from llmreg.nn._training import (
     train,
     train_automatically,
 )
+from llmreg.preprocessing._affine import HINT, weigh_columns
 from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
@@ -371,11 +372,6 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         mean = mean_attributions(self.net_, X, sample_weight)
         self.alignment_ = self.net_.criterion_.cosine(mean).cpu().numpy()
         self.attributions_ = mean.cpu().numpy().astype(np.float64)
-        for name in ("coef_", "intercept_"):
-            self.__dict__.pop(name, None)
-        if isinstance(layer := self.net_.module_, LinearModel):
-            weights = layer.weight.detach(), layer.bias.detach()
-            self._set_coef(*(w.cpu().numpy().astype(np.float64) for w in weights))
         for trust in each_trust(self.trust_):
             logger.info("%s", trust.verdict)
         text = f"trained in {self.n_iter_} steps"
@@ -383,6 +379,29 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             cosines = ", ".join(f"{cosine:.3f}" for cosine in self.alignment_)
             text += f"; gamma {self.gamma_:.3g}, alignment with the prior {cosines}"
         logger.info(text)
+
+    @property
+    def coef_(self) -> np.ndarray:
+        """Weights of the columns of the table, in their own units."""
+        return np.asarray(weigh_columns(*self._encoded_weights(), self.encoder_)[0])
+
+    @property
+    def intercept_(self) -> Any:
+        """What the model adds to the weighted columns of the table."""
+        return weigh_columns(*self._encoded_weights(), self.encoder_)[1]
+
+    def _encoded_weights(self) -> tuple[Any, Any]:
+        """Return weights and bias of the encoded columns, in units of the target."""
+        check_is_fitted(self, "net_")
+        if not isinstance(layer := self.net_.module_, LinearModel):
+            held = f"this one holds a {type(layer).__name__}"
+            raise CoefficientsError(f"Only linear models have coef_; {held}. {HINT}")
+        weights = layer.weight.detach(), layer.bias.detach()
+        return self._in_units(*(w.cpu().numpy().astype(np.float64) for w in weights))
+
+    def _in_units(self, weight: np.ndarray, bias: np.ndarray) -> tuple[Any, Any]:
+        """Turn weights for the outputs of the module into those for the target."""
+        return weight, bias
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
@@ -415,10 +434,6 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
     @abstractmethod
     def _n_outputs(self) -> int:
         """Return the width of the module's output."""
-
-    @abstractmethod
-    def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        """Set `coef_` and `intercept_` from the weights of a linear module."""
 
     def __sklearn_clone__(self) -> Self:
         copy: Self = super().__sklearn_clone__()
