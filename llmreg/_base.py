@@ -16,15 +16,16 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from llmreg._coefficients import CoefficientsMixin
 from llmreg._parameters import AttributionParameters
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg._utils._rollback import rollback
-from llmreg.exceptions import CoefficientsError, FeatureNamesError
+from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import make_net, resolve_device, user_settings
-from llmreg.nn._net import AlignedNet, LinearModel
+from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
     mean_attributions,
@@ -33,7 +34,6 @@ from llmreg.nn._training import (
     train,
     train_automatically,
 )
-from llmreg.preprocessing._affine import HINT, weigh_columns
 from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
@@ -56,7 +56,9 @@ from llmreg.providers._resolve import (
 logger = get_logger(__name__)
 
 
-class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC):
+class BaseAttributionEstimator(
+    CoefficientsMixin, CallbackSupportMixin, AttributionParameters, ABC
+):
     """Base of the estimators, which say how targets are encoded and predicted."""
 
     _seed: int
@@ -379,29 +381,6 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
             cosines = ", ".join(f"{cosine:.3f}" for cosine in self.alignment_)
             text += f"; gamma {self.gamma_:.3g}, alignment with the prior {cosines}"
         logger.info(text)
-
-    @property
-    def coef_(self) -> np.ndarray:
-        """Weights of the columns of the table, in their own units."""
-        return np.asarray(weigh_columns(*self._encoded_weights(), self.encoder_)[0])
-
-    @property
-    def intercept_(self) -> Any:
-        """What the model adds to the weighted columns of the table."""
-        return weigh_columns(*self._encoded_weights(), self.encoder_)[1]
-
-    def _encoded_weights(self) -> tuple[Any, Any]:
-        """Return weights and bias of the encoded columns, in units of the target."""
-        check_is_fitted(self, "net_")
-        if not isinstance(layer := self.net_.module_, LinearModel):
-            held = f"this one holds a {type(layer).__name__}"
-            raise CoefficientsError(f"Only linear models have coef_; {held}. {HINT}")
-        weights = layer.weight.detach(), layer.bias.detach()
-        return self._in_units(*(w.cpu().numpy().astype(np.float64) for w in weights))
-
-    def _in_units(self, weight: np.ndarray, bias: np.ndarray) -> tuple[Any, Any]:
-        """Turn weights for the outputs of the module into those for the target."""
-        return weight, bias
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""

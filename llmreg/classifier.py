@@ -139,12 +139,9 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     alignment_ : ndarray of shape (n_outputs,)
         Cosine of attributions and transformed scores; NaN without a prior.
     coef_ : ndarray of shape (n_outputs, `n_features_in_`)
-        Weights of the table's columns, in their own units, of a linear model of
-        numeric columns: ``decision_function(X) == X @ coef_.T + intercept_`` for rows
+        Weights of the table's columns, in their own units; a linear model of numeric
+        columns only. ``decision_function(X) == X @ coef_.T + intercept_`` for rows
         without gaps, under ``scaler="bounded"`` within the range of the training rows.
-        They depend on the units, and so does what ``SelectFromModel`` picks by them;
-        `attributions_` does not. Not there, with an AttributeError that says what to
-        call, where a column has levels, or the scaler or imputer is your own.
     intercept_ : ndarray of shape (n_outputs,)
         What is added to the weighted columns; there where `coef_` is.
     n_features_in_ : int

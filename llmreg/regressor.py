@@ -136,13 +136,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     alignment_ : ndarray of shape (n_targets,)
         Cosine of attributions and transformed scores; NaN without a prior.
     coef_ : ndarray of shape (`n_features_in_`,) or (n_targets, `n_features_in_`)
-        Weights of the table's columns, in their own units and that of the target, of
-        a linear model of numeric columns: ``predict(X) == X @ coef_.T + intercept_``
-        for rows without gaps, under ``scaler="bounded"`` within the range of the
-        training rows. They depend on the units, and so does what ``SelectFromModel``
-        picks by them; `attributions_` does not. Not there, with an AttributeError
-        that says what to call, where a column has levels, or the scaler or imputer is
-        your own.
+        Weights of the table's columns, in their own units and that of the target; a
+        linear model of numeric columns only. ``predict(X) == X @ coef_.T +
+        intercept_`` for rows without gaps, under ``scaler="bounded"`` within the range
+        of the training rows.
     intercept_ : float or ndarray of shape (n_targets,)
         What is added to the weighted columns; there where `coef_` is.
     n_features_in_ : int
