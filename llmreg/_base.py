@@ -16,6 +16,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from llmreg._coefficients import CoefficientsMixin
 from llmreg._parameters import AttributionParameters
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
@@ -24,7 +25,7 @@ from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import make_net, resolve_device, user_settings
-from llmreg.nn._net import AlignedNet, LinearModel
+from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
     mean_attributions,
@@ -55,7 +56,9 @@ from llmreg.providers._resolve import (
 logger = get_logger(__name__)
 
 
-class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC):
+class BaseAttributionEstimator(
+    CoefficientsMixin, CallbackSupportMixin, AttributionParameters, ABC
+):
     """Base of the estimators, which say how targets are encoded and predicted."""
 
     _seed: int
@@ -371,11 +374,6 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         mean = mean_attributions(self.net_, X, sample_weight)
         self.alignment_ = self.net_.criterion_.cosine(mean).cpu().numpy()
         self.attributions_ = mean.cpu().numpy().astype(np.float64)
-        for name in ("coef_", "intercept_"):
-            self.__dict__.pop(name, None)
-        if isinstance(layer := self.net_.module_, LinearModel):
-            weights = layer.weight.detach(), layer.bias.detach()
-            self._set_coef(*(w.cpu().numpy().astype(np.float64) for w in weights))
         for trust in each_trust(self.trust_):
             logger.info("%s", trust.verdict)
         text = f"trained in {self.n_iter_} steps"
@@ -415,10 +413,6 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
     @abstractmethod
     def _n_outputs(self) -> int:
         """Return the width of the module's output."""
-
-    @abstractmethod
-    def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        """Set `coef_` and `intercept_` from the weights of a linear module."""
 
     def __sklearn_clone__(self) -> Self:
         copy: Self = super().__sklearn_clone__()

@@ -138,10 +138,12 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         Mean attributions on the training rows; one output for two classes.
     alignment_ : ndarray of shape (n_outputs,)
         Cosine of attributions and transformed scores; NaN without a prior.
-    coef_ : ndarray of shape (n_outputs, n_columns)
-        Weights of the encoded columns; linear model only.
+    coef_ : ndarray of shape (n_outputs, `n_features_in_`)
+        Weights of the table's columns, in their own units; a linear model of numeric
+        columns only. ``decision_function(X) == X @ coef_.T + intercept_`` for rows
+        without gaps, under ``scaler="bounded"`` within the range of the training rows.
     intercept_ : ndarray of shape (n_outputs,)
-        Bias; linear model only.
+        What is added to the weighted columns; there where `coef_` is.
     n_features_in_ : int
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -411,6 +413,3 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)
-
-    def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        self.coef_, self.intercept_ = weight, bias

@@ -104,6 +104,10 @@ class ModuleOutputError(LLMRegError, ValueError):
     """The output of a user's module does not fit the task."""
 
 
+class CoefficientsError(LLMRegError, AttributeError):
+    """The model has no weights that fit the columns of the table it was given."""
+
+
 class DivergenceError(LLMRegError, ValueError):
     """The training ended in weights that are no numbers."""
 

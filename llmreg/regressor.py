@@ -135,10 +135,13 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         Mean attributions on the training rows, of the standardized targets.
     alignment_ : ndarray of shape (n_targets,)
         Cosine of attributions and transformed scores; NaN without a prior.
-    coef_ : ndarray of shape (n_columns,) or (n_targets, n_columns)
-        Weights of the encoded columns, in units of the target; linear model only.
+    coef_ : ndarray of shape (`n_features_in_`,) or (n_targets, `n_features_in_`)
+        Weights of the table's columns, in their own units and that of the target; a
+        linear model of numeric columns only. ``predict(X) == X @ coef_.T +
+        intercept_`` for rows without gaps, under ``scaler="bounded"`` within the range
+        of the training rows.
     intercept_ : float or ndarray of shape (n_targets,)
-        Bias, in units of the target; linear model only.
+        What is added to the weighted columns; there where `coef_` is.
     n_features_in_ : int
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -272,11 +275,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     def _n_outputs(self) -> int:
         return int(self.target_scaler_.n_features_in_)
 
-    def _set_coef(self, weight: np.ndarray, bias: np.ndarray) -> None:
+    def _in_units(self, weight: np.ndarray, bias: np.ndarray) -> tuple[Any, Any]:
         scale, mean = self.target_scaler_.scale_, self.target_scaler_.mean_
-        coef, intercept = weight * scale[:, None], bias * scale + mean
-        self.coef_ = coef[0] if self._is_single else coef
-        self.intercept_ = float(intercept[0]) if self._is_single else intercept
+        weight, bias = weight * scale[:, None], bias * scale + mean
+        return (weight[0], bias[0]) if self._is_single else (weight, bias)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -47,6 +47,7 @@ from llmreg.criterion import AttributionAlignedLoss
 from llmreg.display import AlignmentDisplay, PriorCurveDisplay, PriorDisplay
 from llmreg.exceptions import LLMRegWarning
 from llmreg.export import to_onnx, to_sklearn
+from llmreg.nn._net import LinearModel
 from llmreg.providers import (
     AnthropicProvider,
     CachedProvider,
@@ -76,9 +77,7 @@ def listened() -> Iterator[list[str]]:
     told += sorted(kind.__name__ for kind in kinds if issubclass(kind, LLMRegWarning))
 
 
-MODEL = (
-    "classes_ n_features_in_ gamma_ coef_ intercept_ attributions_ alignment_ n_iter_"
-)
+MODEL = "classes_ n_features_in_ gamma_ attributions_ alignment_ n_iter_"
 TRUST = "gammas weights signs transforms agreement survival gamma n_samples "
 TRUST += "believed reversed ignored"
 DOUBT = "feature output score weight probability"
@@ -105,6 +104,7 @@ def of_model(model: Any, new: Any, start: str) -> Values:
             yield f"{start}/{method}", getattr(model, method)(new)
     yield f"{start}/predict one", model.predict(new[:1])
     yield from read(model, MODEL, start)
+    yield from of_weights(model, start)
     yield f"{start}/columns", model.encoder_.get_feature_names_out()
     yield from of_prior(model.prior_, f"{start}/prior_")
     trust = getattr(model, "trust_", None)
@@ -115,10 +115,17 @@ def of_model(model: Any, new: Any, start: str) -> Values:
             yield from read(doubt, DOUBT, f"{start}/trust_ {i}/contradiction {j}")
 
 
+def of_weights(model: Any, start: str) -> Values:
+    """Give the weights of the encoded columns, which `coef_` held in 0.1."""
+    is_linear = isinstance(model.net_.module_, LinearModel)
+    weights = model._encoded_weights() if is_linear else ("absent", "absent")
+    yield from zip((f"{start}/coef_", f"{start}/intercept_"), weights, strict=True)
+
+
 def of_export(model: Any, new: Any, start: str) -> Values:
     """Give what the exported model predicts."""
     method = "predict_proba" if is_classifier(model) else "predict"
-    if hasattr(model, "coef_"):
+    if isinstance(model.net_.module_, LinearModel):
         yield f"{start}/sklearn", getattr(to_sklearn(model), method)(new)
     graph = to_onnx(model).SerializeToString()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])

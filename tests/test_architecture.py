@@ -23,8 +23,9 @@ ALLOWED = {
     "linear_model": {"_utils", "prior"},
     "nn": {"_utils", "prior", "linear_model"},
     "_parameters": {"prior", "nn"},
+    "_coefficients": {"_utils", "preprocessing", "nn"},
     "_base": {
-        *("_parameters", "_utils", "prior", "providers"),
+        *("_parameters", "_coefficients", "_utils", "prior", "providers"),
         *("preprocessing", "linear_model", "nn"),
     },
     "classifier": {"_parameters", "_base", "preprocessing"},

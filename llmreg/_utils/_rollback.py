@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 # What describes a net, and must not outlive it.
-_OF_THE_NET = (
-    *("net_", "coef_", "intercept_", "n_iter_", "gamma_"),
-    *("trust_", "attributions_", "alignment_"),
-)
+_OF_THE_NET = (*("net_", "n_iter_", "gamma_", "trust_", "attributions_", "alignment_"),)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
+from llmreg.nn._net import LinearModel
 from llmreg.preprocessing._levels import level_value
 from llmreg.preprocessing._scaler import BoundedScaler, fit_minmax
 
@@ -77,7 +78,7 @@ def to_sklearn(model: Any) -> Pipeline:
     array([1, 0, 0, 1])
     """
     check_model(model)
-    if not hasattr(model, "coef_"):
+    if not isinstance(model.net_.module_, LinearModel):
         raise ExportError(
             "Only a linear model is a pipeline of scikit-learn's own parts; this one "
             f"holds a {type(model.net_.module_).__name__}. llmreg.export.to_onnx "
@@ -89,9 +90,11 @@ def to_sklearn(model: Any) -> Pipeline:
     table = ColumnTransformer(
         [(part.name, FrozenEstimator(part.steps), part.columns) for part in parts]
     ).fit(_one_row(encoder, names))
-    coef = np.atleast_2d(model.coef_)
+    coef, intercept = model._encoded_weights()
+    is_single, coef = coef.ndim == 1, np.atleast_2d(coef)
     weights = np.hstack([coef[:, part.source] * part.signs for part in parts])
-    return Pipeline([("table", table), ("model", _final(model, weights))])
+    final = _final(model, weights[0] if is_single else weights, intercept)
+    return Pipeline([("table", table), ("model", final)])
 
 
 class _Part(NamedTuple):
@@ -215,18 +218,18 @@ def _frame(rows: np.ndarray, names: np.ndarray) -> Any:
     return rows if names.dtype.kind == "i" else pd.DataFrame(rows, columns=names)
 
 
-def _final(model: Any, weights: np.ndarray) -> LogisticRegression | LinearRegression:
+def _final(
+    model: Any, weights: np.ndarray, intercept: Any
+) -> LogisticRegression | LinearRegression:
     """Make the last step, with weights in place of a fit."""
     if is_classifier(model):
         final = LogisticRegression()
         final.classes_ = model.classes_
-        final.coef_ = weights
         final.n_iter_ = np.array([model.n_iter_], dtype=np.int32)
     else:
         final = LinearRegression()
-        final.coef_ = weights if np.ndim(model.coef_) == 2 else weights[0]
-    final.intercept_ = model.intercept_
-    final.n_features_in_ = weights.shape[1]
+    final.coef_, final.intercept_ = weights, intercept
+    final.n_features_in_ = weights.shape[-1]
     return final
 
 

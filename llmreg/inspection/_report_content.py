@@ -25,6 +25,7 @@ from llmreg.exceptions import DataError, FeatureNamesError
 from llmreg.inspection._comparison import NOTHING, WITH, WITHOUT, Performance
 from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
+from llmreg.nn._net import LinearModel
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._resolve import Provider
@@ -204,9 +205,10 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
     if isinstance(estimator, Pipeline):
         steps = [f"{name} ({type(s).__name__})" for name, s in estimator.steps]
         pairs.append(("Pipeline", " → ".join(steps)))
+    is_linear = isinstance(model.net_.module_, LinearModel)
     return [
         *pairs,
-        ("Form", "linear" if hasattr(model, "coef_") else "with hidden layers"),
+        ("Form", "linear" if is_linear else "with hidden layers"),
         ("Weight of the prior (gamma)", f"{model.gamma_:.3g}"),
         ("Iterations", str(model.n_iter_)),
         ("llmreg", __version__),

@@ -28,7 +28,8 @@ def make(prior=None, **parameters):
 def test_without_a_prior_it_is_logistic_regression(load):
     X, y = load(return_X_y=True)
     weight = np.arange(len(y)) % 3
-    scaled = MinMaxScaler().fit(X[weight > 0]).transform(X)
+    scaler = MinMaxScaler().fit(X[weight > 0])
+    scaled = scaler.transform(X)
     theirs = LogisticRegression(C=0.5, tol=1e-10, max_iter=10_000)
     theirs.fit(scaled, y, sample_weight=weight)
     mine = make(alpha=2.0, scaler="minmax").fit(X, y, sample_weight=weight)
@@ -36,8 +37,10 @@ def test_without_a_prior_it_is_logistic_regression(load):
         mine.predict_proba(X), theirs.predict_proba(scaled), atol=1e-5
     )
     if len(mine.classes_) == 2:
-        np.testing.assert_allclose(mine.coef_, theirs.coef_, atol=1e-4)
-        np.testing.assert_allclose(mine.intercept_, theirs.intercept_, atol=1e-4)
+        bias = mine.intercept_ - mine.coef_ @ (scaler.min_ / scaler.scale_)
+        weights = mine.coef_ / scaler.scale_
+        np.testing.assert_allclose(weights, theirs.coef_, atol=1e-4)
+        np.testing.assert_allclose(bias, theirs.intercept_, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -48,7 +51,7 @@ def test_huge_gamma_makes_the_weights_parallel_to_the_prior(n_classes, solver, r
     model = make(
         scores, gamma=1e5, solver=solver, max_iter=1000, score_transform="identity"
     ).fit(X, y)
-    for w, s in zip(model.coef_, scores, strict=True):
+    for w, s in zip(model.attributions_, scores, strict=True):
         assert w @ s / np.linalg.norm(w) / np.linalg.norm(s) > 0.999
     assert (model.alignment_ > 0.999).all()
 
@@ -85,7 +88,7 @@ def test_many_classes_each_have_their_scores(table, stage, prior):
     model = make(by_class).fit(table, stage)
     assert model.prior_.outputs == tuple(model.classes_) == ("early", "late", "middle")
     assert model.prior_.scores[1, 0] == 6
-    assert model.coef_.shape == (3, len(model.encoder_.columns_))
+    assert model.attributions_.shape == (3, len(model.encoder_.columns_))
     np.testing.assert_allclose(model.predict_proba(table).sum(axis=1), 1.0)
     np.testing.assert_allclose(
         np.exp(model.predict_log_proba(table)), model.predict_proba(table)
@@ -97,14 +100,15 @@ def test_scores_for_the_other_class_are_turned_round(table, illness):
     for_healthy = make({"healthy": {"age": 6, "bmi": 5}}, gamma=1e4)
     for_healthy.fit(table, illness)
     assert for_ill.classes_[1] == "ill"
-    assert for_ill.coef_[0, 0] > 0 > for_healthy.coef_[0, 0]
+    assert for_ill.attributions_[0, 0] > 0 > for_healthy.attributions_[0, 0]
 
 
 def test_attributions_are_the_weights_of_a_linear_model(table, illness, prior):
     model = make(prior, score_transform="identity").fit(table, illness)
-    np.testing.assert_allclose(model.attributions_, model.coef_)
+    weights = model.net_.module_.weight.detach().numpy()
+    np.testing.assert_allclose(model.attributions_, weights)
     known = ~np.isnan(model.prior_.scores[0])
-    a, s = model.coef_[0, known], model.prior_.scores[0, known]
+    a, s = weights[0, known], model.prior_.scores[0, known]
     cosine = a @ s / np.linalg.norm(a) / np.linalg.norm(s)
     assert model.alignment_[0] == pytest.approx(cosine)
 
@@ -329,7 +333,7 @@ def test_a_loader_and_a_split_of_ones_own(table, illness, prior):
 
     model = fit()
     assert np.isfinite(model.net_.history[:, "valid_loss"]).all()
-    np.testing.assert_array_equal(fit().coef_, model.coef_)
+    np.testing.assert_array_equal(fit().attributions_, model.attributions_)
 
 
 def test_alpha_zero_is_no_verdict_on_the_prior(rng):

@@ -140,7 +140,7 @@ class TestFit:
         server.respond = opinionated(sign=sign)
         model.set_params(gamma=1e5, score_transform="identity").fit(rows, illness)
         told = sign * np.array(expected(model.encoder_.columns_, ["well"])[0])
-        learnt = model.coef_[0]
+        learnt = model.attributions_[0]
         cosine = learnt @ told / np.linalg.norm(learnt) / np.linalg.norm(told)
         assert cosine > 0.999
         np.testing.assert_allclose(model.alignment_, cosine)
@@ -319,7 +319,7 @@ class TestCard:
         changed = carded.prior_.scores != model.prior_.scores
         assert changed.tolist() == [[name == "bmi" for name in carded.prior_.features]]
         assert carded.prior_.scores[0, 1] == 9.5
-        assert not np.array_equal(carded.coef_, model.coef_)
+        assert not np.array_equal(carded.attributions_, model.attributions_)
         assert json.loads(path.read_text())["provenance"]["model"] == MODEL
 
 

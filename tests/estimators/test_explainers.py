@@ -62,11 +62,12 @@ def test_shap_explains_a_raw_table(classifier, table):
     np.testing.assert_allclose(found.sum(axis=1) + explainer.expected_value, expected)
 
 
-def test_shap_explains_coefficients(linear, table):
+def test_shap_explains_the_weights_of_encoded_columns(linear, table):
     rows = linear.encoder_.transform(table)
-    explainer = shap.LinearExplainer((linear.coef_[0], linear.intercept_[0]), rows)
-    found = explainer(rows)
-    expected = linear.coef_[0] * (rows - rows.mean(axis=0))
+    layer = linear.net_.module_
+    weight, bias = layer.weight[0].detach().numpy(), layer.bias.item()
+    found = shap.LinearExplainer((weight, bias), rows)(rows)
+    expected = weight * (rows - rows.mean(axis=0))
     np.testing.assert_allclose(found.values, expected, atol=1e-12)
     np.testing.assert_allclose(
         found.values.sum(axis=1) + found.base_values, linear.decision_function(table)
@@ -91,7 +92,7 @@ METHODS = ["InputXGradient", "IntegratedGradients"]
 def test_captum_explains_a_linear_module(method, linear, table):
     rows = torch.tensor(linear.encoder_.transform(table), requires_grad=True)
     found = getattr(attr, method)(linear.net_.module_).attribute(rows, target=0)
-    expected = linear.coef_ * rows.detach().numpy()
+    expected = (linear.net_.module_.weight * rows).detach().numpy()
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-6)
 
 

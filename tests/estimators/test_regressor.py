@@ -36,7 +36,7 @@ def test_without_a_prior_it_is_ridge(n_targets):
     np.testing.assert_allclose(
         mine.predict(X), expected.reshape(y.shape), rtol=1e-4, atol=1e-6
     )
-    linear = scaled @ mine.coef_.T + mine.intercept_
+    linear = X @ mine.coef_.T + mine.intercept_
     np.testing.assert_allclose(linear, mine.predict(X))
 
 

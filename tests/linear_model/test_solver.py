@@ -107,9 +107,9 @@ def test_from_the_last_weights_it_is_one_step(table, illness, prior):
     model = LLMAttributionClassifier(
         prior, gamma=1.0, warm_start=True, random_state=0, device="cpu"
     )
-    first = model.fit(table, illness).coef_
+    first = model.fit(table, illness).attributions_
     assert model.n_iter_ > 2
-    again = model.fit(table, illness).coef_
+    again = model.fit(table, illness).attributions_
     assert model.n_iter_ <= 2
     np.testing.assert_allclose(first, again, rtol=1e-7)
 

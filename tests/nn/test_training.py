@@ -68,8 +68,9 @@ def test_the_linear_part_is_the_linear_model(table, illness, prior):
     deep = fit(table, illness, prior, hidden_layer_sizes=(4,))
     assert deep.gamma_ == linear.gamma_
     assert str(deep.trust_) == str(linear.trust_)
+    weights = linear.net_.module_.weight.detach().numpy()
     np.testing.assert_array_equal(
-        deep.net_.module_.linear.weight.detach().numpy(), linear.coef_
+        deep.net_.module_.linear.weight.detach().numpy(), weights
     )
 
 

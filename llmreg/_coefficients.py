@@ -1,0 +1,132 @@
+"""Weights of the columns of a table, where the model is linear in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from llmreg._utils._text import list_names
+from llmreg.exceptions import CoefficientsError
+from llmreg.nn._net import AlignedNet, LinearModel
+from llmreg.preprocessing._encoder import TableEncoder
+from llmreg.preprocessing._scaler import BoundedScaler
+
+# What to call in place of `coef_`.
+_HINT = (
+    "attributions_ has a value for each encoded column; "
+    "shap.KernelExplainer(model.predict_proba, X), of a regressor model.predict, "
+    "explains the rows as they are; SelectFromModel takes importance_getter."
+)
+
+
+class CoefficientsMixin:
+    """`coef_` and `intercept_`, as they follow from the net and the encoding."""
+
+    encoder_: TableEncoder
+    net_: AlignedNet
+
+    @property
+    def coef_(self) -> np.ndarray:
+        """Weights of the columns of the table, in their own units.
+
+        They are there for a linear model of numeric columns. For rows without gaps
+        ``X @ coef_.T + intercept_`` is what the model says: the logits of a
+        classifier, the targets of a regressor. Under ``scaler="bounded"`` this holds
+        within the range of the training rows; beyond it values level off.
+
+        Weights in units depend on the units, and so does what ``SelectFromModel``
+        picks by them; ``importance_getter="attributions_"`` does not.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs, `n_features_in_`) or (`n_features_in_`,)
+            The weights; of one dimension for a single target.
+
+        Raises
+        ------
+        CoefficientsError
+            If a column has levels, the scaler or imputer is your own, or the model
+            has hidden layers. It is an AttributeError that says what to call instead.
+        """
+        return np.asarray(_weigh_columns(*self._encoded_weights(), self.encoder_)[0])
+
+    @property
+    def intercept_(self) -> Any:
+        """What is added to the weighted columns; there where `coef_` is.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,) or float
+            The biases; a number for a single target.
+
+        Raises
+        ------
+        CoefficientsError
+            As for `coef_`.
+        """
+        return _weigh_columns(*self._encoded_weights(), self.encoder_)[1]
+
+    def _encoded_weights(self) -> tuple[Any, Any]:
+        """Return weights and bias of the encoded columns, in units of the target."""
+        check_is_fitted(self, "net_")
+        if not isinstance(layer := self.net_.module_, LinearModel):
+            held = f"this one holds a {type(layer).__name__}"
+            raise CoefficientsError(f"Only linear models have coef_; {held}. {_HINT}")
+        weights = layer.weight.detach(), layer.bias.detach()
+        return self._in_units(*(w.cpu().numpy().astype(np.float64) for w in weights))
+
+    def _in_units(self, weight: np.ndarray, bias: np.ndarray) -> tuple[Any, Any]:
+        """Turn weights for the outputs of the module into those for the target."""
+        return weight, bias
+
+
+def _weigh_columns(weight: Any, bias: Any, encoder: Any) -> tuple[Any, Any]:
+    """Turn weights of encoded columns into those of the columns of the table.
+
+    The weights are of shape (n_columns,) or (n_outputs, n_columns). Values that level
+    off beyond the range of the training rows are weighted as within it.
+    """
+    factor, offset = _factor_and_offset(encoder)
+    with np.errstate(over="ignore", invalid="ignore"):
+        coef, intercept = weight * factor, bias + weight @ offset
+    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        raise CoefficientsError(
+            "The weights of the columns in their own units are too large for numbers. "
+            f"Give the columns other units. {_HINT}"
+        )
+    return coef, intercept
+
+
+def _factor_and_offset(encoder: Any) -> tuple[Any, Any]:
+    """Give what turns complete columns into encoded ones; raise if nothing does."""
+    if encoder._categorical:
+        names = list_names(encoder._names[i] for i in encoder._categorical)
+        raise CoefficientsError(
+            "coef_ and intercept_ fit the columns that fit was given, which must be "
+            f"numbers; these have levels, each with a weight of its own: {names}. "
+            f"{_HINT} llmreg.export.to_sklearn(model) has the weights of the levels."
+        )
+    imputer, scaler = encoder.imputer, encoder.scaler_
+    if imputer is not None and not isinstance(imputer, str):
+        raise _unknown_map("imputer", imputer)
+    if scaler is None:
+        return np.ones(encoder.n_features_in_), np.zeros(encoder.n_features_in_)
+    if type(scaler) in (MinMaxScaler, BoundedScaler) and not scaler.clip:
+        return scaler.scale_, scaler.min_
+    if type(scaler) is StandardScaler:
+        ones = np.ones(encoder.n_features_in_)
+        with np.errstate(over="ignore"):
+            factor = ones / scaler.scale_ if scaler.with_std else ones
+        return factor, -scaler.mean_ * factor if scaler.with_mean else 0 * ones
+    raise _unknown_map("scaler", scaler)
+
+
+def _unknown_map(what: str, transformer: Any) -> CoefficientsError:
+    return CoefficientsError(
+        "coef_ and intercept_ fit the columns that fit was given, and what the "
+        f"{what} {type(transformer).__name__} makes of those may not be a multiple. "
+        f"Give {what} as a string to have them. {_HINT}"
+    )
