@@ -200,6 +200,16 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "knowledge",
+        "response curves that were recorded: what they are worth with no training",
+        "experiments.knowledge",
+        "",
+        "--cards titanic salaries",
+        ("5 s", "1 min"),
+        writes=".csv .json .md .png -said.csv -cards.csv",
+        data=True,
+    ),
+    Experiment(
         "speed",
         "time of fits and predictions beside scikit-learn",
         "experiments.speed",
