@@ -39,11 +39,11 @@ _FACTORS = (
     (88.57, "triglycerid"),
     (88.4, "creatinine"),
     (17.1, "bilirubin"),
-    (10.0, "albumin|h(a)?emoglobin|protein|mm|millimet"),
+    (10.0, "albumin|h(a)?emoglobin|protein|cm|centimet|mm|millimet"),
     (2.2046, "weigh|mass|kg|kilo|lbs?|pound"),
     (28.35, "ounce|gram"),
     (2.54, "height|length|width|size|inch|cm|centimet|circumference"),
-    (25.4, "height|length|width|size|inch|mm|millimet|rain"),
+    (25.4, "height|length|width|size|inch|mm|millimet|circumference|rain"),
     (3.2808, "feet|foot|ft|met(re|er)"),
     (10.764, "area|square|sqft"),
     (1.6093, "miles?|mph|km|kilomet|distance|speed"),
@@ -205,21 +205,20 @@ def _is_outside(x: FloatArray, said: TypicalRange) -> bool:
 def _is_scaled(x: FloatArray, said: TypicalRange) -> bool:
     """Tell whether values were scaled to a mean of 0, a median of 0, or to 0 and 1."""
     low, middle, high, *_ = said
-    if len(x) < 2 or (len(x) > 2 and (x == np.round(x)).all()):
+    # What is said may be that of a score which is so by itself.
+    if len(x) < 2 or (low < 0 < high and 2 <= high - low < 6 and abs(middle) < 1):
+        return False
+    if _are([x.mean(), x.std()], [0, 1]):
+        return True
+    # Counts are whole numbers from 0 on, with whole numbers for quartiles.
+    if (x == np.round(x)).all():
         return False
     ends = [x.min(), x.max()]
-    if len(x) > 2 and (_are(ends, [0, 1]) or _are(ends, [-1, 1])):
+    if _are(ends, [0, 1]) or _are(ends, [-1, 1]):
         return high > 2 or low < -2
-    # What is said may be that of a score which is so by itself.
-    if low < 0 < high and 2 < high - low < 6 and abs(middle) < 1:
-        return False
     q1, q2, q3 = np.quantile(x, (0.25, 0.5, 0.75))
-    return bool(
-        _are([x.mean(), x.std()], [0, 1])
-        or _are([q2, q3 - q1], [0, 1])
-        # By a scaler that has seen other rows as well.
-        or (low >= 0 and _is_spread_about_0(x))
-    )
+    # By a scaler of quartiles, or by one that has seen other rows as well.
+    return _are([q2, q3 - q1], [0, 1]) or (low >= 0 and _is_spread_about_0(x))
 
 
 def _are(found: list[float], expected: list[float]) -> bool:
