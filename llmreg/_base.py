@@ -37,6 +37,7 @@ from llmreg.nn._training import (
 from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
+from llmreg.preprocessing._units import settle_units
 from llmreg.preprocessing._validation import check_table, weigh_rows
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._names import column_names, describe, number_twins
@@ -76,7 +77,8 @@ class BaseAttributionEstimator(
         1. Check that the prior, or its provider, is at hand.
         2. Check the rows and the targets.
         3. Encode the table: impute, scale, one column per level.
-        4. Score the encoded columns: ask the provider, or match names.
+        4. Score the encoded columns: ask the provider, or match names. Curves of
+           columns in other units are left out, see `on_unit_mismatch`.
         5. Train the net on the aligned loss.
 
         Parameters
@@ -147,7 +149,10 @@ class BaseAttributionEstimator(
                 )
             if not goes_on:
                 with stage("ask"):
-                    self.prior_ = self._elicit(source)
+                    prior = self._elicit(source)
+                self.prior_ = settle_units(
+                    prior, self.encoder_, X, self._targets(y), self.on_unit_mismatch
+                )
             with stage("train", None), limit_threads(n_threads), limit_blas(n_threads):
                 rows = self.encoder_.encode(X), y, sample_weight
                 if goes_on:
@@ -401,6 +406,10 @@ class BaseAttributionEstimator(
         self, y: Any, sample_weight: np.ndarray, classes: Any, reset: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Turn targets into numbers; return them with the final weights."""
+
+    def _targets(self, y: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the targets by output in their own units; classes have none."""
+        return {}
 
     @abstractmethod
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

@@ -45,6 +45,7 @@ class AttributionParameters(BaseEstimator):
         "feature_names": ["array-like", Mapping, None],
         "feature_kinds": [Mapping, None],
         "on_error": [StrOptions({"raise", "no_prior"})],
+        "on_unit_mismatch": [StrOptions({"direction", "keep", "raise"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "device": [str],
@@ -82,6 +83,7 @@ class AttributionParameters(BaseEstimator):
         imputer: Any = "median",
         encoder: str | None = "onehot",
         on_error: str = "raise",
+        on_unit_mismatch: str = "direction",
         warm_start: bool = False,
         random_state: Any = None,
         device: str = "auto",
@@ -116,6 +118,7 @@ class AttributionParameters(BaseEstimator):
         self.imputer = imputer
         self.encoder = encoder
         self.on_error = on_error
+        self.on_unit_mismatch = on_unit_mismatch
         self.warm_start = warm_start
         self.random_state = random_state
         self.device = device

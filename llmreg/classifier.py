@@ -110,6 +110,12 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         and says so in ``prior_.provenance["error"]``; an outage is remembered for five
         minutes, in which no `fit` asks again. Scores at hand that do not fit are an
         error either way.
+    on_unit_mismatch : {"direction", "keep", "raise"}, default="direction"
+        What to do with a column whose rows lie mostly outside the typical range, or
+        the curve, that the prior gives: they may be in other units, or scaled by a
+        step before. "direction" warns with
+        :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
+        that the curve sums up to; "raise" is an error; "keep" uses the curve.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     warm_start : bool, default=False
@@ -224,6 +230,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         imputer: Any = "median",
         encoder: str | None = "onehot",
         on_error: str = "raise",
+        on_unit_mismatch: str = "direction",
         class_weight: Mapping[Any, float] | str | None = None,
         warm_start: bool = False,
         random_state: Any = None,
@@ -260,6 +267,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             imputer=imputer,
             encoder=encoder,
             on_error=on_error,
+            on_unit_mismatch=on_unit_mismatch,
             warm_start=warm_start,
             random_state=random_state,
             device=device,

@@ -128,6 +128,10 @@ class PriorMismatchWarning(LLMRegWarning):
     """The prior lacks features of the table, or scores features it does not have."""
 
 
+class PriorUnitsWarning(LLMRegWarning):
+    """Training rows lie where the prior does not expect them: in other units."""
+
+
 class PriorDisabledWarning(LLMRegWarning):
     """The prior has no effect, because every score is zero or absent."""
 

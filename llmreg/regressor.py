@@ -109,6 +109,12 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         and says so in ``prior_.provenance["error"]``; an outage is remembered for five
         minutes, in which no `fit` asks again. Scores at hand that do not fit are an
         error either way.
+    on_unit_mismatch : {"direction", "keep", "raise"}, default="direction"
+        What to do with a column whose rows lie mostly outside the typical range, or
+        the curve, that the prior gives: they may be in other units, or scaled by a
+        step before. "direction" warns with
+        :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
+        that the curve sums up to; "raise" is an error; "keep" uses the curve.
     warm_start : bool, default=False
         Go on from the weights of the last `fit`. Without effect where `gamma` is "auto"
         and needs no training loop.
@@ -261,6 +267,12 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
             scaler.scale_[late] = np.abs(gap).max(axis=0)[late]
         scale = np.where(scaler.scale_ > 0, scaler.scale_, 1.0)
         return gap / scale, sample_weight
+
+    def _targets(self, y: np.ndarray) -> dict[str, np.ndarray]:
+        scaler = self.target_scaler_
+        # A constant target has no scale, and stands in no other place.
+        rows = y * scaler.scale_ + scaler.mean_
+        return dict(zip(self._task_names()[1], rows.T, strict=True))
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         target = self.target_name or self._target_label

@@ -210,6 +210,15 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "units",
+        "rows in other units than the prior: how often it is seen, how often wrongly",
+        "experiments.units",
+        "",
+        "--cards titanic salaries --repetitions 1",
+        ("5 s", "2 min"),
+        data=True,
+    ),
+    Experiment(
         "speed",
         "time of fits and predictions beside scikit-learn",
         "experiments.speed",
