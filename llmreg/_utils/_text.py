@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from typing import Any
 
 # Characters that a reader does not see and a model does: a name may carry a message
 # in them. Those of the Unicode category C (bidirectional marks, zero widths, tags) go
@@ -37,6 +38,15 @@ def shorten(text: str, width: int, tail: int = 0) -> str:
     if len(safe) <= width:
         return safe
     return safe[: width - 1 - tail] + "…" + safe[len(safe) - tail :]
+
+
+def can_write(text: str, stream: Any) -> bool:
+    """Tell whether the encoding of a stream, if it has one, has all characters."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def number(value: float, spec: str) -> str:

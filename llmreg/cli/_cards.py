@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from llmreg._utils._files import expand
-from llmreg._utils._text import clean_text, number
+from llmreg._utils._text import can_write, clean_text, number
+from llmreg.cli._changes import NAME_WIDTH, tell_changes
 from llmreg.exceptions import PriorMismatchError
+from llmreg.prior._curve_formatting import (
+    show_unit,
+    show_value,
+    sparkline,
+    tell_curve,
+    typical_span,
+)
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
+from llmreg.prior._scores import DEFAULT_OUTPUT
 
-NAME_WIDTH = 32
 REASON_WIDTH = 60
 HALF_BAR = 10
+# Of a terminal, what a sentence about a curve has at least.
+SENTENCE_WIDTH = 30
 
 
 def add(commands: Any) -> None:
@@ -26,14 +38,14 @@ def add(commands: Any) -> None:
     parser.add_argument("card", type=expand, help="the JSON file")
     text = "the most features to show, 0 for all (default: %(default)s)"
     parser.add_argument("--top", type=int, default=40, help=text)
-    text = "list the scores in which two prior cards differ"
+    text = "list the scores and curves in which two prior cards differ"
     parser = commands.add_parser("diff", help=text)
     parser.set_defaults(run=run_diff)
     parser.add_argument("before", type=expand, help="a prior card")
     parser.add_argument("after", type=expand, help="another one")
     text = "differences up to this are none (default: %(default)s)"
     parser.add_argument("--tolerance", type=float, default=0.0, help=text)
-    text = "exit with 1 if scores differ"
+    text = "exit with 1 if the cards differ"
     parser.add_argument("--exit-code", action="store_true", help=text)
 
 
@@ -47,20 +59,19 @@ def run_diff(arguments: argparse.Namespace) -> int:
     before = FeaturePrior.read(arguments.before)
     after = FeaturePrior.read(arguments.after)
     found = compare(before, after, arguments.tolerance)
+    changes = tell_changes(before, after, arguments.tolerance)
     sys.stdout.write(_table(found, several=len(before.outputs) > 1))
-    return int(arguments.exit_code and not found.empty)
+    if changes:
+        sys.stdout.write("\n" + "\n".join(changes) + "\n")
+    return int(arguments.exit_code and not (found.empty and not changes))
 
 
 def draw(prior: FeaturePrior, *, top: int = 0) -> str:
-    """Draw a prior as a table with a bar for every score.
+    """Draw a prior as a table with a bar for every score, and with its curves.
 
     The bars are of block characters where the encoding of the terminal has them.
     """
-    try:
-        "█│".encode(sys.stdout.encoding or "ascii")
-        marks = ("█", "│")
-    except UnicodeEncodeError:
-        marks = ("#", "|")
+    marks = ("█", "│") if can_write("█│", sys.stdout) else ("#", "|")
     lines = _headline(prior)
     for k, output in enumerate(prior.outputs):
         lines.append("")
@@ -81,6 +92,12 @@ def _headline(prior: FeaturePrior) -> list[str]:
     for name in ("task", "target", "provider", "model", "source", "created", "error"):
         if text := clean_text(str(told.get(name, "")), 4 * REASON_WIDTH):
             lines.append(f"{name}: {text}")
+    for output, rate in prior.base_rates.items():
+        name = clean_text(output, NAME_WIDTH)
+        lines.append(f"base rate of {name!r}: {rate.rate:.3g}")
+    for output, (low, middle, high, _) in prior.target_ranges.items():
+        name = clean_text(output, NAME_WIDTH)
+        lines.append(f"typical range of {name!r}: {low:g}, {middle:g}, {high:g}")
     return lines
 
 
@@ -106,9 +123,33 @@ def _block(prior: FeaturePrior, k: int, top: int, marks: tuple[str, str]) -> lis
         if reason := prior.rationale.get(prior.features[j]):
             line += f"  {clean_text(reason, REASON_WIDTH)}"
         lines.append(line.rstrip())
+        lines += _curve(prior, prior.features[j], k, width + 2)
     if len(shown) < len(order):
         lines.append(f"... {len(order) - len(shown)} more; --top 0 shows all")
     return lines
+
+
+def _curve(prior: FeaturePrior, feature: str, k: int, indent: int) -> list[str]:
+    """Draw the curve of a feature, and put it into a sentence."""
+    curve, typical = prior.curves.get(feature), prior.ranges.get(feature)
+    if curve is None:
+        return []
+    columns = shutil.get_terminal_size().columns
+    start = " " * min(indent, max(2, columns - SENTENCE_WIDTH))
+    low, high = map(show_value, typical_span(curve, typical))
+    unit = show_unit(prior.units.get(feature, ""))
+    blocks = sparkline(curve, typical, 2 * HALF_BAR + 1, k)
+    told = tell_curve(curve, k, is_class=_is_class(prior))
+    sentence = textwrap.wrap(told, max(columns - len(start), SENTENCE_WIDTH))
+    each = [f"{blocks}  {low} to {high}{unit}", *sentence]
+    return [f"{start}{line}" for line in each]
+
+
+def _is_class(prior: FeaturePrior) -> bool:
+    """Tell, as well as a card can, whether its outputs are classes."""
+    targets = {DEFAULT_OUTPUT, prior.target, *prior.target.split(", ")}
+    is_target = bool(prior.target_ranges) or targets.issuperset(prior.outputs)
+    return bool(prior.base_rates) or not is_target
 
 
 def _bar(score: float, marks: tuple[str, str]) -> str:

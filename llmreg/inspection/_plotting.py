@@ -200,12 +200,12 @@ def grid_shape(n_panels: int) -> tuple[int, int]:
     return n_rows, -(-n_panels // n_rows)
 
 
-def place_of(given: np.ndarray, n_panels: int) -> SubplotSpec:
+def place_of(given: np.ndarray, n_panels: int, each: str = "output") -> SubplotSpec:
     """Clear the place of one Axes that several panels are to share."""
     place = given[0].get_subplotspec()
     if len(given) > 1 or place is None:
         raise ValueError(
-            f"ax must be {n_panels} Axes, one per output, or one that is part of a "
+            f"ax must be {n_panels} Axes, one per {each}, or one that is part of a "
             f"grid, as plt.subplots makes it; got {len(given)}."
         )
     given[0].set_axis_off()

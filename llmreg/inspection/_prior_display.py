@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.preprocessing import normalize
+from sklearn.utils import check_scalar
 
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
+from llmreg.inspection._curve_panels import (
+    draw_curve_panels,
+    make_curve_panels,
+    plan_panels,
+)
 from llmreg.inspection._plotting import (
     BLUE,
     ORANGE,
@@ -17,10 +24,12 @@ from llmreg.inspection._plotting import (
     VERMILION,
     BarDisplay,
     FittedDisplay,
+    add_legend,
     draw_points,
     dress,
     faint,
     ink,
+    load_pyplot,
     mark_zero,
 )
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
+KINDS = ("auto", "curves", "scores")
 # How the model's part is drawn: the shape alone tells the cases apart.
 POINTS = {
     "agrees": ("model", "o", BLUE),
@@ -40,27 +50,40 @@ POINTS = {
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PriorDisplay(BarDisplay):
-    """The scores of a prior as bars, the strongest feature on top.
+    """The response curves of a prior, or its scores as bars.
 
-    `from_prior` makes it. There is one panel per output, all with the same features,
-    by their largest absolute score. Error bars are the standard deviation of the
-    estimates, where there are several.
+    `from_prior` makes it.
+
+    Curves have one panel per column, the strongest first: the effect of every value,
+    a line per output, with the standard deviation of the estimates as a band and the
+    typical range shaded. The levels of a category are bars in one panel, and so are
+    plain scores. All curves have the same scale of effects, and all bars. A curve is
+    drawn as far as one typical range beyond the typical range; on a logarithmic axis,
+    where values are positive and span a factor of 1000.
+
+    Scores have one panel per output, all with the same features, by their largest
+    absolute score. Error bars are the standard deviation of the estimates, where there
+    are several.
 
     Parameters
     ----------
     prior : FeaturePrior
         The prior.
     n_features : int, default=20
-        How many features are shown at most.
+        How many features are shown at most; in curves, how many columns.
+    kind : {"auto", "curves", "scores"}, default="auto"
+        What is drawn; "auto" draws curves where there are some.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes or ndarray of Axes of shape (n_outputs,)
-        The panels; no array for one output.
+    ax_ : matplotlib Axes or ndarray of Axes of shape (n_panels,)
+        The panels, one per output or, in curves, per column; no array for one panel.
     figure_ : matplotlib Figure
         The figure they are in.
     bars_ : list of BarContainer
-        The bars of each output.
+        The bars of each output; in curves, of each category and output.
+    lines_ : list of Line2D
+        The curves, of each feature and output; none in scores.
 
     Examples
     --------
@@ -77,10 +100,16 @@ class PriorDisplay(BarDisplay):
 
     prior: FeaturePrior
     n_features: int = 20
+    kind: str = "auto"
 
     @classmethod
     def from_prior(
-        cls, prior: FeaturePrior, *, n_features: int = 20, ax: Any = None
+        cls,
+        prior: FeaturePrior,
+        *,
+        n_features: int = 20,
+        kind: str = "auto",
+        ax: Any = None,
     ) -> Self:
         """Draw a prior.
 
@@ -89,7 +118,10 @@ class PriorDisplay(BarDisplay):
         prior : FeaturePrior
             The prior, such as ``estimator.prior_``.
         n_features : int, default=20
-            How many features are shown at most, at least 1.
+            How many features are shown at most, at least 1; in curves, how many
+            columns.
+        kind : {"auto", "curves", "scores"}, default="auto"
+            Curves, or scores as bars; "auto" draws curves where there are some.
         ax : matplotlib Axes or sequence of Axes, default=None
             Where to draw, see `plot`.
 
@@ -102,6 +134,8 @@ class PriorDisplay(BarDisplay):
         ------
         PriorError
             If `prior` is no `FeaturePrior`.
+        ValueError
+            If `kind` is none of the three.
         MissingDependencyError
             If matplotlib is not installed.
         """
@@ -110,7 +144,42 @@ class PriorDisplay(BarDisplay):
                 f"PriorDisplay needs a FeaturePrior; got {type(prior).__name__}. "
                 "Make one with FeaturePrior.from_dict, or fit an estimator with one."
             )
-        return cls(prior=prior, n_features=n_features).plot(ax=ax)
+        return cls(prior=prior, n_features=n_features, kind=kind).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the display, or draw it again elsewhere.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw: one per panel, or a single one whose place the panels
+            share. None makes a new figure.
+
+        Returns
+        -------
+        PriorDisplay
+            The display itself.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}; got {self.kind!r}.")
+        self.lines_: list[Line2D] = []
+        self.bars_: list[BarContainer] = []
+        if self.kind == "scores" or (self.kind == "auto" and not self.prior.curves):
+            return super().plot(ax)
+        load_pyplot()
+        check_scalar(self.n_features, "n_features", Integral, min_val=1)
+        panels = plan_panels(self.prior, self.n_features)
+        axes = make_curve_panels(ax, panels, len(self.prior.outputs))
+        self.lines_, self.bars_ = draw_curve_panels(axes, panels, self.prior)
+        self.ax_ = axes if len(axes) > 1 else axes[0]
+        self.figure_ = axes[0].figure
+        add_legend(axes, outside=ax is None)
+        return self
 
     def _size(self) -> np.ndarray:
         return np.abs(self.prior.scores)
@@ -125,7 +194,7 @@ class PriorDisplay(BarDisplay):
             label += "\n± standard deviation of the estimates"
         reach = np.nan_to_num(np.abs(prior.scores) + np.nan_to_num(spread)).max()
         limit = 1.05 * max(SCORE_LIMIT, reach)
-        self.bars_: list[BarContainer] = []
+        self.bars_ = []
         for i, panel in enumerate(panels):
             scores = prior.scores[i, shown]
             bars = {

@@ -203,7 +203,7 @@ def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
     if prior is None or (prior.provenance.get("error") and not has_opinion(prior)):
         return {}
     few = len(prior.outputs) <= 2
-    options = {"n_features": N_FEATURES if few else N_FEATURES_EACH}
+    options: dict[str, Any] = {"n_features": N_FEATURES if few else N_FEATURES_EACH}
     images = {"prior": draw(partial(PriorDisplay.from_prior, prior, **options))}
     if has_opinion(prior):
         align = partial(AlignmentDisplay.from_estimator, model, **options)

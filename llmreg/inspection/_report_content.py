@@ -26,7 +26,14 @@ from llmreg.inspection._comparison import NOTHING, WITH, WITHOUT, Performance
 from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.nn._net import LinearModel
+from llmreg.prior._curve_formatting import (
+    format_svg,
+    show_unit,
+    show_value,
+    tell_curve,
+)
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._formatting import curve_limit
 from llmreg.prior._task import Task
 from llmreg.providers._resolve import Provider
 
@@ -36,6 +43,13 @@ ELSEWHERE = {"prior", "task", "target_name", "feature_descriptions", "feature_na
 Pairs = list[tuple[str, str]]
 #: Header, rows and the places of the columns that hold numbers.
 Table = tuple[list[str], list[list[str]], Sequence[int]]
+
+
+class Drawing(str):
+    """Markup that is made of numbers, which the template takes as it is."""
+
+    def __html__(self) -> str:
+        return self
 
 
 def content(
@@ -122,19 +136,40 @@ def _score_table(prior: FeaturePrior, task: Task) -> Table:
     if prior.spread is not None:
         header.append("Largest spread" if several else "Spread")
     numeric = range(n_texts, len(header))
+    if prior.curves:
+        header += ["Curve", "In words"]
     if prior.rationale:
         header.append("Reason")
-    rows = []
+    rows, limit = [], curve_limit(vars(prior))
     for j in strongest(np.abs(prior.scores), len(prior.features)):
         key = prior.features[j]
         row = [key, meanings[j]][:n_texts]
         row += [number(score, "+.1f") for score in prior.scores[:, j]]
         if prior.spread is not None:
             row.append(number(np.nan_to_num(prior.spread[:, j]).max(), ".1f"))
+        if prior.curves:
+            row += _draw_and_tell(prior, key, limit, task.kind == "classification")
         if prior.rationale:
             row.append(prior.rationale.get(key, ""))
         rows.append(row)
     return header, rows, numeric
+
+
+def _draw_and_tell(
+    prior: FeaturePrior, key: str, limit: float, is_class: bool
+) -> list[str]:
+    """Give the curve of a feature as a small drawing and in words."""
+    curve, typical = prior.curves.get(key), prior.ranges.get(key)
+    if curve is None:
+        return ["", ""]
+    told = []
+    if typical is not None:
+        ends = f"{show_value(typical.low)} to {show_value(typical.high)}"
+        told.append(f"Typically {ends}{show_unit(prior.units.get(key, ''))}.")
+    for k, output in enumerate(prior.outputs):
+        name = f"{output}: " * (len(prior.outputs) > 1)
+        told.append(f"{name}{tell_curve(curve, k, is_class=is_class)}.")
+    return [Drawing(format_svg(curve, typical, limit)), "\n".join(told)]
 
 
 def _origin(prior: FeaturePrior) -> Pairs:

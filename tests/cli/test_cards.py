@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from llmreg import FeaturePrior, cli
+from llmreg import BaseRate, FeaturePrior, cli
 from llmreg.cli._cards import compare, draw
 
 
@@ -136,3 +136,49 @@ def test_other_outputs_cannot_be_compared(card, capsys):
     b = card("b.json", {"cat": {"legs": 1}, "fish": {"legs": -9}})
     assert cli.main(["diff", a, b]) == 1
     assert "fish" in capsys.readouterr().err
+
+
+def curve_prior(**meta):
+    return FeaturePrior.from_dict(
+        {"glucose": [(70, -6), (100, -3), (126, 3), (200, 9)], "sex=f": 1},
+        ranges={"glucose": (80, 110, 180)},
+        units={"glucose": "mg/dL"},
+        **meta,
+    )
+
+
+def test_curves_are_drawn_and_told(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = draw(curve_prior(base_rates={"ill": BaseRate(0.35)})).splitlines()
+    assert lines[1] == "base rate of 'ill': 0.35"
+    start = lines.index(next(line for line in lines if line.startswith("glucose")))
+    assert lines[start + 1] == f"{'':9}▁▁▁▂▂▃▃▄▄▅▅▅▅▆▆▆▆▆▇▇▇  80 to 180 mg/dL"
+    assert lines[start + 2].startswith(f"{'':9}rises; up to 100 strongly less likely")
+    assert lines[start + 3].startswith("sex=f")
+
+
+def test_targets_are_not_likely():
+    assert "strongly higher" in draw(curve_prior())
+    priced = curve_prior(output="price", target_ranges={"price": (1, 2, 3)})
+    assert "typical range of 'price': 1, 2, 3" in draw(priced)
+    assert "strongly higher" in draw(priced)
+    assert "more likely" in draw(curve_prior(output="ill"))
+
+
+@pytest.mark.parametrize("columns", ["1", "20", "60"])
+def test_sentences_fit_narrow_terminals(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    text = draw(curve_prior())
+    told = [line for line in text.splitlines() if "likely" in line or "higher" in line]
+    assert told
+    assert max(map(len, told)) <= max(int(columns), 32)
+
+
+def test_hostile_curves_stay_on_their_lines():
+    name = "a\x1b[2J\u202eb\nc"
+    prior = FeaturePrior.from_dict(
+        {name: {name: [(0, 1), (1, 2)]}, "b": {}},
+        units={name: name},
+        base_rates={name: BaseRate(0.1)},
+    )
+    assert draw(prior).replace("\n", "").isprintable()

@@ -373,3 +373,19 @@ def test_scores_are_shown_whatever_their_card_says_of_errors():
     page = format_report(model.fit([[1], [2], [3], [4]], ["n", "n", "y", "y"]))
     assert "The provider gave no prior" not in page
     assert "A score from -10 to 10" in page
+
+
+def test_curves_are_drawn_and_told(rows, labels, no_pictures):
+    prior = FeaturePrior.from_dict(
+        {"a": [(-1, -6), (0, 2), (1, 5)], "b": -2, "c": 0},
+        ranges={"a": (-1, 0, 1)},
+        units={"a": HOSTILE},
+    )
+    model = LLMAttributionClassifier(prior, max_iter=5, solver="adam")
+    page = Page(format_report(model.fit(rows, labels)))
+    assert len(page.all("svg")) == 1
+    assert not page.all("script")
+    assert "Typically -1 to 1" in page.text
+    assert "rises; up to -0.6 strongly less likely (-6 to -3)" in page.text
+    priced = LLMAttributionRegressor(prior, max_iter=5, solver="adam")
+    assert "strongly higher" in format_report(priced.fit(rows, rows["a"]))
