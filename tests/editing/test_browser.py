@@ -88,6 +88,8 @@ def test_knot_is_dragged_and_undone(open_page, prior, tmp_path):
     before = says.text_content()
     drag(page, knot(page, 2), 30, -60)
     assert says.text_content() != before
+    # A screen reader is told.
+    expect(page.locator("[aria-live]")).to_have_text(says.text_content())
     found = save(page, tmp_path)
     curve = found.curves["glucose"]
     assert 100 < curve.values[1] < 126
@@ -148,6 +150,7 @@ def test_numbers_are_typed(open_page, prior, tmp_path):
     page.keyboard.press("Tab")
     # Out of order, and so not taken.
     expect(typical).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("status").first).to_contain_text("not taken")
     found = save(page, tmp_path)
     curve = found.curves["glucose"]
     assert curve.values.tolist() == [70, 95, 126, 200]
@@ -157,6 +160,39 @@ def test_numbers_are_typed(open_page, prior, tmp_path):
     assert found.base_rates["yes"] == (0.5, None)
     assert found.base_rates["no"] == prior.base_rates["no"]
     assert found.ranges == prior.ranges
+
+
+def test_shortcut_saves_what_is_being_typed(open_page, prior, tmp_path):
+    page = open_page(prior.edit())
+    field = page.get_by_label("Score of sex=f, as a number")
+    field.fill("-7")
+    with page.expect_download() as found:
+        page.keyboard.press("Control+s")
+    expect(field).to_be_focused()
+    found.value.save_as(tmp_path / "saved.json")
+    assert FeaturePrior.read(tmp_path / "saved.json").scores[0, 1] == -7
+
+
+def test_chosen_file_is_written_where_the_browser_can(browser, prior, tmp_path):
+    prior.edit().write(tmp_path / "page.html")
+    page = browser.new_page()
+    page.add_init_script(
+        """
+        window.showSaveFilePicker = async ({ suggestedName }) => ({
+          createWritable: async () => ({
+            write: async (blob) => {
+              window.kept = [suggestedName, await blob.text()];
+            },
+            close: async () => {},
+          }),
+        });
+        """
+    )
+    page.goto((tmp_path / "page.html").as_uri())
+    page.get_by_role("button", name="Save the card").click()
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    assert page.evaluate("kept") == ["prior.json", prior.to_json()]
+    page.close()
 
 
 def test_score_of_version_1_becomes_a_curve(open_page, plain, tmp_path):

@@ -152,6 +152,17 @@ class TestCards:
         text = prior.to_json()
         assert js("formatCard", json.loads(text)) == text
 
+    def test_have_their_fields_in_order_whatever_was_added(self, js, prior):
+        text = prior.to_json()
+        card = json.loads(text)
+        turned = {name: card[name] for name in reversed(card)}
+        turned["features"] = [
+            {name: entry[name] for name in reversed(entry)}
+            for entry in card["features"]
+        ]
+        assert js("formatCard", turned) == text
+        assert js("formatCard", {"note": 1, **card}).endswith('"note": 1\n}\n')
+
     def test_of_the_first_version_come_out_as_the_second(self, js, plain):
         text = js("formatCard", json.loads(plain.to_json()))
         assert '"version": 2' in text

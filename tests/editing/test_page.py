@@ -93,7 +93,8 @@ def test_speaks_to_screen_readers(page):
     roles = {a["role"] for _, a in page.elements if "role" in a}
     assert {"toolbar", "status"} <= roles
     assert dict(page.elements)["html"]["lang"] == "en"
-    for words in ('role: "slider"', '"aria-valuetext"', '"aria-live": "polite"'):
+    assert [a["id"] for _, a in page.elements if "aria-live" in a] == ["said"]
+    for words in ('role: "slider"', '"aria-valuetext"', '"aria-label"'):
         assert words in page.texts["script"]
     assert "prefers-color-scheme: dark" in page.texts["style"]
     assert ":focus-visible" in page.texts["style"]

@@ -3,6 +3,13 @@
 
 const LIMIT = 10;
 const MAX_KNOTS = 8;
+// The fields of a card, and those of a feature, in the order in which Python writes them.
+const FIELDS = [
+  "format", "version", "task", "target", "scale", "outputs", "base_rates", "base_rate_spreads",
+  "target_ranges", "target_range_spreads", "features", "provenance", "usage",
+  "feature", "description", "unit", "curve", "special_values", "curve_spread", "score",
+  "range", "range_spread", "spread", "reason", "estimates",
+];
 const STRENGTHS = [[6, "strongly "], [3, "clearly "], [1, "slightly "]];
 
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
@@ -199,9 +206,10 @@ function inline(value) {
 /** Write a card of the second version, one line per field. */
 function formatCard(card) {
   const block = (object, indent, write) => {
-    const lines = Object.entries(object).map(
-      ([name, value]) => `${indent}  ${inline(name)}: ${write(name, value)}`,
-    );
+    const rank = ([name]) => (FIELDS.indexOf(name) + 1 || Infinity);
+    const lines = Object.entries(object)
+      .sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)))
+      .map(([name, value]) => `${indent}  ${inline(name)}: ${write(name, value)}`);
     return `{\n${lines.join(",\n")}\n${indent}}`;
   };
   const features = (entries) => {

@@ -41,7 +41,10 @@ function put(place, part) {
   $("undo").disabled = !steps.done.length;
   $("redo").disabled = !steps.undone.length;
   $("status").textContent = "Not saved yet";
-  if (place >= 0) panels.get(place).update();
+  if (place < 0) return;
+  panels.get(place).update();
+  // One place for screen readers: of an output that is chosen all sentences change.
+  $("said").textContent = panels.get(place).said();
 }
 
 function travel(found) {
@@ -66,6 +69,7 @@ function numbers(labels, values, write, options = {}) {
       (blanks > 0 || found.every((x, k) => k === 0 || found[k - 1] <= x));
     inputs.forEach((i) => i.setAttribute("aria-invalid", String(!isFine)));
     if (isFine) write(blanks ? null : found);
+    else $("status").textContent = "The marked numbers are out of order or range, and not taken";
   }
   const set = (now) => inputs.forEach((input, k) => {
     input.value = now?.[k] ?? "";
@@ -93,7 +97,7 @@ function facts(place) {
     change(place, found ? { ...kept, range: found } : kept);
   });
   const node = make("div", { class: "row" }, make("label", {}, "Unit ", unit.input),
-    make("span", {}, "Typical "), ...range.inputs);
+    make("span", {}, "Typical (5th percentile, median, 95th) "), ...range.inputs);
   return { node, set: () => { unit.set(); range.set(card.features[place].range); } };
 }
 
@@ -110,7 +114,7 @@ function scoreRow(place, title, isLevel) {
     input: () => write(Number(slider.value), `${place} slide`) });
   const typed = numbers([`Score of ${visible(key)}, as a number`], null,
     (found) => write(found && found[0]), { min: -LIMIT, max: LIMIT });
-  const says = make("p", { class: "says", "aria-live": "polite" });
+  const says = make("p", { class: "says" });
   const reason = textField(place, "reason", `Reason for ${visible(key)}`, "input");
   const node = make("div", { class: "score", "data-key": key },
     make("span", {}, name(title)), slider, typed.inputs[0], says,
@@ -127,14 +131,15 @@ function scoreRow(place, title, isLevel) {
     node.classList.toggle("empty", found === null);
     reason.set();
   }
-  return { node, update };
+  return { node, update, said: () => says.textContent };
 }
 
 /** Make the form that turns the score of a column into a curve. */
 function curveForm(place) {
   const { feature, range } = card.features[place];
   const edges = content.histograms[feature]?.edges;
-  const ends = range ? [range[0], range[2]] : edges && [edges[0], edges.at(-1)];
+  const round = (x) => snap(x, nice((edges.at(-1) - edges[0]) / 200));
+  const ends = range ? [range[0], range[2]] : edges && [edges[0], edges.at(-1)].map(round);
   const status = make("span", { role: "status" });
   const { inputs } = numbers(["Curve from", "Curve to"], ends, () => {});
   const button = make("button", { type: "button", click: () => {
@@ -156,20 +161,21 @@ function numericPanel(place) {
       make("span", { class: "soft" }, visible(description ?? "")));
     about = facts(place);
     if (!isCurve) {
-      inner = scoreRow(place, feature, false);
+      inner = scoreRow(place, "Score", false);
       node.className = "";
       node.replaceChildren(head, inner.node, about.node, curveForm(place));
       if (feature in content.histograms) node.append(histogramOf(feature));
       return;
     }
-    const says = make("p", { class: "says", "aria-live": "polite" });
+    const says = make("p", { class: "says" });
     const reason = textField(place, "reason", `Reason for ${visible(feature)}`, "textarea");
     const chart = curveChart(place, says);
     const side = make("div", {}, says, make("label", {}, "Reason ", reason.input), about.node);
     if (codes) side.append(make("p", { class: "soft" }, `Codes beside the curve: ${inline(codes)}`));
     node.className = "curve";
     node.replaceChildren(head, make("div", {}, chart.svg, chart.list, chart.more), side);
-    inner = { update: () => { chart.update(); reason.set(); } };
+    const said = () => says.textContent;
+    inner = { said, update: () => { chart.update(); reason.set(); } };
   }
   function update() {
     const isCurve = "curve" in card.features[place];
@@ -177,7 +183,7 @@ function numericPanel(place) {
     inner.update();
     about.set();
   }
-  return { node, update };
+  return { node, update, said: () => inner.said() };
 }
 
 /** Draw the base rates of classes and the ranges of targets. */
@@ -234,6 +240,10 @@ function drawFeatures() {
 // ---- The page
 
 async function save() {
+  // A field says what was typed into it when it is left.
+  const field = document.activeElement;
+  field?.blur();
+  field?.focus();
   const blob = new Blob([formatCard(card)], { type: "application/json" });
   if (window.showSaveFilePicker) {
     try {
