@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,11 @@ def run_new(arguments: argparse.Namespace) -> None:
             )
     for table in tables:
         make_empty(table.task).write(table.card)
-        card = escape(str(table.card))
+        words = ["llmreg", "edit", str(table.card), "--data", str(table.path)]
+        count = len(table.task.keys)
         sys.stdout.write(
-            f"{card}: {len(table.task.keys)} features, and no opinion on any of them. "
-            f"Next: llmreg edit {card} --data {escape(str(table.path))}\n"
+            f"{escape(str(table.card))}: {count} feature{'s' * (count != 1)}, and no "
+            f"opinion on any of them. Next: {escape(shlex.join(words))}\n"
         )
 
 
