@@ -11,7 +11,7 @@ install = $(PYTHON) -m venv $(1) && \
 	$(1)/bin/python -m pip install --quiet --constraint $(2)
 
 .PHONY: demo lint test docs test-release test-model test-benchmarks bench-smoke
-.PHONY: test-automl test-minimum test-clusters automl notebooks clean
+.PHONY: test-automl test-browser test-minimum test-clusters automl notebooks clean
 
 # Compare models on a few rows of a real table.
 demo: .venv/demo
@@ -51,6 +51,12 @@ test-model: .venv/dev
 # The tests of the benchmarks.
 test-benchmarks: .venv/dev
 	$(BIN)/$(PYTEST) benchmarks/tests
+
+# The editor of prior cards in headless Chromium: that of the system, or else playwright's.
+test-browser: .venv/browser
+	command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
+		$(BIN)/python -m playwright install --with-deps chromium
+	LLMREG_TEST_BROWSER=1 $(BIN)/python -m pytest tests/editing/test_browser.py
 
 # Every benchmark at its smallest size, into a folder that is removed at the end.
 bench-smoke: .venv/dev
@@ -94,6 +100,10 @@ clean:
 
 .venv/dev: pyproject.toml constraints.txt
 	$(call install,.venv,constraints.txt) --editable '.[dev]'
+	touch $@
+
+.venv/browser: .venv/dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
 	touch $@
 
 .venv-automl/ready: pyproject.toml constraints-automl.txt

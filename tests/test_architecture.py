@@ -16,7 +16,9 @@ ROOT = Path(llmreg.__file__).parent
 ALLOWED = {
     "exceptions": set(),
     "_utils": set(),
-    "prior": {"_utils"},
+    # The editor knows a prior by the text of its card.
+    "editing": {"_utils"},
+    "prior": {"_utils", "editing"},
     "elicitation": {"_utils", "prior"},
     "providers": {"_utils", "prior", "elicitation"},
     "preprocessing": {"_utils", "prior"},

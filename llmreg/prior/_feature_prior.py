@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from llmreg._utils._files import expand, write_text
+from llmreg.editing._editor import Editable
 from llmreg.exceptions import PriorCardError, PriorMismatchError
 from llmreg.prior._answers import average, sum_up
 from llmreg.prior._card import format_card, parse_card
@@ -37,7 +38,7 @@ __all__ = ["SCORE_LIMIT", "FeaturePrior"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeaturePrior:
+class FeaturePrior(Editable):
     """A score or a response curve for every feature and output; cannot be changed.
 
     A positive score says that a larger value of the feature, or having the level,

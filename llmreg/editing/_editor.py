@@ -1,0 +1,135 @@
+"""The editor of a prior card, as an object that a notebook shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import webbrowser
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any, Protocol
+
+from llmreg._utils._files import write_text
+from llmreg.editing._histograms import count_values
+from llmreg.editing._page import format_page
+
+CARD_NAME = "prior.json"
+#: Height of the page in a notebook, in pixels.
+HEIGHT = 720
+
+
+class HasCard(Protocol):
+    """What can be edited: whatever gives the text of a prior card."""
+
+    def to_json(self) -> str:
+        """Give the text of a prior card."""
+
+
+class PriorEditor:
+    """A page on which a person edits a prior card, and saves it as a new one.
+
+    The page is one HTML file that opens no connection: curves with knots to drag,
+    scores as bars, reasons, units, typical ranges and base rates, and a sentence for
+    each feature that says what it means. A notebook shows it in a frame.
+
+    Parameters
+    ----------
+    card : str
+        The text of a prior card, as `FeaturePrior.to_json` gives it.
+    data : DataFrame or mapping of str to array-like, default=None
+        A table whose numeric columns are counted, to draw their histograms under the
+        curves. The page holds the counts, and no row.
+    name : str, default="prior.json"
+        The name under which the page saves the card.
+
+    See Also
+    --------
+    llmreg.FeaturePrior.edit : Makes one.
+
+    Examples
+    --------
+    >>> from llmreg import FeaturePrior
+    >>> from llmreg.editing import PriorEditor
+    >>> PriorEditor(FeaturePrior.from_dict({"age": 3, "bmi": 1}).to_json())
+    PriorEditor of 2 features: .open() shows it in a browser, .write(path) keeps it
+    """
+
+    def __init__(self, card: str, data: Any = None, *, name: str = CARD_NAME) -> None:
+        self.card = card
+        self.data = data
+        self.name = name
+
+    @cached_property
+    def html(self) -> str:
+        """The text of the page."""
+        card = json.loads(self.card)
+        features = [entry["feature"] for entry in card["features"]]
+        counts = {} if self.data is None else count_values(self.data, features)
+        return format_page({"card": card, "histograms": counts, "name": self.name})
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+        """
+        write_text(path, self.html)
+
+    def open(self) -> Path:
+        """Show the page in a browser, from a folder for temporary files.
+
+        Returns
+        -------
+        Path
+            The file that the page is in. Only its owner can read it.
+        """
+        path = Path(tempfile.mkdtemp(prefix="llmreg-")) / "editor.html"
+        self.write(path)
+        webbrowser.open(path.as_uri())
+        return path
+
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, in a frame of its own."""
+        return (
+            f'<iframe title="Editor of a prior card" srcdoc="{escape(self.html)}" '
+            f'width="100%" height="{HEIGHT}" frameborder="0"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        count = len(json.loads(self.card)["features"])
+        return (
+            f"{type(self).__name__} of {count} feature{'s' * (count != 1)}: .open() "
+            "shows it in a browser, .write(path) keeps it"
+        )
+
+
+class Editable:
+    """Gives a prior the method that opens the editor on it."""
+
+    def edit(self: HasCard, data: Any = None) -> PriorEditor:
+        """Edit the prior by hand, on a page that a notebook shows.
+
+        The prior itself stays as it is: the page saves a card, which `read` reads.
+
+        Parameters
+        ----------
+        data : DataFrame or mapping of str to array-like, default=None
+            A table, to draw the histograms of its numeric columns under the curves.
+            The page holds the counts, and no row.
+
+        Returns
+        -------
+        PriorEditor
+            Its methods `open` and `write` are for where there is no notebook.
+
+        Examples
+        --------
+        >>> from llmreg import FeaturePrior
+        >>> FeaturePrior.from_dict({"age": 3}).edit()
+        PriorEditor of 1 feature: .open() shows it in a browser, .write(path) keeps it
+        """
+        return PriorEditor(self.to_json(), data)
