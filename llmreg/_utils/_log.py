@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -72,6 +72,24 @@ def showing(name: str, verbose: int) -> Iterator[None]:
         yield
     finally:
         _FIT.reset(token)
+
+
+@contextmanager
+def rewriting(names: Iterable[str], rewrite: Callable[[str], str]) -> Iterator[None]:
+    """Rewrite what some loggers, of other packages too, write during a block."""
+
+    def change(record: logging.LogRecord) -> bool:
+        record.msg, record.args = rewrite(record.getMessage()), ()
+        return True
+
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.addFilter(change)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(change)
 
 
 def _is_on_screen(logger: logging.Logger, level: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmreg._utils._files import expand
-from llmreg._utils._text import clean_text
+from llmreg._utils._text import clean_text, escape
 from llmreg.elicitation._cache_entries import CacheEntry
 from llmreg.exceptions import PriorCacheError
 from llmreg.providers import PriorCache
@@ -52,7 +52,7 @@ def _action(
 def _list(arguments: argparse.Namespace) -> None:
     cache = PriorCache(arguments.folder)
     entries = cache.entries()
-    lines = [f"{len(entries)} entries in {cache.folder}"]
+    lines = [f"{len(entries)} entries in {escape(str(cache.folder))}"]
     header = ("key", "date", "target", "estimate", "provider", "model", "task")
     rows = [
         (
@@ -92,13 +92,13 @@ def _export(arguments: argparse.Namespace) -> None:
     cache = PriorCache(arguments.folder)
     chosen = [cache.find(key) for key in arguments.keys] or cache.entries()
     count = cache.export(arguments.file, chosen)
-    sys.stdout.write(f"{count} entries written to {arguments.file}\n")
+    sys.stdout.write(f"{count} entries written to {escape(str(arguments.file))}\n")
 
 
 def _import(arguments: argparse.Namespace) -> None:
     cache = PriorCache(arguments.folder)
     count = cache.load(arguments.file)
-    sys.stdout.write(f"{count} new entries in {cache.folder}\n")
+    sys.stdout.write(f"{count} new entries in {escape(str(cache.folder))}\n")
 
 
 def _clear(arguments: argparse.Namespace) -> None:
@@ -118,6 +118,6 @@ def confirm(question: str) -> bool:
     """Ask a question that takes yes or no; it is a no where there is no terminal."""
     if not sys.stdin.isatty():
         return False
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{escape(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower().startswith("y")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sklearn.base import clone
 
 from llmreg._utils._files import expand
-from llmreg._utils._text import clean_text, list_names
+from llmreg._utils._text import clean_text, escape, list_names
 from llmreg.cli._cache import confirm
 from llmreg.cli._cards import draw
 from llmreg.cli._tables import Table, add_tables, read_tables
@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> None:
             provider.check_ready(table.task)
     plans = [make_plan(provider, table.task, batch=batch) for table in tables]
     for table, plan in zip(tables, plans, strict=True):
-        sys.stderr.write(_summary(provider, table, plan, batch))
+        sys.stderr.write(escape(_summary(provider, table, plan, batch), keep="\n"))
     n_requests = sum(plan.requests for plan in plans)
     n_tokens = sum(plan.tokens for plan in plans)
     if len(tables) > 1:
@@ -231,7 +231,8 @@ def _ask(provider: Any, tables: Sequence[Table], n_requests: int) -> None:
             used = ", ".join(
                 f"{n} {name.replace('_', ' ')}" for name, n in prior.usage.items()
             )
-            sys.stderr.write(f"wrote {table.card}; {used or 'nothing was counted'}\n")
+            card = escape(str(table.card))
+            sys.stderr.write(f"wrote {card}; {used or 'nothing was counted'}\n")
 
 
 def _agree(n_tokens: int, arguments: argparse.Namespace) -> None:

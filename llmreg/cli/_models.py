@@ -81,7 +81,7 @@ def run_report(arguments: argparse.Namespace) -> None:
         write_report(model, arguments.output, X, y, **options)
     except TypeError as error:
         raise DataError(f"{str(arguments.model)!r}: {error}") from error
-    sys.stdout.write(f"The report is in {arguments.output}.\n")
+    sys.stdout.write(f"The report is in {escape(str(arguments.output))}.\n")
 
 
 def load_model(path: Path) -> Any:

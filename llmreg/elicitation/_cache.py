@@ -110,7 +110,7 @@ class PriorCache:
             entry = read_entry(self._path(key))
         except FileNotFoundError:
             return None
-        except OSError as e:
+        except (OSError, ValueError) as e:
             # It may be a good one: of another user, or there are too many open files.
             logger.warning("a cache entry could not be read: %s", e)
             return None
@@ -344,12 +344,11 @@ class PriorCache:
         if older_than is None and provider is None:
             self._unwritten().clear()
             before = time.time() - STALE_SECONDS
-            drafts = self.folder.glob("*.tmp")
-            stale = [path for path in drafts if path.stat().st_mtime < before]
-            for path in [*self.folder.glob("*.unusable"), *stale]:
-                # It may be a folder, which somebody else has put there.
+            for path in [*self.folder.glob("*.unusable"), *self.folder.glob("*.tmp")]:
+                # It may be gone, or a folder, which somebody else has put there.
                 with suppress(OSError):
-                    path.unlink(missing_ok=True)
+                    if path.suffix != ".tmp" or path.lstat().st_mtime < before:
+                        path.unlink()
             for path in self.folder.glob("*.lock"):
                 with (
                     suppress(OSError, filelock.Timeout),
@@ -386,7 +385,7 @@ class PriorCache:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             writable = os.access(self.folder, os.W_OK)
-        except OSError:
+        except (OSError, ValueError):
             writable = False
         if not writable:
             raise ProviderError(

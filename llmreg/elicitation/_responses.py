@@ -73,8 +73,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-_THOUGHTS_END = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]")
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+# What follows the last of these is no thought, whatever braces stood before it.
+_THOUGHTS_END = re.compile(
+    r"</(?:\w+:)?(?:think|thinking|thought|reasoning|analysis|reflection)\s*>"
+    r"|\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>",
+    re.IGNORECASE,
+)
+# Not strict: a line break inside of a text is a fault that leaves no doubt.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, strict=False)
 
 
 def check_reply(reply: Any, schema: Mapping[str, Any], name: str = "the reply") -> None:

@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 logger = get_logger(__name__)
 
+# Seconds; the operating system takes no longer ones for a connection.
+LONGEST_BUDGET = 2e6
+
 
 class TransientError(Exception):
     """A request failed in a way that may pass; a vendor file raises it.
@@ -63,7 +66,7 @@ class RetryPolicy:
 
     def deadline(self) -> float:
         """Give the moment, on `clock`, when the budget is spent."""
-        return self.clock() + self.budget
+        return self.clock() + min(self.budget, LONGEST_BUDGET)
 
     def run(
         self, send: Callable[[float], T], deadline: float, stop: threading.Event

@@ -8,6 +8,7 @@ where that does not help, one more try for a reply that cannot be used.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -181,7 +182,7 @@ class ResponseStore:
         if entry is None:
             return None
         try:
-            estimate = question.read(entry["text"])
+            estimate = question.read(str(entry["text"]))
             model, created = str(entry["model"]), str(entry["created"])
         except (ProviderResponseError, KeyError, TypeError):
             self.cache.set_aside(key)
@@ -360,8 +361,18 @@ class Requester:
     def _reply(self, question: Questionnaire) -> tuple[Completion, Estimate]:
         """Send a question, with more room if need be, and read the reply."""
         max_tokens = self.room(question.task)
-        completion = self._send(question, max_tokens)
-        if completion.stop == "length":
+        try:
+            completion = self._send(question, max_tokens)
+        except ProviderError as e:
+            # The room is more than the model writes, and halves take less of it.
+            smaller = min(
+                (self.room(h.task) for h in question.halves), default=math.inf
+            )
+            named = "max_tokens" in str(e) or "max_completion_tokens" in str(e)
+            if type(e) is ProviderError and named and smaller < max_tokens:
+                raise RequestTooLargeError(str(e)) from None
+            raise
+        if is_cut(question, completion):
             logger.warning("the reply was cut off; requesting it with twice the room")
             max_tokens *= 2
             try:
@@ -374,7 +385,7 @@ class Requester:
                     f"The reply was cut off at max_tokens={max_tokens // 2}, and twice "
                     f"that is refused. Score fewer features. {e}"
                 ) from None
-        if completion.stop == "length":
+        if is_cut(question, completion):
             raise TruncatedReplyError(
                 f"The reply was cut off at {max_tokens=}. Raise `max_tokens`, or score "
                 "fewer features."
@@ -401,6 +412,17 @@ class Requester:
         """Add to the usage; threads report at the same time."""
         with self._counting:
             self.usage.update(usage)
+
+
+def is_cut(question: Questionnaire, completion: Completion) -> bool:
+    """Tell whether a reply was cut off; what is whole was not, whatever is said."""
+    if completion.stop != "length":
+        return False
+    try:
+        question.read(completion.text)
+    except ProviderResponseError:
+        return True
+    return False
 
 
 def settled(estimates: Sequence[Estimate]) -> bool:

@@ -388,7 +388,7 @@ class FeaturePrior(Editable):
         """
         try:
             text = expand(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as e:
+        except (OSError, ValueError) as e:
             raise PriorCardError(
                 f"The prior card {os.fspath(path)!r} cannot be read: {e}. Check the "
                 "path, and that it is a JSON file in UTF-8."

@@ -18,7 +18,13 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.providers._hosted import HostedProvider
-from llmreg.providers._replies import plain, stop_reason, token_counts, unusable
+from llmreg.providers._replies import (
+    model_name,
+    plain,
+    stop_reason,
+    token_counts,
+    unusable,
+)
 from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
@@ -156,12 +162,14 @@ class AnthropicProvider(HostedProvider):
         blocks = content if isinstance(content, list) else []
         texts = (b for b in blocks if getattr(b, "type", "") == "text")
         text = "".join(str(getattr(b, "text", None) or "") for b in texts)
+        # As requests may have it, so do some gateways.
+        text = content if isinstance(content, str) else text
         stop = stop_reason(reason, text)
-        if not isinstance(content, list) or stop is None:
+        if not isinstance(content, list | str) or stop is None:
             raise unusable("the Messages API", reply, reason, secrets)
         usage = getattr(reply, "usage", None)
         counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
-        model = secrets.hide_in_reply(str(getattr(reply, "model", None) or self.model))
+        model = model_name(getattr(reply, "model", None) or self.model, secrets)
         text = secrets.hide_in_reply(text)
         return Completion(text, stop, model, token_counts(counts))
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from llmreg._utils._log import get_logger
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._retry import TransientError
-from llmreg.elicitation._sampling import Completion
+from llmreg.elicitation._sampling import Completion, is_cut
 from llmreg.exceptions import (
     ProviderError,
     ProviderResponseError,
@@ -252,11 +252,18 @@ def _results(client: Any, batch: str) -> Iterator[tuple[str, Any]]:
         options={"headers": {"Accept": "application/binary"}},
         stream=True,
     )
+    n_read, fault = 0, None
     for line in filter(str.strip, response.iter_lines()):
-        fields = json.loads(line)
-        if isinstance(fields, dict):
-            found = MessageBatchIndividualResponse.construct(**fields)
-            yield str(getattr(found, "custom_id", None)), getattr(found, "result", None)
+        try:
+            found = MessageBatchIndividualResponse.construct(**json.loads(line))
+        except (ValueError, TypeError, RecursionError) as e:
+            # The others were paid for, whatever happened to this one.
+            fault = e
+            continue
+        n_read += 1
+        yield str(getattr(found, "custom_id", None)), getattr(found, "result", None)
+    if fault and not n_read:
+        raise ValueError("no line is a result") from fault
 
 
 def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
@@ -284,7 +291,7 @@ def _read(
         return f"the request {kind if kind in _FAILURES else 'has no known result'}"
     try:
         completion = provider._read(getattr(result, "message", None), secrets)
-        if completion.stop != "end":
+        if completion.stop == "refusal" or is_cut(job.question, completion):
             return f"the reply stopped for {completion.stop!r}"
         job.question.read(completion.text)
     except ProviderError as e:

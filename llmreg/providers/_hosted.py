@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import FunctionType
 from typing import Any, ClassVar, TypeVar
 
 from llmreg._utils import import_optional
@@ -35,6 +35,7 @@ from llmreg.providers._replies import (
     plain,
     quote,
     retry_after,
+    subject_of,
 )
 from llmreg.providers._secrets import (
     HiddenFunction,
@@ -51,15 +52,6 @@ _TRANSIENT = {408, 409, 429}
 _UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
 # Of the errors of TLS, those that may pass.
 _HANG_UPS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# A smaller question may go through, so these are told apart from other wrong requests.
-_TOO_LARGE = (
-    *("grammar is too large", "schema is too complex", "schema is too large"),
-    *("request_too_large", "prompt is too long", "exceed context limit"),
-    *("context_length_exceeded", "maximum context length"),
-    *("exceed_context_size", "available context size"),
-)
-# Errors about money come with several statuses, 429 among them.
-_MONEY = ("billing", "spend_limit", "spend limit", "credit balance", "_quota")
 
 
 class HostedProvider(LLMProvider):
@@ -111,7 +103,7 @@ class HostedProvider(LLMProvider):
                 f"from {self._key_variable}. A plain text, or one bound by "
                 "functools.partial, would show up in repr, get_params and pickles."
             )
-        if not (isinstance(value, FunctionType | None) or is_importable(value)):
+        if value is not None and not is_importable(value):
             value = HiddenFunction.of(value)
         self._api_key = value
 
@@ -159,7 +151,18 @@ class HostedProvider(LLMProvider):
     def _settings(self) -> dict[str, Any]:
         """Name what shapes an answer; which server gives it is part of that."""
         settings = {**super()._settings(), "base_url": self._address()}
-        return {name: plain(value) for name, value in settings.items()}
+        try:
+            settings = {name: plain(value) for name, value in settings.items()}
+            json.dumps(
+                settings, sort_keys=True, allow_nan=False, ensure_ascii=False
+            ).encode()
+        except (TypeError, ValueError, RecursionError) as e:
+            raise ProviderError(
+                f"One of {', '.join(self._shaping)} holds what JSON cannot "
+                f"({type(e).__name__}). Use texts, finite numbers, booleans, None, and "
+                "lists and dicts of these."
+            ) from None
+        return settings
 
     def _import_sdk(self) -> Any:
         """Import the SDK, which is not needed by anything else."""
@@ -281,6 +284,11 @@ class HostedProvider(LLMProvider):
                 f"base_url, {self._address_variable}, HTTP_PROXY and HTTPS_PROXY."
             )
         for link in links:
+            if isinstance(link, socket.gaierror) and link.errno == socket.EAI_NONAME:
+                return ProviderError(
+                    "There is no host of this name. Check base_url, "
+                    f"{self._address_variable}, the proxies, and the network."
+                )
             if isinstance(link, ssl.SSLError) and not isinstance(link, _HANG_UPS):
                 return ProviderError(
                     "No secure connection (TLS) could be made: the certificate of the "
@@ -304,7 +312,7 @@ class HostedProvider(LLMProvider):
                 f"The credentials could not be used ({name}). Check the profile or the "
                 f"federation settings that the {sdk.__name__} SDK reads."
             )
-        if isinstance(error, sdk.APIError | ValueError):
+        if isinstance(error, sdk.APIError | ValueError | RecursionError):
             return ProviderResponseError(
                 f"The reply of the server could not be read ({name}). Is there a "
                 "proxy in between, or a wrong base_url?"
@@ -329,7 +337,7 @@ class HostedProvider(LLMProvider):
         status = int(error.status_code)
         message = message_of(error)
         code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
-        kinds = f"{error.type} {code} {message}".lower()
+        about = subject_of(f"{error.type} {code} {message}")
         # Those of the request know of credentials that the SDK fetched.
         secrets = self._secrets(client, error.request.headers)
         vendor = self._vendor if self._address() is None else "The server"
@@ -347,18 +355,19 @@ class HostedProvider(LLMProvider):
                 f"{quote(headers.get('location', ''), secrets)}). Redirects are not "
                 "followed; check `base_url`."
             )
-        if status in refused or any(word in kinds for word in _MONEY):
+        if status in refused or about == "money":
             return ProviderAuthenticationError(
                 f"{vendor} refused the request to {self.model!r} ({details}). "
                 f"{refused.get(status, refused[402])}"
             )
-        if status in _TRANSIENT or status >= 500:
+        is_too_large = status == 413 or about == "size"
+        if status >= 500 or (status in _TRANSIENT and not is_too_large):
             if headers.get("x-should-retry") == "false":
                 return ProviderUnavailableError(
                     f"{vendor} could not answer and says not to try again ({details})."
                 )
             return TransientError(details, retry_after(headers))
-        if status == 413 or any(word in kinds for word in _TOO_LARGE):
+        if is_too_large:
             return RequestTooLargeError(
                 f"The question is too large for {self.model!r} ({details}). Score "
                 "fewer features."

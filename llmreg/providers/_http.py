@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+from llmreg._utils._log import rewriting
 from llmreg.exceptions import ProviderResponseError
 from llmreg.providers._secrets import Secrets
 
@@ -18,6 +19,8 @@ _PIECE = 2**16
 # Of these a piece grows a thousandfold at most; of others, or one in another, without
 # bounds.
 _ENCODINGS = ("gzip", "deflate")
+# Those of the HTTP client that write what a server says.
+_LOGGERS = ("httpx2", "httpcore2.http11", "httpcore2.http2")
 
 
 def bounded_client(sdk: Any, **options: Any) -> Any:
@@ -32,23 +35,36 @@ def bounded_client(sdk: Any, **options: Any) -> Any:
         def send(self, request: Any, *, stream: bool = False, **more: Any) -> Any:
             seconds = request.extensions.get("timeout", {}).get("read")
             deadline = time.monotonic() + (float("inf") if seconds is None else seconds)
-            response = super().send(request, stream=True, **more)
-            # Nobody reads an error line by line.
-            is_lines = stream and response.is_success
-            pieces = _pieces(response, deadline, is_lines)
+            secrets = Secrets(request.headers)
+            failure = None
+            try:
+                with rewriting(_LOGGERS, secrets.hide_in_reply):
+                    response = super().send(request, stream=True, **more)
+                    # Nobody reads an error line by line.
+                    is_lines = stream and response.is_success
+                    pieces = _pieces(response, deadline, is_lines)
+                    content = pieces if is_lines else b"".join(pieces)
+            except httpx2.TransportError as e:
+                told = secrets.hide_in_reply(str(e))
+                if told == str(e):
+                    raise
+                failure = type(e)(told, request=request)
+            if failure is not None:
+                # Without its cause, since the SDK writes all of that into its log.
+                raise failure
             # The SDK may log the headers.
-            hide = Secrets(response.request.headers).hide_in_reply
+            encoding = response.headers.encoding
             headers = [
-                (name, hide(value))
+                (name.encode(encoding), secrets.hide_in_reply(value).encode(encoding))
                 for name, value in response.headers.multi_items()
                 if not name.lower().startswith(("content-encoding", "content-length"))
             ]
             return httpx2.Response(
                 response.status_code,
                 headers=headers,
-                content=pieces if is_lines else b"".join(pieces),
+                content=content,
                 request=response.request,
-                extensions=response.extensions,
+                extensions={"http_version": response.http_version.encode()},
             )
 
     return BoundedClient(

@@ -16,7 +16,13 @@ from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._hosted import HostedProvider
-from llmreg.providers._replies import plain, stop_reason, token_counts, unusable
+from llmreg.providers._replies import (
+    model_name,
+    plain,
+    stop_reason,
+    token_counts,
+    unusable,
+)
 from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
@@ -30,6 +36,8 @@ _NO_KEY = "llmreg-has-no-key"
 # Where the limit on tokens covers thinking too, it has another name.
 _NEW_LIMIT_HOSTS = ("openai.com", "openai.azure.com")
 _LIMITS = ("max_tokens", "max_completion_tokens")
+# The types of the parts of a message that are the answer.
+_TEXTS = (None, "text", "output_text")
 # How a server says that it does not know one of these names.
 _UNKNOWN = ("support", "unrecognized", "unknown", "extra", "not permitted", "instead")
 
@@ -197,7 +205,7 @@ default="json_schema"
             stop = "refusal"
         if message is None or stop is None:
             raise unusable("the chat completions API", reply, reason, secrets)
-        model = secrets.hide_in_reply(str(getattr(reply, "model", None) or self.model))
+        model = model_name(getattr(reply, "model", None) or self.model, secrets)
         usage = getattr(reply, "usage", None)
         details = getattr(usage, "prompt_tokens_details", None)
         counts = {
@@ -235,8 +243,12 @@ default="json_schema"
 
 def _text(content: Any) -> str:
     """Read the text of a message, which may come in parts."""
-    parts = content if isinstance(content, list) else [{"text": content}]
-    texts = [p.get("text") for p in parts if isinstance(p, dict)]
+    parts = content if isinstance(content, list) else [content]
+    # Those of other types are thoughts, pictures and the like.
+    texts = [
+        p.get("text") if isinstance(p, dict) and p.get("type") in _TEXTS else p
+        for p in parts
+    ]
     return "".join(text for text in texts if isinstance(text, str))
 
 

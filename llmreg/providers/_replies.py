@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -25,6 +26,22 @@ _CUT_OFF = (
 )
 _DECLINED = ("refusal", "content_filter", "safety", "prohibited_content", "blocklist")
 _WHOLE = ("stop", "end_turn", "stop_sequence")
+# A smaller question may go through, so these are told apart from other wrong requests.
+_TOO_LARGE = (
+    *("grammar is too large", "schema is too complex", "schema is too large"),
+    *("too many properties", "too many states", "string too long"),
+    *("request_too_large", "request too large", "exceeds the maximum size"),
+    *("prompt is too long", "input is too long", "range of input length"),
+    *("too many tokens", "too many input tokens", "maximum number of tokens"),
+    *("input tokens exceed", "`inputs` tokens", "maximum prompt length"),
+    *("exceed context limit", "context_length_exceeded", "maximum context length"),
+    *("model's context length", "context length of only", "maximum model length"),
+    *("exceed_context_size", "available context size"),
+)
+# What some errors point to, whatever they are about.
+_LINK = re.compile(r"https?://\S+")
+# Errors about money come with several statuses, 429 among them.
+_MONEY = ("billing", "spend_limit", "spend limit", "credit balance", "_quota")
 
 
 def unusable(
@@ -60,18 +77,24 @@ def stop_reason(
     return "end" if text or word in _WHOLE else None
 
 
+def model_name(told: object, secrets: Secrets) -> str:
+    """Take the name of the model that answered, which goes into every card."""
+    shown = clean_text(str(told), _MAX_READ)
+    return clean_text(secrets.hide_in_reply(shown), _MAX_DETAIL)
+
+
 def token_counts(counts: Mapping[str, object]) -> dict[str, int]:
     """Keep the counts that there are; a server that leaves them out costs no answer."""
     return {name: count for name, count in counts.items() if isinstance(count, int)}
 
 
 def plain(value: Any) -> Any:
-    """Turn numbers of numpy into those of Python, which JSON can hold."""
+    """Turn numbers and arrays of numpy into those of Python, which JSON can hold."""
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
-    return value.item() if isinstance(value, np.generic) else value
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def is_sendable(value: str) -> bool:
@@ -104,6 +127,14 @@ def message_of(error: Any) -> str:
         if isinstance(inner, Mapping):
             body = inner.get("message") or inner.get("detail")
     return "" if body is None or "<html" in str(body).lower() else str(body)
+
+
+def subject_of(error: str) -> Literal["money", "size"] | None:
+    """Tell what an error is about, by its words; money first, which no half mends."""
+    told = _LINK.sub("", error.lower())
+    if any(word in told for word in _MONEY):
+        return "money"
+    return "size" if any(word in told for word in _TOO_LARGE) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

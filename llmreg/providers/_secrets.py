@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from html.entities import codepoint2name
 from operator import attrgetter
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from llmreg.exceptions import ProviderError
 
@@ -76,8 +78,11 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 
 def _spellings(character: str) -> str:
-    """Give a pattern for the ways in which JSON may write a character."""
-    return rf"(?:\\?{re.escape(character)}|\\u(?i:{ord(character):04x}))"
+    """Give a pattern for the ways to write a character in JSON, addresses and HTML."""
+    n = ord(character)
+    ways = rf"\\*{re.escape(character)}|\\+u(?i:{n:04x})|%(?i:{n:02x})|&\#0*{n};"
+    named = f"|&{codepoint2name[n]};" if n in codepoint2name else ""
+    return rf"(?:{ways}|&\#x0*(?i:{n:x});{named})"
 
 
 class HiddenFunction:
@@ -93,6 +98,13 @@ class HiddenFunction:
 
     def __call__(self) -> str:
         return self.function()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle has None in its place, as that of the provider has.
+        return type(None), ()
+
+    def __copy__(self) -> HiddenFunction:
+        return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> HiddenFunction:
         # As for functions, so that `clone` finds the parameter unchanged.
@@ -116,22 +128,22 @@ def is_importable(function: Callable[..., Any] | None) -> bool:
 
 def check_address(value: Any, name: str) -> None:
     """Refuse an address with a password or a key in it, without repeating it."""
-    if not isinstance(value, str):
-        return
+    text = value if isinstance(value, str) else repr(value)
     try:
-        parts = urlsplit(value)
-        is_safe = "@" not in parts.netloc
+        parts = urlsplit(text)
     except ValueError:
-        # No address at all. Whatever it is, it goes no further with an @ in it.
-        parts, is_safe = urlsplit(""), "@" not in value
-    if not is_safe:
+        parts = urlsplit("")
+    # What names no host is no address, and goes no further with an @ in it.
+    if "@" in unicodedata.normalize("NFKC", parts.netloc or text):
         raise ProviderError(
             f"{name} has a user's name or a password in front of an @, which would "
             "show up in repr, get_params and logs. Give the address without it, and "
             "the key by api_key= a function, or in the environment."
         )
-    fields = [*parse_qsl(parts.query, True), *parse_qsl(parts.fragment, True)]
-    if any(is_secret_name(field) or field in {"sig", "code"} for field, _ in fields):
+    _, *more = unquote(parts.path).split(";")
+    told = "&".join([*more, parts.query, parts.fragment]).replace(";", "&")
+    fields = {field for field, _ in parse_qsl(told, True)}
+    if any(is_secret_name(field) or field in {"sig", "code"} for field in fields):
         raise ProviderError(
             f"{name} has a key behind its ?, which would show up in repr, get_params "
             "and logs. Give the address without it, and the key by api_key= a "

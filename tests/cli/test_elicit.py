@@ -335,3 +335,19 @@ def test_from_a_process_of_its_own(server, passengers):
     assert "███│" in done.stdout or "│███" in done.stdout
     assert len(server.requests) == 2
     assert passengers.with_name("prior.json").exists()
+
+
+@pytest.mark.parametrize("mark", ["\x1b[31m", "\x1b]0;t\x07", "\x08", "\u202e", "\x9b"])
+def test_names_of_files_and_models_move_no_cursor(server, passengers, capsys, mark):
+    table = passengers.rename(passengers.with_name(f"t{mark}.csv"))
+    card = table.with_name(f"c{mark}.json")
+    asked = words(table, server, "--model", f"m{mark}", "-o", str(card))
+    assert cli.main(asked) == 0
+    saved = str(table.with_name(f"x{mark}"))
+    for action in (["export", saved], ["import", saved], ["list"]):
+        folder = ["--folder", str(table.with_name(mark))] * (action != ["list"])
+        assert cli.main(["cache", *action, *folder]) == 0
+    assert cli.main(["cache", "clear", "--folder", str(table.with_name(mark))]) == 1
+    told = "".join(capsys.readouterr())
+    assert mark not in told
+    assert all(c.isprintable() or c == "\n" for c in told)

@@ -304,3 +304,28 @@ def test_keys_follow_content_and_not_order():
     assert hash_key({"a": [1], "b": "ü"}) == hash_key({"b": "ü", "a": [1]})
     assert hash_key({"a": 1}) != hash_key({"a": 2})
     assert len(hash_key("\ud800")) == 64
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(path),
+        lambda path: path.mkdir(),
+        lambda path: os.mkfifo(path),
+        lambda path: path.write_text("half"),
+    ],
+)
+@pytest.mark.parametrize("end", ["tmp", "unusable", "lock"])
+def test_clear_minds_nothing_that_lies_around(cache, make, end):
+    cache.put("0f", {"score": 3})
+    make(cache.folder / f"x.{end}")
+    assert cache.clear() == 1
+
+
+@pytest.mark.parametrize("folder", ["a\0b", "a" * 300, "/dev/null", "/dev/null/x"])
+def test_a_folder_that_cannot_be_is_an_error_before_anything_is_paid(folder):
+    cache = PriorCache(folder)
+    assert cache.get("0f") is None
+    with pytest.raises(ProviderError, match="cannot be written"), cache.lock("0f", 1):
+        pass

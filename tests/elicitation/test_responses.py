@@ -184,6 +184,14 @@ def test_what_is_no_json_is_our_error(text):
         "<thinking>{1}</thinking>%s",
         "[THINK]{1}[/THINK]%s",
         "<|channel|>final<|message|>%s",
+        "<|channel|>analysis<|message|>{1}<|end|><|channel|>final<|message|>%s<|return|>",
+        "<THINK>maybe {x}</THINK>%s",
+        "<think>maybe {x}</think >%s",
+        "<seed:think>{x}</seed:think>%s",
+        "<analysis>{x}</analysis>%s",
+        "<reflection>{x}</reflection>%s",
+        "\u25c1think\u25b7{x}\u25c1/think\u25b7%s",
+        "<|begin_of_thought|>{x}<|end_of_thought|>%s",
     ],
 )
 def test_the_one_object_of_a_reply_is_read(task, entries, around):
@@ -296,3 +304,9 @@ class TestDrafts:
     def test_a_fault_is_named(self, entries, kind, message):
         with pytest.raises(kind, match=message):
             self.drafts.read(reply(entries))
+
+
+@pytest.mark.parametrize("mark", ["\n", "\t", "\r\n", "\x01"])
+def test_a_line_break_inside_of_a_text_leaves_no_doubt(task, entries, mark):
+    text = reply(entries).replace("Older is", f"Older{mark}is")
+    assert Questionnaire(task).read(text).reasons["age"].endswith("is frailer.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections import Counter
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from llmreg.elicitation._questions import WAYS
+from llmreg.elicitation._retry import RetryPolicy
 from llmreg.elicitation._sampling import AUTO_FIRST, AUTO_MOST, AUTO_STEP
 from llmreg.exceptions import (
     PriorDisabledWarning,
@@ -412,3 +414,36 @@ def test_a_reply_may_be_anything(server, provider, task):
     server.respond = lambda request: Reply("null")
     with pytest.raises(ProviderError):
         provider.set_params(ask="rank").elicit(task)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_tokens: 13696 > 8192, which is the most output tokens",
+        "max_tokens is too large: 13696. This model supports at most 8192 tokens",
+        "`max_tokens` must be less than or equal to `8192`",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        "max_completion_tokens exceeds the limit of the model",
+    ],
+)
+def test_a_room_above_the_limit_from_the_start_is_halved(server, provider, text):
+    server.respond = lambda r: (
+        error(400, "invalid_request_error", text)
+        if r.body["max_tokens"] > 8192
+        else by_name(r)
+    )
+    assert provider.elicit(wide(100)).scores.shape == (1, 100)
+    rooms = [r.body["max_tokens"] for r in server.requests]
+    assert (len(rooms), min(rooms)) == (7, 8192)
+    # Where halves take as much, that is told at once.
+    with pytest.raises(ProviderError, match="max_"):
+        provider.set_params(max_tokens=9000, n_estimates=2).elicit(wide(6))
+    assert len(server.requests) == 9
+
+
+@pytest.mark.parametrize("budget", [1e10, 1e300, float("inf")])
+def test_a_budget_beyond_the_clocks_of_the_system_is_none(budget):
+    policy = RetryPolicy(budget=budget, clock=lambda: 0.0)
+    with socket.socket() as one:
+        one.settimeout(policy.deadline())
+        assert one.gettimeout() > 86400

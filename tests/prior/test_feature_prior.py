@@ -195,3 +195,9 @@ class TestFiles:
         path.write_bytes(b"\xff\xfe\x00\xd8")
         with pytest.raises(PriorCardError, match="UTF-8"):
             FeaturePrior.read(path)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "a" * 5000, "/", ""])
+def test_a_path_that_cannot_be_is_an_error_of_the_card(path):
+    with pytest.raises(PriorCardError, match="cannot be read"):
+        FeaturePrior.read(path)

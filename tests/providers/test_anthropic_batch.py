@@ -228,3 +228,40 @@ def test_calls_are_bounded_in_time(server, batches, provider, task):
         collect_batch(provider, [task], "msgbatch_01")
     assert time.monotonic() - start < 10
     release.set()
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "null", "[1]", "<html>", "3", '{"custom_id": "x"', "[" * 99_999]
+)
+def test_a_line_that_is_no_result_costs_no_other(server, provider, task, key, line):
+    batches = Batches(server.url, looks=0)
+    server.respond = batches
+    number = submit_batch(provider.set_params(n_estimates=3), [task])
+
+    def respond(request):
+        reply = batches(request)
+        if request.path.endswith("/results"):
+            return Reply(f"{line}\n{reply.body}\n{line}")
+        return reply
+
+    server.respond = respond
+    assert collect_batch(provider, [task], number, sleep=lambda _: None).kept == 3
+    server.respond = lambda request: (
+        Reply(line) if request.path.endswith("/results") else batches(request)
+    )
+    with pytest.raises(ProviderResponseError):
+        collect_batch(
+            provider.set_params(n_estimates=4), [task], number, sleep=lambda _: None
+        )
+
+
+def test_a_result_that_is_whole_is_kept_whatever_it_stopped_for(
+    server, provider, task, key
+):
+    batches = Batches(server.url, looks=0)
+    server.respond = batches
+    number = submit_batch(provider.set_params(n_estimates=2), [task])
+    whole = batches.result(0)["result"]
+    whole["message"]["stop_reason"] = "max_tokens"
+    batches.spoil = {0: whole}
+    assert collect_batch(provider, [task], number, sleep=lambda _: None).kept == 2

@@ -56,6 +56,7 @@ class Server:
             for f in document["features"]
         ]
         text = json.dumps({"features": entries})
+        text = text[:-9] if self.stop == "length" else text
         pieces = [None, *(text[i : i + 9] for i in range(0, len(text), 9))]
         steps = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
         steps.append({"choices": [{"delta": {}, "finish_reason": self.stop}]})

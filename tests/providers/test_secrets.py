@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import html
 import json
 import logging
+import pickle
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
+import cloudpickle
 import pytest
 from pydantic import BaseModel, SecretStr
 from sklearn.base import clone
@@ -24,6 +31,7 @@ from llmreg.providers import (
 )
 from tests.batches import Batches
 from tests.loopback import MessagesServer, Reply
+from tests.providers.test_wire import speaking
 from tests.vendors import ANTHROPIC, OPENAI, PLANTED_KEY
 
 KEY = PLANTED_KEY
@@ -85,6 +93,8 @@ class Told:
         KEY.strip,
         SecretStr(KEY).get_secret_value,
         functools.cache(Settings().read),
+        lambda key=KEY: key,
+        functools.wraps(Told())(lambda: KEY),
     ],
 )
 def test_a_function_that_shows_its_key_is_not_shown(source, server, task):
@@ -100,6 +110,10 @@ def test_a_function_that_shows_its_key_is_not_shown(source, server, task):
         str(model.get_params()),
     ):
         assert KEY not in shown
+    for held in (provider, provider.get_params(), model.get_params(), vars(provider)):
+        assert KEY.encode() not in pickle.dumps(held)
+        assert KEY.encode() not in cloudpickle.dumps(held)
+    assert copy.copy(provider.get_params()["api_key"])() == KEY
     again = clone(clone(provider))
     assert again.api_key is source
     assert again.get_params()["api_key"]() == KEY
@@ -174,7 +188,8 @@ def test_a_key_that_is_none_is_in_no_local_variable(source, match, provider, tas
     "end",
     [
         *("?api-key=", "?API_KEY=", "?v=1&access_token=", "?sig=", "?code=", "#key="),
-        *("?X-Amz-Signature=", "?password="),
+        *("?X-Amz-Signature=", "?password=", "?x=1;api-key=", ";token=", "/a;v=1;key="),
+        *("?a=b&amp;api_key=", "?api%2Dkey=", "%3Bkey="),
     ],
 )
 def test_a_key_in_an_address_is_refused(end, task, vendor, monkeypatch):
@@ -330,3 +345,81 @@ def test_a_server_without_a_key_gets_no_mark_of_ours(header, server, task, monke
     OpenAIProvider(base_url=f"{server.url}/v1", n_estimates=1).elicit(task)
     sent = {name.lower() for name in server.requests[0].headers}
     assert "authorization" not in sent
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://user:{KEY}\uff20host/v1",
+        f"user:{KEY}@host",
+        f"https:user:{KEY}@host",
+        f"https://user:{KEY}@host".encode(),
+        (f"https://user:{KEY}@host",),
+        Path(f"https://user:{KEY}@host"),
+    ],
+)
+@VENDORS
+def test_a_password_in_whatever_is_given_as_address_is_refused(address, vendor):
+    with pytest.raises(ProviderError, match="in front of an @") as caught:
+        vendor.kind(base_url=address)
+    assert KEY not in str(caught.value)
+    assert vendor.kind(base_url="https://host/@team/v1").base_url
+
+
+ODD_KEY = "sk-a/b+c=d&e'f\"g<h>0123"
+
+
+@pytest.mark.parametrize("key", [KEY, ODD_KEY])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        quote,
+        lambda key: "".join(f"%{ord(c):02X}" for c in key),
+        lambda key: "".join(f"%{ord(c):02x}" for c in key),
+        html.escape,
+        lambda key: "".join(f"&#{ord(c)};" for c in key),
+        lambda key: "".join(f"&#x{ord(c):04X};" for c in key),
+        lambda key: json.dumps(json.dumps(key)).strip('"\\'),
+    ],
+)
+@VENDORS
+def test_it_is_found_however_a_server_spells_it(
+    spell, key, server, provider, task, vendor, monkeypatch
+):
+    monkeypatch.setenv(vendor.key_variable, key)
+    server.respond = lambda request: vendor.error(400, f"bad key {spell(key)}!")
+    with pytest.raises(ProviderError, match=r"bad key \*\*\*!\)"):
+        provider.elicit(task)
+
+
+@pytest.mark.parametrize("status", [200, 307, 401, 429, 500])
+@VENDORS
+def test_logs_do_not_show_what_a_server_repeats(
+    status, key, server, provider, task, vendor, caplog
+):
+    caplog.set_level(logging.DEBUG)
+    headers = {"x-you-sent": key, "location": f"http://x/{key}", "set-cookie": key}
+    server.enqueue(Reply(vendor.message("{}").body, status, headers))
+    with suppress(ProviderError):
+        provider.elicit(task)
+    assert "x-you-sent" in caplog.text
+    assert key not in caplog.text
+    assert not any(logging.getLogger(n).filters for n in ("httpx2", "httpcore2.http11"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("HTTP/1.1 401 {}", "HTTP/1.1 200 {}", "{}", "HTTP/1.1 200 OK\r\n{}"),
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}",
+    ],
+)
+@VENDORS
+def test_logs_do_not_show_what_a_status_line_repeats(line, key, provider, task, caplog):
+    caplog.set_level(logging.DEBUG)
+    said = f"{line.format(key)}\r\ncontent-length: 2\r\n\r\n{{}}".encode()
+    with speaking(lambda c: (c.recv(99999), said)[1]) as port:
+        provider.set_params(base_url=f"http://127.0.0.1:{port}", max_attempts=1)
+        with pytest.raises(ProviderError):
+            provider.elicit(task)
+    assert key not in caplog.text

@@ -236,6 +236,10 @@ class TestReasonsToStop:
             "done",
             "tool_use",
             3,
+            # What has all scores was not cut off.
+            "length",
+            "max_tokens",
+            "MODEL_LENGTH",
         ],
     )
     def test_a_whole_answer_is_taken(self, reason, server, provider, task, vendor):
@@ -269,6 +273,9 @@ class TestReasonsToStop:
             lambda text: [{"type": "text", "text": text}, {"type": "image_url"}],
             lambda text: [{"type": "output_text", "text": text}, "odd", None],
             lambda text: [{"type": "thinking", "thinking": []}, {"text": text}],
+            lambda text: [{"type": "reasoning", "text": "{x}"}, {"text": text}],
+            lambda text: {"type": "text", "text": text},
+            lambda text: [text],
         ],
     )
     def test_content_in_parts(self, split, server, provider, task, vendor):
@@ -471,3 +478,128 @@ def test_the_wait_for_a_batch_goes_by_the_clock(server, provider, task):
             sleep=lambda s: time.sleep(0.4),
         )
     assert len(server.requests) < 7
+
+
+def test_content_may_be_a_text(server, provider, task):
+    def respond(request):
+        body = json.loads(ANTHROPIC.answer(request).body)
+        return Reply(json.dumps({**body, "content": body["content"][0]["text"]}))
+
+    server.respond = respond
+    assert provider.elicit(task).scores.tolist() == [[3, 3, 3]]
+
+
+CIRCLE = {}
+CIRCLE["in"] = CIRCLE
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, 2},
+        b"x",
+        object(),
+        float("nan"),
+        np.float32("inf"),
+        1j,
+        len,
+        CIRCLE,
+        "\ud83d",
+    ],
+)
+@VENDORS
+def test_what_json_cannot_hold_is_told_at_once(value, server, provider, task, vendor):
+    name = {"anthropic": "thinking", "openai": "extra_body"}[vendor.name]
+    provider.set_params(**{name: {"a": {"b": [value]}}})
+    for call in (provider.elicit, provider.has_cached, provider.preview):
+        with pytest.raises(ProviderError, match=f"{name} holds what JSON cannot"):
+            call(task)
+    assert server.requests == []
+
+
+@VENDORS
+def test_arrays_of_numpy_are_lists(server, provider, task, vendor):
+    name = {"anthropic": "thinking", "openai": "extra_body"}[vendor.name]
+    provider.set_params(**{name: {"a": np.array([1.5, 2.0])}}).elicit(task)
+    assert [1.5, 2.0] in json.loads(server.requests[0].raw).get(
+        name, json.loads(server.requests[0].raw)
+    ).values()
+
+
+@VENDORS
+def test_a_host_of_no_name_is_told_at_once(provider, task, sleeps, monkeypatch):
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    provider.set_params(base_url="http://llmreg.invalid")
+    with pytest.raises(ProviderError, match="no host of this name") as caught:
+        provider.elicit(task)
+    assert type(caught.value) is ProviderError
+    assert sleeps == []
+
+
+@VENDORS
+@pytest.mark.parametrize("said", ["\u00b2", "\u00fc 20 s", "\xff"])
+def test_a_header_of_any_letters_is_no_fault(said, server, provider, task, vendor):
+    server.enqueue(vendor.error(429, "slow", {"x-said": said}))
+    assert provider.elicit(task).usage["requests"] == 2
+
+
+@VENDORS
+def test_json_without_end_is_no_fault_of_the_sdk(server, provider, task):
+    server.respond = lambda request: Reply("[" * 200_000)
+    with pytest.raises(ProviderResponseError, match="could not be read"):
+        provider.elicit(task)
+
+
+@VENDORS
+def test_the_name_of_a_model_is_cut(server, provider, task, vendor):
+    def respond(request):
+        body = json.loads(vendor.answer(request).body)
+        return Reply(json.dumps({**body, "model": "\x1bm" * 1_000_000}))
+
+    server.respond = respond
+    prior = provider.elicit(task)
+    assert len(prior.to_json()) < 5000
+    assert "\x1b" not in prior.provenance["model"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The input token count (120) exceeds the maximum number of tokens allowed (9).",
+        "The schema produces a constraint that has too many states for serving.",
+        "The model is loaded with context length of only 4096 tokens",
+        "`inputs` tokens + `max_new_tokens` must be <= 4097",
+        "The prompt (length 5000) is longer than the maximum model length of 4096.",
+        "This model's maximum prompt length is 131072",
+        "Input is too long for requested model.",
+        "too many tokens: total number of tokens in the prompt cannot exceed 4081",
+        "The input (5000 tokens) is longer than the model's context length",
+        "Range of input length should be [1, 30720]",
+        "Invalid schema: Too many properties. Expected at most 5000",
+        "Invalid 'messages[1].content': string too long.",
+        "Input tokens exceed the configured limit of 272000 tokens.",
+        "Request too large for gpt-4o on tokens per min (TPM): Limit 10, Requested 12.",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 422, 429])
+@VENDORS
+def test_a_question_that_is_too_large_is_halved_at_once(
+    text, status, server, provider, task, sleeps, vendor
+):
+    server.enqueue(vendor.error(status, text))
+    provider.elicit(task)
+    told = [len(r.questionnaire["features"]) for r in server.requests]
+    assert (told, sleeps) == ([3, 2, 1], [])
+
+
+@VENDORS
+def test_a_limit_of_rate_that_points_to_the_bill_is_waited_for(
+    server, provider, task, sleeps, vendor
+):
+    text = "Rate limit reached. Try again in 20s, or pay more at https://x.example/billing."
+    server.enqueue(vendor.error(429, text))
+    provider.elicit(task)
+    assert len(sleeps) == 1
