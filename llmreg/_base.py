@@ -24,7 +24,7 @@ from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._factory import make_net, resolve_device, user_settings
+from llmreg.nn._factory import is_averaged, make_net, resolve_device, user_settings
 from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
@@ -34,6 +34,7 @@ from llmreg.nn._training import (
     train,
     train_automatically,
 )
+from llmreg.preprocessing._basis import make_basis, scale_to_curves
 from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
@@ -154,6 +155,9 @@ class BaseAttributionEstimator(
                     prior, self.encoder_, X, self._targets(y), self.on_unit_mismatch
                 )
             with stage("train", None), limit_threads(n_threads), limit_blas(n_threads):
+                prior = self._prior_of_shapes() if not goes_on else None
+                if prior is not None:
+                    scale_to_curves(self.encoder_, prior)
                 rows = self.encoder_.encode(X), y, sample_weight
                 if goes_on:
                     self._seed += 1
@@ -161,12 +165,14 @@ class BaseAttributionEstimator(
                     random_state = check_random_state(self.random_state)
                     self._seed = int(random_state.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
+                basis = make_basis(self.encoder_, prior, rows[0]) if prior else None
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model = train_automatically(
-                        *(make, *rows, self.prior_, self),
+                        *(partial(make, basis=basis), *rows, self.prior_, self),
                         task=self._loss_name(),
                         device=self._device,
                         seed=self._seed,
+                        basis=basis,
                     )
                     self.gamma_, trust = model.gamma, model.trust
                     self.trust_ = trust if len(trust) > 1 else trust[0]
@@ -226,6 +232,13 @@ class BaseAttributionEstimator(
             *(len(X), len(names), len(self.encoder_.columns_)),
         )
         return X, y, sample_weight
+
+    def _prior_of_shapes(self) -> FeaturePrior | None:
+        """Return the prior if its curves are where the shapes of the model start."""
+        is_on = self.gamma == "auto" and is_averaged(self)
+        if is_on and has_opinion(self.prior_) and self.prior_.curves:
+            return self.prior_
+        return None
 
     def _is_asked(self, source: PriorSource | None) -> bool:
         return isinstance(source, Provider) and self.gamma != 0

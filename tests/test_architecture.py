@@ -22,8 +22,8 @@ ALLOWED = {
     "elicitation": {"_utils", "prior"},
     "providers": {"_utils", "prior", "elicitation"},
     "preprocessing": {"_utils", "prior"},
-    "linear_model": {"_utils", "prior"},
-    "nn": {"_utils", "prior", "linear_model"},
+    "linear_model": {"_utils", "prior", "preprocessing"},
+    "nn": {"_utils", "prior", "preprocessing", "linear_model"},
     "_parameters": {"prior", "nn"},
     "_coefficients": {"_utils", "preprocessing", "nn"},
     "_base": {

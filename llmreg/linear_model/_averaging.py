@@ -7,15 +7,17 @@ with Laplace's approximation to the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
 from llmreg._utils._progress import steps
+from llmreg.linear_model._curve_space import CurveSpace
 from llmreg.linear_model._laplace import (
     Fits,
+    GaussianPriors,
     approximate,
     approximate_evidence,
     fit_classifier,
@@ -26,10 +28,18 @@ from llmreg.linear_model._prior_grid import (
     PriorGrid,
     Transform,
     directions,
+    make_curve_grid,
     make_prior_grid,
 )
 from llmreg.linear_model._subspace import Subspace
-from llmreg.linear_model._trust import AveragedWeights, Trust, summarize
+from llmreg.linear_model._trust import (
+    AveragedWeights,
+    ColumnsTold,
+    CurvesTold,
+    Trust,
+    summarize,
+)
+from llmreg.preprocessing._basis import CurveBasis
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._transforms import SCORE_TRANSFORMS, Sharpen
 
@@ -72,8 +82,12 @@ def average_models(
     penalty_weights: str | None = "spread",
     alpha: float = 1.0,
     seed: int = 0,
+    basis: CurveBasis | None = None,
 ) -> AveragedModel:
-    """Weigh a prior against rows, for the targets of a regression one by one."""
+    """Weigh a prior against rows, for the targets of a regression one by one.
+
+    With the basis of its curves the weights are those of segments, codes and columns.
+    """
     n_samples, total_weight = len(X), float(sample_weight.sum())
     if n_samples > MOST_ROWS:
         generator = np.random.default_rng(seed)
@@ -89,23 +103,23 @@ def average_models(
     relative = _relative_variance(prior) if penalty_weights == "spread" else None
     averages, trust = [], []
     for part in parts:
-        scores = prior.scores[part]
-        problem = _Problem(
-            *(X, targets[part], sample_weight, scores),
-            *(transforms, relative, task, alpha),
-        )
+        scores, outputs = prior.scores[part], prior.outputs[part]
+        told: ColumnsTold | CurvesTold
+        if basis is None:
+            units = directions(scores, transforms)
+            space: Space = Subspace(X, sample_weight, scores, relative, units, alpha)
+            told = ColumnsTold(prior.features, outputs, scores, units)
+            n_transforms = len(units) if units.any() else 0
+            grid = make_prior_grid(n_transforms, told.n_scored, task)
+        else:
+            space = curves = CurveSpace(X, sample_weight, basis, part)
+            told = CurvesTold(basis.features, outputs, curves)
+            grid = make_curve_grid(task)
+        problem = _Problem(targets[part], sample_weight, space, grid, task)
         average = problem.average(*problem.screen())
         averages.append(average)
         trust.append(
-            summarize(
-                average,
-                scores,
-                features=prior.features,
-                outputs=prior.outputs[part],
-                units=problem.units[:-1],
-                n_samples=n_samples,
-                total_weight=total_weight,
-            )
+            summarize(average, told, n_samples=n_samples, total_weight=total_weight)
         )
     likely = sum(average.of_transforms(len(transforms)) for average in averages)
     return AveragedModel(
@@ -118,57 +132,70 @@ def average_models(
     )
 
 
+class Space(Protocol):
+    """Coordinates of weights, and the priors of a grid in them.
+
+    A `group` is a part of the grid that has a design in common, as `groups` gives it.
+    """
+
+    shape: tuple[int, ...]
+    centre: np.ndarray
+    is_whole: bool
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def signs(self) -> np.ndarray: ...
+    def groups(self, grid: PriorGrid) -> Iterator[tuple[Any, np.ndarray]]: ...
+    def design(self, group: Any) -> np.ndarray: ...
+    def shared_design(self) -> np.ndarray: ...
+    def to_shared(self, group: Any) -> np.ndarray: ...
+    def priors(self, group: Any, grid: PriorGrid) -> GaussianPriors: ...
+    def to_weights(self, found: np.ndarray, group: Any) -> np.ndarray: ...
+    def judged(self, weights: np.ndarray) -> np.ndarray: ...
+    def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
+
+
 class _Problem:
     """Rows, and the priors over the weights of a linear model that are weighed."""
 
     def __init__(
         self,
-        X: np.ndarray,
         targets: np.ndarray,
         row_weight: np.ndarray,
-        scores: np.ndarray,
-        transforms: Sequence[Transform],
-        relative_variance: np.ndarray | None,
+        space: Space,
+        grid: PriorGrid,
         task: str,
-        alpha: float,
     ) -> None:
-        X = np.asarray(X, dtype=np.float64)
-        self.targets, self.row_weight, self.scores = targets, row_weight, scores
-        self.task, self.alpha = task, alpha
+        self.targets, self.row_weight = targets, row_weight
+        self.space, self.grid, self.task = space, grid, task
         self.fit = fit_regressor if task == "regression" else fit_classifier
-        self.subspace = Subspace(X, row_weight, scores, relative_variance)
-        units = directions(scores, transforms)
-        n_transforms = len(units) if units.any() else 0
-        # The last one, number -1, stands for uninformative scores.
-        self.units = np.concatenate([units, np.zeros_like(units[:1])])
-        n_scored = int(self.subspace.scored.sum())
-        self.grid = make_prior_grid(n_transforms, n_scored, task)
-        n_samples, width = self.subspace.inputs.shape
+        n_samples = len(row_weight)
         # A pass over the rows for all priors: products of pairs of columns.
-        work = _N_TYPICAL * len(targets) * n_samples * width**2
+        work = _N_TYPICAL * len(targets) * n_samples * space.width**2
         self.is_large = (
             work > _MUCH_WORK
-            and n_samples > _MANY_ROWS * width
+            and n_samples > _MANY_ROWS * space.width
             and task != "regression"
         )
 
     def screen(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the evidence, roughly where that saves work, and first weights."""
-        n_coordinates = self.subspace.inputs.shape[1]
-        evidence = np.empty(len(self.grid))
-        starts = np.empty((len(self.grid), len(self.targets), n_coordinates + 2))
+        space, grid = self.space, self.grid
+        evidence = np.empty(len(grid))
+        starts = np.empty((len(grid), len(self.targets), space.width + 2))
         if self.is_large:
-            design = self.subspace.design(np.zeros_like(self.units[0]))
-            design = np.delete(design, n_coordinates, axis=2)  # that of the scores
+            design = space.shared_design()
             likelihood = approximate(design, self.targets, self.row_weight)
-        for unit, points in self._groups(self.grid):
-            priors = self.subspace.priors(self.grid[points], self.alpha)
+        groups = list(space.groups(grid))
+        for group, points in steps(groups, "prior grid", "group", len(groups)):
+            priors = space.priors(group, grid[points])
             if self.is_large:
-                maps = self.subspace.without_scores(unit)
+                maps = space.to_shared(group)
                 found = approximate_evidence(likelihood, maps, priors)
                 evidence[points], starts[points] = found
             else:
-                rows = self.subspace.design(unit), self.targets, self.row_weight
+                rows = space.design(group), self.targets, self.row_weight
                 fits = self.fit(*rows, priors, tolerance=_ROUGH)
                 evidence[points], starts[points] = fits.log_evidence, fits.weights
         return evidence, starts
@@ -180,48 +207,44 @@ class _Problem:
         kept = kept[np.argsort(-log_posterior[kept], kind="stable")]
         kept = kept[: _FEW if self.is_large else None]
         grid, starts = self.grid[kept], starts[kept]
-        shape = (len(kept), *self.scores.shape)
-        coef, intercept = np.empty(shape), np.empty(shape[:2])
+        space = self.space
+        coef = np.empty((len(kept), *space.shape))
+        intercept = np.empty(coef.shape[:2])
         log_posterior, shrinkage = np.empty(len(kept)), np.empty(len(kept))
         done = []
-        for unit, points in self._groups(grid):
-            priors = self.subspace.priors(grid[points], self.alpha)
-            design = self.subspace.design(unit)
+        for group, points in space.groups(grid):
+            priors = space.priors(group, grid[points])
+            design = space.design(group)
             rows = design, self.targets, self.row_weight
             fits = self.fit(*rows, priors, starts[points], _EXACT)
             log_posterior[points] = grid.log_prior[points] + fits.log_evidence
-            coef[points] = self.subspace.to_columns(fits.weights, unit)
+            coef[points] = space.to_weights(fits.weights, group)
             intercept[points] = fits.weights[:, :, -1]
             shrinkage[points] = self._shrinkage(fits, design)
-            done.append((unit, points, fits))
+            done.append((group, points, fits))
         coef *= shrinkage[:, None, None]
         intercept *= shrinkage[:, None]
         posterior = np.exp(log_posterior - logsumexp(log_posterior))
         # How sure signs are takes far longer to tell than the weights themselves.
         heavy = posterior > _HEAVY * posterior.max()
-        deviation = np.zeros(shape)
-        for unit, points, fits in done:
+        judged = space.judged(coef)
+        deviation = np.zeros_like(judged)
+        for group, points, fits in done:
             some = np.flatnonzero(heavy[points])
-            spread = self.subspace.standard_deviations(fits.covariance[some], unit)
+            spread = space.deviations(fits.covariance[some], group)
             deviation[points[some]] = spread * shrinkage[points[some], None, None]
         mean = np.tensordot(posterior, coef, axes=1)
         whole_posterior = np.zeros(len(self.grid))
         whole_posterior[kept] = posterior
         return AveragedWeights(
             mean,
-            posterior @ intercept - mean @ self.subspace.centre,
+            posterior @ intercept - mean @ space.centre,
             self.grid,
             whole_posterior,
-            self._agreement(coef[heavy], deviation[heavy], posterior[heavy]),
+            self._agreement(judged[heavy], deviation[heavy], posterior[heavy]),
             max(fits.n_iter for _, _, fits in done),
-            self.subspace.is_whole,
+            space.is_whole,
         )
-
-    def _groups(self, grid: PriorGrid) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Go over the transforms of the scores and the points that share each."""
-        numbers = np.unique(grid.transform)
-        for number in steps(numbers, "prior grid", "transform", len(numbers)):
-            yield self.units[number], np.flatnonzero(grid.transform == number)
 
     def _shrinkage(self, fits: Fits, design: np.ndarray) -> np.ndarray:
         """Return by how much logits shrink because the weights are not certain.
@@ -237,11 +260,13 @@ class _Problem:
         return 1 / np.sqrt(1 + np.pi / 8 * total / len(self.targets))
 
     def _agreement(
-        self, coef: np.ndarray, deviation: np.ndarray, posterior: np.ndarray
+        self, judged: np.ndarray, deviation: np.ndarray, posterior: np.ndarray
     ) -> np.ndarray:
-        """Return how likely every weight has the sign of its score."""
-        sign = np.sign(np.nan_to_num(self.scores))
-        ratio = np.divide(coef, deviation, out=np.zeros_like(coef), where=deviation > 0)
+        """Return how likely weights, or lengths, have the sign of the prior."""
+        sign = self.space.signs
+        ratio = np.divide(
+            judged, deviation, out=np.zeros_like(judged), where=deviation > 0
+        )
         share = np.tensordot(posterior / posterior.sum(), ndtr(sign * ratio), axes=1)
         return np.where(sign != 0, share, np.nan)
 

@@ -60,6 +60,9 @@ class PriorGrid:
     noise: np.ndarray
     # Log-probability before a row was seen; the exponentials sum to 1.
     log_prior: np.ndarray
+    # Of curves: the standard deviation of what deviates from all of them. `precision`
+    # is that of how far each curve is believed.
+    deviation: np.ndarray
 
     def __len__(self) -> int:
         return len(self.transform)
@@ -89,18 +92,77 @@ def make_prior_grid(n_transforms: int, n_scored: int, task: str) -> PriorGrid:
         for tangent in _TANGENTS
         for scale, scale_sd, weight in scales
     ]
+    return _to_grid([(*point, np.nan) for point in points], _NOISES, task)
+
+
+# Lengths of the sum of the curves, in logits per ten points of effect, and their
+# standard deviation as a share of it.
+_LENGTHS, _LENGTH_SD = (1.0, 2.0, 4.0, 8.0), 0.25
+# How far the length of one curve is from that of all: standard deviations as shares.
+_BELIEFS = (0.03, 0.1, 0.3, 1.0)
+# Standard deviations of what deviates from the curves.
+_DEVIATIONS = (0.03, 0.1, 0.3, 1.0, 3.0)
+# Where curves are uninformative: standard deviations, of lengths and deviations alike.
+_FREE = (0.3, 1.0, 3.0, 10.0)
+# Probabilities that curves are about right; that they tell little of single features;
+# that they tell nothing; and that they are turned over.
+_P_RIGHT, _P_LOOSE, _P_FREE, _P_TURNED = 0.8, 0.1, 0.1, 0.001
+
+
+def make_curve_grid(task: str) -> PriorGrid:
+    """List the priors for curves: how long they are, how exact, or good for nothing."""
+    unit = _TARGET_SCALE if task == "regression" else 1.0
+    right = {
+        (length, belief, deviation): 1 / (belief * deviation)
+        for length in _LENGTHS
+        for belief in _BELIEFS
+        for deviation in _DEVIATIONS
+    }
+    total = sum(right.values())
+    weights = {key: _P_RIGHT * weight / total for key, weight in right.items()}
+    loose = [k for k in right if k[0] < _LENGTHS[-1] and k[1] >= 1 and k[2] >= 0.3]
+    for key in loose:
+        weights[key] += _P_LOOSE / len(loose)
+    turned = [
+        (-4.0, belief, deviation)
+        for belief in (0.1, 0.3, 1.0)
+        for deviation in (0.1, 0.3, 1.0)
+    ]
+    weights |= dict.fromkeys(turned, _P_TURNED / len(turned))
+    points = [
+        (
+            0,
+            1 / (unit * length * belief) ** 2,
+            unit * length,
+            unit * abs(length) * _LENGTH_SD,
+            weight,
+            unit * deviation,
+        )
+        for (length, belief, deviation), weight in weights.items()
+    ]
+    points += [
+        (-1, 1 / (unit * size) ** 2, 0.0, 0.0, _P_FREE / len(_FREE), unit * size)
+        for size in _FREE
+    ]
+    return _to_grid(points, _NOISES, task)
+
+
+def _to_grid(
+    points: Sequence[tuple[float, ...]], noises: Sequence[float], task: str
+) -> PriorGrid:
+    """Make a grid of points; in a regression for every variance of the noise."""
     columns = zip(*points, strict=True)
-    transform, precision, scale, scale_sd, weight = map(np.array, columns)
+    transform, precision, scale, scale_sd, weight, deviation = map(np.array, columns)
     log_prior = np.log(weight / weight.sum())
     noise = np.ones(len(points))
-    grid = PriorGrid(transform, precision, scale, scale_sd, noise, log_prior)
+    grid = PriorGrid(transform, precision, scale, scale_sd, noise, log_prior, deviation)
     if task != "regression":
         return grid
-    number = np.tile(np.arange(len(points)), len(_NOISES))
+    number = np.tile(np.arange(len(points)), len(noises))
     return replace(
         grid[number],
-        noise=np.repeat(_NOISES, len(points)),
-        log_prior=log_prior[number] - np.log(len(_NOISES)),
+        noise=np.repeat(noises, len(points)),
+        log_prior=log_prior[number] - np.log(len(noises)),
     )
 
 

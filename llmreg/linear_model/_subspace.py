@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
@@ -21,7 +23,8 @@ class Subspace:
 
     X has shape (n_samples, n_columns), `scores` (n_outputs, n_columns). The weights of
     an output are coordinates along `basis`, then the length along its scores, then the
-    intercept.
+    intercept. `units` are the unit vectors of the scores, (n_transforms, n_outputs,
+    n_columns).
     """
 
     def __init__(
@@ -30,8 +33,15 @@ class Subspace:
         row_weight: np.ndarray,
         scores: np.ndarray,
         relative_variance: np.ndarray | None,
+        units: np.ndarray,
+        alpha: float,
     ) -> None:
         n_columns = X.shape[1]
+        self.alpha, self.shape = alpha, scores.shape
+        #: The signs of the scores, which those of the weights are compared with.
+        self.signs = np.sign(np.nan_to_num(scores))
+        # The last one, number -1, stands for uninformative scores.
+        self.units = np.concatenate([units, np.zeros_like(units[:1])])
         self.scored = ~np.isnan(scores).all(axis=0)
         self.centre = np.average(X, axis=0, weights=row_weight)
         self.X = X - self.centre
@@ -50,6 +60,17 @@ class Subspace:
         )
         self.basis = np.hstack(bases) * scale[:, None]
         self.inputs = self.X @ self.basis
+        self.width = self.inputs.shape[1]
+
+    def groups(self, grid: PriorGrid) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Go over the transforms of the scores and the points that share each."""
+        for number in np.unique(grid.transform):
+            yield self.units[number], np.flatnonzero(grid.transform == number)
+
+    def shared_design(self) -> np.ndarray:
+        """Return the rows in the coordinates that all priors share."""
+        design = self.design(np.zeros_like(self.units[0]))
+        return np.delete(design, self.width, axis=2)
 
     def design(self, unit: np.ndarray) -> np.ndarray:
         """Return the rows in these coordinates, for each output's unit vector."""
@@ -59,8 +80,8 @@ class Subspace:
         table[:, :, width] = (self.X @ unit.T).T
         return table
 
-    def without_scores(self, unit: np.ndarray) -> np.ndarray:
-        """Return what turns weights into weights of a design without the scores."""
+    def to_shared(self, unit: np.ndarray) -> np.ndarray:
+        """Return what turns weights into weights of the design that all share."""
         width = len(self.is_free)
         maps = np.zeros((len(unit), width + 1, width + 2))
         maps[:, :width, :width] = np.eye(width)
@@ -68,7 +89,7 @@ class Subspace:
         maps[:, width, width + 1] = 1
         return maps
 
-    def priors(self, grid: PriorGrid, alpha: float) -> GaussianPriors:
+    def priors(self, unit: np.ndarray, grid: PriorGrid) -> GaussianPriors:
         """Return the priors of a grid in these coordinates."""
         width = len(self.is_free)
         mean = np.zeros((len(grid), width + 2))
@@ -76,7 +97,7 @@ class Subspace:
         precision = np.full_like(mean, BIAS_PRECISION)
         # Not less than where the scores are uninformative: there would be no end to
         # how unlikely the rows are for weights that may be anything.
-        alpha = max(alpha, _LEAST_PRECISION)
+        alpha = max(self.alpha, _LEAST_PRECISION)
         free = np.where(
             grid.transform >= 0, np.minimum(grid.precision, alpha), grid.precision
         )
@@ -87,15 +108,17 @@ class Subspace:
             precision[:, width] = np.minimum(1 / grid.scale_sd**2, _FIXED)
         return GaussianPriors(mean, precision, grid.noise)
 
-    def to_columns(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    def to_weights(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return weights of the columns, of shape (n_points, n_outputs, n_columns)."""
         along = weights[:, :, -2, None] * unit
         return weights[:, :, :-2] @ self.basis.T + along
 
-    def standard_deviations(
-        self, covariance: np.ndarray, unit: np.ndarray
-    ) -> np.ndarray:
-        """Return those of the weights of the columns, shaped like the weights."""
+    def judged(self, weights: np.ndarray) -> np.ndarray:
+        """Return what has a sign to compare: the weights themselves."""
+        return weights
+
+    def deviations(self, covariance: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return the standard deviations of the weights, shaped like them."""
         variance = np.empty((len(covariance), *unit.shape))
         for k, direction in enumerate(unit):
             basis = np.hstack([self.basis, direction[:, None]])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from llmreg._utils._text import list_names
+from llmreg.linear_model._curve_space import CurveSpace
 from llmreg.linear_model._prior_grid import PriorGrid
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -212,37 +213,84 @@ class AveragedWeights(NamedTuple):
         )
 
 
+@dataclass(frozen=True)
+class ColumnsTold:
+    """What scores say of columns; `units` are their directions, by transform."""
+
+    features: Sequence[str]
+    outputs: Sequence[str]
+    scores: np.ndarray
+    units: np.ndarray
+
+    @property
+    def n_scored(self) -> int:
+        """How many columns have a score."""
+        return int((~np.isnan(self.scores)).any(axis=0).sum())
+
+    def weights(self, average: AveragedWeights) -> np.ndarray:
+        """Return the weights that scores are compared with."""
+        return average.coef
+
+    def cosine(self, average: AveragedWeights) -> float:
+        """Return the cosine of weights and scores, over the columns with a score."""
+        share = average.of_transforms(len(self.units))
+        along = (
+            np.tensordot(share, self.units, axes=1) if share.any() else self.units[0]
+        )
+        weights = average.coef * ~np.isnan(self.scores)
+        length = np.linalg.norm(weights, axis=1) * np.linalg.norm(along, axis=1)
+        inner = (weights * along).sum(axis=1)[length > 0]
+        return float(np.mean(inner / length[length > 0])) if len(inner) else 0.0
+
+
+@dataclass(frozen=True)
+class CurvesTold:
+    """What curves say of features: each as its greatest effect over the rows."""
+
+    features: Sequence[str]
+    outputs: Sequence[str]
+    space: CurveSpace
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The size of each curve."""
+        return 10 * np.abs(self.space.curves).max(axis=2)
+
+    @property
+    def n_scored(self) -> int:
+        """How many features have a curve."""
+        return int(self.space.signs.any(axis=0).sum())
+
+    def weights(self, average: AveragedWeights) -> np.ndarray:
+        """Return the size of each learnt shape along its curve, in logits."""
+        return self.space.judged(average.coef[None])[0] * self.scores / 10
+
+    def cosine(self, average: AveragedWeights) -> float:
+        """Return the cosine of shapes and curves, over the rows."""
+        return self.space.cosine(average.coef)
+
+
 def summarize(
     average: AveragedWeights,
-    scores: np.ndarray,
+    told: ColumnsTold | CurvesTold,
     *,
-    features: Sequence[str],
-    outputs: Sequence[str],
-    units: np.ndarray,
     n_samples: int,
     total_weight: float,
 ) -> Trust:
-    """Sum up an average; `units` has shape (n_transforms, n_outputs, n_columns)."""
+    """Sum up an average."""
     grid = average.grid
-    known = ~np.isnan(scores)
-    n_scored = max(1, int(known.any(axis=0).sum()))
     # n rows times the paper's penalty, gamma / d tan^2 of the angle between weights
     # and scores, beside precision / 2 |e|^2, where |e| is the scale times that tangent.
-    gammas = grid.precision * grid.scale**2 * n_scored / (2 * total_weight)
+    gammas = grid.precision * grid.scale**2 * max(1, told.n_scored) / (2 * total_weight)
     gammas[grid.transform < 0] = 0.0
-    share = average.of_transforms(len(units))
-    along = np.tensordot(share, units, axes=1) if share.any() else units[0]
-    weights = average.coef * known
-    length = np.linalg.norm(weights, axis=1) * np.linalg.norm(along, axis=1)
-    inner = (weights * along).sum(axis=1)[length > 0]
-    cosine = np.mean(inner / length[length > 0]) if len(inner) else 0.0
     doubt = 1 - np.nan_to_num(average.agreement, nan=1.0)
+    weights, scores = told.weights(average), told.scores
     contradictions = [
         Contradiction(
-            feature=features[j],
-            output=outputs[k],
+            feature=told.features[j],
+            output=told.outputs[k],
             score=float(scores[k, j]),
-            weight=float(average.coef[k, j]),
+            weight=float(weights[k, j]),
             probability=float(doubt[k, j]),
         )
         for k, j in np.argwhere(doubt > SURE)
@@ -253,7 +301,7 @@ def summarize(
         signs=np.where(grid.transform < 0, 0, np.sign(grid.scale)).astype(int),
         transforms=grid.transform,
         agreement=average.agreement,
-        cosine=float(max(0.0, cosine)),
+        cosine=max(0.0, told.cosine(average)),
         contradictions=tuple(sorted(contradictions, key=lambda c: -c.probability)),
         n_samples=n_samples,
     )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from llmreg._utils._reproducibility import torch_seed
 from llmreg.exceptions import DataError, DeviceError
+from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._loss import AttributionAlignedLoss
 from llmreg.nn._net import (
     LBFGS,
@@ -27,6 +28,7 @@ from llmreg.nn._net import (
     LinearModel,
     say,
 )
+from llmreg.preprocessing._basis import CurveBasis
 
 
 class CorrectedModel(nn.Module):
@@ -40,9 +42,10 @@ class CorrectedModel(nn.Module):
         n_features: int,
         n_outputs: int,
         n_corrections: int,
+        basis: CurveBasis | None = None,
     ) -> None:
         super().__init__()
-        self.linear = LinearModel(n_features, n_outputs)
+        self.linear = linear_module(n_features, n_outputs, basis)
         self.corrections = nn.ModuleList([factory() for _ in range(n_corrections)])
         self.register_buffer("shares", torch.zeros(n_corrections))
 
@@ -99,13 +102,15 @@ def make_net(
     total_weight: float,
     seed: int,
     last_weights: dict[str, Any] | None = None,
+    basis: CurveBasis | None = None,
 ) -> AlignedNet:
     """Build and initialize the net that an estimator's parameters describe.
 
     With `n_corrections` its module is a `CorrectedModel`, else it starts from
-    `last_weights`, if given. Raises ModuleOutputError if the user's module does not
-    fit, DataError if the weights do not, and ValueError if `net__*` sets what a
-    parameter of the estimator's own decides.
+    `last_weights`, if given. With a `basis` the linear model is additive. Raises
+    ModuleOutputError if the user's module does not fit, DataError if the weights do
+    not, and ValueError if `net__*` sets what a parameter of the estimator's own
+    decides.
     """
     solver = choose_solver(params)
     is_lbfgs = solver == "lbfgs"
@@ -139,10 +144,10 @@ def make_net(
         # Loaders of the user's own take torch's generator, which is seeded.
         del settings["iterator_train__seed"]
     settings |= _callbacks(params, settings)
-    factory = module_factory(params, n_features, n_outputs)
+    factory = module_factory(params, n_features, n_outputs, basis)
     if n_corrections is not None:
         factory = functools.partial(
-            CorrectedModel, factory, n_features, n_outputs, n_corrections
+            CorrectedModel, factory, n_features, n_outputs, n_corrections, basis
         )
     kind = AlignedNet if task == "regression" else AlignedClassifierNet
     # So that a linear model without a prior is ``LogisticRegression(C=1 / alpha)`` or
@@ -240,7 +245,18 @@ def user_settings(params: Any) -> dict[str, Any]:
     return settings
 
 
-def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
+def linear_module(
+    n_features: int, n_outputs: int, basis: CurveBasis | None = None
+) -> LinearModel | AdditiveModel:
+    """Make a linear model, or an additive one where columns have curves."""
+    if basis is None:
+        return LinearModel(n_features, n_outputs)
+    return AdditiveModel(basis, n_features, n_outputs)
+
+
+def module_factory(
+    params: Any, n_features: int, n_outputs: int, basis: CurveBasis | None = None
+) -> Any:
     """Return what skorch calls to make the module."""
     if params.module is not None:
         if isinstance(params.module, nn.Module):
@@ -254,7 +270,7 @@ def module_factory(params: Any, n_features: int, n_outputs: int) -> Any:
             f"{params.hidden_layer_sizes!r}."
         )
     if not hidden:
-        return functools.partial(LinearModel, n_features, n_outputs)
+        return functools.partial(linear_module, n_features, n_outputs, basis)
     return functools.partial(
         MLP,
         n_features,

@@ -43,13 +43,11 @@ _WHOLE, _BATCH_ROWS, _ROWS_PER_ITERATION = 2_000, 512, 4_000
 # Up to here double precision costs next to nothing on the CPU, and a row of weight 2
 # and the same row twice give the same model to seven digits.
 _DOUBLE_ROWS = 64
-# Rows of a block that becomes double.
-_LINEAR_ROWS = 8_192
 # Errors of standardised targets below this are rounding.
 _LEAST_ERROR = 1e-12
 
-#: Fits weights and biases of the linear model to some of the rows.
-LinearFit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+#: Fits the linear model to some of the rows, and returns its outputs for all.
+LinearFit = Callable[[np.ndarray], np.ndarray]
 
 
 class ResidualEnsemble(NamedTuple):
@@ -62,13 +60,10 @@ class ResidualEnsemble(NamedTuple):
     shares: np.ndarray
     n_epochs: int
 
-    def model_state(self, linear: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
-        """Return the state of a `CorrectedModel` with this linear model."""
-        state: dict[str, Any] = {
-            "linear.weight": torch.as_tensor(linear[0]),
-            "linear.bias": torch.as_tensor(linear[1]),
-            "shares": torch.as_tensor(self.shares),
-        }
+    def model_state(self, linear: dict[str, Any]) -> dict[str, Any]:
+        """Return the state of a `CorrectedModel` whose linear model has this state."""
+        state = {f"linear.{name}": value for name, value in linear.items()}
+        state["shares"] = torch.as_tensor(self.shares)
         for number, one in enumerate(self.states):
             state |= {f"corrections.{number}.{name}": v for name, v in one.items()}
         return state
@@ -80,7 +75,7 @@ def train_residual(
     y: np.ndarray,
     sample_weight: np.ndarray,
     fit_linear: LinearFit,
-    linear: tuple[np.ndarray, np.ndarray],
+    outputs: np.ndarray,
     *,
     task: str,
     alpha: float,
@@ -89,19 +84,21 @@ def train_residual(
     device: str,
     seed: int,
 ) -> ResidualEnsemble:
-    """Learn what the linear model leaves over, as far as held out rows confirm it."""
+    """Learn what the linear model leaves over, as far as held out rows confirm it.
+
+    `outputs` are those of the linear model of all rows.
+    """
     held_out = held_out_rows(X, y, task, seed)
     if held_out is None:
         logger.info("too few rows to learn more than the linear model")
         return ResidualEnsemble([], np.zeros(0), 1)
     offsets = [
-        _linear_outputs(X, *fit_linear(~rows))
-        for rows in steps(held_out, "folds", "fold", len(held_out))
+        fit_linear(~rows) for rows in steps(held_out, "folds", "fold", len(held_out))
     ]
     learns = ~held_out
     if len(held_out) > 1:
         # The copies of the folds give the shares, those of all rows are followed.
-        offsets.append(_linear_outputs(X, *linear))
+        offsets.append(outputs)
         learns = np.vstack([learns, np.ones((1, len(X)), dtype=bool)])
     is_double = device == "cpu" and len(X) <= _DOUBLE_ROWS
     dtype = torch.float64 if is_double else torch.float32
@@ -137,9 +134,9 @@ def train_residual(
         batch_size=min(len(X), _BATCH_ROWS) if len(X) > _WHOLE else len(X),
         seed=seed,
     )
-    outputs = _held_out_outputs(module, states, rows.X, held_out, offsets)
+    found = _held_out_outputs(module, states, rows.X, held_out, offsets)
     some = held_out.any(axis=0)
-    fit = _log_likelihoods(outputs[:, some], y[some], sample_weight[some], criterion)
+    fit = _log_likelihoods(found[:, some], y[some], sample_weight[some], criterion)
     each = (1 - _LINEAR_IS_ENOUGH) / len(_STRENGTHS)
     prior = [_LINEAR_IS_ENOUGH, *([each] * len(_STRENGTHS))]
     # A part of the rows that is held out speaks for all of them.
@@ -192,13 +189,6 @@ def held_out_rows(
     for number, (_, some) in enumerate(folds.split(first, labels)):
         held_out[number, some] = True
     return held_out[:, kind.ravel()]
-
-
-def _linear_outputs(X: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Return the outputs of a linear map in double."""
-    # In parts, since all rows in double may be more than the memory holds.
-    parts = np.array_split(X, -(-len(X) // _LINEAR_ROWS))
-    return np.concatenate([part @ weight.T + bias for part in parts])
 
 
 def _held_out_outputs(

@@ -19,6 +19,7 @@ from llmreg.exceptions import DivergenceError
 from llmreg.linear_model._averaging import AveragedModel, average_models
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
+from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._attribution import attribute
 from llmreg.nn._factory import (
     asks_for_loop,
@@ -26,10 +27,12 @@ from llmreg.nn._factory import (
     is_averaged,
     is_linear,
     is_solved,
+    linear_module,
     module_factory,
 )
 from llmreg.nn._net import Adam, AlignedNet, LinearModel, TableDataset, check_module
 from llmreg.nn._residual import train_residual
+from llmreg.preprocessing._basis import CurveBasis
 from llmreg.prior._feature_prior import FeaturePrior
 
 # Rows of a batch, where `batch_size` leaves it open. Of a fit: up to here a step on
@@ -40,6 +43,8 @@ _AUTO_BATCH_ROWS = 2_048
 # steps on fewer rows are noisy.
 _PIECE_BATCH_ROWS = 200
 _PREDICT_ROWS = 65_536
+# Of a block that becomes double.
+_LINEAR_ROWS = 8_192
 
 
 def train(
@@ -180,6 +185,7 @@ def train_automatically(
     task: str,
     device: str,
     seed: int,
+    basis: CurveBasis | None = None,
 ) -> tuple[AlignedNet, AveragedModel]:
     """Find out how far the prior is to be trusted, and train a net accordingly.
 
@@ -196,25 +202,30 @@ def train_automatically(
         penalty_weights=params.penalty_weights,
         alpha=params.alpha,
         seed=seed,
+        basis=basis,
     )
     model = average(X, y, sample_weight)
     make_net = partial(make_net, model.gamma, model.score_transform)
-    if not is_averaged(params) or (is_linear(params) and not model.is_whole):
+    is_part = is_linear(params) and not model.is_whole and basis is None
+    if not is_averaged(params) or is_part:
         # A part of a very large table settles the gamma; the weights are for all rows.
         net = make_net()
         train(net, X, y, sample_weight, params, seed=seed)
         return net, model
-    linear = (model.coef, model.intercept)
+    state = _state(linear_module(X.shape[1], len(model.coef), basis), model)
     if is_linear(params):
         net, n_epochs = make_net(), 1
         net.n_steps = model.n_iter
-        weight, bias = map(torch.as_tensor, linear)
-        state = {"weight": weight, "bias": bias}
     else:
 
-        def fit_linear(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            part = average(X[rows], y[rows], sample_weight[rows])
-            return part.coef, part.intercept
+        def outputs(model: AveragedModel) -> np.ndarray:
+            # In parts, since all rows in double may be more than the memory holds.
+            parts = np.array_split(X, -(-len(X) // _LINEAR_ROWS))
+            tables = (part if basis is None else basis.design(part) for part in parts)
+            return np.concatenate([t @ model.coef.T + model.intercept for t in tables])
+
+        def fit_linear(rows: np.ndarray) -> np.ndarray:
+            return outputs(average(X[rows], y[rows], sample_weight[rows]))
 
         with torch_seed(seed, device):
             made = module_factory(params, X.shape[1], len(model.coef))()
@@ -226,7 +237,7 @@ def train_automatically(
                 y,
                 sample_weight,
                 fit_linear,
-                linear,
+                outputs(model),
                 task=task,
                 alpha=params.alpha,
                 learning_rate=params.learning_rate_init,
@@ -235,13 +246,21 @@ def train_automatically(
                 seed=seed,
             )
         net, n_epochs = make_net(len(residual.states)), residual.n_epochs
-        state = residual.model_state(linear)
+        state = residual.model_state(state)
     net.weight_seen = float(sample_weight.sum())
     net.module_.load_state_dict(state)
     for number in range(n_epochs):
         # As a training loop writes passes into the history.
         net.history.append({"batches": [], "epoch": number + 1})
     return net, model
+
+
+def _state(module: torch.nn.Module, model: AveragedModel) -> dict[str, Any]:
+    """Return the state of a linear or additive module that has a model's weights."""
+    if isinstance(module, AdditiveModel):
+        return module.state_of(model.coef, model.intercept)
+    weight, bias = map(torch.as_tensor, (model.coef, model.intercept))
+    return {"weight": weight, "bias": bias}
 
 
 def check_weights(net: AlignedNet) -> None:

@@ -11,6 +11,7 @@ from llmreg import FeaturePrior
 from llmreg.linear_model._prior_grid import PriorGrid
 from llmreg.linear_model._trust import (
     AveragedWeights,
+    ColumnsTold,
     Contradiction,
     Trust,
     has_opinion,
@@ -97,6 +98,7 @@ def averaged(posterior, coef, agreement):
         scale_sd=np.array([0.0, 1.0, 1.0]),
         noise=np.ones(3),
         log_prior=np.log([0.1, 0.6, 0.3]),
+        deviation=np.full(3, np.nan),
     )
     coef, agreement = (np.array([v], dtype=float) for v in (coef, agreement))
     return AveragedWeights(
@@ -110,10 +112,12 @@ def summarized(found, scores, **settings):
     settings = {"n_samples": 50, "total_weight": 50.0} | settings
     return summarize(
         found,
-        scores,
-        features=["a", "b", "c"],
-        outputs=["ill"],
-        units=(filled / np.linalg.norm(filled))[None],
+        ColumnsTold(
+            features=["a", "b", "c"],
+            outputs=["ill"],
+            scores=scores,
+            units=(filled / np.linalg.norm(filled))[None],
+        ),
         **settings,
     )
 

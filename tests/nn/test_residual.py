@@ -30,19 +30,21 @@ def learn(X, y, task="binary", module=None, weight=None, **changes):
     def fit_linear(rows):
         model = Ridge(0.1) if task == "regression" else LogisticRegression(C=30)
         model.fit(X[rows], y[rows], sample_weight=weight[rows])
-        return np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
+        linear.append((np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)))
+        return X @ linear[-1][0].T + linear[-1][1]
 
-    linear = fit_linear(np.ones(len(X), dtype=bool))
+    linear = []
+    of_all = fit_linear(np.ones(len(X), dtype=bool))
     if module is None:
         torch.manual_seed(0)
         module = MLP(X.shape[1], n_outputs, hidden_layer_sizes=(16,))
     settings = SETTINGS | changes
     found = train_residual(
-        module, X, y, weight, fit_linear, linear, task=task, **settings
+        module, X, y, weight, fit_linear, of_all, task=task, **settings
     )
 
     def outputs(rows):
-        total = rows @ linear[0].T + linear[1]
+        total = rows @ linear[0][0].T + linear[0][1]
         net = copy.deepcopy(module).double()
         for share, state in zip(found.shares, found.states, strict=True):
             net.load_state_dict(state)
@@ -224,10 +226,7 @@ def test_without_corrections_it_is_linear():
 def test_states_bring_everything(rng):
     model = make_corrected()
     states = [c.state_dict() for c in model.corrections]
-    linear = (
-        model.linear.weight.detach().double().numpy(),
-        model.linear.bias.detach().double().numpy(),
-    )
+    linear = model.linear.state_dict()
     state = ResidualEnsemble(states, model.shares.numpy(), 5).model_state(linear)
     other = CorrectedModel(factory, 3, 2, 2)
     other.load_state_dict(state)

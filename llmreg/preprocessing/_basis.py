@@ -1,0 +1,206 @@
+"""Where the shapes of an additive model bend: the knots of a prior's curves, encoded.
+
+A shape is what its steps sum up to: the step of a segment is taken in full by rows
+beyond it, and in part by rows within. It is straight between knots and flat beyond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from llmreg.exceptions import EncodingError
+from llmreg.preprocessing._encoder import TableEncoder
+from llmreg.preprocessing._scaler import Ranges
+from llmreg.prior._curves import ResponseCurve
+from llmreg.prior._feature_prior import FeaturePrior
+
+#: Rows from which on shapes may bend between the knots of a curve too.
+MANY_ROWS = 500
+# Into how many parts of equal weight rows are cut then.
+_N_PARTS = 6
+# A segment shorter than this, in typical ranges, is none.
+_SHORTEST = 0.02
+_EFFECT = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class CurveBasis:
+    """The segments of all curves, one after the other, in units of encoded columns.
+
+    `column` is the place among the curves that each segment belongs to, of shape
+    (n_segments,); `columns` the encoded column of each curve. Steps are those of the
+    prior, in tenths of the scale of effects, of shape (n_outputs, n_segments), and
+    `effects`, (n_outputs, n_columns), those of columns without a curve. `widths` are in
+    typical ranges. A code lies beside the curve: in `codes` are its place among the
+    curves and its encoded value, in `code_steps`, (n_outputs, n_codes), its effect.
+    """
+
+    columns: np.ndarray
+    curve_of: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    widths: np.ndarray
+    steps: np.ndarray
+    effects: np.ndarray
+    # The height of all curves where their first segments begin, (n_outputs,).
+    offset: np.ndarray
+    # The feature that every column belongs to, numbered in order.
+    feature_of: np.ndarray
+    features: tuple[str, ...]
+    codes: tuple[tuple[int, float], ...]
+    code_steps: np.ndarray
+
+    def design(self, X: np.ndarray) -> np.ndarray:
+        """Return rows as segments, codes and other columns, in this order."""
+        plain = np.delete(X, self.columns, axis=1)
+        return np.hstack([self.segments(X), self.at_codes(X), plain])
+
+    def segments(self, X: np.ndarray) -> np.ndarray:
+        """Tell how far each row is through each segment, (n_samples, n_segments)."""
+        values = X[:, self.columns[self.curve_of]].astype(np.float64, copy=False)
+        through = (values - self.low) / (self.high - self.low)
+        np.clip(through, 0, 1, out=through)
+        for curve, code in self.codes:
+            at_code = is_code(X[:, self.columns[curve]], code)
+            through[np.ix_(at_code, self.curve_of == curve)] = 0.0
+        return through
+
+    def at_codes(self, X: np.ndarray) -> np.ndarray:
+        """Tell which rows have which code, (n_samples, n_codes)."""
+        found = [is_code(X[:, self.columns[curve]], code) for curve, code in self.codes]
+        return np.array(found, dtype=np.float64).reshape(len(found), len(X)).T
+
+
+def is_code(values: Any, code: Any) -> Any:
+    """Tell which encoded values are a code, but for rounding."""
+    return abs(values - code) <= 1e-6
+
+
+def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
+    """Scale columns with a curve by all of the curve, and by the training rows.
+
+    Few rows show too narrow a range. Scalers of the user's own stay as they are.
+    """
+    ranges = encoder._ranges
+    if ranges is None:
+        return
+    low, scale = ranges.low.copy(), ranges.scale.copy()
+    for i, key in enumerate(_numeric(encoder, prior)):
+        if (curve := prior.curves.get(key)) is None:
+            continue
+        values = [*curve.values, *curve.special, *prior.ranges.get(key, ())[:3], low[i]]
+        if scale[i] > 0:
+            values.append(low[i] + 1 / scale[i])
+        low[i] = min(values)
+        scale[i] = 1 / (max(values) - low[i])
+    encoder._ranges = Ranges(low, scale, ranges.bounded)
+    encoder._scaler = None
+
+
+def make_basis(
+    encoder: TableEncoder, prior: FeaturePrior, X: np.ndarray
+) -> CurveBasis | None:
+    """Find the segments of a prior's curves for encoded rows; None without curves.
+
+    `prior` is aligned with the columns of `encoder`.
+    """
+    if not prior.curves:
+        return None
+    parts: list[tuple[Any, ...]] = []
+    codes, code_steps, offset = [], [], np.zeros(len(prior.outputs))
+    effects = np.nan_to_num(prior.scores) / _EFFECT
+    feature_of: list[int] = []
+    features: list[str] = []
+    numeric = {key: i for i, key in enumerate(_numeric(encoder, prior))}
+    for j, (column, key) in enumerate(
+        zip(encoder.columns_, prior.features, strict=True)
+    ):
+        if column.level is None or not features or features[-1] != column.name:
+            features.append(column.name)
+        feature_of.append(len(features) - 1)
+        if column.level is not None:
+            continue
+        curve = prior.curves.get(key)
+        place = numeric[key]
+        typical = prior.ranges.get(key)
+        span = np.array(typical[:3:2] if typical else (), dtype=np.float64)
+        rows = X[:, j].astype(np.float64, copy=False)
+        ends = np.array([rows.min(), rows.max()])
+        said = _encode(encoder, place, span) if len(span) else ends
+        width = said[-1] - said[0]
+        if curve is None:
+            # A score is the straight line over the typical range, or that of the rows.
+            effects[:, j] *= 2 / width if width > 0 else 0.0
+            continue
+        effects[:, j] = 0.0
+        knots = _encode(encoder, place, curve.values)
+        if (np.diff(knots) < 0).any():
+            raise EncodingError(
+                f"The curve of {key!r} cannot be used with scaler={encoder.scaler!r}, "
+                "which does not keep the order of values. Take another scaler, or a "
+                "prior of scores."
+            )
+        if not width > 0:
+            width = knots[-1] - knots[0]
+        if not width > 0:
+            # The scaler leaves nothing of a column that is constant in training.
+            continue
+        bends = _all_knots(knots, ends, rows, width)
+        line = ResponseCurve(curve.values, curve.effects)(curve.values)
+        shape = np.array([np.interp(bends, knots, row) for row in line]) / _EFFECT
+        offset += shape[:, 0]
+        for code, found in curve.special.items():
+            at = _encode(encoder, place, np.array([code]))
+            codes.append((len(parts), float(at[0])))
+            code_steps.append(np.nan_to_num(found) / _EFFECT - shape[:, 0])
+        lengths = np.diff(bends) / width
+        parts.append((j, bends[:-1], bends[1:], lengths, np.diff(shape, axis=1)))
+    if not parts:
+        return None
+    columns, low, high, widths, steps = zip(*parts, strict=True)
+    return CurveBasis(
+        columns=np.array(columns),
+        curve_of=np.repeat(np.arange(len(parts)), [len(part) for part in low]),
+        low=np.concatenate(low),
+        high=np.concatenate(high),
+        widths=np.concatenate(widths),
+        steps=np.concatenate(steps, axis=1),
+        effects=effects,
+        offset=offset,
+        feature_of=np.array(feature_of),
+        features=tuple(features),
+        codes=tuple(codes),
+        code_steps=np.array(code_steps).reshape(len(codes), len(offset)).T,
+    )
+
+
+def _numeric(encoder: TableEncoder, prior: FeaturePrior) -> list[str]:
+    """List the keys of the numeric columns, as the prior spells them."""
+    pairs = zip(encoder.columns_, prior.features, strict=True)
+    return [key for column, key in pairs if column.level is None]
+
+
+def _encode(encoder: TableEncoder, place: int, values: np.ndarray) -> np.ndarray:
+    """Encode values of one numeric column, as the encoder does those of rows."""
+    n_numeric = sum(column.level is None for column in encoder.columns_)
+    table = np.zeros((len(values), n_numeric))
+    table[:, place] = values
+    encoded: np.ndarray = encoder._encode_numbers(table)[:, place]
+    return encoded
+
+
+def _all_knots(
+    knots: np.ndarray, ends: np.ndarray, rows: np.ndarray, width: float
+) -> np.ndarray:
+    """Give the knots of a curve, the ends of the rows, and more where rows are many."""
+    more = ends
+    if len(rows) >= MANY_ROWS:
+        more = np.quantile(rows, np.linspace(0, 1, _N_PARTS + 1))
+    kept = list(np.unique(knots))
+    for knot in more:
+        if min(abs(knot - other) for other in kept) > _SHORTEST * width:
+            kept.append(knot)
+    return np.sort(np.array(kept))
