@@ -34,7 +34,7 @@ def wide(n_features):
 
 
 class TestPreview:
-    @pytest.mark.parametrize("ask", ["all", "each"])
+    @pytest.mark.parametrize("ask", ["all", "curves", "each"])
     @pytest.mark.parametrize("send_levels", [True, False])
     @pytest.mark.parametrize("n_features", [None, 130])
     def test_is_what_the_server_receives_byte_for_byte(
