@@ -15,7 +15,8 @@ CHARACTERS_PER_TOKEN = 3.5
 # thinks before it answers comes on top, and is not known before.
 TOKENS_PER_FEATURE = 50
 TOKENS_PER_SCORE = 8
-# Beside these: the knots of a curve, and a typical range.
+# Beside these the knots of a curve, five or so, and a typical range. Digits are more
+# tokens than their number of characters tells.
 TOKENS_PER_CURVE = 60
 
 
