@@ -62,8 +62,9 @@ class LLMProvider(PriorProvider):
     the most features in one question.
 
     What is sent: the task sentence, the target, the classes, and the name, the
-    description, the unit and the level of each feature. No row of data is. `preview`
-    shows it, `estimate_cost` counts it.
+    description, the unit and the level of each feature, with curves also the place
+    of a level in an ordered category. No row of data is. `preview` shows it,
+    `estimate_cost` counts it.
 
     With ``n_estimates="auto"`` 3 to 11 answers are asked for, until every mean has a
     standard error of at most 1. With ``ask="all"`` one question has at most 100

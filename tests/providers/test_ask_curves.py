@@ -276,6 +276,13 @@ def test_answers_are_logged_as_they_come(provider, task, caplog):
     ]
 
 
+def test_a_fit_with_verbose_shows_each_answer(provider, capsys):
+    X = pd.DataFrame({"age": [1.0, 9, 2, 8], "fare": [3.0, 1, 2, 4]})
+    provider.set_params(n_estimates=2)
+    LLMAttributionClassifier(provider, max_iter=2, verbose=1).fit(X, list("nyny"))
+    assert "response 2 of 2 is there" in capsys.readouterr().err
+
+
 def test_the_small_model_says_once_what_it_is_worth(monkeypatch, tmp_path):
     from llmreg.providers import _local
 
