@@ -212,9 +212,41 @@ def entries(
     ]
 
 
+def curves(
+    request: Recorded, score: Score = lambda feature, output: 3
+) -> dict[str, Any]:
+    """Fill in the questionnaire of a request for curves, all of them straight."""
+    asked = request.questionnaire
+    reply: dict[str, Any] = {}
+    for feature in asked["features"]:
+        effects = {o["id"]: score(feature, o) for o in asked["outputs"]}
+        entry = {"id": feature["id"], "reason": f"reason for {feature['id']}"}
+        if "level" in feature:
+            reply.setdefault("levels", []).append({**entry, "effect": effects})
+            continue
+        entry |= {
+            "range": [0, 5, 10],
+            "curve": {o: [[0, -effect], [10, effect]] for o, effect in effects.items()},
+            "special": {o: [[-1, effect]] for o, effect in effects.items()},
+        }
+        reply.setdefault("curves", []).append(entry)
+    about, told = "target_ranges", [1, 2, 4]
+    if asked["kind"] == "classification":
+        about, told = "base_rates", 1 / max(len(asked["outputs"]), 2)
+    return {about: {o["id"]: told for o in asked["outputs"]}, **reply}
+
+
+def filled_in(request: Recorded, score: Score = lambda feature, output: 3) -> str:
+    """Fill in a questionnaire of either kind, as the text of a reply."""
+    is_of_curves = "[p5, p50, p95]" in json.dumps(request.body)
+    if is_of_curves:
+        return json.dumps(curves(request, score))
+    return json.dumps({"features": entries(request, score)})
+
+
 def answer(request: Recorded, score: Score = lambda feature, output: 3) -> Reply:
     """Answer a request as a well-behaved model does."""
-    return message(json.dumps({"features": entries(request, score)}))
+    return message(filled_in(request, score))
 
 
 def spoiled(change: Callable[[list[dict[str, Any]]], object]) -> Respond:

@@ -60,8 +60,7 @@ class Vendor:
     def answer(
         self, request: Recorded, score: Score = lambda feature, output: 3
     ) -> Reply:
-        found = loopback.entries(request, score)
-        return self.message(json.dumps({"features": found}))
+        return self.message(loopback.filled_in(request, score))
 
     def spoiled(self, change: Callable[[list[dict[str, Any]]], object]) -> Respond:
         """Answer with entries that `change` has been at, in place."""

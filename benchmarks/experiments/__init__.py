@@ -268,6 +268,10 @@ PROGRAMS = {
     "local-priors": Program(
         "ask the small local model about the tables", "data.local_priors"
     ),
+    "questionnaire": Program(
+        "ask for curves in other forms, with a key; not run yet",
+        "experiments.questionnaire",
+    ),
     "disguised-priors": Program(
         "write the questionnaires in disguise, keep the answers",
         "data.disguise",

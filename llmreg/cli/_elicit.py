@@ -98,7 +98,8 @@ def add(commands: Any) -> None:
     add("--model", help="the model to ask")
     add("--base-url", help="another address of the provider")
     add("--n-estimates", type=_count, help="answers to average")
-    text = "all features at once, each column by itself, or a ranking with signs"
+    text = "scores of all features at once, response curves with typical ranges and "
+    text += "base rates, each column by itself, or a ranking with signs"
     add("--ask", choices=list(WAYS), help=text)
     add(
         "--send-levels",

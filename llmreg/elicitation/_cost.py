@@ -15,6 +15,9 @@ CHARACTERS_PER_TOKEN = 3.5
 # thinks before it answers comes on top, and is not known before.
 TOKENS_PER_FEATURE = 50
 TOKENS_PER_SCORE = 8
+# Beside these the knots of a curve, five or so, and a typical range. Digits are more
+# tokens than their number of characters tells.
+TOKENS_PER_CURVE = 60
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def add_up(
     guessed = [
         (TOKENS_PER_FEATURE + TOKENS_PER_SCORE * len(q.task.outputs))
         * len(q.task.features)
+        + TOKENS_PER_CURVE * q.n_curves
         for q in asked
     ]
     return Cost(

@@ -76,8 +76,13 @@ name can be read in several ways, or in none, say so instead of guessing. Answer
 every feature exactly once, under its id. A person will correct what you write."""
 
 
-def format_document(task: Task, context: Mapping[str, Any] | None = None) -> str:
-    """Write a task as the JSON document that the model is sent."""
+def format_document(
+    task: Task, context: Mapping[str, Any] | None = None, *, with_order: bool = False
+) -> str:
+    """Write a task as the JSON document that the model is sent.
+
+    With `with_order` levels of a category that has a natural order tell their place.
+    """
     names = {"classification": "class", "regression": "target"}
     document: dict[str, Any] = {
         "task": clean_text(task.description, MAX_TASK_LENGTH),
@@ -91,6 +96,7 @@ def format_document(task: Task, context: Mapping[str, Any] | None = None) -> str
         **(context or {}),
         "features": [
             {"id": i, **describe_feature(feature)}
+            | ({"order": feature.order} if with_order and feature.order else {})
             for i, feature in give_ids("f", task.features).items()
         ],
     }

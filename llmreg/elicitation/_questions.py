@@ -18,6 +18,15 @@ import numpy as np
 
 from llmreg._utils._text import clean_text
 from llmreg.elicitation._cache import hash_key
+from llmreg.elicitation._curves import (
+    CURVE_TEXT,
+    LEAST_SHARE,
+    MAX_CURVES,
+    MAX_LISTED,
+    count_curves,
+    read_answers,
+    reply_schema,
+)
 from llmreg.elicitation._prompt import (
     DRAFT_TEXT,
     MAX_DESCRIPTION_LENGTH,
@@ -71,6 +80,10 @@ class Questionnaire:
     system: ClassVar[str] = SYSTEM_TEXT
     # Whether parts are drawn from all over the table, as cards are dealt.
     is_mixed: ClassVar[bool] = False
+    # The most features, times outputs, of one question.
+    max_answers: ClassVar[int] = MAX_SCORES
+    # How many curves are asked for.
+    n_curves: ClassVar[int] = 0
 
     @cached_property
     def user(self) -> str:
@@ -106,12 +119,17 @@ class Questionnaire:
                 name: {key: int(entries[key]["scores"][o]) for key in self.task.keys}
                 for o, name in self._outputs.items()
             },
-            reasons={
-                key: reason
-                for key in self.task.keys
-                if (reason := clean_text(entries[key]["reason"], MAX_REASON_LENGTH))
-            },
+            reasons=self._reasons(entries),
         )
+
+    def _reasons(self, entries: Mapping[str, Any]) -> dict[str, str]:
+        """Give the reasons, cut to a length."""
+        return {
+            key: reason
+            for key in self.task.keys
+            if key in entries
+            and (reason := clean_text(entries[key]["reason"], MAX_REASON_LENGTH))
+        }
 
     def _read_entries(self, text: str) -> dict[str, Any]:
         """Parse and check a reply; give its entries by feature key."""
@@ -177,6 +195,48 @@ class RankingQuestionnaire(Questionnaire):
         return {key: signs[key] * sizes.get(key, 0.0) for key in self.task.keys}
 
 
+class CurveQuestionnaire(Questionnaire):
+    """Asks for response curves, typical ranges, effects of levels, and base rates.
+
+    A feature that a reply leaves out has no opinion.
+    """
+
+    system = CURVE_TEXT
+    max_answers = MAX_CURVES
+
+    @cached_property
+    def user(self) -> str:
+        """The task as a JSON document."""
+        return format_document(self.task, self.context, with_order=True)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the reply; of many features without their ids."""
+        lists_ids = len(self.task.features) <= MAX_LISTED
+        return reply_schema(self.task, lists_ids=lists_ids)
+
+    @property
+    def n_curves(self) -> int:  # type: ignore[override]
+        """How many curves are asked for."""
+        return count_curves(self.task)
+
+    @cached_property
+    def halves(self) -> tuple[Questionnaire, ...]:
+        """Two that ask for half the features each, and tell of the other half."""
+        names = [clean_text(f.name, MAX_NAME_LENGTH) for f in self.task.features]
+        context = {"columns": list(dict.fromkeys(names)), **self.context}
+        return tuple(replace(half, context=context) for half in super().halves)
+
+    def read(self, text: str) -> Estimate:
+        """Read a reply."""
+        reply = read_json(text)
+        check_reply(reply, reply_schema(self.task, lists_ids=True))
+        answered = [*reply.get("curves", ()), *reply.get("levels", ())]
+        entries = by_feature(answered, self.task, LEAST_SHARE)
+        estimate = read_answers(self.task, reply, entries)
+        return replace(estimate, reasons=self._reasons(entries))
+
+
 class DraftQuestionnaire(Questionnaire):
     """Asks for descriptions of the features, which are read as reasons."""
 
@@ -200,7 +260,12 @@ class DraftQuestionnaire(Questionnaire):
 
 
 # By the name of the way to ask; "each" has a question of its own for each column.
-WAYS = {"all": Questionnaire, "each": Questionnaire, "rank": RankingQuestionnaire}
+WAYS = {
+    "all": Questionnaire,
+    "curves": CurveQuestionnaire,
+    "each": Questionnaire,
+    "rank": RankingQuestionnaire,
+}
 
 
 def plan(
@@ -218,7 +283,7 @@ def plan(
         # The levels of a column are weighed against each other.
         columns = [list(group) for _, group in groupby(scored, key=lambda f: f.name)]
     kind = WAYS[ask]
-    limit = _limit(task, max_features)
+    limit = _limit(task, max_features, kind.max_answers)
     parts = [
         part
         for block in columns
@@ -248,9 +313,9 @@ def plan_drafts(task: Task, max_features: int = MAX_FEATURES) -> list[Questionna
     return [DraftQuestionnaire(replace(task, features=part), context) for part in parts]
 
 
-def _limit(task: Task, max_features: int) -> int:
+def _limit(task: Task, max_features: int, max_answers: int = MAX_SCORES) -> int:
     """Choose the most features of one question."""
-    return max(1, min(max_features, MAX_SCORES // len(task.outputs)))
+    return max(1, min(max_features, max_answers // len(task.outputs)))
 
 
 def _deal(features: Sequence[Feature], n_parts: int, *, is_mixed: bool) -> list[Part]:

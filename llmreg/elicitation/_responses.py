@@ -7,9 +7,10 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,17 @@ from llmreg.elicitation._prompt import give_ids
 from llmreg.exceptions import (
     IncompleteReplyError,
     PriorDisagreementWarning,
+    PriorMismatchWarning,
     ProviderResponseError,
 )
+from llmreg.prior._curves import ResponseCurve, average_curves
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._ranges import (
+    BaseRate,
+    TypicalRange,
+    average_ranges,
+    average_rates,
+)
 from llmreg.prior._scores import FloatArray, mean
 from llmreg.prior._task import Task
 
@@ -31,13 +40,37 @@ class Estimate:
     """The scores and reasons of one reply, or of several that cover a task.
 
     Scores go by output and feature key, NaN is no opinion; reasons go by feature key.
-    `created` is a time in UTC, in ISO format.
+    `created` is a time in UTC, in ISO format. The rest is as in `FeaturePrior`; the
+    scores of a feature with a curve are what the curve sums up to.
     """
 
     scores: dict[str, dict[str, float]]
     reasons: dict[str, str]
     model: str = ""
     created: str = ""
+    curves: Mapping[str, ResponseCurve] = field(default_factory=dict)
+    ranges: Mapping[str, TypicalRange] = field(default_factory=dict)
+    base_rates: Mapping[str, BaseRate] = field(default_factory=dict)
+    target_ranges: Mapping[str, TypicalRange] = field(default_factory=dict)
+
+
+# What an estimate, and a prior, has beside scores, and how it is averaged.
+AVERAGES: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "curves": average_curves,
+    "ranges": average_ranges,
+    "base_rates": average_rates,
+    "target_ranges": average_ranges,
+}
+
+
+def average_by_name(answers: Sequence[Estimate | FeaturePrior]) -> dict[str, Any]:
+    """Average curves, ranges and base rates, each over those that have it."""
+    found: dict[str, Any] = {}
+    for name, average in AVERAGES.items():
+        each = [getattr(answer, name) for answer in answers]
+        keys = dict.fromkeys(key for one in each for key in one)
+        found[name] = {k: average([one[k] for one in each if k in one]) for k in keys}
+    return found
 
 
 def read_json(text: str) -> Any:
@@ -103,6 +136,10 @@ def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
             ]
         expected = f"an object with {', '.join(parts)} and no more"
     elif "items" in schema:
+        # Of lists of numbers only that they are lists; null is no opinion.
+        is_plain = "properties" not in schema["items"]
+        if is_plain and (value is None or isinstance(value, list)):
+            return []
         if isinstance(value, list):
             return [
                 fault
@@ -110,6 +147,10 @@ def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
                 for fault in _find_faults(f"entry {place}", item, schema["items"])
             ]
         expected = "a list"
+    elif schema.get("type") == "number":
+        if value is None or (isinstance(value, Real) and not isinstance(value, bool)):
+            return []
+        expected = "a number"
     elif "enum" in schema:
         # For Python, true is 1; that 3.0 is 3 is as good for a score.
         if not isinstance(value, bool) and value in schema["enum"]:
@@ -122,11 +163,13 @@ def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
     return [f"{name} must be {expected}, but is {clean_text(repr(value), 80)}"]
 
 
-def by_feature(entries: Sequence[dict[str, Any]], task: Task) -> dict[str, Any]:
+def by_feature(
+    entries: Sequence[dict[str, Any]], task: Task, share: float = 1.0
+) -> dict[str, Any]:
     """Give checked entries by feature key, in their order.
 
     Raises ProviderResponseError if there are several for a feature, and
-    IncompleteReplyError if there are none for some.
+    IncompleteReplyError if a smaller share of the features has one.
     """
     keys = give_ids("f", task.keys)
     by_key = {keys[entry["id"]]: entry for entry in entries}
@@ -135,7 +178,8 @@ def by_feature(entries: Sequence[dict[str, Any]], task: Task) -> dict[str, Any]:
         raise ProviderResponseError(
             f"The reply of the model has features more than once: {twice!r}."
         )
-    if missing := [key for key in task.keys if key not in by_key]:
+    missing = [key for key in task.keys if key not in by_key]
+    if len(by_key) < share * len(task.keys):
         raise IncompleteReplyError(
             f"The reply of the model leaves out {len(missing)} of {len(task.keys)} "
             f"features: {missing!r}."
@@ -147,8 +191,13 @@ def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
     """Put the answers to several questions together; NaN for the rest of a task."""
     scores: dict[str, dict[str, float]] = {}
     reasons: dict[str, str] = {}
+    found: dict[str, dict[str, Any]] = {name: {} for name in AVERAGES}
     for part in parts:
         reasons |= part.reasons
+        for name, items in found.items():
+            # Of what every part tells of the task, the first one's is as good.
+            for key, item in getattr(part, name).items():
+                items.setdefault(key, item)
         for output, row in part.scores.items():
             scores.setdefault(output, {}).update(row)
     if task is not None:
@@ -159,6 +208,7 @@ def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
         reasons,
         ", ".join(dict.fromkeys(part.model for part in parts)),
         max((part.created for part in parts), default=now()),
+        **found,
     )
 
 
@@ -190,9 +240,27 @@ def combine(
             task.keys, to_array(estimates), [e.reasons for e in estimates]
         ),
     )
+    found = average_by_name(estimates)
+    if any(found.values()):
+        units = {f.key: f.unit for f in task.features if f.unit and f.level is None}
+        prior = replace(prior, units=units, **found)
     if names := find_disagreements(prior):
         warn_of_disagreement(f"{len(estimates)} estimates", names)
     return prior
+
+
+def warn_of_silence(prior: FeaturePrior, asked: Collection[str]) -> None:
+    """Warn of features that the model was asked about and has no opinion of."""
+    silent = np.flatnonzero(np.isnan(prior.scores).all(axis=0))
+    names = [prior.features[j] for j in silent if prior.features[j] in asked]
+    if names:
+        warnings.warn(
+            f"The model has no opinion of {len(names)} of {len(asked)} features: "
+            f"{list_names(names)}. They are left to the rows; a better description "
+            "may help the model.",
+            PriorMismatchWarning,
+            stacklevel=3,
+        )
 
 
 def now() -> str:

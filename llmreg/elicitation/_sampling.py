@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -296,7 +297,14 @@ class Requester:
         Raises the error of any that failed; the responses to the others are kept.
         """
         logger.info("requesting %d responses", len(jobs))
-        calls = [partial(self._one, *job) for job in jobs]
+        done = count(1)
+
+        def answer(job: Job) -> Estimate:
+            estimate = self._one(*job)
+            logger.info("response %d of %d is there", next(done), len(jobs))
+            return estimate
+
+        calls = [partial(answer, job) for job in jobs]
         late = ProviderUnavailableError(
             f"The provider gave no whole answer within {self.policy.budget:g} s; the "
             "request was still under way. Try again later, or raise `timeout`."

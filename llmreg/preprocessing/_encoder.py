@@ -23,7 +23,7 @@ from llmreg.preprocessing._columns import (
     text_names,
     to_numbers,
 )
-from llmreg.preprocessing._levels import MISSING, open_levels, to_levels
+from llmreg.preprocessing._levels import MISSING, open_levels, place_levels, to_levels
 from llmreg.preprocessing._scaler import (
     Ranges,
     Summary,
@@ -195,9 +195,9 @@ default="median"
             self._fit_levels(pd.DataFrame(table), levels)
         level_names = dict(zip(self._categorical, self._levels, strict=True))
         self.columns_ = tuple(
-            Feature(name, level=level)
+            Feature(name, level=level, order=order)
             for i, name in enumerate(self._names)
-            for level in level_names.get(i, [None])
+            for level, order in place_levels(level_names.get(i), table, i)
         )
         return self
 

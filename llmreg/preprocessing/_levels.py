@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +74,23 @@ def open_levels(
     names = [chosen[value] for value in in_order]
     names += sorted(name for value, name in chosen.items() if value not in in_order)
     return ([*names, gap], gap) if has_gaps else (names, None)
+
+
+def place_levels(
+    names: Sequence[str] | None, table: pd.DataFrame | np.ndarray, column: int
+) -> list[tuple[str | None, int | None]]:
+    """Give levels with their places, from 1, in the order of an ordered category.
+
+    A numeric column is one entry without a level.
+    """
+    if names is None:
+        return [(None, None)]
+    dtype = table.iloc[:, column].dtype if isinstance(table, pd.DataFrame) else None
+    if not (isinstance(dtype, pd.CategoricalDtype) and dtype.ordered):
+        return [(name, None) for name in names]
+    values = [level_value(_name(value)) for value in dtype.categories]
+    places = {value: place for place, value in enumerate(values, start=1)}
+    return [(name, places.get(level_value(name))) for name in names]
 
 
 def level_value(name: str) -> str:

@@ -77,7 +77,9 @@ def describe(
         text, unit = texts.get(name, ("", ""))
         level_text, _ = texts.get(by_level.get(column), ("", ""))
         described.append(
-            Feature(name or column.name, text, column.level, level_text, unit)
+            Feature(
+                name or column.name, text, column.level, level_text, unit, column.order
+            )
         )
     return tuple(described)
 

@@ -28,6 +28,9 @@ class Feature:
         What the level means.
     unit : str, default=""
         Unit of the values of the column.
+    order : int or None, default=None
+        Place of the level, from 1, in the natural order of its category, such as
+        that of an ordered category of pandas; None where there is none.
 
     Examples
     --------
@@ -43,6 +46,7 @@ class Feature:
     level: str | None = None
     level_description: str = ""
     unit: str = ""
+    order: int | None = None
 
     @property
     def key(self) -> str:
@@ -131,10 +135,15 @@ class Task:
         dict
             Ready for `json.dumps`; equal tasks give equal text.
         """
-        return {
+        fields = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
+        for feature in fields["features"]:
+            # Without an order a task has the text, and so the keys, of version 0.1.
+            if feature["order"] is None:
+                del feature["order"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Task:

@@ -17,7 +17,7 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._hosted import DEFAULT_ASK, HostedProvider
 from llmreg.providers._replies import (
     model_name,
     plain,
@@ -50,12 +50,13 @@ class AnthropicProvider(HostedProvider):
     ----------
     model : str, default="claude-sonnet-5-5"
         The model to ask.
-    n_estimates : int or "auto", default=5
+    n_estimates : int, "auto" or None, default=None
         Independent answers to average; more of them later cost only the difference.
-        "auto" asks until the scores have settled.
-    ask : {"all", "each", "rank"}, default="all"
-        Ask for the scores of all features at once, of one column at a time, or for a
-        ranking with signs.
+        None is 5, and 2 of curves; "auto" asks until the scores have settled.
+    ask : {"all", "curves", "each", "rank"}, default="all"
+        Ask for the scores of all features at once, for response curves, typical
+        ranges and base rates instead, for the scores of one column at a time, or for
+        a ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
@@ -111,8 +112,8 @@ class AnthropicProvider(HostedProvider):
         self,
         model: str = DEFAULT_MODEL,
         *,
-        n_estimates: int | str = 5,
-        ask: str = "all",
+        n_estimates: int | str | None = None,
+        ask: str = DEFAULT_ASK,
         send_levels: bool = True,
         effort: str | None = None,
         thinking: Mapping[str, Any] | None = None,

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from llmreg.elicitation._cost import Cost, total
 from llmreg.elicitation._responses import (
+    average_by_name,
     find_disagreements,
     nearest_reasons,
     now,
@@ -20,6 +22,7 @@ from llmreg.elicitation._responses import (
 )
 from llmreg.elicitation._retry import Stop, side_by_side
 from llmreg.exceptions import PriorError, PriorUnavailableWarning, ProviderError
+from llmreg.prior._curves import line
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import mean, spread
 from llmreg.prior._task import Task
@@ -28,11 +31,13 @@ from llmreg.providers._resolve import align, as_prior, make_provider
 
 
 class EnsembleProvider(PriorProvider):
-    """Ask several providers, side by side, and average their scores by name.
+    """Ask several providers, side by side, and average what they say by name.
 
-    Every member counts the same, however many estimates it makes. A warning tells
-    where members contradict each other on the sign of a score. In the provenance of
-    the prior ``"members"`` names them, ``"disagreement"`` is the standard deviation
+    Every member counts the same, however many estimates it makes. Where one has a
+    curve, the score of another is the straight line over the typical range; ranges
+    and base rates are averaged over those that give some. A warning tells where
+    members contradict each other on the sign of a score. In the provenance of the
+    prior ``"members"`` names them, ``"disagreement"`` is the standard deviation
     between them, averaged over the scores, and ``"disputed"`` lists the features on
     whose sign they do not agree.
 
@@ -232,4 +237,21 @@ def _average(
         },
         provenance=provenance,
         usage=dict(usage),
+        units={k: v for p in reversed(members) for k, v in p.units.items()},
+        **average_by_name(_drawn(members)),
     )
+
+
+def _drawn(members: Sequence[FeaturePrior]) -> list[FeaturePrior]:
+    """Draw the scores of features that other members have a curve for."""
+    found = average_by_name(members)
+    priors = []
+    for prior in members:
+        lines = {
+            name: line(scores, found["ranges"].get(name), curve.values[[0, -1]])
+            for name, curve in found["curves"].items()
+            for scores in [prior.scores[:, prior.features.index(name)]]
+            if name not in prior.curves and not np.isnan(scores).all()
+        }
+        priors.append(replace(prior, curves={**prior.curves, **lines}))
+    return priors

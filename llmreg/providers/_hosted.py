@@ -47,6 +47,9 @@ from llmreg.providers._secrets import (
 
 T = TypeVar("T")
 
+# How the models of vendors are asked.
+DEFAULT_ASK = "all"
+
 _TRANSIENT = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.
 _UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}

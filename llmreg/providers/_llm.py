@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._cost import Cost, add_up, price
+from llmreg.elicitation._curves import count_curves
 from llmreg.elicitation._prompt import PROMPT_VERSION
 from llmreg.elicitation._questions import (
     MAX_FEATURES,
@@ -23,7 +24,7 @@ from llmreg.elicitation._questions import (
     plan,
     plan_drafts,
 )
-from llmreg.elicitation._responses import combine
+from llmreg.elicitation._responses import combine, warn_of_silence
 from llmreg.elicitation._retry import RetryPolicy
 from llmreg.elicitation._sampling import (
     Completion,
@@ -38,6 +39,11 @@ from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, qualified_name
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
+
+# How many answers are averaged where `n_estimates` is None: of scores, and of curves,
+# of which one answer was measured to be nearly as good as two.
+N_SCORES = 5
+N_CURVES = 2
 
 
 class LLMProvider(PriorProvider):
@@ -56,8 +62,9 @@ class LLMProvider(PriorProvider):
     the most features in one question.
 
     What is sent: the task sentence, the target, the classes, and the name, the
-    description, the unit and the level of each feature. No row of data is. `preview`
-    shows it, `estimate_cost` counts it.
+    description, the unit and the level of each feature, with curves also the place
+    of a level in an ordered category. No row of data is. `preview` shows it,
+    `estimate_cost` counts it.
 
     With ``n_estimates="auto"`` 3 to 11 answers are asked for, until every mean has a
     standard error of at most 1. With ``ask="all"`` one question has at most 100
@@ -65,6 +72,15 @@ class LLMProvider(PriorProvider):
     rank r of m scores ``10 * (m - r + 1) / m``. Levels whose names are kept back get
     no score: NaN, no opinion. An answer that was cut off is asked for again with
     twice `max_tokens`.
+
+    With ``ask="curves"`` one question asks for everything: for every number its 5th,
+    50th and 95th percentile and a response curve of 2 to 8 knots, in the units of the
+    column, for every level an effect, and the base rate of every class or the
+    percentiles of the target. Effects are on one scale from -10 to 10 for the whole
+    table, also where it takes several questions: of 100 features, or 150 curves, at
+    most. Features that an answer leaves out, half of them at most, have no opinion,
+    and a warning names those of which no answer has one. Two answers are averaged
+    unless `n_estimates` says otherwise.
 
     Examples
     --------
@@ -94,7 +110,7 @@ class LLMProvider(PriorProvider):
     """
 
     model: str
-    n_estimates: int | str
+    n_estimates: int | str | None
     max_parallel: int
     max_tokens: int | None
     max_attempts: int
@@ -111,10 +127,11 @@ class LLMProvider(PriorProvider):
     _min_tokens = 8192
     _tokens_per_feature = 80
     _tokens_per_score = 16
+    _tokens_per_curve = 120
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model": [str],
-        "n_estimates": [POSITIVE, StrOptions({"auto"})],
+        "n_estimates": [POSITIVE, StrOptions({"auto"}), None],
         "max_parallel": [POSITIVE],
         "max_tokens": [POSITIVE, None],
         "max_attempts": [POSITIVE],
@@ -150,7 +167,9 @@ class LLMProvider(PriorProvider):
             "prompt_hash": hash_prompt(sampler.questions),
             "ask": self.ask,
         }
-        return combine(task, sampler.estimates(), provenance, usage)
+        prior = combine(task, sampler.estimates(), provenance, usage)
+        warn_of_silence(prior, {k for q in sampler.questions for k in q.task.keys})
+        return prior
 
     def has_cached(self, task: Task) -> bool:
         """Tell whether every estimate for a task is in the cache; nothing is sent."""
@@ -241,7 +260,7 @@ class LLMProvider(PriorProvider):
             **self._settings(),
             "ask": self.ask,
             "send_levels": self.send_levels,
-            "n_estimates": self.n_estimates,
+            "n_estimates": self._n_estimates(),
         }
 
     def _connect(self) -> AbstractContextManager[Any]:
@@ -306,7 +325,13 @@ class LLMProvider(PriorProvider):
         """Plan what to ask about a task."""
         self._validate_params()
         questions = plan(task, self.ask, self.send_levels, self.chunk_size)
-        return Sampler(task, questions, self.n_estimates, self._store())
+        return Sampler(task, questions, self._n_estimates(), self._store())
+
+    def _n_estimates(self) -> int | str:
+        """Say how many answers are averaged."""
+        if self.n_estimates is not None:
+            return self.n_estimates
+        return N_CURVES if self.ask == "curves" else N_SCORES
 
     def _store(self) -> ResponseStore:
         """Find the responses that are in the cache."""
@@ -324,7 +349,10 @@ class LLMProvider(PriorProvider):
         per_feature = self._tokens_per_feature
         per_feature += self._tokens_per_score * len(task.outputs)
         least = self._min_tokens
-        return max(least, least // 2 + per_feature * len(task.features))
+        needed = per_feature * len(task.features)
+        if self.ask == "curves":
+            needed += self._tokens_per_curve * count_curves(task)
+        return max(least, least // 2 + needed)
 
     def _run(self, sampler: Sampler) -> Counter[str]:
         """Request what is not in the cache, while others wait; count what it took."""

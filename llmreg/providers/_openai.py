@@ -15,7 +15,7 @@ from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
-from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._hosted import DEFAULT_ASK, HostedProvider
 from llmreg.providers._replies import (
     model_name,
     plain,
@@ -54,12 +54,13 @@ class OpenAIProvider(HostedProvider):
     ----------
     model : str, default="gpt-5.5"
         The model to ask, by the name that the server has for it.
-    n_estimates : int or "auto", default=5
+    n_estimates : int, "auto" or None, default=None
         Independent answers to average; more of them later cost only the difference.
-        "auto" asks until the scores have settled.
-    ask : {"all", "each", "rank"}, default="all"
-        Ask for the scores of all features at once, of one column at a time, or for a
-        ranking with signs.
+        None is 5, and 2 of curves; "auto" asks until the scores have settled.
+    ask : {"all", "curves", "each", "rank"}, default="all"
+        Ask for the scores of all features at once, for response curves, typical
+        ranges and base rates instead, for the scores of one column at a time, or for
+        a ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
@@ -133,8 +134,8 @@ default="json_schema"
         self,
         model: str = DEFAULT_MODEL,
         *,
-        n_estimates: int | str = 5,
-        ask: str = "all",
+        n_estimates: int | str | None = None,
+        ask: str = DEFAULT_ASK,
         send_levels: bool = True,
         reply_format: str = "json_schema",
         temperature: float | None = None,

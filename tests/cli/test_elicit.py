@@ -58,6 +58,15 @@ class TestElicit:
         assert "2 requests" in err
         assert len(server.requests) == 2
 
+    def test_writes_curves_on_the_card(self, server, passengers, capsys):
+        assert cli.main(words(passengers, server, "--ask", "curves")) == 0
+        card = passengers.with_name("prior.json")
+        assert json.loads(card.read_text())["version"] == 2
+        prior = FeaturePrior.read(card)
+        assert prior.curves["age"].effects.tolist() == [[-3, 3]]
+        assert prior.base_rates["yes"].rate == 0.5
+        assert "answers: 2 of 2" in capsys.readouterr().err
+
     def test_says_what_it_is_about_to_do_first(self, server, passengers, capsys):
         def respond(request):
             told.append(capsys.readouterr().err)

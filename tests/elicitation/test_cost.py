@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from llmreg.elicitation._cost import Cost, price
+from llmreg.elicitation._cost import CHARACTERS_PER_TOKEN, Cost, price
 from llmreg.elicitation._sampling import AUTO_MOST
 from llmreg.exceptions import ProviderAuthenticationError, ProviderResponseError
 from llmreg.prior._task import Feature, Task
 from llmreg.providers import AnthropicProvider
-from tests.loopback import Reply, answer, error
+from tests.loopback import Reply, answer, error, filled_in
 from tests.providers.test_base import Scripted
 
 
@@ -34,7 +34,7 @@ def wide(n_features):
 
 
 class TestPreview:
-    @pytest.mark.parametrize("ask", ["all", "each"])
+    @pytest.mark.parametrize("ask", ["all", "curves", "each"])
     @pytest.mark.parametrize("send_levels", [True, False])
     @pytest.mark.parametrize("n_features", [None, 130])
     def test_is_what_the_server_receives_byte_for_byte(
@@ -174,3 +174,17 @@ def test_usage_says_after(server, provider, task):
         "output_tokens": 40,
         "served_from_cache": 0,
     }
+
+
+@pytest.mark.parametrize("ask", ["all", "curves"])
+def test_the_guess_is_that_of_the_texts_that_are_sent(server, provider, key, ask):
+    provider.set_params(ask=ask, n_estimates=1, network="never")
+    cost = provider.estimate_cost(wide(60))
+    provider.set_params(network="allow").elicit(wide(60))
+    (request,) = server.requests
+    body = request.body
+    schema = json.dumps(body["output_config"]["format"]["schema"])
+    sent = body["system"] + body["messages"][0]["content"] + schema
+    assert cost.input_tokens == round(len(sent) / CHARACTERS_PER_TOKEN)
+    reply = len(filled_in(request)) / CHARACTERS_PER_TOKEN
+    assert reply < cost.output_tokens < cost.max_output_tokens

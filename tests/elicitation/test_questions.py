@@ -110,7 +110,7 @@ def test_rankings_are_of_parts_drawn_from_all_over_the_table():
 def test_ways_have_questionnaires_of_their_own():
     task = make_task(LEVELS)
     digests = {question.digest for ask in WAYS for question in plan(task, ask)}
-    assert len(digests) == 1 + 3 + 1
+    assert len(digests) == 1 + 3 + 1 + 1
 
 
 class TestHalves:

@@ -53,7 +53,7 @@ def names(request):
 
 
 def by_schema(request):
-    """Answer whatever is asked for: scores, a ranking or drafts."""
+    """Answer whatever is asked for: scores, curves, a ranking or drafts."""
     asked = request.body["output_config"]["format"]["schema"]["properties"]
     document = request.questionnaire
     ids = [feature["id"] for feature in document["features"]]
@@ -61,6 +61,8 @@ def by_schema(request):
         ranking = [{"id": i, "direction": "negative"} for i in ids]
         rankings = {o["id"]: ranking for o in document["outputs"]}
         return message(json.dumps({"reasoning": "", "rankings": rankings}))
+    if "features" not in asked:
+        return answer(request)
     if "description" in asked["features"]["items"]["properties"]:
         drafts = [{"id": i, "description": f"about {i}"} for i in ids]
         return message(json.dumps({"features": drafts}))
@@ -251,7 +253,7 @@ class TestSplitting:
 class TestWays:
     @pytest.mark.parametrize(
         ("ask", "n_requests", "score"),
-        [("all", 1, 3), ("each", 3, 3), ("rank", 1, None)],
+        [("all", 1, 3), ("curves", 1, 3), ("each", 3, 3), ("rank", 1, None)],
     )
     def test_are_selectable(self, server, provider, task, ask, n_requests, score):
         server.respond = by_schema
@@ -272,7 +274,7 @@ class TestWays:
         for _ in range(2):
             for ask in WAYS:
                 provider.set_params(ask=ask).elicit(task)
-        assert len(server.requests) == 1 + 3 + 1
+        assert len(server.requests) == 1 + 1 + 3 + 1
 
     def test_are_kept_apart_by_a_cache_around_them(self, server, provider, task):
         server.respond = by_schema

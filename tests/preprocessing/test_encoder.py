@@ -18,6 +18,7 @@ from llmreg.exceptions import (
     UnsupportedColumnError,
 )
 from llmreg.preprocessing._encoder import TableEncoder
+from llmreg.prior._names import describe
 from llmreg.prior._task import Feature
 
 
@@ -515,3 +516,19 @@ def test_weights_are_repeated_rows(rng, imputer, scaler, scale):
     one.fit(X, sample_weight=weight * scale)
     two = clone(one).fit(np.repeat(X, weight, axis=0))
     np.testing.assert_allclose(one.transform(X), two.transform(X), atol=1e-12)
+
+
+def test_levels_of_an_ordered_category_know_their_place():
+    stages = pd.Categorical(["III", "I", None], ["III", "I", "II"], ordered=True)
+    X = pd.DataFrame({"stage": stages, "sex": pd.Categorical(["f", "m", "f"])})
+    X["age"] = [1.0, 2.0, 3.0]
+    encoder = TableEncoder(levels={"stage": ["IV"]}).fit(X)
+    places = {column.key: column.order for column in encoder.columns_}
+    assert places == {
+        "stage=III": 1,
+        "stage=I": 2,
+        "stage=II": 3,
+        **dict.fromkeys(["stage=IV", "stage=missing", "sex=f", "sex=m", "age"]),
+    }
+    described = describe(encoder.columns_, {"stage": "of the disease"})
+    assert [column.order for column in described] == list(places.values())

@@ -53,3 +53,12 @@ def test_outputs_are_named_once(outputs):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="classification, regression; got 'ranking'"):
         make(kind="ranking")
+
+
+def test_an_order_is_kept_and_tasks_without_one_are_written_as_ever():
+    ordered = Feature("stage", level="II", order=2)
+    task = Task((Feature("age"), ordered), "ill", ("yes",), "classification")
+    plain, told = task.to_dict()["features"]
+    assert set(plain) == {"name", "description", "level", "level_description", "unit"}
+    assert told["order"] == 2
+    assert Task.from_dict(task.to_dict()) == task

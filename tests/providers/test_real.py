@@ -27,8 +27,10 @@ for module in ("xllamacpp", MODEL_PACKAGE):
     if importlib.util.find_spec(module) is None and not os.environ.get("CI"):
         pytest.skip("llmreg[local] is not installed", allow_module_level=True)
 
-# It draws its words at random: it may contradict itself, or find that nothing matters.
+# It draws its words at random: it may contradict itself, or find that nothing matters,
+# and says what it is worth.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:LocalProvider asks SmolLM2"),
     pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorDisagreementWarning"),
     pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorDisabledWarning"),
 ]

@@ -61,7 +61,7 @@ def test_other_rows_and_labels_give_the_same_request(server, provider):
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("ask", ["all", "each"])
+@pytest.mark.parametrize("ask", ["all", "curves", "each"])
 def test_no_value_statistic_or_label_of_the_data_is_sent(server, provider, ask):
     X, y = make_table(0), make_labels(0)
     fit(provider.set_params(ask=ask), X, y)
