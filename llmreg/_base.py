@@ -24,7 +24,12 @@ from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._factory import is_averaged, make_net, resolve_device, user_settings
+from llmreg.nn._factory import (
+    make_net,
+    prior_of_shapes,
+    resolve_device,
+    user_settings,
+)
 from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
@@ -155,17 +160,18 @@ class BaseAttributionEstimator(
                     prior, self.encoder_, X, self._targets(y), self.on_unit_mismatch
                 )
             with stage("train", None), limit_threads(n_threads), limit_blas(n_threads):
-                prior = self._prior_of_shapes() if not goes_on else None
+                prior = None if goes_on else prior_of_shapes(self, self.prior_)
                 if prior is not None:
                     scale_to_curves(self.encoder_, prior)
+                    y = self._anchor(y, sample_weight)
                 rows = self.encoder_.encode(X), y, sample_weight
                 if goes_on:
                     self._seed += 1
                 else:
-                    random_state = check_random_state(self.random_state)
-                    self._seed = int(random_state.randint(np.iinfo(np.int32).max))
+                    generator = check_random_state(self.random_state)
+                    self._seed = int(generator.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
-                basis = make_basis(self.encoder_, prior, rows[0]) if prior else None
+                basis = make_basis(self.encoder_, prior, rows[0], self._loss_name())
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model = train_automatically(
                         *(partial(make, basis=basis), *rows, self.prior_, self),
@@ -232,13 +238,6 @@ class BaseAttributionEstimator(
             *(len(X), len(names), len(self.encoder_.columns_)),
         )
         return X, y, sample_weight
-
-    def _prior_of_shapes(self) -> FeaturePrior | None:
-        """Return the prior if its curves are where the shapes of the model start."""
-        is_on = self.gamma == "auto" and is_averaged(self)
-        if is_on and has_opinion(self.prior_) and self.prior_.curves:
-            return self.prior_
-        return None
 
     def _is_asked(self, source: PriorSource | None) -> bool:
         return isinstance(source, Provider) and self.gamma != 0
@@ -356,7 +355,6 @@ class BaseAttributionEstimator(
 
     def _encoded_copy(self, X: Any, y: Any, source: PriorSource | None) -> Self:
         """Return a copy that has learnt what the task is described by, and no more."""
-        # With gamma 0 names would not be checked: no provider would be sent them.
         params = self.get_params(deep=False) | {"prior": None, "gamma": "auto"}
         copy = type(self)(**params)
         copy._is_clone = self._is_clone
@@ -423,6 +421,9 @@ class BaseAttributionEstimator(
     def _targets(self, y: np.ndarray) -> dict[str, np.ndarray]:
         """Return the targets by output in their own units; classes have none."""
         return {}
+
+    def _anchor(self, y: Any, sample_weight: Any) -> Any:
+        return y
 
     @abstractmethod
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

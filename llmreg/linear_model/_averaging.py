@@ -53,6 +53,8 @@ _HEAVY = 0.02
 _ROUGH, _EXACT = 0.03, 1e-7
 # From here on all priors are screened by one fit, and a few are fitted.
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
+# Fits by which priors with a design in common are screened.
+_ROUNDS = 2
 
 
 class AveragedModel(NamedTuple):
@@ -145,6 +147,8 @@ class Space(Protocol):
     @property
     def width(self) -> int: ...
     @property
+    def shares_design(self) -> bool: ...
+    @property
     def signs(self) -> np.ndarray: ...
     def groups(self, grid: PriorGrid) -> Iterator[tuple[Any, np.ndarray]]: ...
     def design(self, group: Any) -> np.ndarray: ...
@@ -152,6 +156,7 @@ class Space(Protocol):
     def to_shared(self, group: Any) -> np.ndarray: ...
     def priors(self, group: Any, grid: PriorGrid) -> GaussianPriors: ...
     def to_weights(self, found: np.ndarray, group: Any) -> np.ndarray: ...
+    def intercepts(self, found: np.ndarray, group: Any) -> np.ndarray: ...
     def judged(self, weights: np.ndarray) -> np.ndarray: ...
     def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
 
@@ -173,15 +178,14 @@ class _Problem:
         n_samples = len(row_weight)
         # A pass over the rows for all priors: products of pairs of columns.
         work = _N_TYPICAL * len(targets) * n_samples * space.width**2
-        self.is_large = (
-            work > _MUCH_WORK
-            and n_samples > _MANY_ROWS * space.width
-            and task != "regression"
-        )
+        enough = n_samples > _MANY_ROWS * space.width or space.shares_design
+        self.is_large = work > _MUCH_WORK and enough and task != "regression"
 
     def screen(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the evidence, roughly where that saves work, and first weights."""
         space, grid = self.space, self.grid
+        if self.is_large and space.shares_design:
+            return self._screen_together()
         evidence = np.empty(len(grid))
         starts = np.empty((len(grid), len(self.targets), space.width + 2))
         if self.is_large:
@@ -198,6 +202,22 @@ class _Problem:
                 rows = space.design(group), self.targets, self.row_weight
                 fits = self.fit(*rows, priors, tolerance=_ROUGH)
                 evidence[points], starts[points] = fits.log_evidence, fits.weights
+        return evidence, starts
+
+    def _screen_together(self) -> tuple[np.ndarray, np.ndarray]:
+        """Screen priors that have a design in common, by one fit, then a better one."""
+        ((group, _),) = self.space.groups(self.grid)
+        rows = self.space.design(group), self.targets, self.row_weight
+        priors = self.space.priors(group, self.grid)
+        width = priors.mean.shape[1]
+        maps = np.broadcast_to(np.eye(width), (len(self.targets), width, width))
+        # From what is neither stiff nor free to the best that is found.
+        best = np.flatnonzero(self.grid.transform < 0)[1]
+        for _ in range(_ROUNDS):
+            middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
+            likelihood = approximate(*rows, middle)
+            evidence, starts = approximate_evidence(likelihood, maps, priors)
+            best = np.argmax(self.grid.log_prior + evidence)
         return evidence, starts
 
     def average(self, evidence: np.ndarray, starts: np.ndarray) -> AveragedWeights:
@@ -219,7 +239,7 @@ class _Problem:
             fits = self.fit(*rows, priors, starts[points], _EXACT)
             log_posterior[points] = grid.log_prior[points] + fits.log_evidence
             coef[points] = space.to_weights(fits.weights, group)
-            intercept[points] = fits.weights[:, :, -1]
+            intercept[points] = space.intercepts(fits.weights, group)
             shrinkage[points] = self._shrinkage(fits, design)
             done.append((group, points, fits))
         coef *= shrinkage[:, None, None]

@@ -15,13 +15,16 @@ from llmreg.preprocessing._basis import CurveBasis
 # Deviations from a curve, beside those that are straight: how far they go.
 _LOCAL = 0.5
 _SMALLEST = 1e-4
+# Precision of a standardised target's mean where an average case's target is known.
+ANCHORED = 1 / 0.3**2
 
 
 class Rotation(NamedTuple):
     """Coordinates in which a group of priors is weighed.
 
-    `maps`, of shape (n_outputs, n_weights, n_coordinates), turns coordinates into
-    weights; `is_belief` marks those along curves, where the coordinates are told apart.
+    `maps`, of shape (n_outputs, n_weights + 1, n_coordinates), turns coordinates into
+    weights and a constant; `is_belief` marks those along curves, where the coordinates
+    are told apart.
     """
 
     design: np.ndarray
@@ -33,8 +36,9 @@ class CurveSpace:
     """The weights of all segments, codes and other columns, and priors over them.
 
     A weight is the step of the curve times a length, plus deviations: of the length of
-    a feature's curve (the belief in it), of its slope, and of each step. X has shape
-    (n_samples, n_columns); rows of the curves are those of some of the outputs.
+    a feature's curve (the belief in it; not of many classes, where it gained nothing),
+    of its slope, and of each step. X has shape (n_samples, n_columns); `rows` are those
+    of some of the outputs.
     """
 
     is_whole = True
@@ -55,30 +59,45 @@ class CurveSpace:
         effects = basis.effects[rows][:, plain]
         #: The curves themselves, of shape (n_outputs, n_weights).
         self.said = np.hstack([basis.steps[rows], basis.code_steps[rows], effects])
-        n_features = int(basis.feature_of.max()) + 1
-        n_weights = self.said.shape[1]
-        belongs = self.feature_of == np.arange(n_features)[:, None]
-        self.curves = self.said[:, None] * belongs  # (n_outputs, n_features, n_weights)
-        lines = np.zeros((len(basis.columns), n_weights))
-        lines[:, :n_segments] = np.where(
-            basis.curve_of == np.arange(len(basis.columns))[:, None], basis.widths, 0
-        )
+        self.shape = n_outputs, n_weights = self.said.shape
+        features = np.arange(int(basis.feature_of.max()) + 1)[:, None]
+        #: The same by feature, of shape (n_outputs, n_features, n_weights).
+        self.curves = self.said[:, None] * (self.feature_of == features)
+        # How high the curves are on average: what their lengths add to all rows, where
+        # a curve is about the distance from a known target.
+        heights = np.zeros((n_outputs, len(features)))
+        self.bias_precision = BIAS_PRECISION
+        if basis.is_anchored:
+            begins = basis.feature_of[basis.columns] == features
+            heights = self.curves @ self.centre + basis.starts[rows] @ begins.T
+            self.bias_precision = ANCHORED
+        self._height = heights.sum(axis=1)
+        numbers = np.arange(len(basis.columns))[:, None]
+        lines = np.zeros((len(numbers), n_weights))
+        lines[:, :n_segments] = (basis.curve_of == numbers) * basis.widths
         # A walk whose steps vary as the length of their segments: a knot more changes
         # nothing.
         sizes = np.ones(n_weights)
         sizes[:n_segments] = _LOCAL * np.sqrt(np.minimum(basis.widths, 1.0))
         others = np.vstack([lines, np.diag(sizes)])
-        self._maps = np.stack(
-            [np.vstack([own, others]).T for own in self.curves]
-        )  # (n_outputs, n_weights, n_coordinates)
-        self._n_belief = n_features
+        others = np.hstack([others, np.zeros((len(others), 1))])
+        beliefs = np.concatenate([self.curves, heights[:, :, None]], axis=2)
+        if n_outputs > 1:
+            beliefs = beliefs[:, :0]
+        #: What turns coordinates into weights and a constant.
+        self._maps = np.stack([np.vstack([belief, others]).T for belief in beliefs])
+        self._n_belief = beliefs.shape[1]
         self._is_wide = self._maps.shape[2] > len(X)
-        self.shape = self.said.shape
 
     @property
     def width(self) -> int:
         """How many coordinates a design has, but for the length and the intercept."""
         return min(self._maps.shape[2], len(self.columns))
+
+    @property
+    def shares_design(self) -> bool:
+        """Whether all priors have a design in common."""
+        return not self._is_wide
 
     def groups(self, grid: PriorGrid) -> Iterator[tuple[Rotation, np.ndarray]]:
         """Go over the points of a grid that share a design."""
@@ -86,65 +105,67 @@ class CurveSpace:
             is_belief = np.arange(self._maps.shape[2]) < self._n_belief
             yield self._rotation(self._maps, is_belief), np.arange(len(grid))
             return
-        ratios = np.round(np.log(grid.deviation * np.sqrt(grid.precision)), 3)
+        ratios = np.zeros(len(grid))
+        if self._n_belief:
+            ratios = np.log(grid.deviation * np.sqrt(grid.precision)).round(3)
         for ratio in np.unique(ratios):
             scale = np.ones(self._maps.shape[2])
             scale[self._n_belief :] = np.exp(ratio)
-            maps = self._maps * scale
-            # As many coordinates as there are rows, which lie in no other direction.
-            turns = [
-                np.linalg.svd(self.columns @ one, full_matrices=False)[2]
-                for one in maps
-            ]
-            turned = np.stack(
-                [one @ turn.T for one, turn in zip(maps, turns, strict=True)]
-            )
-            yield self._rotation(turned, None), np.flatnonzero(ratios == ratio)
+            maps = []
+            for one in self._maps * scale:
+                # As many coordinates as there are rows, which lie in no other
+                # direction.
+                rows = self.columns @ one[:-1] + one[-1]
+                maps.append(one @ np.linalg.svd(rows, full_matrices=False)[2].T)
+            points = np.flatnonzero(ratios == ratio)
+            yield self._rotation(np.stack(maps), None), points
 
     def shared_design(self) -> np.ndarray:
-        """Return the rows in the coordinates that all priors share."""
+        """Return the rows in coordinates of all priors, which `groups` has as well."""
         return self._rotation(self._maps, None).design
 
     def to_shared(self, rotation: Rotation) -> np.ndarray:
         """Return what turns weights into weights of the design that all share."""
-        if rotation.is_belief is None:
-            raise NotImplementedError
-        return np.broadcast_to(
-            np.eye(self.width + 2), (len(self._maps), self.width + 2, self.width + 2)
-        )
+        width = rotation.design.shape[2]
+        return np.broadcast_to(np.eye(width), (len(self._maps), width, width))
 
     def _rotation(self, maps: np.ndarray, is_belief: np.ndarray | None) -> Rotation:
-        n_samples = len(self.columns)
-        design = np.ones((len(maps), n_samples, maps.shape[2] + 2))
-        design[:, :, :-2] = self.columns @ maps
-        design[:, :, -2] = (self.columns @ self.said.T).T
+        design = np.ones((len(maps), len(self.columns), maps.shape[2] + 2))
+        design[:, :, :-2] = self.columns @ maps[:, :-1] + maps[:, -1:]
+        design[:, :, -2] = (self.columns @ self.said.T + self._height).T
         return Rotation(design, maps, is_belief)
+
+    def design(self, rotation: Rotation) -> np.ndarray:
+        """Return the rows in the coordinates of a rotation."""
+        return rotation.design
 
     def priors(self, rotation: Rotation, grid: PriorGrid) -> GaussianPriors:
         """Return the priors of a grid in the coordinates of a rotation."""
         width = rotation.maps.shape[2]
         mean = np.zeros((len(grid), width + 2))
         mean[:, width] = grid.scale
-        precision = np.full_like(mean, BIAS_PRECISION)
-        precision[:, :width] = grid.precision[:, None]
+        precision = np.full_like(mean, self.bias_precision)
+        free = 1 / grid.deviation**2
+        precision[:, :width] = (grid.precision if self._n_belief else free)[:, None]
         if rotation.is_belief is not None:
-            free = 1 / grid.deviation**2
             precision[:, :width][:, ~rotation.is_belief] = free[:, None]
         precision[:, width] = 1 / np.maximum(grid.scale_sd, _SMALLEST) ** 2
         return GaussianPriors(mean, precision, grid.noise)
 
-    def design(self, rotation: Rotation) -> np.ndarray:
-        """Return the rows in the coordinates of a rotation."""
-        return rotation.design
-
     def to_weights(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return weights, of shape (n_points, n_outputs, n_weights)."""
-        turned = np.einsum("gkq,kwq->gkw", found[:, :, :-2], rotation.maps)
+        turned = np.einsum("gkq,kwq->gkw", found[:, :, :-2], rotation.maps[:, :-1])
         return turned + found[:, :, -2, None] * self.said
+
+    def intercepts(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
+        """Return what is added to weighted columns, of shape (n_points, n_outputs)."""
+        constant = np.einsum("gkq,kq->gk", found[:, :, :-2], rotation.maps[:, -1])
+        height = found[:, :, -2] * self._height
+        return np.asarray(found[:, :, -1] + constant + height)
 
     @cached_property
     def products(self) -> np.ndarray:
-        """The weighted products of the columns of one feature, 0 for other pairs."""
+        """Return weighted products of the columns of one feature, 0 for other pairs."""
         found = (self.columns * self.row_weight[:, None]).T @ self.columns
         return np.where(self.feature_of == self.feature_of[:, None], found, 0.0)
 
@@ -155,7 +176,7 @@ class CurveSpace:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """What turns weights into the lengths of the learnt curves.
+        """Return what turns weights into the lengths of the learnt curves.
 
         The length of a feature's shape along its curve, over the rows; of shape
         (n_outputs, n_features, n_weights), and 0 where the curve is flat.
@@ -173,7 +194,7 @@ class CurveSpace:
         """Return the standard deviations of the lengths, shaped like them."""
         variance = np.empty((len(covariance), *self.lengths.shape[:2]))
         for k, of_output in enumerate(self.lengths):
-            maps = np.hstack([rotation.maps[k], self.said[k][:, None]])
+            maps = np.hstack([rotation.maps[k, :-1], self.said[k][:, None]])
             along = of_output @ maps
             spread = np.matmul(along, covariance[:, k, :-1, :-1])
             variance[:, k] = (spread * along).sum(axis=2)

@@ -258,22 +258,28 @@ def fit_regressor(
 
 
 def approximate(
-    design: np.ndarray, targets: np.ndarray, row_weight: np.ndarray
+    design: np.ndarray,
+    targets: np.ndarray,
+    row_weight: np.ndarray,
+    prior: GaussianPriors | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Approximate the likelihood around the best fit under a weak prior.
+    """Approximate the likelihood around the best fit under one prior, or a weak one.
 
     Returns its gradient at weights of 0 and minus its second derivatives, one block an
     output.
     """
-    mean = np.zeros((1, design.shape[2]))
-    prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
-    prior.precision[:, -1] = BIAS_PRECISION
+    if prior is None:
+        mean = np.zeros((1, design.shape[2]))
+        prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
+        prior.precision[:, -1] = BIAS_PRECISION
     fits = fit_classifier(design, targets, row_weight, prior)
     hessian = np.linalg.inv(fits.covariance[0]) - np.diag(prior.precision[0])
     hessian /= softmax_correction(len(design))
     # At the top of the posterior the likelihood climbs as the prior falls.
     top = fits.weights[0]
-    gradient = prior.precision * top + np.einsum("kpq,kq->kp", hessian, top)
+    gradient = prior.precision * (top - prior.mean) + np.einsum(
+        "kpq,kq->kp", hessian, top
+    )
     return gradient, hessian
 
 

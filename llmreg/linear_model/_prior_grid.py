@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -104,47 +105,50 @@ _BELIEFS = (0.03, 0.1, 0.3, 1.0)
 _DEVIATIONS = (0.03, 0.1, 0.3, 1.0, 3.0)
 # Where curves are uninformative: standard deviations, of lengths and deviations alike.
 _FREE = (0.3, 1.0, 3.0, 10.0)
-# Probabilities that curves are about right; that they tell little of single features;
-# that they tell nothing; and that they are turned over.
-_P_RIGHT, _P_LOOSE, _P_FREE, _P_TURNED = 0.8, 0.1, 0.1, 0.001
+# Probabilities that curves tell little of single features, of two classes; that they
+# tell nothing; and that they are turned over.
+_P_LOOSE, _P_TURNED = 0.1, 0.001
+_P_FREE = {"binary": 0.1, "multiclass": 0.05, "regression": 0.05}
+_CURVE_NOISES = (0.05, 0.2, 0.8)
 
 
 def make_curve_grid(task: str) -> PriorGrid:
     """List the priors for curves: how long they are, how exact, or good for nothing."""
     unit = _TARGET_SCALE if task == "regression" else 1.0
-    right = {
-        (length, belief, deviation): 1 / (belief * deviation)
-        for length in _LENGTHS
-        for belief in _BELIEFS
-        for deviation in _DEVIATIONS
-    }
-    total = sum(right.values())
-    weights = {key: _P_RIGHT * weight / total for key, weight in right.items()}
-    loose = [k for k in right if k[0] < _LENGTHS[-1] and k[1] >= 1 and k[2] >= 0.3]
-    for key in loose:
-        weights[key] += _P_LOOSE / len(loose)
-    turned = [
-        (-4.0, belief, deviation)
-        for belief in (0.1, 0.3, 1.0)
-        for deviation in (0.1, 0.3, 1.0)
-    ]
-    weights |= dict.fromkeys(turned, _P_TURNED / len(turned))
+    beliefs = (1.0,) if task == "multiclass" else _BELIEFS
+    pairs = list(product(_LENGTHS, beliefs, _DEVIATIONS))
+    weights = _shared(pairs, 1 - _P_FREE[task], lambda point: 1 / (point[1] * point[2]))
+    if task == "binary":
+        loose = [p for p in pairs if p[0] < _LENGTHS[-1] and p[1] >= 1 and p[2] >= 0.3]
+        weights = {key: weight * (1 - _P_LOOSE) for key, weight in weights.items()}
+        for key, weight in _shared(loose, _P_LOOSE).items():
+            weights[key] += weight
+    sizes = (0.1, 0.3, 1.0)
+    turned = list(product((-4.0,), beliefs[-3:], sizes))
+    weights |= _shared(turned, _P_TURNED)
     points = [
         (
-            0,
-            1 / (unit * length * belief) ** 2,
-            unit * length,
-            unit * abs(length) * _LENGTH_SD,
-            weight,
-            unit * deviation,
+            *(0, 1 / (unit * length * belief) ** 2),
+            *(unit * length, unit * abs(length) * _LENGTH_SD),
+            *(weight, unit * deviation),
         )
         for (length, belief, deviation), weight in weights.items()
     ]
     points += [
-        (-1, 1 / (unit * size) ** 2, 0.0, 0.0, _P_FREE / len(_FREE), unit * size)
+        (-1, 1 / (unit * size) ** 2, 0.0, 0.0, _P_FREE[task] / len(_FREE), unit * size)
         for size in _FREE
     ]
-    return _to_grid(points, _NOISES, task)
+    return _to_grid(points, _CURVE_NOISES, task)
+
+
+def _shared(
+    points: Sequence[tuple[float, ...]],
+    total: float,
+    weigh: Callable[[tuple[float, ...]], float] = lambda _: 1.0,
+) -> dict[tuple[float, ...], float]:
+    """Share a probability out among points."""
+    weights = {point: weigh(point) for point in points}
+    return {p: total * weight / sum(weights.values()) for p, weight in weights.items()}
 
 
 def _to_grid(

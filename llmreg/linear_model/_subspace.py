@@ -61,6 +61,7 @@ class Subspace:
         self.basis = np.hstack(bases) * scale[:, None]
         self.inputs = self.X @ self.basis
         self.width = self.inputs.shape[1]
+        self.shares_design = False
 
     def groups(self, grid: PriorGrid) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go over the transforms of the scores and the points that share each."""
@@ -112,6 +113,10 @@ class Subspace:
         """Return weights of the columns, of shape (n_points, n_outputs, n_columns)."""
         along = weights[:, :, -2, None] * unit
         return weights[:, :, :-2] @ self.basis.T + along
+
+    def intercepts(self, found: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return what is added to weighted columns, of shape (n_points, n_outputs)."""
+        return found[:, :, -1]
 
     def judged(self, weights: np.ndarray) -> np.ndarray:
         """Return what has a sign to compare: the weights themselves."""

@@ -29,6 +29,7 @@ from llmreg.nn._net import (
     say,
 )
 from llmreg.preprocessing._basis import CurveBasis
+from llmreg.prior._feature_prior import FeaturePrior
 
 
 class CorrectedModel(nn.Module):
@@ -221,6 +222,12 @@ def is_averaged(params: Any) -> bool:
         and choose_solver(params) == "adam"
         and not (asks_for_loop(params) or params.early_stopping)
     )
+
+
+def prior_of_shapes(params: Any, prior: FeaturePrior | None) -> FeaturePrior | None:
+    """Return the prior if its curves are where the shapes of the model start."""
+    is_on = params.gamma == "auto" and is_averaged(params)
+    return prior if is_on and prior is not None and prior.curves else None
 
 
 def user_settings(params: Any) -> dict[str, Any]:

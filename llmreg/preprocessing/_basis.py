@@ -45,13 +45,15 @@ class CurveBasis:
     widths: np.ndarray
     steps: np.ndarray
     effects: np.ndarray
-    # The height of all curves where their first segments begin, (n_outputs,).
-    offset: np.ndarray
+    # The height of each curve where its first segment begins, (n_outputs, n_curves).
+    starts: np.ndarray
     # The feature that every column belongs to, numbered in order.
     feature_of: np.ndarray
     features: tuple[str, ...]
     codes: tuple[tuple[int, float], ...]
     code_steps: np.ndarray
+    # Whether effects are those beside an average case, whose target is known.
+    is_anchored: bool = False
 
     def design(self, X: np.ndarray) -> np.ndarray:
         """Return rows as segments, codes and other columns, in this order."""
@@ -101,16 +103,16 @@ def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
 
 
 def make_basis(
-    encoder: TableEncoder, prior: FeaturePrior, X: np.ndarray
+    encoder: TableEncoder, prior: FeaturePrior | None, X: np.ndarray, task: str
 ) -> CurveBasis | None:
-    """Find the segments of a prior's curves for encoded rows; None without curves.
+    """Find the segments of a prior's curves for encoded rows; None without any.
 
     `prior` is aligned with the columns of `encoder`.
     """
-    if not prior.curves:
+    if prior is None:
         return None
     parts: list[tuple[Any, ...]] = []
-    codes, code_steps, offset = [], [], np.zeros(len(prior.outputs))
+    codes, code_steps, starts = [], [], []
     effects = np.nan_to_num(prior.scores) / _EFFECT
     feature_of: list[int] = []
     features: list[str] = []
@@ -151,7 +153,7 @@ def make_basis(
         bends = _all_knots(knots, ends, rows, width)
         line = ResponseCurve(curve.values, curve.effects)(curve.values)
         shape = np.array([np.interp(bends, knots, row) for row in line]) / _EFFECT
-        offset += shape[:, 0]
+        starts.append(shape[:, 0])
         for code, found in curve.special.items():
             at = _encode(encoder, place, np.array([code]))
             codes.append((len(parts), float(at[0])))
@@ -161,19 +163,27 @@ def make_basis(
     if not parts:
         return None
     columns, low, high, widths, steps = zip(*parts, strict=True)
+
+    def of_outputs(rows: Any, n_columns: int) -> np.ndarray:
+        table = np.array(rows).reshape(n_columns, len(prior.outputs)).T
+        return table - table.mean(axis=0) if task == "multiclass" else table
+
     return CurveBasis(
         columns=np.array(columns),
         curve_of=np.repeat(np.arange(len(parts)), [len(part) for part in low]),
         low=np.concatenate(low),
         high=np.concatenate(high),
         widths=np.concatenate(widths),
-        steps=np.concatenate(steps, axis=1),
-        effects=effects,
-        offset=offset,
+        # Of several classes only how they differ means something.
+        steps=of_outputs(np.concatenate(steps, axis=1).T, sum(map(len, low))),
+        effects=of_outputs(effects.T, len(feature_of)),
+        starts=of_outputs(starts, len(parts)),
         feature_of=np.array(feature_of),
         features=tuple(features),
         codes=tuple(codes),
-        code_steps=np.array(code_steps).reshape(len(codes), len(offset)).T,
+        code_steps=of_outputs(code_steps, len(codes)),
+        is_anchored=task == "regression"
+        and set(prior.outputs) <= {*prior.target_ranges},
     )
 
 
