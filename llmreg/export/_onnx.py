@@ -126,13 +126,14 @@ def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
         return numbers
     is_bounded = isinstance(scaler, BoundedScaler)
     if is_bounded or encoder.scaler == "minmax":
-        offset, factor = scaler.data_min_, scaler.scale_
+        offset, factor, operator = scaler.data_min_, scaler.scale_, "Mul"
     elif encoder.scaler == "standard":
-        offset, factor = scaler.mean_, 1 / scaler.scale_
+        # The reciprocal of the smallest numbers is too large for one.
+        offset, factor, operator = scaler.mean_, scaler.scale_, "Div"
     else:
         raise no_counterpart("scaler", scaler, '"bounded", "minmax", "standard"')
     numbers = graph.add("Sub", numbers, graph.constant(offset[None]))
-    numbers = graph.add("Mul", numbers, graph.constant(factor[None]))
+    numbers = graph.add(operator, numbers, graph.constant(factor[None]))
     return _add_soft_clip(graph, numbers) if is_bounded else numbers
 
 
@@ -153,6 +154,11 @@ def _add_levels(graph: Graph, text: str, levels: Sequence[str], gap: str | None)
             f'The column {text!r} has the level "", which stands for a gap in a graph: '
             "its text has no gaps. Rename the level and fit again, or export a "
             "linear model with llmreg.export.to_sklearn."
+        )
+    if bad := [n for n in places if n.encode(errors="replace").decode() != n]:
+        raise ExportError(
+            f"The levels {bad} of the column {text!r} have characters that no text of "
+            "a graph can have. Rename them and fit again."
         )
     if gap is not None:
         places[""] = levels.index(gap)

@@ -87,6 +87,19 @@ def text_names(table: pd.DataFrame | np.ndarray) -> tuple[str, ...] | None:
     return tuple(table.columns)
 
 
+def check_names(
+    table: pd.DataFrame | np.ndarray, fitted: tuple[str, ...] | None
+) -> None:
+    """Refuse columns of other names, or in another order, than in training."""
+    names = text_names(table)
+    if names and fitted and names != fitted:
+        moved = [n for n, m in zip(names, fitted, strict=True) if n != m]
+        raise FeatureNamesError(
+            "The feature names should match those that were passed during fit, in the "
+            f"same order. Not in their place: {list_names(moved)}."
+        )
+
+
 def column_kinds(
     table: pd.DataFrame,
     known: Collection[int] = (),

@@ -11,19 +11,19 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
-from llmreg._utils._text import list_names
-from llmreg.exceptions import EncodingError, FeatureNamesError
+from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._columns import (
     ColumnKind,
     as_table,
     blank_texts,
+    check_names,
     column_kinds,
     declared_kinds,
     refuse,
     text_names,
     to_numbers,
 )
-from llmreg.preprocessing._levels import MISSING, open_levels, to_levels
+from llmreg.preprocessing._levels import MISSING, has_decimals, open_levels, to_levels
 from llmreg.preprocessing._scaler import (
     Ranges,
     Summary,
@@ -331,13 +331,7 @@ default="median"
                 f"X has {table.shape[1]} features, but {type(self).__name__} is "
                 f"expecting {self.n_features_in_} features as input."
             )
-        names, fitted = text_names(table), self._fitted_names
-        if names and fitted and names != fitted:
-            moved = [n for n, m in zip(names, fitted, strict=True) if n != m]
-            raise FeatureNamesError(
-                "The feature names should match those that were passed during fit, "
-                f"in the same order. Not in their place: {list_names(moved)}."
-            )
+        check_names(table, self._fitted_names)
 
     @property
     def imputer_(self) -> Any:
@@ -434,6 +428,7 @@ default="median"
         ]
         self._levels = [levels for levels, _ in opened]
         self._gaps = [gap for _, gap in opened]
+        self._decimal = {i for i in self._categorical if has_decimals(table.iloc[:, i])}
         self.encoder_ = OneHotEncoder(
             categories=[np.array(names, dtype=object) for names in self._levels],
             handle_unknown="ignore",
