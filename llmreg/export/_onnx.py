@@ -126,14 +126,20 @@ def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
         return numbers
     is_bounded = isinstance(scaler, BoundedScaler)
     if is_bounded or encoder.scaler == "minmax":
-        offset, factor, operator = scaler.data_min_, scaler.scale_, "Mul"
+        offset, factor = scaler.data_min_, scaler.scale_
     elif encoder.scaler == "standard":
-        # The reciprocal of the smallest numbers is too large for one.
-        offset, factor, operator = scaler.mean_, scaler.scale_, "Div"
+        with np.errstate(over="ignore"):
+            offset, factor = scaler.mean_, 1 / scaler.scale_
     else:
         raise no_counterpart("scaler", scaler, '"bounded", "minmax", "standard"')
-    numbers = graph.add("Sub", numbers, graph.constant(offset[None]))
-    numbers = graph.add(operator, numbers, graph.constant(factor[None]))
+    if not np.isfinite(factor).all():
+        raise ExportError(
+            "The numbers of some columns differ by less than 1e-308, which runtimes "
+            "take for zero. Multiply them by a constant and fit again."
+        )
+    # In this order: runtimes drop the subtraction of numbers that are zero in single.
+    numbers = graph.add("Mul", numbers, graph.constant(factor[None]))
+    numbers = graph.add("Sub", numbers, graph.constant((offset * factor)[None]))
     return _add_soft_clip(graph, numbers) if is_bounded else numbers
 
 

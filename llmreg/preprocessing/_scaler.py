@@ -184,7 +184,8 @@ class Ranges:
                 return self.transform(numbers.astype(np.float64)).astype(numbers.dtype)
             raise EncodingError(
                 "Scaling made infinite numbers of columns whose values are far from "
-                "those of training. Clean the table first."
+                "those of training, or run over less than 1e-308 or more than 1e308. "
+                "Clean the table first, or multiply such columns by a constant."
             )
         if self.bounded and (scaled.min() < 0 or scaled.max() > 1):
             # As many rows at a time as fit in the cache.

@@ -182,5 +182,5 @@ def test_numbers_as_levels(name, dtype, illness):
 def test_levels_that_numpy_cuts(level, illness):
     X = pd.DataFrame({"s": np.resize(np.array([level, "a"], object), len(illness))})
     model = LLMAttributionClassifier().fit(X, illness)
-    with pytest.raises(ExportError, match="'s' has the levels .* NUL"):
+    with pytest.raises(ExportError, match=r"'s' has the levels .* NUL"):
         to_sklearn(model)

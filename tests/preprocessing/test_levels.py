@@ -10,7 +10,7 @@ import pytest
 from llmreg.preprocessing._levels import level_number, open_levels, to_levels
 
 
-class Text(str, Enum):
+class Text(str, Enum):  # noqa: UP042
     """An enumeration whose members equal their values, and are written otherwise."""
 
     U = "x"
