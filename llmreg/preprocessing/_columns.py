@@ -172,8 +172,9 @@ def as_array(X: Any) -> np.ndarray:
     array = np.asarray(X)
     if isinstance(X, np.ndarray):
         return array
-    # NumPy turns the numbers and the None of a list that holds a string into text.
-    return np.asarray(X, dtype=object) if array.dtype.kind in "SU" else array
+    # NumPy turns the numbers and the None of a list that holds a string into text, and
+    # that there are none says nothing of later rows.
+    return np.asarray(X, dtype=object) if array.dtype.kind in "SUbiuf" else array
 
 
 def _kind(
@@ -210,7 +211,10 @@ def _kind_of_objects(present: np.ndarray, *, known: bool) -> ColumnKind:
         return "numbers"
     if not all(issubclass(t, str) for t in types):
         return "levels"
-    return "dates" if all(map(_ISO_DATE.fullmatch, set(present))) else "levels"
+    # Most of them: a fold may lack the one that is none.
+    texts = set(present)
+    n_dates = sum(_ISO_DATE.fullmatch(text) is not None for text in texts)
+    return "dates" if n_dates > len(texts) / 2 else "levels"
 
 
 def _is_text(present: np.ndarray, table: pd.DataFrame) -> bool:
