@@ -64,6 +64,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
     _numbering: Literal["own", "open"] | None = None
     # Meta-estimators fit clones, and nothing else does so with numbers for labels.
     _is_clone = False
+    encoder_: TableEncoder
     trust_: Trust | tuple[Trust, ...] | None
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -197,6 +198,7 @@ class BaseAttributionEstimator(CallbackSupportMixin, AttributionParameters, ABC)
         X, kept, sample_weight = weigh_rows(X, np.arange(len(X)), sample_weight)
         y, row_weight = y[kept], row_weight[kept]
         if not reset:
+            self.encoder_.extend(X)
             return X, y, sample_weight
         names, self._has_names = column_names(X, self.feature_names)
         if self._is_asked(source):

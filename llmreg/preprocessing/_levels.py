@@ -93,6 +93,15 @@ def level_value(name: str) -> str:
     return name
 
 
+def given_levels(levels: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Check the levels that are known beforehand, by column."""
+    if any(isinstance(names, str) for names in levels.values()):
+        raise EncodingError(
+            f"levels must have a list of level names for each column; got {levels}."
+        )
+    return {str(name): set(map(str, names)) for name, names in levels.items()}
+
+
 def has_decimals(column: pd.Series) -> bool:
     """Say whether some levels of a column are decimals, of one value in many texts."""
     is_category = isinstance(column.dtype, pd.CategoricalDtype)
