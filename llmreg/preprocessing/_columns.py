@@ -297,6 +297,8 @@ def _looks_like_cells(column: pd.Series, table: pd.DataFrame) -> bool:
     if pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return False
     present = column.dropna()
+    if all(isinstance(value, _NUMBERS) for value in present):
+        return False  # Numbers without a type have no levels.
     levels = pd.Series(present.astype(str).unique())
     if len(levels) < _MIN_SUSPECT:
         return False

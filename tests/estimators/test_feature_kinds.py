@@ -14,6 +14,7 @@ from llmreg.exceptions import (
     LLMRegWarning,
     UnsupportedColumnError,
 )
+from tests.fakes import FakeProvider
 
 N = 60
 NUMBERS = np.random.default_rng(0).normal(size=N)
@@ -166,3 +167,15 @@ def test_dates_with_an_exception_are_dates_in_every_fold(n_dates):
             LLMAttributionRegressor().fit(rows, NUMBERS[rows.index])
     kinds = {"c": "categorical"}
     LLMAttributionRegressor(feature_kinds=kinds).fit(X, NUMBERS)
+
+
+@pytest.mark.parametrize("hold", [np.ndarray.tolist, pd.DataFrame, np.asarray])
+def test_numbers_without_a_type_are_no_cells(hold):
+    """A provider is asked about them as about other numbers."""
+    rows = hold(np.column_stack([NUMBERS, 2 * NUMBERS]).astype(object))
+    names = ["first", "second"]
+    provider = FakeProvider()
+    named = None if isinstance(rows, pd.DataFrame) else names
+    rows = rows if named else rows.set_axis(names, axis=1)
+    model = LLMAttributionClassifier(provider, feature_names=named).fit(rows, Y)
+    assert model.prior_.features == ("first", "second")
