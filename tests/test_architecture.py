@@ -26,8 +26,16 @@ ALLOWED = {
     "nn": {"_utils", "prior", "preprocessing", "linear_model"},
     "_parameters": {"prior", "nn"},
     "_coefficients": {"_utils", "preprocessing", "nn"},
+    "_elicitation": {
+        "_parameters",
+        "_utils",
+        "prior",
+        "providers",
+        "preprocessing",
+        "nn",
+    },
     "_base": {
-        *("_parameters", "_coefficients", "_utils", "prior", "providers"),
+        *("_elicitation", "_coefficients", "_utils", "prior", "providers"),
         *("preprocessing", "linear_model", "nn"),
     },
     "classifier": {"_parameters", "_base", "preprocessing"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from copy import deepcopy
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -256,9 +257,11 @@ def _make_model() -> type[Any]:
 
 
 def _read(prior: Any) -> Any:
-    """Read a prior from the text of a card; others the estimator can read."""
+    """Read a prior from the text or the file of a card, or from a dict."""
     if isinstance(prior, str) and prior.lstrip().startswith("{"):
         return FeaturePrior.from_json(prior)
+    if isinstance(prior, (str, PathLike)):
+        return FeaturePrior.read(prior)
     return FeaturePrior.from_dict(prior) if isinstance(prior, dict) else prior
 
 

@@ -63,6 +63,15 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
     add("--kind", action="append", choices=kinds, help=text)
     add("--drop", action="append", default=[], help="a column that is no feature")
     add(
+        "--feature-kind",
+        action="append",
+        default=[],
+        type=_named_kind,
+        metavar="NAME=KIND",
+        help="what a column is, numeric or categorical; for several columns several "
+        "times",
+    )
+    add(
         "-o",
         "--output",
         type=expand,
@@ -90,9 +99,16 @@ def read_tables(arguments: argparse.Namespace) -> list[Table]:
             descriptions=read_descriptions(texts),
             kind=kind,
             drop=arguments.drop,
+            feature_kinds=dict(arguments.feature_kind),
         )
         tables.append(Table(path, task, card))
     return tables
+
+
+def _named_kind(text: str) -> tuple[str, str]:
+    """Read a column and its kind; a name may have an equals sign."""
+    name, _, kind = text.rpartition("=")
+    return name, kind
 
 
 def _for_each(values: Sequence[Any] | None, paths: Sequence[Path], name: str) -> list:
@@ -137,6 +153,7 @@ def read_task(
     descriptions: Mapping[str, str] | None = None,
     kind: str | None = None,
     drop: Sequence[str] = (),
+    feature_kinds: Mapping[str, str] | None = None,
 ) -> Task:
     """Read from a table what an estimator would tell a provider about it.
 
@@ -149,16 +166,17 @@ def read_task(
     if X.shape[1] == 0:
         raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
     try:
-        refuse_cell_values(X, list(X.columns))
+        refuse_cell_values(X, list(X.columns), declared=feature_kinds or ())
         if kind is None:
             refuse_cell_values(y.to_frame(), [target])
     except UnsupportedColumnError as error:
         error.add_note(
-            "On the command line: --drop leaves a column out, and --kind says that the "
-            "values of the target are classes."
+            "On the command line: --drop leaves a column out, --feature-kind "
+            "NAME=categorical says that its values are levels, and --kind that those "
+            "of the target are classes."
         )
         raise
-    encoder = TableEncoder().fit(X)
+    encoder = TableEncoder(feature_kinds=feature_kinds).fit(X)
     classes = _classes(y, kind)
     outputs = classes[1:] if len(classes) == 2 else classes or (target,)
     return Task(

@@ -128,11 +128,18 @@ def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
     if is_bounded or encoder.scaler == "minmax":
         offset, factor = scaler.data_min_, scaler.scale_
     elif encoder.scaler == "standard":
-        offset, factor = scaler.mean_, 1 / scaler.scale_
+        with np.errstate(over="ignore"):
+            offset, factor = scaler.mean_, 1 / scaler.scale_
     else:
         raise no_counterpart("scaler", scaler, '"bounded", "minmax", "standard"')
-    numbers = graph.add("Sub", numbers, graph.constant(offset[None]))
+    if not np.isfinite(factor).all():
+        raise ExportError(
+            "The numbers of some columns differ by less than 1e-308, which runtimes "
+            "take for zero. Multiply them by a constant and fit again."
+        )
+    # In this order: runtimes drop the subtraction of numbers that are zero in single.
     numbers = graph.add("Mul", numbers, graph.constant(factor[None]))
+    numbers = graph.add("Sub", numbers, graph.constant((offset * factor)[None]))
     return _add_soft_clip(graph, numbers) if is_bounded else numbers
 
 
@@ -153,6 +160,11 @@ def _add_levels(graph: Graph, text: str, levels: Sequence[str], gap: str | None)
             f'The column {text!r} has the level "", which stands for a gap in a graph: '
             "its text has no gaps. Rename the level and fit again, or export a "
             "linear model with llmreg.export.to_sklearn."
+        )
+    if bad := [n for n in places if n.encode(errors="replace").decode() != n]:
+        raise ExportError(
+            f"The levels {bad} of the column {text!r} have characters that no text of "
+            "a graph can have. Rename them and fit again."
         )
     if gap is not None:
         places[""] = levels.index(gap)

@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
 from llmreg.nn._net import LinearModel
-from llmreg.preprocessing._levels import level_value
+from llmreg.preprocessing._levels import level_number, level_value
 from llmreg.preprocessing._scaler import BoundedScaler, fit_minmax
 
 # Stands for a gap among levels, which are hardly called so.
@@ -166,11 +166,22 @@ def _levels(encoder: Any, names: np.ndarray) -> list[_Part]:
     opened = zip(encoder._categorical, encoder._levels, encoder.gap_names, strict=True)
     for place, levels, gap in opened:
         places = spellings(levels, gap)
+        if bad := [name for name in places if name == _GAP or name.endswith("\0")]:
+            raise ExportError(
+                f"The column {encoder._names[place]!r} has the levels {bad}, and NumPy "
+                "drops the character NUL from the end of a text. Rename them and fit "
+                "again."
+            )
         if gap is not None:
             places[_GAP] = levels.index(gap)
         own, columns = np.split(columns, [len(levels)])
         source = own[list(places.values())]
         steps = _onehot([*places])
+        if place in getattr(encoder, "_decimal", ()):
+            numbers = {level_number(name): name for name in levels if name != gap}
+            numbers.pop(None, None)
+            replace = _function(pd.Series.replace, to_replace=numbers)
+            steps.steps.insert(1, ("decimals", replace))
         signs = np.ones(len(source))
         # A single column, and not a list of one, arrives as pandas has it.
         parts.append(_Part(f"levels{place}", names[place], steps, source, signs))
@@ -271,6 +282,9 @@ def spellings(levels: Sequence[str], gap: str | None) -> dict[str, int]:
         found[level] = place
         if level_value(f"{value}.0") == value:
             also = {"0": ["False", "-0", "-0.0"], "1": ["True"]}.get(value, [])
+            # Python writes large numbers with an exponent.
+            if level_value(large := repr(float(value))) == value:
+                also.append(large)
             found |= dict.fromkeys([value, f"{value}.0", *also], place)
     return found
 

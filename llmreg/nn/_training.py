@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
 from llmreg._utils._reproducibility import torch_seed
-from llmreg.exceptions import DivergenceError
+from llmreg.exceptions import DataError, DivergenceError
 from llmreg.linear_model._averaging import AveragedModel, average_models
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
@@ -85,12 +85,19 @@ def _train_in_loop(
     has_own_split = net.train_split is not None
     data = _dataset(net, X, y, sample_weight)
     if params.early_stopping and not is_lbfgs and not has_own_split:
-        rows = train_test_split(
-            np.arange(len(X)),
-            test_size=params.validation_fraction,
-            random_state=seed,
-            stratify=y if net.criterion_.task != "regression" else None,
-        )
+        try:
+            rows = train_test_split(
+                np.arange(len(X)),
+                test_size=params.validation_fraction,
+                random_state=seed,
+                stratify=y if net.criterion_.task != "regression" else None,
+            )
+        except ValueError as error:
+            raise DataError(
+                f"early_stopping cannot set rows aside, a {params.validation_fraction} "
+                f"share of {len(X)}, some of each class: {error} Set "
+                "early_stopping=False, raise validation_fraction, or give more rows."
+            ) from error
         parts = [_dataset(net, X[some], y[some], sample_weight[some]) for some in rows]
         data, valid = parts
         net.set_params(train_split=predefined_split(valid))
@@ -117,6 +124,8 @@ def _train_on_piece(net: AlignedNet, data: TableDataset, params: Any) -> None:
     if isinstance(net.optimizer_, torch.optim.LBFGS):
         # It would forget all but the last piece.
         net.optimizer_ = Adam(net.module_.parameters(), lr=params.learning_rate_init)
+    # A fit before may have stopped early, and of a piece no rows are held back.
+    net.callbacks_ = [c for c in net.callbacks_ if c[0] != "early_stopping"]
     before = net.weight_seen
     net.weight_seen += float(data.sample_weight.sum())
     if before:

@@ -87,6 +87,19 @@ def text_names(table: pd.DataFrame | np.ndarray) -> tuple[str, ...] | None:
     return tuple(table.columns)
 
 
+def check_names(
+    table: pd.DataFrame | np.ndarray, fitted: tuple[str, ...] | None
+) -> None:
+    """Refuse columns of other names, or in another order, than in training."""
+    names = text_names(table)
+    if names and fitted and names != fitted:
+        moved = [n for n, m in zip(names, fitted, strict=True) if n != m]
+        raise FeatureNamesError(
+            "The feature names should match those that were passed during fit, in the "
+            f"same order. Not in their place: {list_names(moved)}."
+        )
+
+
 def column_kinds(
     table: pd.DataFrame,
     known: Collection[int] = (),
@@ -159,8 +172,9 @@ def as_array(X: Any) -> np.ndarray:
     array = np.asarray(X)
     if isinstance(X, np.ndarray):
         return array
-    # NumPy turns the numbers and the None of a list that holds a string into text.
-    return np.asarray(X, dtype=object) if array.dtype.kind in "SU" else array
+    # NumPy turns the numbers and the None of a list that holds a string into text, and
+    # that there are none says nothing of later rows.
+    return np.asarray(X, dtype=object) if array.dtype.kind in "SUbiuf" else array
 
 
 def _kind(
@@ -197,7 +211,10 @@ def _kind_of_objects(present: np.ndarray, *, known: bool) -> ColumnKind:
         return "numbers"
     if not all(issubclass(t, str) for t in types):
         return "levels"
-    return "dates" if all(map(_ISO_DATE.fullmatch, set(present))) else "levels"
+    # Most of them: a fold may lack the one that is none.
+    texts = set(present)
+    n_dates = sum(_ISO_DATE.fullmatch(text) is not None for text in texts)
+    return "dates" if n_dates > len(texts) / 2 else "levels"
 
 
 def _is_text(present: np.ndarray, table: pd.DataFrame) -> bool:
@@ -280,6 +297,8 @@ def _looks_like_cells(column: pd.Series, table: pd.DataFrame) -> bool:
     if pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return False
     present = column.dropna()
+    if all(isinstance(value, _NUMBERS) for value in present):
+        return False  # Numbers without a type have no levels.
     levels = pd.Series(present.astype(str).unique())
     if len(levels) < _MIN_SUSPECT:
         return False

@@ -11,28 +11,37 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
-from llmreg._utils._text import list_names
-from llmreg.exceptions import EncodingError, FeatureNamesError
+from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._columns import (
     ColumnKind,
     as_table,
     blank_texts,
+    check_names,
     column_kinds,
     declared_kinds,
     refuse,
     text_names,
     to_numbers,
 )
-from llmreg.preprocessing._levels import MISSING, open_levels, place_levels, to_levels
+from llmreg.preprocessing._levels import (
+    MISSING,
+    given_levels,
+    has_decimals,
+    open_levels,
+    place_levels,
+    to_levels,
+)
 from llmreg.preprocessing._scaler import (
     Ranges,
     Summary,
     apply,
+    extend,
     fills,
     fit_minmax,
     fit_standard,
     fit_weighted,
     is_complete,
+    is_constant,
     make_imputer,
     make_scaler,
     scale_of,
@@ -42,8 +51,7 @@ from llmreg.preprocessing._validation import weigh_rows
 from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
 
-# Scalers that need no more than the range of a column.
-_RANGES = ("minmax", "bounded")
+_RANGES = ("minmax", "bounded")  # They need no more than the range of a column.
 
 
 # The matrix goes to torch: a global request for pandas output is not for it.
@@ -167,7 +175,9 @@ default="median"
             If an array holds objects that are neither strings nor numbers.
         """
         scaler, imputer = make_scaler(self.scaler), make_imputer(self.imputer)
-        levels = self._extra_levels()
+        if (kind := self.encoder) not in ("onehot", None):
+            raise EncodingError(f'encoder must be "onehot" or None; got {kind!r}.')
+        levels = given_levels(self.levels or {})
         table = as_table(X)
         if sample_weight is not None:
             rows = np.empty(len(table))
@@ -184,6 +194,7 @@ default="median"
         self._imputer, self._scaler, self.encoder_ = None, None, None
         self._summary: Summary | None = None
         self._ranges: Ranges | None = None
+        self._constant = np.zeros(0, dtype=bool)
         self._levels: list[list[str]] = []
         self._gaps: list[str | None] = []
         if self._numeric:
@@ -242,7 +253,12 @@ default="median"
         """
         check_is_fitted(self)
         table = as_table(X)
-        self._check_columns(table)
+        if table.shape[1] != self.n_features_in_:
+            raise EncodingError(
+                f"X has {table.shape[1]} features, but {type(self).__name__} is "
+                f"expecting {self.n_features_in_} features as input."
+            )
+        check_names(table, self._fitted_names)
         if not self._categorical:
             matrix = self._encode_numbers(self._numbers(table, dtype))
             shared = table is X and np.may_share_memory(matrix, np.asarray(X))
@@ -275,18 +291,6 @@ default="median"
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.imputer is not None
         return tags
-
-    def _extra_levels(self) -> dict[str, set[str]]:
-        if self.encoder not in ("onehot", None):
-            raise EncodingError(
-                f'encoder must be "onehot" or None; got {self.encoder!r}.'
-            )
-        levels = self.levels or {}
-        if any(isinstance(names, str) for names in levels.values()):
-            raise EncodingError(
-                f"levels must have a list of level names for each column; got {levels}."
-            )
-        return {str(name): set(map(str, names)) for name, names in levels.items()}
 
     def _sort_columns(
         self,
@@ -324,20 +328,6 @@ default="median"
             refuse(kinds, self._names, allowed if self.encoder else {"numbers"})
         self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
         self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
-
-    def _check_columns(self, table: pd.DataFrame | np.ndarray) -> None:
-        if table.shape[1] != self.n_features_in_:
-            raise EncodingError(
-                f"X has {table.shape[1]} features, but {type(self).__name__} is "
-                f"expecting {self.n_features_in_} features as input."
-            )
-        names, fitted = text_names(table), self._fitted_names
-        if names and fitted and names != fitted:
-            moved = [n for n, m in zip(names, fitted, strict=True) if n != m]
-            raise FeatureNamesError(
-                "The feature names should match those that were passed during fit, "
-                f"in the same order. Not in their place: {list_names(moved)}."
-            )
 
     @property
     def imputer_(self) -> Any:
@@ -401,6 +391,7 @@ default="median"
             low, high = numbers.min(axis=0), numbers.max(axis=0)
         low, high = low.astype(np.float64), high.astype(np.float64)
         scale = scale_of(low, high)
+        self._constant = is_constant(low, high)
         if self.scaler in _RANGES:
             self._ranges = Ranges(low, scale, self.scaler == "bounded")
         elif isinstance(self.scaler, str):
@@ -409,6 +400,14 @@ default="median"
             self._scaler = fit_standard(numbers, weight, constants)
         elif scaler is not None:
             self._scaler = fit_weighted(scaler, numbers, weight)
+
+    def extend(self, X: Any) -> None:
+        """Learn from further rows the scales of columns that were constant so far."""
+        if isinstance(self.scaler, str) and np.any(getattr(self, "_constant", False)):
+            numbers = self._numbers(as_table(X))
+            self._is_complete(numbers)
+            parts = self._ranges, self._scaler, self._constant
+            self._ranges, self._scaler, self._constant = extend(*parts, numbers)
 
     def _is_complete(self, numbers: np.ndarray) -> bool:
         names = [self._names[i] for i in self._numeric]
@@ -434,6 +433,7 @@ default="median"
         ]
         self._levels = [levels for levels, _ in opened]
         self._gaps = [gap for _, gap in opened]
+        self._decimal = {i for i in self._categorical if has_decimals(table.iloc[:, i])}
         self.encoder_ = OneHotEncoder(
             categories=[np.array(names, dtype=object) for names in self._levels],
             handle_unknown="ignore",

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -109,13 +110,42 @@ def level_value(name: str) -> str:
     return name
 
 
+def given_levels(levels: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Check the levels that are known beforehand, by column."""
+    if any(isinstance(names, str) for names in levels.values()):
+        raise EncodingError(
+            f"levels must have a list of level names for each column; got {levels}."
+        )
+    return {str(name): set(map(str, names)) for name, names in levels.items()}
+
+
+def has_decimals(column: pd.Series) -> bool:
+    """Say whether some levels of a column are decimals, of one value in many texts."""
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    return any(
+        isinstance(value, Decimal)
+        for value in (column.cat.categories if is_category else column)
+    )
+
+
+def level_number(name: str) -> Decimal | None:
+    """Give the number whose level has a name, None for a text."""
+    value = level_value(name)
+    number = Decimal(value) if _FLOAT.fullmatch(value) else None
+    return number if number is not None and _name(number) == value else None
+
+
 def _name(value: Any) -> str:
     """Give the name of a value, its text; numbers of every type have that of Python."""
+    if isinstance(value, Enum) and isinstance(value, str):
+        # It equals its value, and has the text of its class.
+        value = value.value
     name = str(value)
     if isinstance(value, np.floating) or name == "-0.0":
         return name if isinstance(value, str) else repr(float(name) + 0.0)
     if isinstance(value, Decimal) and value.is_finite():
-        return f"{value.normalize():f}"
+        plain, number = f"{value.normalize():f}", repr(float(value))
+        return number if "." in plain and Decimal(number) == value else plain
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,6 +91,24 @@ def scale_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
         scale: np.ndarray = 1.0 / np.where(constant, 1.0, high - low)
     scale[constant & ~is_flag] = 0.0
     return scale
+
+
+def extend(
+    ranges: Ranges | None, scaler: Any, constant: np.ndarray, numbers: np.ndarray
+) -> tuple[Ranges | None, Any, np.ndarray]:
+    """Give columns that were constant so far the range of further rows, with gaps.
+
+    Returns the ranges or the scaler, and which columns are constant still.
+    """
+    start = (scaler.mean_ if ranges is None else ranges.low)[None]
+    rows = np.vstack([start, np.where(np.isnan(numbers), start, numbers)])
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    late = constant & ~is_constant(low, high)
+    if ranges is None:
+        scaler.scale_ = np.where(late, high - low, scaler.scale_)
+        return None, scaler, constant & ~late
+    low, scale = np.where(late, [low, scale_of(low, high)], [ranges.low, ranges.scale])
+    return replace(ranges, low=low, scale=scale), None, constant & ~late
 
 
 def fit_minmax(scaler: MinMaxScaler, low: np.ndarray, scale: np.ndarray) -> Any:
@@ -184,7 +202,8 @@ class Ranges:
                 return self.transform(numbers.astype(np.float64)).astype(numbers.dtype)
             raise EncodingError(
                 "Scaling made infinite numbers of columns whose values are far from "
-                "those of training. Clean the table first."
+                "those of training, or run over less than 1e-308 or more than 1e308. "
+                "Clean the table first, or multiply such columns by a constant."
             )
         if self.bounded and (scaled.min() < 0 or scaled.max() > 1):
             # As many rows at a time as fit in the cache.

@@ -10,7 +10,7 @@ import pytest
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.automl import flaml_learner, settle_prior
-from llmreg.automl._autogluon import check_levels_are_named
+from llmreg.automl._autogluon import _read, check_levels_are_named
 from llmreg.automl._model import COST_OF_HIDDEN_LAYERS, CodedModel, plain_frame
 from llmreg.exceptions import (
     DataError,
@@ -131,6 +131,18 @@ class TestFrames:
         with pytest.raises(FeatureNamesError, match="named_levels"):
             check_levels_are_named(prior, X)
         check_levels_are_named(None, X)
+
+
+class TestPriors:
+    @pytest.mark.parametrize("way", ["path", "text of the path", "card", "dict"])
+    def test_any_form_is_read(self, way, tmp_path):
+        prior = FeaturePrior.from_dict({"sex=female": 3, "age": 1})
+        path = tmp_path / "card.json"
+        prior.write(path)
+        forms = {"path": path, "text of the path": str(path), "card": prior.to_json()}
+        read = _read(forms.get(way, {"sex=female": 3, "age": 1}))
+        assert read.features == prior.features
+        check_levels_are_named(read, pd.DataFrame({"sex": ["female"], "age": [1]}))
 
 
 def test_unknown_names_of_the_lazy_modules_are_errors():

@@ -139,6 +139,7 @@ def test_what_an_estimator_refuses_is_refused_before_anything_is_sent(
     out, err = capsys.readouterr()
     assert "['who']" in err
     assert "--drop" in err
+    assert "--feature-kind" in err
     assert not any(str(cell) in out + err for cell in cells if len(str(cell)) > 3)
     assert server.requests == []
     assert cli.main([*words, *card, "--drop", "who"]) == 0
@@ -160,3 +161,23 @@ def test_cells_of_a_target_are_classes_only_if_somebody_says_so(
     assert "--kind" in capsys.readouterr().err
     assert server.requests == []
     assert cli.main([*words, "--kind", "classification"]) == 0
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("cells", [CELLS["names"], list("abcdefghij"), [*range(1, 11)]])
+def test_declared_kinds_are_those_of_the_estimators(server, tmp_path, cells):
+    table = pd.DataFrame({"bmi": range(10), "a=b": cells, "y": [0, 1] * 5})
+    path, card = tmp_path / "table.csv", str(tmp_path / "card.json")
+    table.to_csv(path, index=False)
+    words = ["elicit", str(path), "--target", "y", "--yes", "--provider", "anthropic"]
+    words += ["--base-url", server.url, "--n-estimates", "1", "-o", card]
+    assert cli.main([*words, "--feature-kind", "a=b=levels"]) == 1
+    assert server.requests == []
+    assert cli.main([*words, "--feature-kind", "a=b=categorical"]) == 0
+    asked = len(server.requests)
+    provider = AnthropicProvider(base_url=server.url, n_estimates=1)
+    model = LLMAttributionClassifier(provider, feature_kinds={"a=b": "categorical"})
+    table = pd.read_csv(path)
+    prior = model.elicit_prior(table[["bmi", "a=b"]], table["y"])
+    assert prior.features[1:] == tuple(sorted(f"a=b={cell}" for cell in cells))
+    assert len(server.requests) == asked

@@ -215,6 +215,32 @@ def test_early_stopping(table, illness):
     assert model.score(table, illness) > 0.65
 
 
+@pytest.mark.parametrize("hidden", [(), (3,)])
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_pieces_after_early_stopping(hidden, warm_start, table, illness):
+    model = LLMAttributionClassifier(
+        {"age": 3},
+        hidden_layer_sizes=hidden,
+        solver="adam",
+        max_iter=3,
+        early_stopping=True,
+        warm_start=warm_start,
+    )
+    model.fit(table, illness).fit(table, illness).set_params(early_stopping=False)
+    before = model.predict_proba(table)
+    assert not np.array_equal(
+        model.partial_fit(table, illness).predict_proba(table), before
+    )
+
+
+@pytest.mark.parametrize("n_rows", [3, 5])
+def test_too_few_rows_to_stop_early(n_rows, table, illness):
+    rows = [*np.flatnonzero(illness == "ill")[:2], *np.flatnonzero(illness != "ill")]
+    model = LLMAttributionClassifier(hidden_layer_sizes=(3,), early_stopping=True)
+    with pytest.raises(DataError, match="early_stopping cannot set rows aside"):
+        model.fit(table.iloc[rows[:n_rows]], illness[rows[:n_rows]])
+
+
 def test_early_stopping_keeps_the_users_callbacks(table, illness):
     before = EpochCounter.n_epochs
     make(

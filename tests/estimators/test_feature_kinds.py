@@ -14,6 +14,7 @@ from llmreg.exceptions import (
     LLMRegWarning,
     UnsupportedColumnError,
 )
+from tests.fakes import FakeProvider
 
 N = 60
 NUMBERS = np.random.default_rng(0).normal(size=N)
@@ -132,3 +133,49 @@ def test_a_text_among_guessed_numbers_is_a_gap():
     model = LLMAttributionClassifier(feature_kinds={"c": "numeric"}).fit(X, Y)
     with pytest.raises(EncodingError, match="'c' is numeric, but holds something else"):
         model.predict_proba(odd)
+
+
+LISTS = {
+    "numbers and one text": [*CODES, "A"],
+    "booleans and one text": [True, False, "?"],
+    "gaps and one text": [None, None, "x"],
+    "numbers": CODES,
+    "texts and one number": ["a", "b", 3],
+}
+
+
+@pytest.mark.filterwarnings("ignore::llmreg.exceptions.LLMRegWarning")
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_rows_are_untyped(name):
+    """A fold without the text is a list of numbers, of which NumPy makes floats."""
+    odd = np.resize(np.array(LISTS[name][:-1], dtype=object), N)
+    odd[7] = LISTS[name][-1]
+    rows = [list(row) for row in zip(NUMBERS.tolist(), odd, strict=True)]
+    scores = cross_val_score(
+        LLMAttributionClassifier(), rows, Y, cv=5, error_score="raise"
+    )
+    assert scores.mean() > 0.6
+
+
+@pytest.mark.parametrize("n_dates", [29, 40])
+def test_dates_with_an_exception_are_dates_in_every_fold(n_dates):
+    dates = pd.date_range("2020", periods=N).strftime("%Y-%m-%d").astype(object)
+    dates = np.where(np.arange(N) < n_dates, dates, "unknown")
+    X = table(c=pd.Series(dates, dtype=object))
+    for rows in (X, X[1::2]):
+        with pytest.raises(UnsupportedColumnError, match="'c': dates or times"):
+            LLMAttributionRegressor().fit(rows, NUMBERS[rows.index])
+    kinds = {"c": "categorical"}
+    LLMAttributionRegressor(feature_kinds=kinds).fit(X, NUMBERS)
+
+
+@pytest.mark.parametrize("hold", [np.ndarray.tolist, pd.DataFrame, np.asarray])
+def test_numbers_without_a_type_are_no_cells(hold):
+    """A provider is asked about them as about other numbers."""
+    rows = hold(np.column_stack([NUMBERS, 2 * NUMBERS]).astype(object))
+    names = ["first", "second"]
+    provider = FakeProvider()
+    named = None if isinstance(rows, pd.DataFrame) else names
+    rows = rows if named else rows.set_axis(names, axis=1)
+    model = LLMAttributionClassifier(provider, feature_names=named).fit(rows, Y)
+    assert model.prior_.features == ("first", "second")

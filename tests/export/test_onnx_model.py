@@ -281,3 +281,22 @@ def test_without_onnx(table, illness, prior, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingDependencyError, match=r"llmreg\[onnx\]"):
         to_onnx(model)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300, 0.0])
+def test_standard_scaling_of_any_unit(size, illness):
+    X = pd.DataFrame({"n": size * (np.arange(len(illness)) % 7)})
+    check(train(X, illness, None, scaler="standard"), X)
+
+
+def test_numbers_that_runtimes_take_for_zero(illness):
+    X = pd.DataFrame({"n": 5e-320 * (np.arange(len(illness)) % 7)})
+    with pytest.raises(ExportError, match="differ by less than 1e-308"):
+        to_onnx(train(X, illness, None, scaler="standard"))
+
+
+def test_levels_that_are_no_text_of_a_graph(illness):
+    column = pd.Series(np.resize(["\ud800", "a"], len(illness)), dtype=object)
+    X = column.to_frame("s")
+    with pytest.raises(ExportError, match="'s' have characters that no text"):
+        to_onnx(train(X, illness, None))

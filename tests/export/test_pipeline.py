@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.impute import KNNImputer
 from sklearn.preprocessing import RobustScaler
 
-from llmreg import LLMAttributionRegressor
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import ExportError
 from llmreg.export import to_sklearn
 from tests.export.test_onnx_model import LEVELS, train
@@ -154,3 +155,32 @@ def test_one_value_is_one_level(name, illness):
 def test_gaps_of_any_text(dtype, illness):
     X = pd.DataFrame({"s": pd.Series(["", None, "missing"] * 20, dtype=dtype)})
     check(train(X, illness, {"s=missing": 3}), X, X[1:2], X[:1])
+
+
+NUMBERS = {
+    "decimals": [Decimal("1.50"), Decimal("2.0"), Decimal("-0")],
+    "decimals as floats": [1.5, 2, 0.0],
+    "large numbers": [10**17, 1e22, "z"],
+    "large floats": [1e17, 10**22, "z"],
+    "decimals and a text": [Decimal("0.10"), Decimal("1E+3"), "z"],
+    "small decimals": [Decimal("0.00000015"), True, "z"],
+}
+
+
+@pytest.mark.parametrize("dtype", [object, "category"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_as_levels(name, dtype, illness):
+    column = pd.Series(np.resize(np.array(NUMBERS[name], dtype=object), len(illness)))
+    X = pd.DataFrame({"s": column.astype(dtype)})
+    X.loc[5, "s"] = None
+    kinds = {"s": "categorical"}
+    model = LLMAttributionClassifier(feature_kinds=kinds).fit(X, illness)
+    check(model, X, X.astype(object))
+
+
+@pytest.mark.parametrize("level", ["\0", "a\0", "\0missing"])
+def test_levels_that_numpy_cuts(level, illness):
+    X = pd.DataFrame({"s": np.resize(np.array([level, "a"], object), len(illness))})
+    model = LLMAttributionClassifier().fit(X, illness)
+    with pytest.raises(ExportError, match=r"'s' has the levels .* NUL"):
+        to_sklearn(model)

@@ -1,0 +1,178 @@
+"""How the estimators get their prior: the task in words, and whom they ask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from llmreg._parameters import AttributionParameters
+from llmreg._utils._log import get_logger, showing
+from llmreg.nn._net import AlignedNet
+from llmreg.preprocessing._encoder import TableEncoder
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._names import describe, number_twins
+from llmreg.prior._task import Task
+from llmreg.providers._base import preview_of
+from llmreg.providers._resolve import (
+    PriorSource,
+    Provider,
+    prior_source,
+    resolve,
+    resolve_or_warn,
+)
+
+logger = get_logger(__name__)
+
+
+class ElicitationMixin(AttributionParameters, ABC):
+    """`elicit_prior`, `preview_prompt`, and what `fit` does about its prior."""
+
+    encoder_: TableEncoder
+    _has_names: bool
+    # Whether labels are whole numbers from 0: the user's own, or perhaps those that a
+    # meta-estimator gives to classes.
+    _numbering: Literal["own", "open"] | None = None
+    # Meta-estimators fit clones, and nothing else does so with numbers for labels.
+    _is_clone = False
+
+    def _is_asked(self, source: PriorSource | None) -> bool:
+        return isinstance(source, Provider) and self.gamma != 0
+
+    def _elicit(self, source: PriorSource | None) -> FeaturePrior | None:
+        """Score the encoded columns; a provider is asked only if gamma is not 0."""
+        if source is None:
+            logger.info("no prior")
+            return None
+        if self._is_asked(source):
+            # What the module or the settings have against training comes to light
+            # before anything is paid for.
+            self._net_maker(None, total_weight=1.0, seed=0)(0.0)
+        elif isinstance(source, Provider):
+            logger.info("no prior: gamma is 0, so the provider is not called")
+            return None
+        return self._resolve(source)
+
+    def _resolve(self, source: PriorSource) -> FeaturePrior:
+        """Score the encoded columns; a provider is asked."""
+        task = self._describe_task(number=isinstance(source, np.ndarray))
+        if self.on_error == "no_prior" and isinstance(source, Provider):
+            return resolve_or_warn(source, task)
+        return resolve(source, task, named=self._has_names, numbering=self._numbering)
+
+    def _describe_task(self, *, number: bool = False) -> Task:
+        """Put the task into words, after the encoder has been fitted."""
+        target, outputs, classes = self._task_names()
+        columns = self.encoder_.columns_
+        return Task(
+            features=describe(
+                number_twins(columns) if number else columns, self.feature_descriptions
+            ),
+            target=target,
+            outputs=outputs,
+            kind="classification" if classes else "regression",
+            classes=classes,
+            description=self.task or "",
+        )
+
+    def elicit_prior(self, X: Any, y: Any) -> FeaturePrior | None:
+        """Get the prior that `fit` would train with, and train nothing.
+
+        A provider is asked here, once, unless its answers are in the cache. Set what
+        comes back, plain data, as `prior` before a search, and none of it asks again.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table; for the last step of a pipeline also the one before it, if
+            columns keep their names.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The labels or the targets.
+
+        Returns
+        -------
+        FeaturePrior or None
+            A score, or NaN, for every encoded column; None where `prior` is None. A
+            provider is asked with ``gamma=0`` too.
+
+        Raises
+        ------
+        PriorError
+            If the prior does not fit the table.
+        ProviderError
+            If the provider gives no prior and `on_error` is "raise".
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from llmreg import LLMAttributionClassifier
+        >>> X = pd.DataFrame({"age": [30, 60], "sex": ["female", "male"]})
+        >>> model = LLMAttributionClassifier({"age": 8, "sex=male": 2})
+        >>> prior = model.elicit_prior(X, ["healthy", "ill"])
+        >>> prior.features, prior.outputs
+        (('age', 'sex=female', 'sex=male'), ('ill',))
+        >>> model = model.set_params(prior=prior)
+        """
+        self._validate_params()
+        source = prior_source(self.prior)
+        if source is None:
+            return None
+        with showing(type(self).__name__, int(self.verbose)):
+            copy = self._encoded_copy(X, y, source)
+            prior = copy._resolve(source)
+        # A target tells a prior that was asked for, whose class is the last of two.
+        return replace(prior, target=prior.target or copy._task_names()[0])
+
+    def preview_prompt(self, X: Any, y: Any) -> list[dict[str, Any]]:
+        """Show what `fit` would send to the provider; nothing is sent or trained.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The labels, of which only the class names are sent, or the targets.
+
+        Returns
+        -------
+        list of dict
+            The requests, as the provider's ``preview`` gives them; none where no
+            provider would be asked, or everything is in the cache.
+
+        Raises
+        ------
+        ProviderError
+            If the provider cannot show what it sends.
+        """
+        source = prior_source(self.prior)
+        if not self._is_asked(source):
+            return []
+        copy = self._encoded_copy(X, y, source)
+        return preview_of(source, copy._describe_task())
+
+    def _encoded_copy(self, X: Any, y: Any, source: PriorSource | None) -> Self:
+        """Return a copy that has learnt what the task is described by, and no more."""
+        params = self.get_params(deep=False) | {"prior": None, "gamma": "auto"}
+        copy = type(self)(**params)
+        copy._is_clone = self._is_clone
+        copy._encode(X, y, None, source)
+        return copy
+
+    @abstractmethod
+    def _encode(
+        self, X: Any, y: Any, sample_weight: Any, source: PriorSource | None
+    ) -> Any:
+        """Learn the encoding of a table."""
+
+    @abstractmethod
+    def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the target, of the scored outputs, of the classes."""
+
+    @abstractmethod
+    def _net_maker(
+        self, prior: FeaturePrior | None, total_weight: float, seed: int
+    ) -> Callable[..., AlignedNet]:
+        """Return what makes a net."""
