@@ -7,7 +7,7 @@ with Laplace's approximation to the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -191,8 +191,7 @@ class _Problem:
         if self.is_large:
             design = space.shared_design()
             likelihood = approximate(design, self.targets, self.row_weight)
-        groups = list(space.groups(grid))
-        for group, points in steps(groups, "prior grid", "group", len(groups)):
+        for group, points in self._groups(grid):
             priors = space.priors(group, grid[points])
             if self.is_large:
                 maps = space.to_shared(group)
@@ -232,7 +231,7 @@ class _Problem:
         intercept = np.empty(coef.shape[:2])
         log_posterior, shrinkage = np.empty(len(kept)), np.empty(len(kept))
         done = []
-        for group, points in space.groups(grid):
+        for group, points in self._groups(grid):
             priors = space.priors(group, grid[points])
             design = space.design(group)
             rows = design, self.targets, self.row_weight
@@ -265,6 +264,11 @@ class _Problem:
             max(fits.n_iter for _, _, fits in done),
             space.is_whole,
         )
+
+    def _groups(self, grid: PriorGrid) -> Iterable[tuple[Any, np.ndarray]]:
+        """Go over the parts of a grid that have a design in common, and report each."""
+        groups = list(self.space.groups(grid))
+        return steps(groups, "prior grid", "group", len(groups))
 
     def _shrinkage(self, fits: Fits, design: np.ndarray) -> np.ndarray:
         """Return by how much logits shrink because the weights are not certain.

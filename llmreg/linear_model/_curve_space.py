@@ -16,7 +16,7 @@ from llmreg.preprocessing._basis import CurveBasis
 _LOCAL = 0.5
 _SMALLEST = 1e-4
 # Precision of a standardised target's mean where an average case's target is known.
-ANCHORED = 1 / 0.3**2
+ANCHORED = 1 / 0.5**2
 
 
 class Rotation(NamedTuple):

@@ -13,7 +13,7 @@ docs/decisions/trust.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -98,15 +98,16 @@ def make_prior_grid(n_transforms: int, n_scored: int, task: str) -> PriorGrid:
 
 # Lengths of the sum of the curves, in logits per ten points of effect, and their
 # standard deviation as a share of it.
-_LENGTHS, _LENGTH_SD = (1.0, 2.0, 4.0, 8.0), 0.25
-# How far the length of one curve is from that of all: standard deviations as shares.
-_BELIEFS = (0.03, 0.1, 0.3, 1.0)
+_LENGTHS, _LENGTH_SD = (2.0, 4.0, 8.0), 0.25
+# How far the length of one curve is from that of all, standard deviations as shares:
+# where curves are about right, and where they tell little of single features.
+_BELIEF, _LOOSE_BELIEF = 0.1, 1.0
 # Standard deviations of what deviates from the curves.
-_DEVIATIONS = (0.03, 0.1, 0.3, 1.0, 3.0)
+_DEVIATIONS = tuple(10.0 ** (k / 2) for k in range(-3, 2))
 # Where curves are uninformative: standard deviations, of lengths and deviations alike.
 _FREE = (0.3, 1.0, 3.0, 10.0)
-# Probabilities that curves tell little of single features, of two classes; that they
-# tell nothing; and that they are turned over.
+# Probabilities that they tell little of single features, of two classes; that they are
+# turned over; and that they tell nothing.
 _P_LOOSE, _P_TURNED = 0.1, 0.001
 _P_FREE = {"binary": 0.1, "multiclass": 0.05, "regression": 0.05}
 _CURVE_NOISES = (0.05, 0.2, 0.8)
@@ -115,17 +116,16 @@ _CURVE_NOISES = (0.05, 0.2, 0.8)
 def make_curve_grid(task: str) -> PriorGrid:
     """List the priors for curves: how long they are, how exact, or good for nothing."""
     unit = _TARGET_SCALE if task == "regression" else 1.0
-    beliefs = (1.0,) if task == "multiclass" else _BELIEFS
-    pairs = list(product(_LENGTHS, beliefs, _DEVIATIONS))
-    weights = _shared(pairs, 1 - _P_FREE[task], lambda point: 1 / (point[1] * point[2]))
-    if task == "binary":
-        loose = [p for p in pairs if p[0] < _LENGTHS[-1] and p[1] >= 1 and p[2] >= 0.3]
-        weights = {key: weight * (1 - _P_LOOSE) for key, weight in weights.items()}
-        for key, weight in _shared(loose, _P_LOOSE).items():
-            weights[key] += weight
-    sizes = (0.1, 0.3, 1.0)
-    turned = list(product((-4.0,), beliefs[-3:], sizes))
-    weights |= _shared(turned, _P_TURNED)
+    p_loose = _P_LOOSE if task == "binary" else 0.0
+    weights = _shared(
+        product(_LENGTHS, [_BELIEF], _DEVIATIONS),
+        1 - _P_FREE[task] - p_loose,
+        lambda point: 1 / point[2],
+    )
+    if p_loose:
+        loose = product(_LENGTHS[:-1], [_LOOSE_BELIEF], _DEVIATIONS[2:])
+        weights |= _shared(loose, p_loose)
+    weights |= _shared(product([-4.0], [_BELIEF], _DEVIATIONS[1:4]), _P_TURNED)
     points = [
         (
             *(0, 1 / (unit * length * belief) ** 2),
@@ -142,7 +142,7 @@ def make_curve_grid(task: str) -> PriorGrid:
 
 
 def _shared(
-    points: Sequence[tuple[float, ...]],
+    points: Iterable[tuple[float, ...]],
     total: float,
     weigh: Callable[[tuple[float, ...]], float] = lambda _: 1.0,
 ) -> dict[tuple[float, ...], float]:

@@ -67,7 +67,7 @@ class TestAlone:
     def test_the_prior_grid_of_auto(self, table, illness, prior):
         diary = told(make(prior), table, illness)
         assert diary.begun.count("prior grid") == 2
-        assert diary.begun.count("transform") == diary.ended.count("transform") >= 4
+        assert diary.begun.count("group") == diary.ended.count("group") >= 4
 
     @pytest.mark.parametrize(
         "settings",
