@@ -15,6 +15,8 @@ from llmreg.preprocessing._basis import CurveBasis
 # Deviations from a curve, beside those that are straight: how far they go.
 _LOCAL = 0.5
 _SMALLEST = 1e-4
+# Directions in which a shape varies by less than this share over the rows are left out.
+_MINOR = 0.003
 # Precision of a standardised target's mean where an average case's target is known.
 ANCHORED = 1 / 0.5**2
 
@@ -72,14 +74,9 @@ class CurveSpace:
             heights = self.curves @ self.centre + basis.starts[rows] @ begins.T
             self.bias_precision = ANCHORED
         self._height = heights.sum(axis=1)
-        numbers = np.arange(len(basis.columns))[:, None]
-        lines = np.zeros((len(numbers), n_weights))
-        lines[:, :n_segments] = (basis.curve_of == numbers) * basis.widths
-        # A walk whose steps vary as the length of their segments: a knot more changes
-        # nothing.
-        sizes = np.ones(n_weights)
-        sizes[:n_segments] = _LOCAL * np.sqrt(np.minimum(basis.widths, 1.0))
-        others = np.vstack([lines, np.diag(sizes)])
+        self.products = self._products()
+        parts = [self._deviations_of(basis, j) for j in range(len(basis.columns))]
+        others = np.vstack([*parts, np.eye(n_weights)[n_segments:]])
         others = np.hstack([others, np.zeros((len(others), 1))])
         beliefs = np.concatenate([self.curves, heights[:, :, None]], axis=2)
         if n_outputs > 1:
@@ -88,6 +85,32 @@ class CurveSpace:
         self._maps = np.stack([np.vstack([belief, others]).T for belief in beliefs])
         self._n_belief = beliefs.shape[1]
         self._is_wide = self._maps.shape[2] > len(X)
+
+    def _products(self) -> np.ndarray:
+        """Return weighted products of the columns of one feature, 0 for other pairs."""
+        products = np.zeros((len(self.feature_of),) * 2)
+        for feature in np.unique(self.feature_of):
+            own = np.flatnonzero(self.feature_of == feature)
+            columns = self.columns[:, own]
+            products[np.ix_(own, own)] = (columns.T * self.row_weight) @ columns
+        return products
+
+    def _deviations_of(self, basis: CurveBasis, curve: int) -> np.ndarray:
+        """Return the directions in which a shape may leave its curve, the main ones.
+
+        A straight line, and a walk whose steps vary as the length of their segments: a
+        knot more changes nothing.
+        """
+        own = np.flatnonzero(basis.curve_of == curve)
+        widths = basis.widths[own]
+        covariance = np.outer(widths, widths)
+        covariance += np.diag(_LOCAL**2 * np.minimum(widths, 1.0))
+        root = np.linalg.cholesky(covariance)
+        size, turn = np.linalg.eigh(root.T @ self.products[np.ix_(own, own)] @ root)
+        main = size > _MINOR * size.sum()
+        directions = np.zeros((int(main.sum()), self.shape[1]))
+        directions[:, own] = (root @ turn[:, main]).T
+        return directions
 
     @property
     def width(self) -> int:
@@ -162,12 +185,6 @@ class CurveSpace:
         constant = np.einsum("gkq,kq->gk", found[:, :, :-2], rotation.maps[:, -1])
         height = found[:, :, -2] * self._height
         return np.asarray(found[:, :, -1] + constant + height)
-
-    @cached_property
-    def products(self) -> np.ndarray:
-        """Return weighted products of the columns of one feature, 0 for other pairs."""
-        found = (self.columns * self.row_weight[:, None]).T @ self.columns
-        return np.where(self.feature_of == self.feature_of[:, None], found, 0.0)
 
     @property
     def signs(self) -> np.ndarray:
