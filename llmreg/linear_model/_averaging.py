@@ -211,7 +211,7 @@ class _Problem:
         width = priors.mean.shape[1]
         maps = np.broadcast_to(np.eye(width), (len(self.targets), width, width))
         # From what is neither stiff nor free to the best that is found.
-        best = np.flatnonzero(self.grid.transform < 0)[1]
+        best = np.flatnonzero(self.grid.transform < 0)[-1]
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
             likelihood = approximate(*rows, middle)

@@ -17,8 +17,6 @@ _LOCAL = 0.5
 _SMALLEST = 1e-4
 # Directions in which a shape varies by less than this share over the rows are left out.
 _MINOR = 0.003
-# Precision of a standardised target's mean where an average case's target is known.
-ANCHORED = 1 / 0.5**2
 
 
 class Rotation(NamedTuple):
@@ -69,10 +67,10 @@ class CurveSpace:
         # a curve is about the distance from a known target.
         heights = np.zeros((n_outputs, len(features)))
         self.bias_precision = BIAS_PRECISION
-        if basis.is_anchored:
+        if basis.bias_sd is not None:
             begins = basis.feature_of[basis.columns] == features
             heights = self.curves @ self.centre + basis.starts[rows] @ begins.T
-            self.bias_precision = ANCHORED
+            self.bias_precision = 1 / basis.bias_sd**2
         self._height = heights.sum(axis=1)
         self.products = self._products()
         parts = [self._deviations_of(basis, j) for j in range(len(basis.columns))]

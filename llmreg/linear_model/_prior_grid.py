@@ -102,10 +102,11 @@ _LENGTHS, _LENGTH_SD = (2.0, 4.0, 8.0), 0.25
 # How far the length of one curve is from that of all, standard deviations as shares:
 # where curves are about right, and where they tell little of single features.
 _BELIEF, _LOOSE_BELIEF = 0.1, 1.0
+_LOOSE_LENGTHS = (1.0, 2.0, 4.0)
 # Standard deviations of what deviates from the curves.
 _DEVIATIONS = tuple(10.0 ** (k / 2) for k in range(-3, 2))
 # Where curves are uninformative: standard deviations, of lengths and deviations alike.
-_FREE = (0.3, 1.0, 3.0, 10.0)
+_FREE = (0.3, 1.0)
 # Probabilities that they tell little of single features, of two classes; that they are
 # turned over; and that they tell nothing.
 _P_LOOSE, _P_TURNED = 0.1, 0.001
@@ -123,7 +124,7 @@ def make_curve_grid(task: str) -> PriorGrid:
         lambda point: 1 / point[2],
     )
     if p_loose:
-        loose = product(_LENGTHS[:-1], [_LOOSE_BELIEF], _DEVIATIONS[2:])
+        loose = product(_LOOSE_LENGTHS, [_LOOSE_BELIEF], _DEVIATIONS[2:4])
         weights |= _shared(loose, p_loose)
     weights |= _shared(product([-4.0], [_BELIEF], _DEVIATIONS[1:4]), _P_TURNED)
     points = [

@@ -52,8 +52,9 @@ class CurveBasis:
     features: tuple[str, ...]
     codes: tuple[tuple[int, float], ...]
     code_steps: np.ndarray
-    # Whether effects are those beside an average case, whose target is known.
-    is_anchored: bool = False
+    # How far an average case, beside which effects are told, may be from a target of
+    # 0: a standard deviation, or None where nothing is known.
+    bias_sd: float | None = None
 
     def design(self, X: np.ndarray) -> np.ndarray:
         """Return rows as segments, codes and other columns, in this order."""
@@ -182,9 +183,17 @@ def make_basis(
         features=tuple(features),
         codes=tuple(codes),
         code_steps=of_outputs(code_steps, len(codes)),
-        is_anchored=task == "regression"
-        and set(prior.outputs) <= {*prior.target_ranges},
+        bias_sd=_bias_sd(prior, task),
     )
+
+
+def _bias_sd(prior: FeaturePrior, task: str) -> float | None:
+    """Tell how well the intercept is known before a row is seen."""
+    if task == "multiclass":
+        return 1.0
+    if task == "regression" and {*prior.outputs} <= {*prior.target_ranges}:
+        return 0.5
+    return None
 
 
 def _numeric(encoder: TableEncoder, prior: FeaturePrior) -> list[str]:
