@@ -216,7 +216,7 @@ EXPERIMENTS = (
         "",
         f"--cards titanic salaries {_SMALL} "
         "--methods 'default linear' curves 'misled curves'",
-        ("15 s", "hours; with --repetitions 3, 25 min"),
+        ("15 s", "2 hours; 15 min with --repetitions 3"),
         jobs=True,
         data=True,
     ),
