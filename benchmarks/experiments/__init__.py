@@ -210,6 +210,17 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "shapes",
+        "trained on recorded curves: what was asked of it, and what was measured",
+        "experiments.shapes",
+        "",
+        f"--cards titanic salaries {_SMALL} "
+        "--methods 'default linear' curves 'misled curves'",
+        ("15 s", "2 hours; 15 min with --repetitions 3"),
+        jobs=True,
+        data=True,
+    ),
+    Experiment(
         "units",
         "rows in other units than the prior: how often it is seen, how often wrongly",
         "experiments.units",

@@ -35,6 +35,7 @@ from benchmarks.data.knowledge import read_knowledge, recorded_knowledge
 from benchmarks.data.results import note_run
 from benchmarks.experiments.runner import Row, add_out
 from benchmarks.methods.baselines import exponential, make_encoder, of_columns
+from benchmarks.methods.curves import sum_of_effects
 from benchmarks.programs import Progress, make_parser, publish, run_program
 from benchmarks.reporting import knowledge as report
 from benchmarks.reporting.knowledge import plot
@@ -131,16 +132,7 @@ class Table:
 
     def curves(self, prior: FeaturePrior, X: pd.DataFrame | None = None) -> FloatArray:
         """Sum the effects of each row; of shape (n_rows, n_outputs)."""
-        X = self.dataset.X if X is None else X
-        place = {key: number for number, key in enumerate(prior.features)}
-        found = np.zeros((len(X), len(prior.outputs)))
-        for name, column in X.items():
-            if name in prior.curves:
-                found += prior.curves[str(name)](column).T
-                continue
-            keys = [place[f"{name}={level}"] for level in column.cat.categories]
-            found += np.nan_to_num(prior.scores[:, keys])[:, column.cat.codes].T
-        return found
+        return sum_of_effects(prior, self.dataset.X if X is None else X)
 
     def scores(
         self,

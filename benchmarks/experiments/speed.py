@@ -10,6 +10,7 @@ package's own shortcuts but the loss itself.
 
     python -m benchmarks speed --out speed.csv
     python -m benchmarks speed --out speed.csv --again --only Ridge
+    python -m benchmarks speed --out speed.csv --only curves
     python -m benchmarks speed --out speed.csv --report      only the table again
 """
 
@@ -28,6 +29,8 @@ import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer
 from skorch import NeuralNet
 from torch import Tensor, nn
 
@@ -35,7 +38,11 @@ from benchmarks.data.results import ResultFile, threads
 from benchmarks.experiments.runner import add_measured, keep
 from benchmarks.programs import make_parser, publish, run_program, say
 from benchmarks.reporting.tables import line, markdown
-from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg import (
+    FeaturePrior,
+    LLMAttributionClassifier,
+    LLMAttributionRegressor,
+)
 from llmreg.nn import AttributionAlignedLoss
 
 SEED = 0
@@ -224,6 +231,18 @@ def make_table(n_rows: int, n_columns: int, seed: int = SEED) -> Table:
     return Table(X, labels, outputs + rng.normal(size=n_rows), scores)
 
 
+def curves_of(scores: np.ndarray) -> FeaturePrior:
+    """Make a curve of five knots for every column, which rises as its score says."""
+    values = np.linspace(-2, 2, 5)
+    # An S, so that no straight line would do.
+    return FeaturePrior.from_dict(
+        {
+            f"x{number}": [*zip(values, score * np.tanh(values), strict=True)]
+            for number, score in enumerate(scores)
+        }
+    )
+
+
 def comparisons(table: Table) -> Iterator[Comparison]:
     """Yield all that is compared on a table."""
     X, y, targets, scores = table
@@ -275,8 +294,40 @@ def comparisons(table: Table) -> Iterator[Comparison]:
         2.0,
         "" if many.cv == 5 else f"cv={many.cv}: so few rows of a class",
     )
+    yield from _curves(table, make, many)
     yield from _networks(table, make)
     yield from _loops(table, make)
+
+
+def _curves(
+    table: Table, make: Callable[..., Any], many: LogisticRegressionCV
+) -> Iterator[Comparison]:
+    """Yield the rows of a prior of curves, whose scores stand in the other prior."""
+    X, y, _, scores = table
+    auto: Any = "auto"
+    curved, plain = make(gamma=auto), make(gamma=auto)
+    curved.set_params(prior=curves_of(scores))
+    splines = make_pipeline(SplineTransformer(), LogisticRegression())
+    for name, other in (("scores", plain), ("LogisticRegressionCV", many)):
+        yield Comparison(
+            f"linear, curves, to {name}",
+            partial(curved.fit, X, y),
+            partial(other.fit, X, y),
+            3.0,
+        )
+    yield Comparison(
+        "predict, curves, to SplineTransformer and LogisticRegression",
+        partial(_predict, curved, X, y),
+        partial(_predict, splines, X, y),
+        3.0,
+    )
+
+
+def _predict(model: Any, X: np.ndarray, y: np.ndarray) -> Any:
+    """Predict; what the rows before have not fitted is only now, for it takes long."""
+    if not hasattr(model, "classes_"):
+        model.fit(X, y)
+    return model.predict(X)
 
 
 def _networks(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from benchmarks.data.datasets import Dataset
 
@@ -70,15 +71,24 @@ def of_columns(
 
 
 def tuned_without_prior(
-    dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
+    dataset: Dataset,
+    X: pd.DataFrame,
+    y: pd.Series[Any],
+    seed: int,
+    *,
+    standardised: bool = False,
 ) -> Predictor:
     """Fit a regularised linear model, its strength chosen by cross-validation.
 
     Classification takes logistic regression and the log loss over up to five stratified
     folds; with one row in a class there is nothing to validate on, and C is 1.
-    Regression takes `RidgeCV`.
+    Regression takes `RidgeCV`. `standardised` brings every column, levels as well, to
+    mean 0 and deviation 1.
     """
-    encoder = make_encoder(dataset).fit(X)
+    encoder: Any = make_encoder(dataset)
+    if standardised:
+        encoder = make_pipeline(encoder, StandardScaler())
+    encoder.fit(X)
     table = encoder.transform(X)
     if dataset.kind == "regression":
         ridge = RidgeCV(alphas=1 / INVERSE_STRENGTHS).fit(table, y)
@@ -115,7 +125,7 @@ def prior_alone(transform: Callable[[FloatArray], FloatArray]) -> Fit:
             return scores if dataset.task == "multiclass" else scores[:, 0]
 
         if dataset.kind == "regression":
-            return _on_the_scale_of(y.to_numpy(), score, X)
+            return on_the_scale_of(y.to_numpy(), score, X)
         return score
 
     return fit
@@ -138,14 +148,14 @@ def of_classes(dataset: Dataset, model: Any, rows: Any) -> FloatArray:
     return table[:, [known.index(name) for name in dataset.classes]]
 
 
-def predictor(dataset: Dataset, encoder: ColumnTransformer, model: Any) -> Predictor:
+def predictor(dataset: Dataset, encoder: Any, model: Any) -> Predictor:
     """Make the predictor of a model of encoded rows."""
     if dataset.kind == "regression":
         return lambda rows: np.asarray(model.predict(encoder.transform(rows)))
     return lambda rows: of_classes(dataset, model, encoder.transform(rows))
 
 
-def _on_the_scale_of(y: FloatArray, score: Predictor, X: pd.DataFrame) -> Predictor:
+def on_the_scale_of(y: FloatArray, score: Predictor, X: pd.DataFrame) -> Predictor:
     """Fit the line from scores to the target; a prior's sign is not for it to turn.
 
     Where a few training rows agree in all that the prior holds important, the line is

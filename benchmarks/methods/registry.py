@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from benchmarks.methods.ablations import ABLATIONS
 from benchmarks.methods.automl import AUTOML
 from benchmarks.methods.baselines import Method
+from benchmarks.methods.curves import CURVES, MISLED_CURVES
 from benchmarks.methods.disguised import DISGUISED
 from benchmarks.methods.estimators import CAUTIOUS, METHODS
 from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
@@ -46,6 +47,8 @@ RIVALS: Mapping[str, Method] = _rivals()
 #: Sets of methods that are asked for by one name.
 SETS: Mapping[str, Mapping[str, Method]] = {
     "llmreg": METHODS,
+    "curves": CURVES,
+    "misled curves": MISLED_CURVES,
     "cautious": CAUTIOUS,
     "rivals": RIVALS,
     "ablations": ABLATIONS,

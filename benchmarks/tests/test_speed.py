@@ -20,9 +20,17 @@ def test_tables_are_seeded_and_have_both_classes():
 
 def test_every_comparison_of_a_small_table_is_named_once():
     names = [c.name for c in speed.comparisons(speed.make_table(10, 8))]
-    assert len(set(names)) == len(names) == 10
+    assert len(set(names)) == len(names) == 13
+    assert sum("curves" in name for name in names) == 3
     large = [c.name for c in speed.comparisons(speed.make_table(1_001, 2))]
     assert not [name for name in large if "loop" in name]
+
+
+def test_a_curve_rises_as_its_score_says():
+    scores = speed.make_table(10, 8).scores
+    prior = speed.curves_of(scores)
+    assert {len(curve.values) for curve in prior.curves.values()} == {5}
+    assert (np.sign(prior.scores[0]) == np.sign(scores)).all()
 
 
 def test_a_row_has_both_sides_and_their_ratio(monkeypatch):

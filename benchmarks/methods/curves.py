@@ -1,0 +1,91 @@
+"""Methods that are given the recorded curves in the place of the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.data.datasets import Dataset
+from benchmarks.data.knowledge import recorded_knowledge
+from benchmarks.methods.baselines import (
+    Fit,
+    FloatArray,
+    Method,
+    Predictor,
+    on_the_scale_of,
+    tuned_without_prior,
+)
+from benchmarks.methods.estimators import laat
+from benchmarks.methods.misled import dealt, flipped, half_noise, misled
+from llmreg.prior import FeaturePrior
+
+_knowledge = cache(recorded_knowledge)
+
+
+def knowing(fit: Fit) -> Fit:
+    """Make a method whose prior is the recorded knowledge about its table."""
+
+    def fit_knowing(
+        dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
+    ) -> Predictor:
+        return fit(replace(dataset, prior=_knowledge(dataset.name)), X, y, seed)
+
+    return fit_knowing
+
+
+def sum_of_effects(prior: FeaturePrior, X: pd.DataFrame) -> FloatArray:
+    """Sum the effects of each row; of shape (n_rows, n_outputs)."""
+    place = {key: number for number, key in enumerate(prior.features)}
+    found = np.zeros((len(X), len(prior.outputs)))
+    for name, column in X.items():
+        if name in prior.curves:
+            found += prior.curves[str(name)](column).T
+            continue
+        keys = [place[f"{name}={level}"] for level in column.cat.categories]
+        found += np.nan_to_num(prior.scores[:, keys])[:, column.cat.codes].T
+    return found
+
+
+def fit_sum(
+    dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
+) -> Predictor:
+    """Sum the effects of a prior with curves; trained as little as `prior_alone`."""
+
+    def score(rows: pd.DataFrame) -> FloatArray:
+        sums = sum_of_effects(dataset.prior, rows)
+        return sums if dataset.task == "multiclass" else sums[:, 0]
+
+    if dataset.kind == "regression":
+        return on_the_scale_of(y.to_numpy(), score, X)
+    return score
+
+
+#: The default with curves, and what they are worth alone.
+CURVES: Mapping[str, Method] = {
+    "sum of the curves": Method(knowing(fit_sum), probabilities=False),
+    "default linear, curves": Method(knowing(laat()), imports=("llmreg",)),
+    "default MLP, curves": Method(
+        knowing(laat(hidden_layer_sizes=(100,))), imports=("llmreg",)
+    ),
+}
+#: Curves that speak against the data, and what they must not fall behind.
+MISLED_CURVES: Mapping[str, Method] = {
+    "no prior, tuned, standardised": Method(
+        partial(tuned_without_prior, standardised=True)
+    ),
+    **{
+        f"default linear, {name}": Method(
+            knowing(misled(laat(), change)), imports=("llmreg",)
+        )
+        for name, change in {
+            "flipped curves": flipped,
+            "dealt curves": dealt,
+            "half noise": half_noise,
+        }.items()
+    },
+}
