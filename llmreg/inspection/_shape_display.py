@@ -337,7 +337,8 @@ class ShapeDisplay:
                 "error_kw": {"ecolor": ink(ax), "elinewidth": 1},
             }
             ax.barh(at + height, found, color=colour, label=learnt, **whiskers, **bars)
-            ends += [*told, *(found - (spread or 0)), *(found + (spread or 0))]
+            reach = 0.0 if spread is None else spread
+            ends += [*told, *(found - reach), *(found + reach)]
         ticks = [shorten(shape.values[j], LEVEL_WIDTH) for j in kept]
         if shape.rows is not None:
             ticks = [

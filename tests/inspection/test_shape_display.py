@@ -91,8 +91,14 @@ def test_a_band_is_the_deviation(model, rows):
     wide = replace(found, deviations=np.full(found.learnt.shape, 0.5))
     plain = ShapeDisplay.from_estimator(model, features=["age"])
     assert not plain.axes_[0].collections
-    plain.shapes = {"age": wide}
+    sex = shapes(model)["sex"]
+    plain.shapes = {
+        "age": wide,
+        "sex": replace(sex, deviations=np.full(sex.learnt.shape, 0.5)),
+    }
     (band,) = plain.plot().axes_[0].collections
+    low, high = plain.axes_[1].get_xlim()
+    assert low < sex.learnt.min() - 0.5 < sex.learnt.max() + 0.5 < high
     top = band.get_paths()[0].vertices[:, 1].max()
     assert top == pytest.approx(found.learnt.max() + 0.5)
 
