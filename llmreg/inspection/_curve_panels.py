@@ -219,13 +219,14 @@ def _draw_curve(
             "transform": ax.transAxes,
         }
         ax.text(0.5, 0.6, "no opinion", **note)
-    _dress_values(ax, low, high, _beyond(prior, name, high))
+    unit = prior.units.get(name, "")
+    dress_values(ax, low, high, unit, float(curve.values[-1]))
     peaks = [np.abs(found) for found in curve.special.values()]
     return float(max(np.nan_to_num(p).max() for p in [np.abs(y) + spread, *peaks]))
 
 
-def _dress_values(ax: Axes, low: float, high: float, label: str) -> None:
-    """Give the axis of values few numbers, and its unit."""
+def dress_values(ax: Axes, low: float, high: float, unit: str, last: float) -> None:
+    """Give the axis of values few numbers, and its unit; tell where a curve goes on."""
     if is_wide(low, high):
         from matplotlib.ticker import LogLocator, NullLocator
 
@@ -235,20 +236,10 @@ def _dress_values(ax: Axes, low: float, high: float, label: str) -> None:
     else:
         ax.locator_params(axis="x", nbins=4)
     ax.set_xlim(low, high)
+    label = shorten(show_unit(unit).strip(), LEVEL_WIDTH)
+    if last > high:
+        label = f"{label} (goes on to {show_value(last)})".strip()
     ax.set_xlabel(label, **LITERAL)
-
-
-def _beyond(prior: FeaturePrior, name: str, high: float) -> str:
-    """Name the unit, and the end of a curve that goes on outside of its panel."""
-    unit, last = (
-        show_unit(prior.units.get(name, "")).strip(),
-        prior.curves[name].values[-1],
-    )
-    if last <= high:
-        return shorten(unit, LEVEL_WIDTH)
-    return (
-        f"{shorten(unit, LEVEL_WIDTH)} (goes on to {show_value(float(last))})".strip()
-    )
 
 
 def _draw_bars(

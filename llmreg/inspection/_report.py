@@ -24,6 +24,7 @@ from llmreg.inspection._learning_curve import PriorCurveDisplay
 from llmreg.inspection._plotting import load_pyplot
 from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
 from llmreg.inspection._report_content import content
+from llmreg.inspection._shape_display import ShapeDisplay
 from llmreg.inspection._trust_display import TrustDisplay
 from llmreg.linear_model._trust import has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
 # Features in a picture of one or two outputs, and of more; the tables name all.
-N_FEATURES, N_FEATURES_EACH = 30, 15
+N_FEATURES, N_FEATURES_EACH, N_SHAPES = 30, 15, 9
 # The same picture is the same text: ids are hashed, and nothing tells the time.
 SETTINGS = {"svg.hashsalt": "llmreg", "svg.fonttype": "path", "font.size": 10}
 
@@ -208,6 +209,9 @@ def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
     if has_opinion(prior):
         align = partial(AlignmentDisplay.from_estimator, model, **options)
         images["alignment"] = draw(align)
+    if model._prior_of_shapes() is not None:
+        shapes = partial(ShapeDisplay.from_estimator, model, n_features=N_SHAPES)
+        images["shapes"] = draw(shapes)
     if model.trust_ is not None:
         images["trust"] = draw(partial(TrustDisplay.from_estimator, model, **options))
     return images

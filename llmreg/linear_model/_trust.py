@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from llmreg._utils._text import list_names
+from llmreg._utils._text import list_names, shorten
 from llmreg.linear_model._curve_space import CurveSpace
 from llmreg.linear_model._prior_grid import PriorGrid
 from llmreg.prior._feature_prior import FeaturePrior
@@ -18,6 +19,11 @@ from llmreg.prior._feature_prior import FeaturePrior
 SURE = 0.9
 # A cosine of scores and weights that chance gives too.
 _HARDLY = 0.2
+# Rows agree with a prior if they make it this many times as likely to be right; less,
+# and in nats no more than this about how closely to take it, and they are too few.
+_STRONG, _LITTLE = 10.0, 1.0
+# From this cosine on a model follows its prior.
+_CLOSE = 0.95
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,11 @@ class Trust:
         Features whose score the rows contradict, the surest first.
     n_samples : int
         Number of training rows.
+    prior_weights : ndarray of shape (n_points,) or None, default=None
+        `weights` before a row was seen; None in models of earlier versions.
+    shape_deviations : ndarray or None, default=None
+        How sure the shapes of an additive model are, where that is known: the standard
+        deviation of each height, of shape (n_outputs, n_features + n_weights).
 
     Examples
     --------
@@ -114,6 +125,8 @@ class Trust:
     cosine: float
     contradictions: tuple[Contradiction, ...]
     n_samples: int
+    prior_weights: np.ndarray | None = field(default=None, repr=False)
+    shape_deviations: np.ndarray | None = field(default=None, repr=False)
 
     believed = _renamed("believed", "p_aligned")
     reversed = _renamed("reversed", "p_reversed")
@@ -153,9 +166,9 @@ class Trust:
         """The conclusion in a sentence or two."""
         rows = f"The {self.n_samples} training rows"
         follows = "the model follows the rows."
-        cosine = (
-            f"the cosine of the model's weights and the scores is {self.cosine:.2f}"
-        )
+        cosine = f"the cosine of the model and the prior is {self.cosine:.2f}"
+        close = "the model follows it" if self.cosine > _CLOSE else cosine
+        is_sure, told = self._news()
         if self.p_reversed > 0.5:
             return (
                 f"{rows} indicate that the scores have the wrong sign (probability "
@@ -167,19 +180,67 @@ class Trust:
                 f"{rows} do not support the prior (probability "
                 f"{self.p_uninformative:.2f} that it is uninformative): {follows}"
             )
+        elif not (is_sure or self.contradictions) and told < _LITTLE:
+            text = f"{rows} are too few to tell whether the prior is right: {close}."
         elif self.cosine < _HARDLY:
             text = f"{rows} do not support the prior ({cosine}): {follows}"
-        elif self.cosine > 0.95:
-            text = f"{rows} leave the prior as it is: the model follows it."
-        else:
+        elif self.cosine <= _CLOSE:
             text = f"{rows} support the prior in part: {cosine}."
+        else:
+            verb = "agree with the prior" if is_sure else "leave the prior as it is"
+            text = f"{rows} {verb}: {close}."
         if not self.contradictions:
             return text
         named = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
         return f"{text} Contradicted: {list_names(named, 5, str)}."
 
+    def _news(self) -> tuple[bool, float]:
+        """Say whether rows speak strongly for the prior, and how much they tell of it.
+
+        The latter in nats, from before to after, over how closely it is taken.
+        """
+        before = self.prior_weights
+        if before is None:
+            return False, np.inf
+        aligned = float(before[self.signs > 0].sum())
+        doubt = _STRONG * (1 - self.p_aligned) * aligned
+        ways = self.signs * np.log1p(self.gammas).round(6)
+        way = np.unique(ways, return_inverse=True)[1]
+        old, new = np.bincount(way, before), np.bincount(way, self.weights)
+        told = float(np.sum(new * np.log(np.where(new > 0, new, old) / old)))
+        return self.p_aligned * (1 - aligned) >= doubt, told
+
     def __str__(self) -> str:
         return self.verdict
+
+    def _repr_html_(self) -> str:
+        """Show the probabilities, the verdict and what is contradicted in a notebook.
+
+        In the ink of the page, be it light or dark.
+        """
+        ways = {
+            "aligned": self.p_aligned,
+            "uninformative": self.p_uninformative,
+            "reversed": self.p_reversed,
+        }
+        rows = "".join(
+            f'<tr><th scope="row">{name}</th><td>{share:.2f}</td><td>'
+            '<svg width="100" height="10" aria-hidden="true"><rect height="10" '
+            f'width="{100 * share:.1f}" fill="currentColor" opacity="0.6"/></svg></td>'
+            "</tr>"
+            for name, share in ways.items()
+        )
+        found = "".join(
+            f"<tr><td>{escape(shorten(c.feature, 40))}</td>"
+            f"<td>{escape(shorten(c.output, 40))}</td><td>{c.score:+.1f}</td>"
+            f"<td>{c.weight:+.2f}</td><td>{c.probability:.2f}</td></tr>"
+            for c in self.contradictions
+        )
+        heads = ("contradicted", "output", "score", "learnt", "probability")
+        head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+        more = f"<table><tr>{head}</tr>{found}</table>" if found else ""
+        verdict = escape(shorten(self.verdict, 1000))
+        return f"<div><p>{verdict}</p><table>{rows}</table>{more}</div>"
 
 
 def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:
@@ -204,6 +265,7 @@ class AveragedWeights(NamedTuple):
     agreement: np.ndarray  # Probability that each weight has the sign of its score.
     n_iter: int
     is_whole: bool = True  # Whether the weights use all that the columns hold.
+    shape_deviations: np.ndarray | None = None  # Standard deviations of heights.
 
     def of_transforms(self, n_transforms: int) -> np.ndarray:
         """Return how likely each transform of the scores is."""
@@ -304,4 +366,6 @@ def summarize(
         cosine=max(0.0, told.cosine(average)),
         contradictions=tuple(sorted(contradictions, key=lambda c: -c.probability)),
         n_samples=n_samples,
+        prior_weights=np.exp(grid.log_prior),
+        shape_deviations=average.shape_deviations,
     )

@@ -146,7 +146,7 @@ def test_by_default_few_rows_leave_the_prior_as_it_is():
     model = make(TRUE).fit(*rows(5))
     assert cosine(model.coef_, TRUE) > 0.95
     assert model.gamma_ > 1
-    assert "leave the prior as it is" in model.trust_.verdict
+    assert "the model follows it" in model.trust_.verdict
 
 
 def test_by_default_many_rows_decide():

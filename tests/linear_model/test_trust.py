@@ -80,6 +80,51 @@ def test_the_verdict_says_what_became_of_the_prior(weights, cosine, said):
     assert "Contradicted" not in trust.verdict
 
 
+BEFORE = np.array([0.1, 0.45, 0.449, 0.001])
+
+
+@pytest.mark.parametrize(
+    ("weights", "cosine", "said"),
+    [
+        (BEFORE, 0.99, "are too few to tell whether the prior is right: the model fo"),
+        ([0.2, 0.4, 0.4, 0], 0.6, "are too few to tell .* right: the cosine.* is 0.60"),
+        ([0.001, 0.5, 0.499, 0], 0.99, "agree with the prior: the model follows it"),
+        ([0.001, 0.5, 0.499, 0], 0.6, "support the prior in part"),
+        ([0.7, 0.3, 0, 0], 0.99, "do not support the prior"),
+        ([0, 0.1, 0, 0.9], 0.99, "wrong sign"),
+    ],
+)
+def test_too_few_rows_rows_that_agree_and_rows_that_do_not(weights, cosine, said):
+    assert re.search(said, make(weights, cosine, prior_weights=BEFORE).verdict)
+
+
+def test_rows_that_move_the_prior_far_are_not_too_few():
+    before = np.array([0.1, 0.05, 0.849, 0.001])
+    verdict = make([0.2, 0.8, 0, 0], 0.6, prior_weights=before).verdict
+    assert "support the prior in part" in verdict
+
+
+def test_rows_that_contradict_a_feature_are_not_too_few():
+    found = make(BEFORE, 0.99, [contradiction("age")], prior_weights=BEFORE).verdict
+    assert "leave the prior as it is" in found
+    assert "Contradicted: age" in found
+
+
+def test_a_notebook_shows_probabilities_and_contradictions():
+    hostile = contradiction("<b>\x1b[2J&")
+    html = make([0.1, 0.2, 0.3, 0.4], contradictions=[hostile])._repr_html_()
+    assert re.findall(r"<td>(0\.\d\d)</td><td><svg", html) == ["0.50", "0.10", "0.40"]
+    assert re.findall(r'<rect height="10" width="([\d.]+)"', html) == [
+        *("50.0", "10.0", "40.0"),
+    ]
+    assert "&lt;b&gt;\\x1b[2J&amp;</td>" in html
+    assert "<b>" not in html
+    assert "\x1b" not in html
+    # The colours are those of the page.
+    assert set(re.findall(r'fill="(\w+)"', html)) == {"currentColor"}
+    assert "contradicted" not in make([0, 1, 0, 0])._repr_html_()
+
+
 def test_contradicted_features_are_named_five_at_most():
     few = make([0, 1, 0, 0], contradictions=[contradiction("age")])
     assert few.verdict.endswith("Contradicted: age (0.97).")
@@ -186,6 +231,11 @@ def test_a_pickle_of_version_0_1_is_loaded():
     assert old.cosine == 0.7
     assert vars(old).keys() == vars(trust).keys()
     assert "survival" in state
+    del state["prior_weights"], state["shape_deviations"]
+    older = copy.copy(trust)
+    older.__dict__.clear()
+    older.__setstate__(state)
+    assert "in part" in older.verdict
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,389 @@
+"""A picture of what was said of every column, and of what was learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from llmreg._utils._text import list_names, shorten
+from llmreg.exceptions import FeatureNamesError
+from llmreg.inspection._curve_panels import (
+    COLOURS,
+    LEVEL_WIDTH,
+    MAX_LEVELS,
+    N_POINTS,
+    TITLE_WIDTH,
+    Panel,
+    dress_values,
+    make_curve_panels,
+)
+from llmreg.inspection._plotting import (
+    BLUE,
+    LITERAL,
+    ORANGE,
+    OUTPUT_WIDTH,
+    VERMILION,
+    add_legend,
+    faint,
+    ink,
+    load_pyplot,
+)
+from llmreg.inspection._shapes import Shape, shapes
+from llmreg.linear_model._trust import each_trust
+from llmreg.prior._curve_formatting import shown_span, spaced
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Of the height of a panel, what the rows below its shape take.
+_RUG = 0.12
+# What was said lies pale beneath what was learnt.
+_PALE = 0.5
+# More rows than this are a histogram.
+_MANY_ROWS = 60
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ShapeDisplay:
+    """What was said of every column, and what the model has learnt.
+
+    `from_estimator` makes it. One panel per column, the strongest first: numbers as
+    lines, the levels of a category as bars. What was said is the prior's curve, or its
+    scores, at a length that all columns share; what was learnt is the shape of the
+    fitted model, with its standard deviation as a band where the model keeps it. Both
+    are in log-odds, or in the units of the target, and 0 in the mean of the rows. All
+    lines have one scale, and all bars. What was said lies pale beneath, or above, what
+    was learnt; several outputs have a colour each.
+
+    A column in whose title "against the prior" stands is one that the rows contradict.
+    Given rows lie along the lower edge, or are counted beside the levels.
+
+    Parameters
+    ----------
+    shapes : dict of str to Shape
+        What to draw, as `llmreg.inspection.shapes` gives it, in this order.
+    outputs : sequence of str
+        Names of the classes or targets.
+    n_features : int, default=20
+        How many columns are shown at most: the strongest.
+    output : str or None, default=None
+        The only one to show.
+    unit : str, default="log-odds"
+        What heights are measured in.
+    spans : mapping of str to pair of float
+        The ends of the panels of numbers.
+    units : mapping of str to str
+        Units of the columns.
+    contradicted : frozenset of pair of str, default=frozenset()
+        Columns, and the outputs for which the rows contradict what was said.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (n_panels,)
+        The panels.
+    figure_ : matplotlib Figure
+        The figure they are in.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from llmreg import LLMAttributionRegressor
+    >>> from llmreg.inspection import ShapeDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> prior = {"petal length (cm)": [(1, -6), (3, 0), (7, 6)], "petal width (cm)": 3}
+    >>> model = LLMAttributionRegressor(prior).fit(X, y)
+    >>> display = ShapeDisplay.from_estimator(model, X, n_features=2)
+    >>> [ax.get_title(loc="left") for ax in display.axes_]
+    ['petal width (cm)', 'petal length (cm)']
+    """
+
+    shapes: Mapping[str, Shape]
+    outputs: Sequence[str]
+    n_features: int = 20
+    output: str | None = None
+    unit: str = "log-odds"
+    spans: Mapping[str, tuple[float, float]]
+    units: Mapping[str, str]
+    contradicted: frozenset[tuple[str, str]] = frozenset()
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        features: Sequence[str] | None = None,
+        n_features: int = 20,
+        output: str | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Draw the shapes of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : LLMAttributionClassifier or LLMAttributionRegressor
+            A fitted estimator, linear or with ``gamma="auto"``.
+        X : DataFrame or array-like of shape (n_samples, n_features), default=None
+            Rows to centre the shapes over and to draw; see `shapes` for what stands in
+            for them.
+        features : sequence of str, default=None
+            The columns to show, in this order; by default the strongest.
+        n_features : int, default=20
+            How many columns are shown at most, at least 1.
+        output : str, default=None
+            The class, or the target, to show; by default all, six at most.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw, see `plot`.
+
+        Returns
+        -------
+        ShapeDisplay
+            The display.
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is none of llmreg.
+        NotFittedError
+            If it is not fitted.
+        CoefficientsError
+            If it is no sum of shapes.
+        FeatureNamesError
+            If a column of `features` has no shape.
+        ValueError
+            If `output` is none of the model.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        found, prior = shapes(estimator, X), estimator.prior_
+        target, outputs, classes = estimator._task_names()
+        if features is not None:
+            if unknown := [name for name in features if name not in found]:
+                raise FeatureNamesError(
+                    f"features contains columns without a shape: {unknown}. There are "
+                    f"{list_names(found)}."
+                )
+            found = {name: found[name] for name in features}
+        else:
+            size = {
+                name: -np.ptp(shape.learnt, axis=1).max()
+                for name, shape in found.items()
+            }
+            found = {name: found[name] for name in sorted(found, key=size.__getitem__)}
+        spans = {}
+        for name, shape in found.items():
+            if shape.is_levels:
+                continue
+            ends = shape.values
+            if prior is not None and name in prior.curves:
+                ends = shown_span(prior.curves[name], prior.ranges.get(name))
+            rows = ends if shape.rows is None else shape.rows
+            spans[name] = min(ends[0], *rows), max(ends[-1], *rows)
+        keys = {c.key: c.name for c in estimator.encoder_.columns_}
+        return cls(
+            shapes=found,
+            outputs=outputs,
+            n_features=n_features,
+            output=output,
+            unit="log-odds" if classes else shorten(target, LEVEL_WIDTH),
+            spans=spans,
+            units={} if prior is None else prior.units,
+            contradicted=frozenset(
+                (keys.get(c.feature, c.feature), c.output)
+                for trust in each_trust(estimator.trust_)
+                for c in trust.contradictions
+            ),
+        ).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the display, or draw it again elsewhere.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw: one per panel, or a single one whose place the panels
+            share. None makes a new figure.
+
+        Returns
+        -------
+        ShapeDisplay
+            The display itself.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        load_pyplot()
+        check_scalar(self.n_features, "n_features", Integral, min_val=1)
+        if self.output is not None and self.output not in self.outputs:
+            raise ValueError(
+                f"output must be one of {list_names(self.outputs)}; got "
+                f"{self.output!r}."
+            )
+        shown = [k for k, n in enumerate(self.outputs) if self.output in (None, n)]
+        shown = shown[: len(COLOURS)]
+        names = list(self.shapes)[: self.n_features]
+        # Lines first; bars of about the same number stand side by side.
+        levels = [name for name in names if self.shapes[name].is_levels]
+        levels.sort(key=lambda name: len(self.shapes[name].values))
+        names = [name for name in names if name not in levels] + levels
+        panels = [
+            Panel(name, [*range(len(self.shapes[name].values))], name not in levels)
+            for name in names
+        ]
+        self.axes_ = make_curve_panels(ax, panels, 2 * len(shown))
+        self.figure_ = self.axes_[0].figure
+        reach = {True: [0.0], False: [0.0]}
+        for panel, name in zip(self.axes_, names, strict=True):
+            shape = self.shapes[name]
+            self._title(panel, name, shown)
+            draw = self._draw_bars if shape.is_levels else self._draw_line
+            reach[shape.is_levels] += draw(panel, name, shape, shown)
+        for panel, name in zip(self.axes_, names, strict=True):
+            self._scale(panel, name in levels, np.array(reach[name in levels]))
+        for n_left, n, noun in (
+            (len(self.shapes) - len(names), len(self.shapes), "columns"),
+            (len(self.outputs) - len(shown), len(self.outputs), "outputs"),
+        ):
+            if n_left and (noun == "columns" or self.output is None):
+                label = f"{n_left} of {n} {noun} left out"
+                self.axes_[0].plot([], [], " ", label=label)
+        add_legend(self.axes_, outside=ax is None)
+        return self
+
+    def _title(self, ax: Axes, name: str, shown: list[int]) -> None:
+        """Name a panel, and mark it where the rows contradict what was said."""
+        against = [
+            shorten(self.outputs[k], OUTPUT_WIDTH)
+            for k in shown
+            if (name, self.outputs[k]) in self.contradicted
+        ]
+        title = shorten(name, TITLE_WIDTH)
+        if against:
+            title += "\nagainst the prior"
+            if len(self.outputs) > 1:
+                title += f": {list_names(against, 2, str)}"
+        look: dict[str, Any] = {"color": VERMILION} if against else {}
+        ax.set_title(title, loc="left", **look, **LITERAL)
+        ax.spines[["top", "right"]].set_visible(False)
+
+    def _looks(self, shown: list[int]) -> list[tuple[int, Any, Any, str, str]]:
+        """Give the colours of what was said and learnt, and the labels, by output."""
+        if len(shown) == 1:
+            return [(shown[0], ORANGE, BLUE, "said", "learnt")]
+        said = ["said (pale)", *["_"] * len(shown)]
+        return [
+            (k, COLOURS[i], COLOURS[i], said[i], shorten(self.outputs[k], OUTPUT_WIDTH))
+            for i, k in enumerate(shown)
+        ]
+
+    def _draw_line(
+        self, ax: Axes, name: str, shape: Shape, shown: list[int]
+    ) -> list[float]:
+        """Draw the shape of a number; return how far it reaches."""
+        low, high = self.spans[name]
+        x = np.union1d(spaced(low, high, N_POINTS), shape.values.clip(low, high))
+        ends = []
+        for k, pale, colour, said, learnt in self._looks(shown):
+            y = np.interp(x, shape.values, shape.learnt[k])
+            told = np.interp(x, shape.values, shape.said[k])
+            ax.plot(x, told, color=pale, alpha=_PALE, linewidth=4, label=said)
+            ax.plot(x, y, color=colour, linewidth=1.5, label=learnt)
+            spread = np.zeros_like(y)
+            if shape.deviations is not None:
+                spread = np.interp(x, shape.values, shape.deviations[k])
+                band: dict[str, Any] = {"color": colour, "alpha": 0.18, "linewidth": 0}
+                label = "± standard deviation"
+                ax.fill_between(x, y - spread, y + spread, label=label, **band)
+            for code, found in shape.special.items():
+                at = min(max(code, low), high)
+                look: dict[str, Any] = {
+                    "s": 20,
+                    "edgecolors": [colour, pale],
+                    "zorder": 3,
+                }
+                faces: dict[str, Any] = {"facecolors": [colour, "none"], "marker": "D"}
+                label = "a code of its own" if k == shown[0] else "_"
+                ax.scatter([at, at], found[:, k], label=label, **look, **faces)
+                ends += found[:, k].tolist()
+            ends += [*(y - spread), *(y + spread), *told]
+        if shape.rows is not None:
+            _draw_rows(ax, shape.rows, low, high)
+        dress_values(ax, low, high, self.units.get(name, ""), high)
+        return ends
+
+    def _draw_bars(
+        self, ax: Axes, name: str, shape: Shape, shown: list[int]
+    ) -> list[float]:
+        """Draw the levels of a category; return how far they reach."""
+        strong = np.argsort(-np.abs(shape.learnt[shown]).max(axis=0), kind="stable")
+        kept = np.sort(strong[:MAX_LEVELS])
+        looks, ends = self._looks(shown), []
+        height = 0.4 / len(looks)
+        for i, (k, pale, colour, said, learnt) in enumerate(looks):
+            at = np.arange(len(kept)) - 0.4 + 2 * height * i
+            told, found = np.nan_to_num(shape.said[k, kept]), shape.learnt[k, kept]
+            spread = None if shape.deviations is None else shape.deviations[k, kept]
+            bars: dict[str, Any] = {"height": height, "align": "edge"}
+            ax.barh(at, told, color=pale, alpha=_PALE, label=said, **bars)
+            whiskers: dict[str, Any] = {
+                "xerr": spread,
+                "error_kw": {"ecolor": ink(ax), "elinewidth": 1},
+            }
+            ax.barh(at + height, found, color=colour, label=learnt, **whiskers, **bars)
+            reach = 0.0 if spread is None else spread
+            ends += [*told, *(found - reach), *(found + reach)]
+        ticks = [shorten(shape.values[j], LEVEL_WIDTH) for j in kept]
+        if shape.rows is not None:
+            ticks = [
+                f"{t} ({shape.rows[j]:.0f})" for t, j in zip(ticks, kept, strict=True)
+            ]
+        ax.set_yticks(range(len(kept)), ticks, fontsize="small", **LITERAL)
+        ax.tick_params(axis="y", length=0)
+        ax.set_ylim(len(kept) - 0.4, -0.6)
+        if n_left := len(shape.values) - len(kept):
+            ax.set_xlabel(f"{n_left} of {len(shape.values)} levels left out")
+        return ends
+
+    def _scale(self, ax: Axes, is_bars: bool, reach: np.ndarray) -> None:
+        """Give a panel the scale of its like, and a line at zero."""
+        low, high = np.nanmin(reach), np.nanmax(reach)
+        margin = 0.06 * (high - low) or 1.0
+        zero: dict[str, Any] = {"color": ink(ax), "linewidth": 0.8, "zorder": 1}
+        if is_bars:
+            ax.set(xlim=(low - margin, high + margin))
+            ax.set_xlabel(
+                "\n".join(filter(None, [self.unit, ax.get_xlabel()])), **LITERAL
+            )
+            ax.axvline(0, **zero)
+        else:
+            place = ax.get_subplotspec()
+            is_first = place is None or place.is_first_col()
+            below = (
+                _RUG * (high - low + 2 * margin)
+                if any(shape.rows is not None for shape in self.shapes.values())
+                else 0.0
+            )
+            ax.set(ylim=(low - margin - below, high + margin))
+            ax.set_ylabel(self.unit if is_first else "", **LITERAL)
+            ax.axhline(0, **zero)
+        ax.locator_params(axis="x" if is_bars else "y", nbins=5)
+
+
+def _draw_rows(ax: Axes, rows: np.ndarray, low: float, high: float) -> None:
+    """Draw rows along the lower edge: each of few, or a histogram."""
+    shade, along = faint(ax), ax.get_xaxis_transform()
+    if len(rows) <= _MANY_ROWS:
+        ax.vlines(rows, 0, _RUG / 2, color=shade, linewidth=0.7, transform=along)
+        return
+    edges = spaced(low, high, 31)
+    counts = np.histogram(rows, edges)[0]
+    heights = _RUG * counts / max(1, counts.max())
+    bars: dict[str, Any] = {"color": shade, "alpha": 0.5, "transform": along}
+    ax.bar(edges[:-1], heights, np.diff(edges), align="edge", linewidth=0, **bars)
