@@ -22,6 +22,7 @@ from llmreg.linear_model._laplace import (
     approximate_evidence,
     fit_classifier,
     fit_regressor,
+    follow_up,
 )
 from llmreg.linear_model._prior_grid import (
     TEMPERATURES,
@@ -53,6 +54,8 @@ _HEAVY = 0.02
 _ROUGH, _EXACT = 0.03, 1e-7
 # From here on all priors are screened by one fit, and a few are fitted.
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
+# Rows that tell how far to trust curves, and how many for each feature.
+_PILOT_ROWS, _PILOT_RATIO = 2_000, 20
 # Fits by which priors with a design in common are screened.
 _ROUNDS = 2
 
@@ -108,17 +111,21 @@ def average_models(
         scores, outputs = prior.scores[part], prior.outputs[part]
         told: ColumnsTold | CurvesTold
         if basis is None:
+            some, weight = slice(None), sample_weight
             units = directions(scores, transforms)
             space: Space = Subspace(X, sample_weight, scores, relative, units, alpha)
             told = ColumnsTold(prior.features, outputs, scores, units)
             n_transforms = len(units) if units.any() else 0
             grid = make_prior_grid(n_transforms, told.n_scored, task)
         else:
-            space = curves = CurveSpace(X, sample_weight, basis, part)
+            some, weight = _pilot(targets[part], sample_weight, task, basis, seed)
+            space = curves = CurveSpace(X[some], weight, basis, part)
             told = CurvesTold(basis.features, outputs, curves)
             grid = make_curve_grid(task)
-        problem = _Problem(targets[part], sample_weight, space, grid, task)
+        problem = _Problem(targets[part][:, some], weight, space, grid, task)
         average = problem.average(*problem.screen())
+        if len(weight) < len(X):
+            average = problem.follow_up(average, X, targets[part], sample_weight)
         averages.append(average)
         trust.append(
             summarize(average, told, n_samples=n_samples, total_weight=total_weight)
@@ -265,6 +272,28 @@ class _Problem:
             space.is_whole,
         )
 
+    def follow_up(
+        self,
+        average: AveragedWeights,
+        X: np.ndarray,
+        targets: np.ndarray,
+        row_weight: np.ndarray,
+    ) -> AveragedWeights:
+        """Go on with all rows from the likeliest prior of a part of them."""
+        assert isinstance(self.space, CurveSpace)
+        best = np.array([np.argmax(average.posterior)])
+        ((group, _),) = self.space.groups(self.grid)
+        priors = self.space.priors(group, self.grid[best])
+        rows = group.design, self.targets, self.row_weight
+        fits = self.fit(*rows, priors)
+        design = self.space.design_of(X, group)
+        weights = follow_up(design, targets, row_weight, priors, fits)
+        coef = self.space.to_weights(weights, group)[0]
+        intercept = self.space.intercepts(weights, group)[0]
+        return average._replace(
+            coef=coef, intercept=intercept - coef @ self.space.centre
+        )
+
     def _groups(self, grid: PriorGrid) -> Iterable[tuple[Any, np.ndarray]]:
         """Go over the parts of a grid that have a design in common, and report each."""
         groups = list(self.space.groups(grid))
@@ -293,6 +322,34 @@ class _Problem:
         )
         share = np.tensordot(posterior / posterior.sum(), ndtr(sign * ratio), axes=1)
         return np.where(sign != 0, share, np.nan)
+
+
+def _pilot(
+    targets: np.ndarray,
+    row_weight: np.ndarray,
+    task: str,
+    basis: CurveBasis,
+    seed: int,
+) -> tuple[Any, np.ndarray]:
+    """Choose rows that tell how far to trust curves, where there are very many.
+
+    Each class has as many of them as another, if it can; those that are taken stand for
+    all of their class.
+    """
+    most = max(_PILOT_ROWS, _PILOT_RATIO * len(basis.features))
+    if task == "regression" or len(row_weight) <= 2 * most:
+        return slice(None), row_weight
+    generator = np.random.default_rng(seed)
+    label = targets.argmax(axis=0) if len(targets) > 1 else targets[0]
+    classes = np.unique(label)
+    some, weight = [], []
+    for one in classes:
+        own = np.flatnonzero(label == one)
+        taken = generator.permutation(own)[: most // len(classes)]
+        some.append(taken)
+        share = row_weight[own].sum() / row_weight[taken].sum()
+        weight.append(row_weight[taken] * share)
+    return np.concatenate(some), np.concatenate(weight)
 
 
 def _transforms(score_transform: str | Transform) -> list[Transform]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.linear_model._prior_grid import PriorGrid
@@ -46,6 +47,7 @@ class CurveSpace:
     def __init__(
         self, X: np.ndarray, row_weight: np.ndarray, basis: CurveBasis, rows: slice
     ) -> None:
+        self.basis = basis
         columns = basis.design(X)
         self.centre = np.average(columns, axis=0, weights=row_weight)
         self.columns = columns - self.centre
@@ -151,10 +153,23 @@ class CurveSpace:
         return np.broadcast_to(np.eye(width), (len(self._maps), width, width))
 
     def _rotation(self, maps: np.ndarray, is_belief: np.ndarray | None) -> Rotation:
-        design = np.ones((len(maps), len(self.columns), maps.shape[2] + 2))
-        design[:, :, :-2] = self.columns @ maps[:, :-1] + maps[:, -1:]
-        design[:, :, -2] = (self.columns @ self.said.T + self._height).T
-        return Rotation(design, maps, is_belief)
+        return Rotation(self._design(self.columns, maps), maps, is_belief)
+
+    def _design(self, columns: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        design = np.ones((len(maps), len(columns), maps.shape[2] + 2))
+        for one, own in zip(design, maps, strict=True):
+            # A coordinate is of one feature: most of a map is 0 where there is no turn.
+            sparse = csr_matrix(own[:-1].T)
+            one[:, :-2] = (
+                (sparse @ columns.T).T if not self._is_wide else columns @ own[:-1]
+            )
+            one[:, :-2] += own[-1]
+        design[:, :, -2] = (columns @ self.said.T + self._height).T
+        return design
+
+    def design_of(self, X: np.ndarray, rotation: Rotation) -> np.ndarray:
+        """Return other rows in the coordinates of a rotation."""
+        return self._design(self.basis.design(X) - self.centre, rotation.maps)
 
     def design(self, rotation: Rotation) -> np.ndarray:
         """Return the rows in the coordinates of a rotation."""

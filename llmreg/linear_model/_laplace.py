@@ -17,6 +17,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ BIAS_PRECISION = 1e-2
 # Up to so many products of columns are kept; 16 MB.
 _MOST_PRODUCTS = 2_000_000
 _MAX_NEWTON = 50
+# What a step on all rows gains at last, in log-probability.
+_ENOUGH = 1e-4
 # Precision of the prior of the quadratic approximation: weak, but enough to keep
 # separable classes finite.
 _WEAK = 0.1
@@ -113,6 +116,29 @@ def fit_classifier(
     return Fits(weights, np.linalg.inv(hessian), evidence, n_iter)
 
 
+def follow_up(
+    design: np.ndarray,
+    targets: np.ndarray,
+    row_weight: np.ndarray,
+    priors: GaussianPriors,
+    fits: Fits,
+) -> np.ndarray:
+    """Go on from the weights that some of the rows led to, with all of them.
+
+    There is one prior. The curvature is that of the fits to some rows.
+    """
+    model = _LogisticModel(design, targets, row_weight, priors)
+    weights, only = fits.weights.copy(), np.zeros(1, dtype=int)
+    value, probabilities = model.log_joint(weights, only)
+    for _ in range(_MAX_NEWTON):
+        gradient = model.gradient(weights, probabilities, only)
+        step = np.einsum("gkpq,gkq->gkp", fits.covariance, gradient)
+        weights, value, probabilities = model.search(weights, step, value, only)
+        if (gradient * step).sum() < _ENOUGH:
+            break
+    return weights
+
+
 @dataclass
 class _LogisticModel:
     """Log joint probability of targets and weights, and its derivatives."""
@@ -123,9 +149,13 @@ class _LogisticModel:
     priors: GaussianPriors
 
     def __post_init__(self) -> None:
-        self.squares = [WeightedSquares(columns) for columns in self.design]
         several = len(self.design) > 1
         self._shared = several & (self.design == self.design[:1]).all(axis=(0, 1))
+
+    @cached_property
+    def squares(self) -> list[WeightedSquares]:
+        """What makes second derivatives, one an output."""
+        return [WeightedSquares(columns) for columns in self.design]
 
     def log_joint(
         self, weights: np.ndarray, rows: np.ndarray
