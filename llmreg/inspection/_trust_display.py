@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,8 +80,6 @@ class TrustDisplay(FittedDisplay):
         What was found: one, or one per output.
     names : sequence of str
         What each of `trusts` is about.
-    agreement : ndarray of shape (n_outputs, n_features)
-        How likely each weight has the sign of its score; NaN without one.
 
     Attributes
     ----------
@@ -112,7 +110,6 @@ class TrustDisplay(FittedDisplay):
     attributions: np.ndarray
     trusts: Sequence[Trust]
     names: Sequence[str]
-    agreement: np.ndarray
 
     @classmethod
     def _read(cls, estimator: Any) -> dict[str, Any]:
@@ -131,18 +128,19 @@ class TrustDisplay(FittedDisplay):
             )
         target, outputs, _ = estimator._task_names()
         scores = estimator.prior_.scores
-        agreement = np.concatenate([trust.agreement for trust in trusts])
         module = estimator.net_.module_
         if basis := getattr(getattr(module, "linear", module), "basis", None):
-            # Levels of one feature have their sign in common.
-            agreement = agreement[:, basis.feature_of]
-            agreement = np.where(np.isnan(scores), np.nan, agreement)
+            # Curves are weighed by feature: its levels have their sign in common.
+            parts = np.split(np.where(np.isnan(scores), np.nan, 1.0), len(trusts))
+            trusts = tuple(
+                replace(trust, agreement=trust.agreement[:, basis.feature_of] * part)
+                for trust, part in zip(trusts, parts, strict=True)
+            )
         return {
             "scores": scores,
             "attributions": estimator.attributions_,
             "trusts": trusts,
             "names": outputs if len(trusts) > 1 else (target,),
-            "agreement": agreement,
         }
 
     def _size(self) -> np.ndarray:
@@ -159,9 +157,10 @@ class TrustDisplay(FittedDisplay):
             _draw_ways(panel, trust, shorten(name, OUTPUT_WIDTH))
             for panel, trust, name in zip(upper, self.trusts, self.names, strict=True)
         ]
+        agreement = np.concatenate([trust.agreement for trust in self.trusts])
         self.points_: list[dict[str, Line2D]] = []
         for i, panel in enumerate(lower):
-            self.points_.append(_draw_signs(panel, self.agreement[i, shown]))
+            self.points_.append(_draw_signs(panel, agreement[i, shown]))
             self._dress(panel, i, shown)
 
     def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
