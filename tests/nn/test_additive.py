@@ -1,25 +1,22 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from llmreg import FeaturePrior, LLMAttributionClassifier, ResponseCurve
 from llmreg.nn import attribute
-from llmreg.nn._additive import AdditiveModel
-from llmreg.preprocessing._basis import make_basis, scale_to_curves
-from llmreg.preprocessing._encoder import TableEncoder
-from llmreg.prior import FeaturePrior, ResponseCurve
 
 
 @pytest.fixture
 def module():
     """Two columns: one with a curve and two codes, one without either."""
-    X = np.array([[0.0, 1.0], [4.0, 2.0], [9.0, 5.0]])
+    X = pd.DataFrame({"x0": [0.0, 4.0, 9.0], "x1": [1.0, 2.0, 5.0]})
     curve = ResponseCurve([2, 4, 8], [-2, 6, 1], special={-1: [4.0], 4: [-3.0]})
     prior = FeaturePrior.from_dict({"x0": [(2, -2), (4, 6), (8, 1)], "x1": 3})
     prior.curves["x0"] = curve
-    encoder = TableEncoder().fit(X)
-    scale_to_curves(encoder, prior)
-    basis = make_basis(encoder, prior, encoder.transform(X))
-    module = AdditiveModel(basis, 2, 1).double()
+    model = LLMAttributionClassifier(prior, device="cpu").fit(X, [0, 1, 1])
+    module = model.net_.module_
+    basis = module.basis
     weights = np.random.default_rng(0).normal(size=len(basis.low) + 3)
     module.load_state_dict(module.state_of(weights[None], np.array([0.5])))
     return module
