@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._utils._text import list_names
 from llmreg.exceptions import CoefficientsError
+from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._net import AlignedNet, LinearModel
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._scaler import BoundedScaler
@@ -73,7 +74,9 @@ class CoefficientsMixin:
         """Return weights and bias of the encoded columns, in units of the target."""
         check_is_fitted(self, "net_")
         if not isinstance(layer := self.net_.module_, LinearModel):
+            is_bent = isinstance(layer, AdditiveModel)
             held = f"this one holds a {type(layer).__name__}"
+            held += ", whose shapes for columns with a curve have no slope" * is_bent
             raise CoefficientsError(f"Only linear models have coef_; {held}. {_HINT}")
         weights = layer.weight.detach(), layer.bias.detach()
         return self._in_units(*(w.cpu().numpy().astype(np.float64) for w in weights))

@@ -1,6 +1,7 @@
 """Providers and modules that several tests use; importable by worker processes."""
 
 import zlib
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -102,3 +103,17 @@ class SmallModule(nn.Sequential):
 
 def sign_of(scores):
     return torch.sign(scores)
+
+
+def curved_prior(*outputs):
+    """What somebody says of the table of all tests in curves, with a code of one."""
+    curves = {"age": [(20, -4), (45, -5), (80, 6)], "bmi": [(18, -3), (30, 2), (45, 8)]}
+    rest = {
+        "smoker": 8,
+        "sex=male": 1,
+        "region=west": -2,
+        "constant": [(0, -3), (9, 5)],
+    }
+    prior = FeaturePrior.from_dict(dict.fromkeys(outputs, curves | rest))
+    code = replace(prior.curves["bmi"], special={0.0: [5.0] * len(outputs)})
+    return replace(prior, curves=prior.curves | {"bmi": code})

@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from torch import Tensor, nn
+from torch import nn
 
 import llmreg
 from llmreg._utils import import_optional
 from llmreg._utils._files import write_bytes
 from llmreg.exceptions import ExportError
 from llmreg.export._sklearn import (
+    array_of,
     check_model,
     fills_of,
     is_level,
     no_counterpart,
     spellings,
 )
+from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._factory import CorrectedModel
+from llmreg.preprocessing._basis import CODE_WIDTH
 from llmreg.preprocessing._scaler import BoundedScaler
 
 # Old enough for runtimes of 2022, new enough for everything that is used.
@@ -181,9 +184,11 @@ def _add_levels(graph: Graph, text: str, levels: Sequence[str], gap: str | None)
 
 
 def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
-    """Add a module of linear layers and activations in a row."""
+    """Add a module of linear layers and activations in a row, or one of ours."""
     if isinstance(module, CorrectedModel):
         return _add_corrected(graph, module, rows)
+    if isinstance(module, AdditiveModel):
+        return _add_shapes(graph, module, rows)
     # A class of the user's may inherit a layer and compute something else.
     forward = type(module).forward
     if module._forward_hooks or module._forward_pre_hooks:
@@ -194,7 +199,7 @@ def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
         return rows
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
         values = [v for v in (module.weight, module.bias) if v is not None]
-        constants = [graph.constant(_array(value)) for value in values]
+        constants = [graph.constant(array_of(value)) for value in values]
         return graph.add("Gemm", rows, *constants, transB=1)
     if type(module) not in _ACTIVATIONS:
         raise _unknown(module)
@@ -203,12 +208,38 @@ def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
 
 def _add_corrected(graph: Graph, module: CorrectedModel, rows: str) -> str:
     outputs = add_module(graph, module.linear, rows)
-    for share, part in zip(_array(module.shares), module.corrections, strict=True):
+    for share, part in zip(array_of(module.shares), module.corrections, strict=True):
         if share:
             correction = add_module(graph, part, rows)
             weighted = graph.add("Mul", correction, graph.constant(share))
             outputs = graph.add("Add", outputs, weighted)
     return outputs
+
+
+def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
+    """Weigh how far rows are through each segment, codes, and the columns as such."""
+    basis, zero, one = module.basis, graph.constant(0.0), graph.constant(1.0)
+    own = graph.constant(basis.columns[basis.curve_of])
+    through = graph.add("Gather", rows, own, axis=1)
+    through = graph.add("Sub", through, graph.constant(array_of(module.low)[None]))
+    through = graph.add("Div", through, graph.constant(array_of(module.length)[None]))
+    through = graph.add("Clip", through, zero, one)
+    parts, weights = [rows], [module.weight * module.is_plain, module.steps]
+    if basis.codes:
+        curves, values = (np.array(part) for part in zip(*basis.codes, strict=True))
+        at = graph.add("Gather", rows, graph.constant(basis.columns[curves]), axis=1)
+        gap = graph.add("Abs", graph.add("Sub", at, graph.constant(values[None])))
+        is_code = graph.add("LessOrEqual", gap, graph.constant(CODE_WIDTH))
+        codes = graph.add("Cast", is_code, to=graph.onnx.TensorProto.DOUBLE)
+        # A code lies beside the segments of its curve.
+        of_curve = (curves[:, None] == basis.curve_of).astype(np.float64)
+        beside = graph.add("MatMul", codes, graph.constant(of_curve))
+        through = graph.add("Where", graph.add("Greater", beside, zero), zero, through)
+        parts, weights = [codes, *parts], [module.code_steps, *weights]
+    together = graph.add("Concat", *parts, through, axis=1)
+    weight = np.hstack([array_of(values) for values in weights])
+    constants = graph.constant(weight), graph.constant(array_of(module.bias))
+    return graph.add("Gemm", together, *constants, transB=1)
 
 
 def _add_silu(graph: Graph, rows: str) -> str:
@@ -236,10 +267,6 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[Graph, str], str]] = {
     nn.Dropout: lambda graph, rows: rows,
     nn.Identity: lambda graph, rows: rows,
 }
-
-
-def _array(values: Tensor) -> np.ndarray:
-    return np.asarray(values.detach().cpu().numpy(), dtype=np.float64)
 
 
 def _unknown(module: nn.Module) -> ExportError:

@@ -1,4 +1,4 @@
-"""A fitted linear model as a pipeline of scikit-learn's own parts."""
+"""A fitted linear or additive model as a pipeline of scikit-learn's own parts."""
 
 from __future__ import annotations
 
@@ -18,29 +18,34 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
     OneHotEncoder,
+    SplineTransformer,
     StandardScaler,
 )
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import ExportError
+from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._net import LinearModel
 from llmreg.preprocessing._levels import level_number, level_value
 from llmreg.preprocessing._scaler import BoundedScaler, fit_minmax
 
 # Stands for a gap among levels, which are hardly called so.
 _GAP = "\x00missing"
+# So near to the end of a range that levelling off is less than rounding.
+_NEAR = 1e-5
 
 
 def to_sklearn(model: Any) -> Pipeline:
-    """Turn a fitted linear model into a pipeline of scikit-learn's own parts.
+    """Turn a linear or additive model into a pipeline of scikit-learn's own parts.
 
     Neither torch nor llmreg is needed to load it and to predict with it.
 
     Parameters
     ----------
     model : LLMAttributionClassifier or LLMAttributionRegressor
-        A fitted linear model.
+        A fitted model without hidden layers.
 
     Returns
     -------
@@ -53,7 +58,8 @@ def to_sklearn(model: Any) -> Pipeline:
     Raises
     ------
     ExportError
-        If the model is none of llmreg's, or not linear.
+        If the model is none of llmreg's, or has hidden layers, or if a scaler of
+        your own bends a curve where scikit-learn has no counterpart.
 
     See Also
     --------
@@ -65,7 +71,10 @@ def to_sklearn(model: Any) -> Pipeline:
     would train its second step without the prior.
 
     With ``scaler="bounded"`` a numeric column becomes three: the scaled value kept
-    within 0 and 1, and one for what lies beyond either end.
+    within 0 and 1, and one for what lies beyond either end. A column with a curve
+    becomes one for each knot of its shape, by a SplineTransformer of degree 1: the
+    weight is the height of the shape there. Beside a code of the curve lie two knots
+    with no number between them.
 
     Examples
     --------
@@ -78,53 +87,80 @@ def to_sklearn(model: Any) -> Pipeline:
     array([1, 0, 0, 1])
     """
     check_model(model)
-    if not isinstance(model.net_.module_, LinearModel):
+    module, encoder = model.net_.module_, model.encoder_
+    if not isinstance(module, LinearModel | AdditiveModel):
         raise ExportError(
-            "Only a linear model is a pipeline of scikit-learn's own parts; this one "
-            f"holds a {type(model.net_.module_).__name__}. llmreg.export.to_onnx "
+            "Only a model without hidden layers is a pipeline of scikit-learn's own "
+            f"parts; this one holds a {type(module).__name__}. llmreg.export.to_onnx "
             "exports it."
         )
-    encoder = model.encoder_
+    weight, bias = array_of(module.weight), array_of(module.bias)
     names = getattr(model, "feature_names_in_", np.arange(encoder.n_features_in_))
-    parts = [*_numbers(encoder, names), *_levels(encoder, names)]
+    parts = [*_numbers(encoder, names, module), *_levels(encoder, names, weight)]
     table = ColumnTransformer(
         [(part.name, FrozenEstimator(part.steps), part.columns) for part in parts]
     ).fit(_one_row(encoder, names))
-    coef, intercept = model._encoded_weights()
-    is_single, coef = coef.ndim == 1, np.atleast_2d(coef)
-    weights = np.hstack([coef[:, part.source] * part.signs for part in parts])
-    final = _final(model, weights[0] if is_single else weights, intercept)
+    weights = np.hstack([part.weights for part in parts])
+    final = _final(model, *model._in_units(weights, bias))
     return Pipeline([("table", table), ("model", final)])
 
 
 class _Part(NamedTuple):
-    """Columns of one kind: what encodes them, and which weights are theirs."""
+    """Columns of one kind: what encodes them, and the weights of what that makes."""
 
     name: str
     columns: Any
     steps: Pipeline
-    # For each column that the steps make: the encoded column whose weight it has, and
-    # with which sign.
-    source: np.ndarray
-    signs: np.ndarray
+    weights: np.ndarray
 
 
-def _numbers(encoder: Any, names: np.ndarray) -> list[_Part]:
+def _numbers(encoder: Any, names: np.ndarray, module: Any) -> list[_Part]:
     """Make one part for all numeric columns, if there are any."""
     if not encoder._numeric:
         return []
     columns = names[encoder._numeric]
-    source = np.flatnonzero(~is_level(encoder))
-    signs = np.ones(len(columns))
+    places = np.flatnonzero(~is_level(encoder))
+    weights = array_of(module.weight)[:, places]
     steps = _filling(encoder, _frame(np.zeros((1, len(columns))), columns))
     scaler = encoder.scaler_
-    if isinstance(scaler, BoundedScaler):
-        steps.append(("scale", _bounded(scaler)))
-        source = np.tile(source, 3)
-        signs = np.concatenate([signs, -signs, signs])
+    is_bounded = isinstance(scaler, BoundedScaler)
+    is_additive = isinstance(module, AdditiveModel)
+    if is_bounded:
+        steps.append(("scale", _bounded(scaler, is_additive)))
+        weights = np.hstack([weights, -weights, weights])
     elif scaler is not None:
         steps.append(("scale", copy.deepcopy(scaler)))
-    return [_Part("numbers", list(columns), Pipeline(steps), source, signs)]
+    if is_additive:
+        shapes, weights = _shapes(module, places, weights, is_bounded)
+        steps.append(("shapes", shapes))
+    return [_Part("numbers", list(columns), Pipeline(steps), weights)]
+
+
+def _shapes(
+    module: AdditiveModel, places: np.ndarray, weights: np.ndarray, is_bounded: bool
+) -> tuple[ColumnTransformer, np.ndarray]:
+    """Open columns with a curve at the knots of their shapes; others pass."""
+    n_columns, n_made = len(places), weights.shape[1]
+    shaped = np.searchsorted(places, module.basis.columns)
+    plain = [i for i in range(n_made) if i % n_columns not in shaped]
+    steps: list[Any] = [("columns", "passthrough", plain)]
+    found = [weights[:, plain]]
+    for number, place in enumerate(shaped):
+        knots, heights = module.shape(number)
+        if is_bounded and (min(knots) < -_NEAR or max(knots) > 1 + _NEAR):
+            raise ExportError(
+                "A curve bends beyond the range of the scaler, where values level off "
+                'and scikit-learn has no counterpart. Fit with scaler="bounded", whose '
+                "range holds the curves, or export with llmreg.export.to_onnx."
+            )
+        spline = SplineTransformer(
+            degree=1, knots=knots[:, None], extrapolation="constant"
+        )
+        # Of scaling that levels off the last columns are those that do not.
+        steps.append((f"shape{place}", spline, [place + is_bounded * n_made]))
+        found.append(heights)
+    rows = np.zeros((2, n_made + is_bounded * n_columns))
+    return ColumnTransformer(steps).fit(rows), np.hstack(found)
 
 
 def _filling(encoder: Any, row: Any) -> list[tuple[str, Any]]:
@@ -139,11 +175,11 @@ def _filling(encoder: Any, row: Any) -> list[tuple[str, Any]]:
     return [("floats", floats), *([] if imputer is None else [("gaps", imputer)])]
 
 
-def _bounded(scaler: BoundedScaler) -> FeatureUnion:
+def _bounded(scaler: BoundedScaler, is_additive: bool) -> FeatureUnion:
     """Level off beyond 0 and 1, in parts whose sum is that of `_scaler.soft_clip`.
 
     With s the scaled value that is its clipped value, less 1 / max(s, 1), plus
-    1 / max(1 - s, 1).
+    1 / max(1 - s, 1). Shapes, flat beyond either end, take s itself.
     """
     low, scale = scaler.data_min_, scaler.scale_
     end = low + np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -152,14 +188,16 @@ def _bounded(scaler: BoundedScaler) -> FeatureUnion:
         ("reciprocal", _function(np.reciprocal)),
     ]
     turn = ("turn", _function(np.negative))
-    above = Pipeline([("scale", fit_minmax(MinMaxScaler(), low, scale)), *reciprocal])
+    whole = fit_minmax(MinMaxScaler(), low, scale)
+    above = Pipeline([("scale", whole), *reciprocal])
     turned = fit_minmax(MinMaxScaler(), -end, scale)
     below = Pipeline([turn, ("scale", turned), *reciprocal])
     within = fit_minmax(MinMaxScaler(clip=True), low, scale)
-    return FeatureUnion([("within", within), ("above", above), ("below", below)])
+    parts = [("within", within), ("above", above), ("below", below)]
+    return FeatureUnion([*parts, *([("whole", whole)] * is_additive)])
 
 
-def _levels(encoder: Any, names: np.ndarray) -> list[_Part]:
+def _levels(encoder: Any, names: np.ndarray, weight: np.ndarray) -> list[_Part]:
     """Make a part for every categorical column."""
     parts = []
     columns = np.flatnonzero(is_level(encoder))
@@ -175,16 +213,15 @@ def _levels(encoder: Any, names: np.ndarray) -> list[_Part]:
         if gap is not None:
             places[_GAP] = levels.index(gap)
         own, columns = np.split(columns, [len(levels)])
-        source = own[list(places.values())]
+        weights = weight[:, own[list(places.values())]]
         steps = _onehot([*places])
         if place in getattr(encoder, "_decimal", ()):
             numbers = {level_number(name): name for name in levels if name != gap}
             numbers.pop(None, None)
             replace = _function(pd.Series.replace, to_replace=numbers)
             steps.steps.insert(1, ("decimals", replace))
-        signs = np.ones(len(source))
         # A single column, and not a list of one, arrives as pandas has it.
-        parts.append(_Part(f"levels{place}", names[place], steps, source, signs))
+        parts.append(_Part(f"levels{place}", names[place], steps, weights))
     return parts
 
 
@@ -253,6 +290,11 @@ def check_model(model: Any) -> None:
             "pipeline its last step."
         )
     check_is_fitted(model, "net_")
+
+
+def array_of(values: Tensor) -> np.ndarray:
+    """Give weights of a module in double precision."""
+    return np.asarray(values.detach().cpu().numpy(), dtype=np.float64)
 
 
 def is_level(encoder: Any) -> np.ndarray:

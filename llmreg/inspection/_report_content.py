@@ -25,6 +25,7 @@ from llmreg.exceptions import DataError, FeatureNamesError
 from llmreg.inspection._comparison import NOTHING, WITH, WITHOUT, Performance
 from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
+from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._net import LinearModel
 from llmreg.prior._curve_formatting import (
     format_svg,
@@ -39,6 +40,7 @@ from llmreg.providers._resolve import Provider
 
 # Parameters that are shown elsewhere, or are long.
 ELSEWHERE = {"prior", "task", "target_name", "feature_descriptions", "feature_names"}
+FORMS = {LinearModel: "linear", AdditiveModel: "additive, with a shape for each curve"}
 
 Pairs = list[tuple[str, str]]
 #: Header, rows and the places of the columns that hold numbers.
@@ -240,10 +242,10 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
     if isinstance(estimator, Pipeline):
         steps = [f"{name} ({type(s).__name__})" for name, s in estimator.steps]
         pairs.append(("Pipeline", " → ".join(steps)))
-    is_linear = isinstance(model.net_.module_, LinearModel)
+    form = FORMS.get(type(model.net_.module_), "with hidden layers")
     return [
         *pairs,
-        ("Form", "linear" if is_linear else "with hidden layers"),
+        ("Form", form),
         ("Weight of the prior (gamma)", f"{model.gamma_:.3g}"),
         ("Iterations", str(model.n_iter_)),
         ("llmreg", __version__),

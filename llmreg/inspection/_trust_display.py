@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,8 +127,17 @@ class TrustDisplay(FittedDisplay):
                 "AlignmentDisplay shows what a fixed gamma made of the prior."
             )
         target, outputs, _ = estimator._task_names()
+        scores = estimator.prior_.scores
+        module = estimator.net_.module_
+        if basis := getattr(getattr(module, "linear", module), "basis", None):
+            # Curves are weighed by feature: its levels have their sign in common.
+            parts = np.split(np.where(np.isnan(scores), np.nan, 1.0), len(trusts))
+            trusts = tuple(
+                replace(trust, agreement=trust.agreement[:, basis.feature_of] * part)
+                for trust, part in zip(trusts, parts, strict=True)
+            )
         return {
-            "scores": estimator.prior_.scores,
+            "scores": scores,
             "attributions": estimator.attributions_,
             "trusts": trusts,
             "names": outputs if len(trusts) > 1 else (target,),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llmreg.preprocessing._basis import CurveBasis, is_code
+from llmreg.preprocessing._basis import CODE_WIDTH, CurveBasis, is_code
 
 
 class AdditiveModel(nn.Module):
@@ -55,7 +55,11 @@ class AdditiveModel(nn.Module):
         """Return the outputs for rows, (n_samples, n_outputs)."""
         basis = self.basis
         column = torch.as_tensor(basis.columns[basis.curve_of], device=X.device)
-        through = ((X[:, column] - self.low) / self.length).clamp(0, 1)
+        through = (X[:, column] - self.low) / self.length
+        # Half of the slope at either end, where clamp has all of it: at a knot the
+        # attribution is the mean of both sides.
+        zero, one = through.new_zeros(()), through.new_ones(())
+        through = through.maximum(zero).minimum(one)
         outputs: Tensor = (X * self.is_plain) @ self.weight.T + self.bias
         for number, (curve, _) in enumerate(basis.codes):
             value = self.code_values[number]
@@ -64,6 +68,30 @@ class AdditiveModel(nn.Module):
             through = torch.where(at_code[:, None] & own, 0.0, through)
             outputs = outputs + at_code[:, None] * self.code_steps[:, number]
         return outputs + through @ self.steps.T
+
+    def shape(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the shape of a curve bends, encoded, and its heights there.
+
+        Of shape (n_bends,) and (n_outputs, n_bends). Where a code begins and ends
+        there are bends with no number between them.
+        """
+        basis, own = self.basis, self.basis.curve_of == number
+        own_codes = [k for k, (curve, _) in enumerate(basis.codes) if curve == number]
+        places = [*basis.low[own], basis.high[own][-1]]
+        for k in own_codes:
+            for end in basis.codes[k][1] - CODE_WIDTH, basis.codes[k][1] + CODE_WIDTH:
+                places += [*np.nextafter(end, [-np.inf, end, np.inf])]
+        if own_codes:
+            places += [min(places) - CODE_WIDTH, max(places) + CODE_WIDTH]
+        bends = np.unique(places)
+        rows = np.zeros((len(bends), len(self.is_plain)))
+        rows[:, basis.columns[number]] = bends
+        parts = basis.segments(rows)[:, own], basis.at_codes(rows)[:, own_codes]
+        steps, code_steps = (
+            values.detach().cpu().numpy().astype(np.float64)
+            for values in (self.steps[:, own], self.code_steps[:, own_codes])
+        )
+        return bends, steps @ parts[0].T + code_steps @ parts[1].T
 
     def state_of(self, coef: np.ndarray, intercept: np.ndarray) -> dict[str, Any]:
         """Return the state that has given weights: of segments, codes, then columns."""

@@ -167,7 +167,7 @@ def make_net(
             device=device,
             **settings,
         ).initialize()
-    if last_weights is None or n_corrections is not None:
+    if last_weights is None or n_corrections is not None or basis is not None:
         return net
     try:
         net.module_.load_state_dict(last_weights)

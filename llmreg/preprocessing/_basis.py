@@ -24,6 +24,8 @@ _N_PARTS = 4
 # A segment shorter than this, in typical ranges, is none.
 _SHORTEST = 0.02
 _EFFECT = 10.0
+#: How far from a code encoded values are still that code.
+CODE_WIDTH = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ class CurveBasis:
 
 def is_code(values: Any, code: Any) -> Any:
     """Tell which encoded values are a code, but for rounding."""
-    return abs(values - code) <= 1e-6
+    return abs(values - code) <= CODE_WIDTH
 
 
 def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:

@@ -24,11 +24,14 @@ def numbers(table):
     return table[["age", "bmi", "smoker"]].astype(float)
 
 
-@pytest.fixture(params=[(), (4,)], ids=["linear", "mlp"])
+CURVES = {"age": [(20, -2), (45, -4), (80, 6)]}
+
+
+@pytest.fixture(params=["linear", "mlp", "curves", "mlp, curves"])
 def classifier(request, table, illness, prior):
     return LLMAttributionClassifier(
-        prior,
-        hidden_layer_sizes=request.param,
+        prior | CURVES if "curves" in request.param else prior,
+        hidden_layer_sizes=(4,) if "mlp" in request.param else (),
         max_iter=20,
         random_state=0,
         device="cpu",

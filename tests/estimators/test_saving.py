@@ -46,6 +46,11 @@ TRUSTED = [
     "pandas.Categorical",
     "pandas.Series",
 ]
+# And of models with curves.
+OF_SPLINES = [
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy.interpolate._bsplines.BSpline",
+]
 
 
 @pytest.mark.parametrize("scaler", ["bounded", "minmax"])
@@ -62,7 +67,16 @@ def test_skops(kind, scaler, request, table, prior, tmp_path):
         np.testing.assert_allclose(found, expected)
 
 
+def test_skops_of_curves(request, table, prior, tmp_path):
+    io = pytest.importorskip("skops.io")
+    prior["age"] = [(20, -2), (45, 1), (80, 6)]
+    model = train("classifier", request, prior)
+    io.dump(to_sklearn(model), tmp_path / "model.skops")
+    read = io.load(tmp_path / "model.skops", trusted=TRUSTED + OF_SPLINES)
+    np.testing.assert_array_equal(read.predict(table), model.predict(table))
+
+
 def test_the_page_names_what_to_trust():
     page = Path(__file__).parents[2] / "docs/saving.md"
     text = page.read_text(encoding="utf-8")
-    assert all(f'"{name}"' in text for name in TRUSTED)
+    assert all(f'"{name}"' in text for name in TRUSTED + OF_SPLINES)

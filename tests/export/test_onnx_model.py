@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg.exceptions import ExportError, MissingDependencyError
+from llmreg.exceptions import (
+    ExportError,
+    MissingDependencyError,
+    PriorMismatchWarning,
+)
 from llmreg.export import to_onnx
 from llmreg.preprocessing._scaler import BoundedScaler
-from tests.fakes import DropoutNet, small_module
+from tests.fakes import DropoutNet, curved_prior, small_module
 
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -64,6 +69,13 @@ def train(X, y, prior, kind=LLMAttributionClassifier, **options):
     return kind(prior, random_state=0, device="cpu", **options).fit(X, y)
 
 
+def train_curves(X, y, *outputs, **options):
+    """Train on curves; some rows have a code, beside the curve."""
+    X.loc[X.index[1::5], "bmi"] = 0.0
+    with warnings.catch_warnings(action="ignore", category=PriorMismatchWarning):
+        return train(X, y, curved_prior(*outputs), **options)
+
+
 MODELS = {
     "auto": {},
     "fixed": {"gamma": 1.0},
@@ -84,6 +96,25 @@ def test_classifier(name, table, strange, illness, prior):
     session = check(model, table, strange, strange[:1])
     assert [value.name for value in session.get_inputs()] == list(table.columns)
     assert [value.name for value in session.get_outputs()] == ["label", "probabilities"]
+
+
+CURVES = {name: MODELS[name] for name in (*list(MODELS)[3:7], "auto", "mlp, auto")}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_curves(name, table, strange, illness):
+    model = train_curves(table, illness, "ill", **CURVES[name])
+    check(model, table, strange, strange[:1])
+    assert hasattr(getattr(model.net_.module_, "linear", model.net_.module_), "steps")
+
+
+def test_curves_of_many_classes(table, strange, stage):
+    check(train_curves(table, stage, "early", "late", "middle"), table, strange)
+
+
+def test_curves_of_a_regression(table, strange, risk):
+    model = train_curves(table, risk, "risk", kind=LLMAttributionRegressor)
+    check(model, table, strange)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "silu", "gelu"])

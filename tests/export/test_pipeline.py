@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.base import is_classifier
 from sklearn.impute import KNNImputer
-from sklearn.preprocessing import RobustScaler
+from sklearn.preprocessing import QuantileTransformer, RobustScaler
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import ExportError
 from llmreg.export import to_sklearn
-from tests.export.test_onnx_model import LEVELS, train
+from llmreg.nn._additive import AdditiveModel
+from llmreg.preprocessing._scaler import BoundedScaler
+from tests.export.test_onnx_model import LEVELS, train, train_curves
 
 
 def check(model, *tables):
@@ -101,6 +103,59 @@ def test_the_parts_have_names(table, illness, prior):
     assert names[:2] == ["numbers__age", "numbers__bmi"]
     assert "levels3__sex_female" in names
     assert pipeline["model"].coef_.shape == (1, len(names))
+
+
+CURVES = MODELS | {
+    "own": {"scaler": RobustScaler(), "imputer": KNNImputer()},
+    "bent": {"scaler": QuantileTransformer(n_quantiles=20)},
+}
+del CURVES["fixed"]
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_curves(name, table, strange, illness):
+    model = train_curves(table, illness, "ill", **CURVES[name])
+    assert isinstance(model.net_.module_, AdditiveModel)
+    pipeline = check(model, table, strange, strange[:1])
+    n_columns = len(pipeline["table"].get_feature_names_out())
+    assert pipeline["model"].coef_.shape == (1, n_columns)
+
+
+def test_curves_of_many_classes(table, strange, stage):
+    check(train_curves(table, stage, "early", "late", "middle"), table, strange)
+
+
+@pytest.mark.parametrize("outputs", [("a",), ("a", "b")])
+def test_curves_of_a_regression(outputs, table, strange, risk):
+    y = pd.DataFrame({name: 1e3 * i - 1e3 * risk for i, name in enumerate(outputs)})
+    y = y["a"] if outputs == ("a",) else y
+    check(train_curves(table, y, *outputs, kind=LLMAttributionRegressor), table)
+
+
+def test_curves_of_an_array(rng):
+    X = rng.normal(size=(40, 3))
+    prior = {"x0": [(-1, -5), (0, 2), (1, 4)], "x1": 3}
+    names = ["x0", "x1", "x2"]
+    model = train(X, X[:, 0] > 0, prior, feature_names=names)
+    assert isinstance(model.net_.module_, AdditiveModel)
+    check(model, X, 3 * X)
+
+
+def test_the_weights_of_a_curve_are_heights_of_its_shape(table, illness):
+    model = train_curves(table, illness, "ill", scaler=None)
+    pipeline = to_sklearn(model)
+    names = pipeline["table"].get_feature_names_out()
+    heights = pipeline["model"].coef_[0, ["__age_sp_" in name for name in names]]
+    rows = pd.concat([table[:1]] * 2, ignore_index=True)
+    rows["age"] = [0.0, 200.0]
+    low, high = model.decision_function(rows)
+    assert heights[-1] - heights[0] == pytest.approx(high - low)
+
+
+def test_a_curve_that_bends_where_values_level_off(table, illness):
+    model = train_curves(table, illness, "ill", scaler=BoundedScaler())
+    with pytest.raises(ExportError, match=r"Fit with scaler=\"bounded\""):
+        to_sklearn(model)
 
 
 def test_an_mlp_is_no_pipeline(table, illness, prior):

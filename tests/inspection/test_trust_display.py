@@ -144,3 +144,14 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, model):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingDependencyError, match=r"llmreg\[plot\]"):
         TrustDisplay.from_estimator(model)
+
+
+def test_levels_have_the_sign_of_their_feature_where_there_are_curves(rows):
+    table = rows.assign(s=np.where(rows["c"] > 0, "u", "v"))
+    prior = {"a": [(-2, -5), (0, 1), (2, 6)], "b": -4, "s=u": 3}
+    model = LLMAttributionClassifier(prior).fit(table, rows["a"] > rows["b"])
+    agreement = TrustDisplay.from_estimator(model).trusts[0].agreement
+    known = ~np.isnan(agreement[0])
+    assert known.tolist() == [True, True, False, False, True, False]
+    found = model.trust_.agreement
+    assert agreement[0, [0, 1, 4]] == pytest.approx(found[0, [0, 1, 4]])
