@@ -24,7 +24,7 @@ from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._factory import is_averaged, make_net, resolve_device, user_settings
+from llmreg.nn._factory import is_shaped, make_net, resolve_device, user_settings
 from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
@@ -159,16 +159,17 @@ class BaseAttributionEstimator(
                 if prior is not None:
                     scale_to_curves(self.encoder_, prior)
                 rows = self.encoder_.encode(X), y, sample_weight
+                basis = make_basis(self.encoder_, prior, rows[0]) if prior else None
                 if goes_on:
                     self._seed += 1
                 else:
                     random_state = check_random_state(self.random_state)
                     self._seed = int(random_state.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
-                basis = make_basis(self.encoder_, prior, rows[0]) if prior else None
+                    make = partial(make, basis=basis)
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model = train_automatically(
-                        *(partial(make, basis=basis), *rows, self.prior_, self),
+                        *(make, *rows, self.prior_, self),
                         task=self._loss_name(),
                         device=self._device,
                         seed=self._seed,
@@ -234,9 +235,8 @@ class BaseAttributionEstimator(
         return X, y, sample_weight
 
     def _prior_of_shapes(self) -> FeaturePrior | None:
-        """Return the prior if its curves are where the shapes of the model start."""
-        is_on = self.gamma == "auto" and is_averaged(self)
-        if is_on and has_opinion(self.prior_) and self.prior_.curves:
+        """Return the prior if it has curves, which shapes or slopes are to follow."""
+        if is_shaped(self) and has_opinion(self.prior_) and self.prior_.curves:
             return self.prior_
         return None
 
@@ -389,8 +389,8 @@ class BaseAttributionEstimator(
     def _describe_model(self, X: np.ndarray, sample_weight: np.ndarray) -> None:
         """Set the attributes that tell what the model has learnt, and log them."""
         self.n_iter_ = n_iterations(self.net_)
-        mean = mean_attributions(self.net_, X, sample_weight)
-        self.alignment_ = self.net_.criterion_.cosine(mean).cpu().numpy()
+        mean, cosine = mean_attributions(self.net_, X, sample_weight)
+        self.alignment_ = cosine.cpu().numpy()
         self.attributions_ = mean.cpu().numpy().astype(np.float64)
         for trust in each_trust(self.trust_):
             logger.info("%s", trust.verdict)

@@ -53,8 +53,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     penalty_weights : {"spread"} or None, default="spread"
         Where `gamma` is "auto": whether the model is held less tightly to scores on
         which the estimates of the prior differ.
-    penalty_on : {"mean", "row"}, default="mean"
-        Align the mean attribution of a batch, or the attribution of every row.
+    penalty_on : {"auto", "mean", "row"}, default="auto"
+        What a fixed gamma aligns: the mean attribution of a batch, with the scores, or
+        the attribution of every row, with the slopes of the curves there. "auto" is
+        "row" for a prior with curves, else "mean".
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers; the default is a linear model.
     activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
@@ -208,7 +210,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         attribution: str = "gradient",
         score_transform: str | Callable[..., Any] = "auto",
         penalty_weights: str | None = "spread",
-        penalty_on: str = "mean",
+        penalty_on: str = "auto",
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",
         module: Callable[..., Any] | None = None,

@@ -112,7 +112,9 @@ def make_net(
     not, and ValueError if `net__*` sets what a parameter of the estimator's own
     decides.
     """
-    solver = choose_solver(params)
+    solver, aligns = choose_solver(params), aligns_with_slopes(params)
+    # Scores lie on a scale that their exponential suits best, slopes on that of logits.
+    transform = "identity" if aligns and basis is not None else "exp"
     is_lbfgs = solver == "lbfgs"
     settings: dict[str, Any] = {
         "criterion__task": task,
@@ -120,9 +122,9 @@ def make_net(
         "criterion__gamma": gamma if scores is not None else 0.0,
         "criterion__attribution": params.attribution,
         "criterion__score_transform": (
-            "exp" if score_transform == "auto" else score_transform
+            transform if score_transform == "auto" else score_transform
         ),
-        "criterion__penalty_on": params.penalty_on,
+        "criterion__penalty_on": "row" if params.penalty_on == "row" else "mean",
         "optimizer": SOLVERS[solver],
         "lr": 1.0 if is_lbfgs else params.learning_rate_init,
         "iterator_train": BatchIterator,
@@ -132,6 +134,13 @@ def make_net(
         "train_split": None,
         "verbose": 0,
     }
+    if aligns and basis is not None:
+        settings |= {
+            "criterion__penalty_on": "row",
+            "criterion__basis": basis,
+            # A module of the user's own may not take rows that are not there.
+            "criterion__anchors": is_linear(params),
+        }
     if is_lbfgs:
         settings |= {
             "optimizer__max_iter": params.max_iter,
@@ -208,7 +217,7 @@ def is_solved(params: Any) -> bool:
         is_linear(params)
         and choose_solver(params) == "lbfgs"
         and not asks_for_loop(params)
-        and (params.penalty_on == "mean" or params.attribution == "gradient")
+        and (params.penalty_on != "row" or params.attribution == "gradient")
     )
 
 
@@ -221,6 +230,19 @@ def is_averaged(params: Any) -> bool:
         and choose_solver(params) == "adam"
         and not (asks_for_loop(params) or params.early_stopping)
     )
+
+
+def is_shaped(params: Any) -> bool:
+    """Tell whether a fit takes more of the curves of a prior than their scores."""
+    is_auto = params.gamma == "auto" and is_averaged(params)
+    return is_auto or aligns_with_slopes(params)
+
+
+def aligns_with_slopes(params: Any) -> bool:
+    """Tell whether rows are aligned one by one with the slopes of a prior's curves."""
+    if params.gamma == "auto" and is_averaged(params):
+        return False
+    return bool(params.gamma != 0 and params.penalty_on != "mean")
 
 
 def user_settings(params: Any) -> dict[str, Any]:

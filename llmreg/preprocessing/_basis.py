@@ -126,7 +126,8 @@ def make_basis(
         curve = prior.curves.get(key)
         place = numeric[key]
         typical = prior.ranges.get(key)
-        span = np.array(typical[:3:2] if typical else (), dtype=np.float64)
+        whole = () if curve is None else curve.values[[0, -1]]
+        span = np.array(typical[:3:2] if typical else whole, dtype=np.float64)
         rows = X[:, j].astype(np.float64, copy=False)
         ends = np.array([rows.min(), rows.max()])
         said = _encode(encoder, place, span) if len(span) else ends
