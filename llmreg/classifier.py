@@ -47,9 +47,9 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     score_transform : {"auto", "exp", "identity"} or callable, default="auto"
         What happens to the scores before they are normalised. "exp" is
         sign(s) exp(abs(s)), as in the code of the paper's authors, "identity" leaves
-        them as they are. "auto" weighs these and others where `gamma` is "auto", and
-        is "exp" elsewhere. A callable maps a tensor of the scores of one output to
-        one of that shape.
+        them as they are. "auto" weighs these and others where `gamma` is "auto";
+        elsewhere it is "exp" for scores and "identity" for slopes of curves. A
+        callable maps a tensor of the scores of one output to one of that shape.
     penalty_weights : {"spread"} or None, default="spread"
         Where `gamma` is "auto": whether the model is held less tightly to scores on
         which the estimates of the prior differ.
@@ -145,7 +145,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     attributions_ : ndarray of shape (n_outputs, n_columns)
         Mean attributions on the training rows; one output for two classes.
     alignment_ : ndarray of shape (n_outputs,)
-        Cosine of attributions and transformed scores; NaN without a prior.
+        Cosine of attributions and transformed scores; NaN without a prior. Where rows
+        are aligned with the slopes of curves it is the mean of their cosines.
     coef_ : ndarray of shape (n_outputs, `n_features_in_`)
         Weights of the table's columns, in their own units; a linear model of numeric
         columns only. ``decision_function(X) == X @ coef_.T + intercept_`` for rows
