@@ -154,16 +154,17 @@ class BaseAttributionEstimator(
                     scale_to_curves(self.encoder_, prior)
                     y = self._anchor(y, sample_weight)
                 rows = self.encoder_.encode(X), y, sample_weight
+                basis = make_basis(self.encoder_, prior, rows[0], self._loss_name())
                 if goes_on:
                     self._seed += 1
                 else:
                     generator = check_random_state(self.random_state)
                     self._seed = int(generator.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
-                basis = make_basis(self.encoder_, prior, rows[0], self._loss_name())
+                    make = partial(make, basis=basis)
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model = train_automatically(
-                        *(partial(make, basis=basis), *rows, self.prior_, self),
+                        *(make, *rows, self.prior_, self),
                         task=self._loss_name(),
                         device=self._device,
                         seed=self._seed,
@@ -255,8 +256,8 @@ class BaseAttributionEstimator(
     def _describe_model(self, X: np.ndarray, sample_weight: np.ndarray) -> None:
         """Set the attributes that tell what the model has learnt, and log them."""
         self.n_iter_ = n_iterations(self.net_)
-        mean = mean_attributions(self.net_, X, sample_weight)
-        self.alignment_ = self.net_.criterion_.cosine(mean).cpu().numpy()
+        mean, cosine = mean_attributions(self.net_, X, sample_weight)
+        self.alignment_ = cosine.cpu().numpy()
         self.attributions_ = mean.cpu().numpy().astype(np.float64)
         for trust in each_trust(self.trust_):
             logger.info("%s", trust.verdict)

@@ -47,14 +47,16 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     score_transform : {"auto", "exp", "identity"} or callable, default="auto"
         What happens to the scores before they are normalised. "exp" is
         sign(s) exp(abs(s)), as in the code of the paper's authors, "identity" leaves
-        them as they are. "auto" weighs these and others where `gamma` is "auto", and
-        is "exp" elsewhere. A callable maps a tensor of the scores of one output to
-        one of that shape.
+        them as they are. "auto" weighs these and others where `gamma` is "auto";
+        elsewhere it is "exp" for scores and "identity" for slopes of curves. A
+        callable maps a tensor of the scores of one output to one of that shape.
     penalty_weights : {"spread"} or None, default="spread"
         Where `gamma` is "auto": whether the model is held less tightly to scores on
         which the estimates of the prior differ.
-    penalty_on : {"mean", "row"}, default="mean"
-        Align the mean attribution of a batch, or the attribution of every row.
+    penalty_on : {"auto", "mean", "row"}, default="auto"
+        What a fixed gamma aligns: the mean attribution of a batch, with the scores, or
+        the attribution of every row, with the slopes of the curves there. "auto" is
+        "row" for a prior with curves, else "mean".
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers; the default is a linear model.
     activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
@@ -143,7 +145,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     attributions_ : ndarray of shape (n_outputs, n_columns)
         Mean attributions on the training rows; one output for two classes.
     alignment_ : ndarray of shape (n_outputs,)
-        Cosine of attributions and transformed scores; NaN without a prior.
+        Cosine of attributions and transformed scores; NaN without a prior. Where rows
+        are aligned with the slopes of curves it is the mean of their cosines.
     coef_ : ndarray of shape (n_outputs, `n_features_in_`)
         Weights of the table's columns, in their own units; a linear model of numeric
         columns only. ``decision_function(X) == X @ coef_.T + intercept_`` for rows
@@ -208,7 +211,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         attribution: str = "gradient",
         score_transform: str | Callable[..., Any] = "auto",
         penalty_weights: str | None = "spread",
-        penalty_on: str = "mean",
+        penalty_on: str = "auto",
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",
         module: Callable[..., Any] | None = None,

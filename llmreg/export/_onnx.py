@@ -222,7 +222,9 @@ def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
     own = graph.constant(basis.columns[basis.curve_of])
     through = graph.add("Gather", rows, own, axis=1)
     through = graph.add("Sub", through, graph.constant(array_of(module.low)[None]))
-    through = graph.add("Div", through, graph.constant(array_of(module.length)[None]))
+    through = graph.add(
+        "Div", through, graph.constant(array_of(module.high - module.low)[None])
+    )
     through = graph.add("Clip", through, zero, one)
     parts, weights = [rows], [module.weight * module.is_plain, module.steps]
     if basis.codes:

@@ -27,6 +27,7 @@ from llmreg.inspection._report_content import content
 from llmreg.inspection._shape_display import ShapeDisplay
 from llmreg.inspection._trust_display import TrustDisplay
 from llmreg.linear_model._trust import has_opinion
+from llmreg.nn._additive import AdditiveModel
 from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
     if has_opinion(prior):
         align = partial(AlignmentDisplay.from_estimator, model, **options)
         images["alignment"] = draw(align)
-    if model._prior_of_shapes() is not None:
+    module = model.net_.module_
+    if isinstance(getattr(module, "linear", module), AdditiveModel):
         shapes = partial(ShapeDisplay.from_estimator, model, n_features=N_SHAPES)
         images["shapes"] = draw(shapes)
     if model.trust_ is not None:

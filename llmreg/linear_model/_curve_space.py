@@ -58,9 +58,13 @@ class CurveSpace:
         own = [basis.columns[basis.curve_of], basis.columns[code_curve], plain]
         # The feature of each weight.
         self.feature_of = basis.feature_of[np.concatenate(own)]
-        effects = basis.effects[rows][:, plain]
+        said = [basis.steps, basis.code_steps, basis.effects[:, plain], basis.starts]
+        told = np.hstack(said)[rows]
+        if len(told) > 1:
+            # Of several classes only how they differ means something.
+            told -= told.mean(axis=0)
         #: The curves themselves, of shape (n_outputs, n_weights).
-        self.said = np.hstack([basis.steps[rows], basis.code_steps[rows], effects])
+        self.said, starts = np.split(told, [-len(basis.columns)], axis=1)
         self.shape = n_outputs, n_weights = self.said.shape
         features = np.arange(int(basis.feature_of.max()) + 1)[:, None]
         #: The same by feature, of shape (n_outputs, n_features, n_weights).
@@ -71,7 +75,7 @@ class CurveSpace:
         self.bias_precision = BIAS_PRECISION
         if basis.bias_sd is not None:
             begins = basis.feature_of[basis.columns] == features
-            heights = self.curves @ self.centre + basis.starts[rows] @ begins.T
+            heights = self.curves @ self.centre + starts @ begins.T
             self.bias_precision = 1 / basis.bias_sd**2
         self._height = heights.sum(axis=1)
         self.products = self._products()

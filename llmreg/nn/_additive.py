@@ -1,4 +1,4 @@
-"""The additive model: a shape for every column with a curve, a weight for others."""
+"""The additive model, and the slopes of a prior's curves that it is aligned with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,45 @@ from torch import Tensor, nn
 from llmreg.preprocessing._basis import CODE_WIDTH, CurveBasis, is_code
 
 
-class AdditiveModel(nn.Module):
+class _Segments(nn.Module):
+    """Where rows lie among the knots of curves.
+
+    A row at a knot is in the segment to its right, at the last one in that to its left.
+    """
+
+    low: Tensor
+    high: Tensor
+    is_last: Tensor
+    code_values: Tensor
+
+    def __init__(self, basis: CurveBasis) -> None:
+        super().__init__()
+        self.basis = basis
+        values = [value for _, value in basis.codes]
+        for name, values_of in {
+            "low": basis.low,
+            "high": basis.high,
+            "is_last": np.append(np.diff(basis.curve_of), 1) > 0,
+            "code_values": np.array(values, dtype=np.float64),
+        }.items():
+            self.register_buffer(name, torch.as_tensor(values_of))
+
+    def of_segments(self, X: Tensor) -> Tensor:
+        """Return for each segment the column that it is of, (n_rows, n_segments)."""
+        basis = self.basis
+        return X[:, torch.as_tensor(basis.columns[basis.curve_of], device=X.device)]
+
+    def at_codes(self, X: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Tell for each code which rows have it, and which segments of theirs."""
+        found = []
+        for (curve, _), value in zip(self.basis.codes, self.code_values, strict=True):
+            at_code = is_code(X[:, self.basis.columns[curve]], value)
+            own = torch.as_tensor(self.basis.curve_of == curve, device=X.device)
+            found.append((at_code, at_code[:, None] & own))
+        return found
+
+
+class AdditiveModel(_Segments):
     """A sum of shapes, each straight between knots and flat beyond them.
 
     Columns with a curve have `steps`, the rise of each segment, of shape (n_outputs,
@@ -28,44 +66,29 @@ class AdditiveModel(nn.Module):
         Number of outputs.
     """
 
-    low: Tensor
-    length: Tensor
     is_plain: Tensor
-    code_values: Tensor
 
     def __init__(self, basis: CurveBasis, n_features: int, n_outputs: int) -> None:
-        super().__init__()
-        self.basis = basis
-        self.weight = nn.Parameter(torch.zeros(n_outputs, n_features))
-        self.steps = nn.Parameter(torch.zeros(n_outputs, len(basis.low)))
-        self.code_steps = nn.Parameter(torch.zeros(n_outputs, len(basis.codes)))
+        super().__init__(basis)
+        # A training loop begins where the curves are.
+        begin = (basis.effects, basis.steps, basis.code_steps)
+        # Solvers see weights as vectors, without copying them.
+        parts = [nn.Parameter(torch.tensor(part).contiguous()) for part in begin]
+        self.weight, self.steps, self.code_steps = parts
         self.bias = nn.Parameter(torch.zeros(n_outputs))
         is_plain = np.ones(n_features)
         is_plain[basis.columns] = 0.0
-        values = [value for _, value in basis.codes]
-        for name, values_of in {
-            "low": basis.low,
-            "length": basis.high - basis.low,
-            "is_plain": is_plain,
-            "code_values": np.array(values, dtype=np.float64),
-        }.items():
-            self.register_buffer(name, torch.as_tensor(values_of))
+        self.register_buffer("is_plain", torch.as_tensor(is_plain))
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the outputs for rows, (n_samples, n_outputs)."""
-        basis = self.basis
-        column = torch.as_tensor(basis.columns[basis.curve_of], device=X.device)
-        through = (X[:, column] - self.low) / self.length
-        # Half of the slope at either end, where clamp has all of it: at a knot the
-        # attribution is the mean of both sides.
-        zero, one = through.new_zeros(()), through.new_ones(())
-        through = through.maximum(zero).minimum(one)
+        values = self.of_segments(X)
+        through = ((values - self.low) / (self.high - self.low)).clamp(0, 1)
+        # At a knot the gradient is that of one segment, not of both.
+        through = torch.where((values >= self.high) & ~self.is_last, 1.0, through)
         outputs: Tensor = (X * self.is_plain) @ self.weight.T + self.bias
-        for number, (curve, _) in enumerate(basis.codes):
-            value = self.code_values[number]
-            at_code = is_code(X[:, basis.columns[curve]], value)
-            own = torch.as_tensor(basis.curve_of == curve, device=X.device)
-            through = torch.where(at_code[:, None] & own, 0.0, through)
+        for number, (at_code, own) in enumerate(self.at_codes(X)):
+            through = torch.where(own, 0.0, through)
             outputs = outputs + at_code[:, None] * self.code_steps[:, number]
         return outputs + through @ self.steps.T
 
@@ -102,3 +125,49 @@ class AdditiveModel(nn.Module):
         found = {"weight": weight, "steps": steps, "code_steps": codes}
         state = {name: torch.as_tensor(v) for name, v in found.items()}
         return {**self.state_dict(), **state, "bias": torch.as_tensor(intercept)}
+
+
+class CurveSlopes(_Segments):
+    """What curves say of the attributions at a row: their slopes, in units of scores.
+
+    A score is half of what a straight curve rises over the typical range. The slope at
+    a row is half of what the curve would rise if all of it were as steep as there.
+    Columns without a curve have their score.
+    """
+
+    table: Tensor
+    plain: Tensor
+
+    def __init__(self, basis: CurveBasis, scores: np.ndarray) -> None:
+        super().__init__(basis)
+        plain = np.nan_to_num(scores)
+        plain[:, basis.columns] = 0.0
+        # Steps are in tenths of effects, widths in typical ranges.
+        slopes = 10 * basis.steps / (2 * basis.widths)
+        table = np.zeros((len(basis.low), *plain.shape))
+        column = basis.columns[basis.curve_of]
+        table[np.arange(len(column)), :, column] = slopes.T
+        self.register_buffer("table", torch.as_tensor(table))
+        self.register_buffer("plain", torch.as_tensor(plain))
+        # Rows in the middle of a segment of every curve, until all have had theirs.
+        lengths = np.bincount(basis.curve_of)
+        first = np.cumsum(lengths) - lengths
+        numbers = np.arange(lengths.max())[:, None] % lengths + first
+        anchors = np.zeros((lengths.max(), plain.shape[1]))
+        anchors[:, basis.columns] = ((basis.low + basis.high) / 2)[numbers]
+        self.register_buffer("anchors", torch.as_tensor(anchors))
+
+    def forward(self, X: Tensor, n_steps: int = 0) -> Tensor:
+        """Return the slopes at rows, of shape (n_samples, n_outputs, n_features).
+
+        With `n_steps` their mean on the line from 0 to a row, at as many points.
+        """
+        found = torch.zeros_like(self.of_segments(X))
+        for step in range(max(n_steps, 1)):
+            values = self.of_segments(X * ((step + 0.5) / n_steps if n_steps else 1))
+            below = (values < self.high) | (self.is_last & (values == self.high))
+            found += (values >= self.low) & below
+        for _, own in self.at_codes(X):
+            found = torch.where(own, 0.0, found)
+        found = found / max(n_steps, 1)
+        return torch.tensordot(found, self.table, dims=1) + self.plain

@@ -113,7 +113,9 @@ def make_net(
     not, and ValueError if `net__*` sets what a parameter of the estimator's own
     decides.
     """
-    solver = choose_solver(params)
+    solver, aligns = choose_solver(params), aligns_with_slopes(params)
+    # Scores lie on a scale that their exponential suits best, slopes on that of logits.
+    transform = "identity" if aligns and basis is not None else "exp"
     is_lbfgs = solver == "lbfgs"
     settings: dict[str, Any] = {
         "criterion__task": task,
@@ -121,9 +123,9 @@ def make_net(
         "criterion__gamma": gamma if scores is not None else 0.0,
         "criterion__attribution": params.attribution,
         "criterion__score_transform": (
-            "exp" if score_transform == "auto" else score_transform
+            transform if score_transform == "auto" else score_transform
         ),
-        "criterion__penalty_on": params.penalty_on,
+        "criterion__penalty_on": "row" if params.penalty_on == "row" else "mean",
         "optimizer": SOLVERS[solver],
         "lr": 1.0 if is_lbfgs else params.learning_rate_init,
         "iterator_train": BatchIterator,
@@ -133,6 +135,13 @@ def make_net(
         "train_split": None,
         "verbose": 0,
     }
+    if aligns and basis is not None:
+        settings |= {
+            "criterion__penalty_on": "row",
+            "criterion__basis": basis,
+            # A module of the user's own may not take rows that are not there.
+            "criterion__anchors": is_linear(params),
+        }
     if is_lbfgs:
         settings |= {
             "optimizer__max_iter": params.max_iter,
@@ -209,7 +218,7 @@ def is_solved(params: Any) -> bool:
         is_linear(params)
         and choose_solver(params) == "lbfgs"
         and not asks_for_loop(params)
-        and (params.penalty_on == "mean" or params.attribution == "gradient")
+        and (params.penalty_on != "row" or params.attribution == "gradient")
     )
 
 
@@ -225,9 +234,17 @@ def is_averaged(params: Any) -> bool:
 
 
 def prior_of_shapes(params: Any, prior: FeaturePrior | None) -> FeaturePrior | None:
-    """Return the prior if its curves are where the shapes of the model start."""
-    is_on = params.gamma == "auto" and is_averaged(params)
+    """Return the prior if it has curves, which shapes or slopes are to follow."""
+    is_auto = params.gamma == "auto" and is_averaged(params)
+    is_on = is_auto or aligns_with_slopes(params)
     return prior if is_on and prior is not None and prior.curves else None
+
+
+def aligns_with_slopes(params: Any) -> bool:
+    """Tell whether rows are aligned one by one with the slopes of a prior's curves."""
+    if params.gamma == "auto" and is_averaged(params):
+        return False
+    return bool(params.gamma != 0 and params.penalty_on != "mean")
 
 
 def user_settings(params: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from llmreg.linear_model._prior_grid import directions
+from llmreg.nn._additive import CurveSlopes
 from llmreg.nn._attribution import attribute
-from llmreg.prior._transforms import SCORE_TRANSFORMS
+from llmreg.preprocessing._basis import CurveBasis
+from llmreg.prior._transforms import SCORE_TRANSFORMS, transform_scores
 
 # Keeps the direction of a vanishing attribution defined. It is far below any
 # attribution that a trained model shows, so the formula stays the paper's.
@@ -47,6 +50,16 @@ class AttributionAlignedLoss(nn.Module):
         Align the mean attribution of the batch, or every row's own.
     n_steps : int, default=16
         Steps of the integrated gradients.
+    basis : CurveBasis, default=None
+        The curves of the prior. With ``penalty_on="row"`` the direction of a row has
+        the slopes of the curves there in place of their scores: half of what a curve
+        would rise over the typical range, were all of it as steep. It is 0 beyond the
+        knots and at codes; the slope of a straight curve is its score. For integrated
+        gradients it is the mean slope on the way from 0 to the row. The mean
+        attribution has one direction, that of the scores.
+    anchors : bool, default=False
+        Align also at a few rows of its own, in the middle of the segments of the
+        curves, each of weight 1: rows may leave segments out.
 
     References
     ----------
@@ -78,6 +91,8 @@ class AttributionAlignedLoss(nn.Module):
         score_transform: str | Callable[[Tensor], Tensor] = "identity",
         penalty_on: str = "mean",
         n_steps: int = 16,
+        basis: CurveBasis | None = None,
+        anchors: bool = False,
     ) -> None:
         super().__init__()
         self.task = task
@@ -86,16 +101,27 @@ class AttributionAlignedLoss(nn.Module):
         self.score_transform = score_transform
         self.penalty_on = penalty_on
         self.n_steps = n_steps
+        self.anchors = anchors
         if not callable(score_transform):
             score_transform = SCORE_TRANSFORMS[score_transform]
+        self._transform = score_transform
         direction = known = np.zeros((1, 1))
+        is_sloped = False
         if scores is not None:
             table = np.array(scores, dtype=np.float64)
             direction = directions(table, [score_transform])[0]
             known = (~np.isnan(table)).astype(np.float64)
+            if basis is not None and penalty_on == "row":
+                self.curves = CurveSlopes(basis, table)
+                is_sloped = bool(self.curves.table.any())
         self.register_buffer("direction", torch.tensor(direction))
         self.register_buffer("known", torch.tensor(known))
-        self._points_somewhere = bool(direction.any())
+        self._points_somewhere = bool(direction.any()) or is_sloped
+
+    @property
+    def is_local(self) -> bool:
+        """Whether rows have directions of their own: those of curves."""
+        return "curves" in self._modules
 
     @property
     def penalizes(self) -> bool:
@@ -150,6 +176,11 @@ class AttributionAlignedLoss(nn.Module):
         sample_weight: Tensor | None = None,
     ) -> Tensor:
         """Return the misalignment with the prior, from 0 to 4 / n_features."""
+        if self.is_local and self.anchors:
+            more = cast(Tensor, self.curves.anchors)
+            weight = X.new_ones(len(X)) if sample_weight is None else sample_weight
+            sample_weight = torch.cat([weight, weight.new_ones(len(more))])
+            X, y_pred = torch.cat([X, more]), None
         attributions = attribute(
             module,
             X,
@@ -159,23 +190,35 @@ class AttributionAlignedLoss(nn.Module):
             create_graph=True,
         )
         if self.penalty_on == "mean":
-            mean = _weighted_mean(attributions, sample_weight)
-            return self.misalignment(mean)
-        return _weighted_mean(self.misalignment(attributions), sample_weight)
+            return self.misalignment(_weighted_mean(attributions, sample_weight))
+        found = self.misalignment(attributions, self.aim(X))
+        return _weighted_mean(found, sample_weight)
 
-    def misalignment(self, attributions: Tensor) -> Tensor:
+    def aim(self, X: Tensor) -> Tensor:
+        """Return the unit vectors to align with: one an output, or of every row."""
+        if not self.is_local:
+            return self.direction
+        is_integrated = self.attribution == "integrated_gradients"
+        slopes = self.curves(X.detach(), self.n_steps if is_integrated else 0)
+        # Each on its own: a transform is told the scores of one output.
+        rows = transform_scores(torch.vmap(self._transform), slopes.flatten(0, 1))
+        return F.normalize(rows.view_as(slopes) * self.known, dim=-1)
+
+    def misalignment(self, attributions: Tensor, aim: Tensor | None = None) -> Tensor:
         """Return the penalty of attributions (..., n_outputs, n_features)."""
-        gap = _normalize(attributions * self.known) - self.direction
+        aim = self.direction if aim is None else aim
+        gap = _normalize(attributions * self.known) - aim
         per_output = gap.square().sum(dim=-1) / self.known.sum(dim=-1).clamp_min(1)
-        has_direction = self.direction.any(dim=-1).to(per_output.dtype)
+        has_direction = aim.any(dim=-1).to(per_output.dtype)
         n_directions = has_direction.sum(dim=-1).clamp_min(1)
         return (per_output * has_direction).sum(dim=-1) / n_directions
 
-    def cosine(self, attributions: Tensor) -> Tensor:
+    def cosine(self, attributions: Tensor, aim: Tensor | None = None) -> Tensor:
         """Return the cosine of each output's attributions and scores, NaN without."""
-        cosine = (_normalize(attributions * self.known) * self.direction).sum(dim=-1)
+        aim = self.direction if aim is None else aim
+        cosine = (_normalize(attributions * self.known) * aim).sum(dim=-1)
         absent = torch.full_like(cosine, torch.nan)
-        return torch.where(self.direction.any(dim=-1), cosine, absent)
+        return torch.where(aim.any(dim=-1), cosine, absent)
 
 
 def _normalize(vectors: Tensor) -> Tensor:

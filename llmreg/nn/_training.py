@@ -66,7 +66,7 @@ def train(
             _train_on_piece(net, _dataset(net, X, y, sample_weight), params)
             return
         net.weight_seen = float(sample_weight.sum())
-        if is_solved(params):
+        if is_solved(params) and isinstance(net.module_, LinearModel):
             _solve(net, X, y, sample_weight, params)
         else:
             _train_in_loop(net, X, y, sample_weight, params, seed)
@@ -299,24 +299,33 @@ def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
 
 def mean_attributions(
     net: AlignedNet, X: np.ndarray, sample_weight: np.ndarray
-) -> torch.Tensor:
-    """Return the weighted mean attributions, of shape (n_outputs, n_features)."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weighted mean attributions, and their cosine with the prior.
+
+    Where rows are aligned one by one with curves, the cosine is the mean of theirs.
+    """
     module, criterion = net.module_, net.criterion_
     module.eval()
     if isinstance(module, LinearModel) and criterion.attribution == "gradient":
-        return module.weight.detach().clone()
+        weight = module.weight.detach().clone()
+        return weight, criterion.cosine(weight)
     total = torch.zeros_like(criterion.direction)
+    # Of rows without a direction there is no cosine.
+    told = torch.zeros(2, len(total), dtype=net.dtype, device=net.device)
     for start in range(0, len(X), _AUTO_BATCH_ROWS):
         rows = slice(start, start + _AUTO_BATCH_ROWS)
+        block = torch.as_tensor(X[rows]).to(net.device, net.dtype)
         attributions = attribute(
-            module,
-            torch.as_tensor(X[rows]).to(net.device, net.dtype),
-            method=criterion.attribution,
-            n_steps=criterion.n_steps,
+            module, block, method=criterion.attribution, n_steps=criterion.n_steps
         ).detach()
         weight = torch.as_tensor(sample_weight[rows]).to(net.device, net.dtype)
         total = total + torch.tensordot(weight, attributions, dims=1)
-    return total / float(sample_weight.sum())
+        if criterion.is_local:
+            cosine = criterion.cosine(attributions, criterion.aim(block))
+            told[0] += weight @ cosine.nan_to_num()
+            told[1] += weight @ (~cosine.isnan()).to(net.dtype)
+    mean = total / float(sample_weight.sum())
+    return mean, told[0] / told[1] if criterion.is_local else criterion.cosine(mean)
 
 
 def n_iterations(net: AlignedNet) -> int:

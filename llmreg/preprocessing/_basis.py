@@ -131,7 +131,8 @@ def make_basis(
         curve = prior.curves.get(key)
         place = numeric[key]
         typical = prior.ranges.get(key)
-        span = np.array(typical[:3:2] if typical else (), dtype=np.float64)
+        whole = () if curve is None else curve.values[[0, -1]]
+        span = np.array(typical[:3:2] if typical else whole, dtype=np.float64)
         rows = X[:, j].astype(np.float64, copy=False)
         ends = np.array([rows.min(), rows.max()])
         said = _encode(encoder, place, span) if len(span) else ends
@@ -168,8 +169,7 @@ def make_basis(
     columns, low, high, widths, steps = zip(*parts, strict=True)
 
     def of_outputs(rows: Any, n_columns: int) -> np.ndarray:
-        table = np.array(rows).reshape(n_columns, len(prior.outputs)).T
-        return table - table.mean(axis=0) if task == "multiclass" else table
+        return np.array(rows).reshape(n_columns, len(prior.outputs)).T
 
     return CurveBasis(
         columns=np.array(columns),
@@ -177,7 +177,6 @@ def make_basis(
         low=np.concatenate(low),
         high=np.concatenate(high),
         widths=np.concatenate(widths),
-        # Of several classes only how they differ means something.
         steps=of_outputs(np.concatenate(steps, axis=1).T, sum(map(len, low))),
         effects=of_outputs(effects.T, len(feature_of)),
         starts=of_outputs(starts, len(parts)),
