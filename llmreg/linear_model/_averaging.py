@@ -119,7 +119,8 @@ def average_models(
             grid = make_prior_grid(n_transforms, told.n_scored, task)
         else:
             some, weight = _pilot(targets[part], sample_weight, task, basis, seed)
-            space = curves = CurveSpace(X[some], weight, basis, part)
+            is_part = len(weight) < len(X)
+            space = curves = CurveSpace(X[some], weight, basis, part, is_part)
             told = CurvesTold(basis.features, outputs, curves)
             grid = make_curve_grid(task)
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
@@ -221,7 +222,7 @@ class _Problem:
         best = np.flatnonzero(self.grid.transform < 0)[-1]
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
-            likelihood = approximate(*rows, middle)
+            likelihood = approximate(*rows, middle, _ROUGH)
             evidence, starts = approximate_evidence(likelihood, maps, priors)
             best = np.argmax(self.grid.log_prior + evidence)
         return evidence, starts

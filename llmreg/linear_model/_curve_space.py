@@ -17,7 +17,7 @@ from llmreg.preprocessing._basis import CurveBasis
 _LOCAL = 0.5
 _SMALLEST = 1e-4
 # Directions in which a shape varies by less than this share over the rows are left out.
-_MINOR = 0.003
+_MINOR = 0.03
 
 
 class Rotation(NamedTuple):
@@ -37,15 +37,20 @@ class CurveSpace:
     """The weights of all segments, codes and other columns, and priors over them.
 
     A weight is the step of the curve times a length, plus deviations: of the length of
-    a feature's curve (the belief in it; not of many classes, where it gained nothing),
-    of its slope, and of each step. X has shape (n_samples, n_columns); `rows` are those
-    of some of the outputs.
+    a feature's curve (the belief in it; not of many classes, where it gained nothing,
+    nor where rows are very many), of its slope, and of each step. X has shape
+    (n_samples, n_columns); `rows` are those of some of the outputs.
     """
 
     is_whole = True
 
     def __init__(
-        self, X: np.ndarray, row_weight: np.ndarray, basis: CurveBasis, rows: slice
+        self,
+        X: np.ndarray,
+        row_weight: np.ndarray,
+        basis: CurveBasis,
+        rows: slice,
+        has_many_rows: bool = False,
     ) -> None:
         self.basis = basis
         columns = basis.design(X)
@@ -83,12 +88,13 @@ class CurveSpace:
         others = np.vstack([*parts, np.eye(n_weights)[n_segments:]])
         others = np.hstack([others, np.zeros((len(others), 1))])
         beliefs = np.concatenate([self.curves, heights[:, :, None]], axis=2)
-        if n_outputs > 1:
+        if n_outputs > 1 or has_many_rows:
             beliefs = beliefs[:, :0]
         #: What turns coordinates into weights and a constant.
         self._maps = np.stack([np.vstack([belief, others]).T for belief in beliefs])
         self._n_belief = beliefs.shape[1]
         self._is_wide = self._maps.shape[2] > len(X)
+        self._rotations: dict[float, Rotation] = {}
 
     def _products(self) -> np.ndarray:
         """Return weighted products of the columns of one feature, 0 for other pairs."""
@@ -136,6 +142,10 @@ class CurveSpace:
         if self._n_belief:
             ratios = np.log(grid.deviation * np.sqrt(grid.precision)).round(3)
         for ratio in np.unique(ratios):
+            points = np.flatnonzero(ratios == ratio)
+            if ratio in self._rotations:
+                yield self._rotations[ratio], points
+                continue
             scale = np.ones(self._maps.shape[2])
             scale[self._n_belief :] = np.exp(ratio)
             maps = []
@@ -144,8 +154,8 @@ class CurveSpace:
                 # direction.
                 rows = self.columns @ one[:-1] + one[-1]
                 maps.append(one @ np.linalg.svd(rows, full_matrices=False)[2].T)
-            points = np.flatnonzero(ratios == ratio)
-            yield self._rotation(np.stack(maps), None), points
+            self._rotations[ratio] = self._rotation(np.stack(maps), None)
+            yield self._rotations[ratio], points
 
     def shared_design(self) -> np.ndarray:
         """Return the rows in coordinates of all priors, which `groups` has as well."""

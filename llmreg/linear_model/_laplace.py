@@ -28,6 +28,8 @@ from llmreg.linear_model._objective import logistic_loss
 BIAS_PRECISION = 1e-2
 # Up to so many products of columns are kept; 16 MB.
 _MOST_PRODUCTS = 2_000_000
+# And only for so many weights at once.
+_MANY_WEIGHTS = 5
 _MAX_NEWTON = 50
 # What a step on all rows gains at last, in log-probability.
 _ENOUGH = 1e-4
@@ -229,18 +231,20 @@ class WeightedSquares:
 
     def __init__(self, columns: np.ndarray) -> None:
         self.columns = columns
-        first, second = self._upper = np.triu_indices(columns.shape[1])
-        # Few rows: their products of columns are made once, and then one product of
-        # matrices does for all weights.
-        small = len(columns) * len(first) <= _MOST_PRODUCTS
-        self._products = columns[:, first] * columns[:, second] if small else None
+        self._upper = np.triu_indices(columns.shape[1])
+        self._is_small = len(columns) * len(self._upper[0]) <= _MOST_PRODUCTS
+        self._products: np.ndarray | None = None
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """Return a matrix for each row of weights, of shape (n_weights, n_samples)."""
+        first, second = self._upper
+        if self._products is None and self._is_small and len(weights) >= _MANY_WEIGHTS:
+            # Few rows: their products of columns are made once, and then one product
+            # of matrices does for all weights.
+            self._products = self.columns[:, first] * self.columns[:, second]
         if self._products is None:
             turned = self.columns.T
             return np.stack([(turned * weight) @ self.columns for weight in weights])
-        first, second = self._upper
         n_columns = self.columns.shape[1]
         sums = np.empty((len(weights), n_columns, n_columns))
         sums[:, first, second] = sums[:, second, first] = weights @ self._products
@@ -292,6 +296,7 @@ def approximate(
     targets: np.ndarray,
     row_weight: np.ndarray,
     prior: GaussianPriors | None = None,
+    tolerance: float = 1e-7,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Approximate the likelihood around the best fit under one prior, or a weak one.
 
@@ -302,7 +307,7 @@ def approximate(
         mean = np.zeros((1, design.shape[2]))
         prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
         prior.precision[:, -1] = BIAS_PRECISION
-    fits = fit_classifier(design, targets, row_weight, prior)
+    fits = fit_classifier(design, targets, row_weight, prior, tolerance=tolerance)
     hessian = np.linalg.inv(fits.covariance[0]) - np.diag(prior.precision[0])
     hessian /= softmax_correction(len(design))
     # At the top of the posterior the likelihood climbs as the prior falls.

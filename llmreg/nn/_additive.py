@@ -109,12 +109,21 @@ class AdditiveModel(_Segments):
         bends = np.unique(places)
         rows = np.zeros((len(bends), len(self.is_plain)))
         rows[:, basis.columns[number]] = bends
-        parts = basis.segments(rows)[:, own], basis.at_codes(rows)[:, own_codes]
+        design = basis.design(rows)
+        parts = design[:, : len(own)][:, own], design[:, len(own) :][:, own_codes]
         steps, code_steps = (
             values.detach().cpu().numpy().astype(np.float64)
             for values in (self.steps[:, own], self.code_steps[:, own_codes])
         )
         return bends, steps @ parts[0].T + code_steps @ parts[1].T
+
+    def mean_slopes(self, X: np.ndarray, sample_weight: np.ndarray) -> Tensor:
+        """Return the mean gradient over rows, of shape (n_outputs, n_columns)."""
+        steps = self.steps.detach().cpu().numpy().astype(np.float64)
+        mean = self.weight.detach() * self.is_plain
+        slopes = self.basis.mean_slopes(X, sample_weight, steps)
+        mean[:, torch.as_tensor(self.basis.columns)] = torch.as_tensor(slopes).to(mean)
+        return mean
 
     def state_of(self, coef: np.ndarray, intercept: np.ndarray) -> dict[str, Any]:
         """Return the state that has given weights: of segments, codes, then columns."""

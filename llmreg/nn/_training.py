@@ -309,6 +309,10 @@ def mean_attributions(
     if isinstance(module, LinearModel) and criterion.attribution == "gradient":
         weight = module.weight.detach().clone()
         return weight, criterion.cosine(weight)
+    is_plain = criterion.attribution == "gradient" and not criterion.is_local
+    if isinstance(module, AdditiveModel) and is_plain:
+        weight = module.mean_slopes(X, sample_weight)
+        return weight, criterion.cosine(weight)
     total = torch.zeros_like(criterion.direction)
     # Of rows without a direction there is no cosine.
     told = torch.zeros(2, len(total), dtype=net.dtype, device=net.device)

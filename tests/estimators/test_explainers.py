@@ -102,7 +102,7 @@ def test_captum_explains_a_linear_module(method, linear, table):
 def test_captum_explains_every_module(classifier, table):
     module = classifier.net_.module_
     rows = torch.tensor(classifier.encoder_.transform(table))
-    found = attr.IntegratedGradients(module).attribute(rows, target=0, n_steps=200)
+    found = attr.IntegratedGradients(module).attribute(rows, target=0, n_steps=1000)
     with torch.no_grad():
         difference = module(rows) - module(torch.zeros_like(rows[:1]))
     np.testing.assert_allclose(found.sum(axis=1), difference[:, 0], atol=2e-3)
