@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -167,9 +169,12 @@ def test_rows_turn_curves_that_are_wrong():
 
 
 class TestRegression:
+    # Beside an average case.
+    points: ClassVar = {**POINTS, "a": [(0, -6.5), (3, -0.5), (10, 3.5)], "c": 0}
+
     def fit(self, n_samples, seed=0, **fields):
         X, _, f = labelled(n_samples, seed)
-        prior = FeaturePrior.from_dict({**POINTS, "c": 0}, output="y", **fields)
+        prior = FeaturePrior.from_dict(self.points, output="y", **fields)
         model = LLMAttributionRegressor(
             prior, feature_names=list("abc"), target_name="y", random_state=0
         )
