@@ -107,7 +107,8 @@ class Trust:
         How sure the shapes of an additive model are: the standard deviation of each
         height above the mean of the rows, of shape (n_outputs, n_features + n_weights).
         Heights are those where each feature begins, then those that segments, codes and
-        other columns lead to. None without curves.
+        other columns lead to. Of very many rows a part tells them, each standing for
+        several. None without curves.
 
     Examples
     --------
