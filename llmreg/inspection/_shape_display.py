@@ -299,7 +299,7 @@ class ShapeDisplay:
             if shape.deviations is not None:
                 spread = np.interp(x, shape.values, shape.deviations[k])
                 band: dict[str, Any] = {"color": colour, "alpha": 0.18, "linewidth": 0}
-                label = "± standard deviation"
+                label = "± standard deviation" if k == shown[-1] else "_"
                 ax.fill_between(x, y - spread, y + spread, label=label, **band)
             for code, found in shape.special.items():
                 at = min(max(code, low), high)
@@ -311,6 +311,10 @@ class ShapeDisplay:
                 faces: dict[str, Any] = {"facecolors": [colour, "none"], "marker": "D"}
                 label = "a code of its own" if k == shown[0] else "_"
                 ax.scatter([at, at], found[:, k], label=label, **look, **faces)
+                if code in shape.special_deviations:
+                    sure = shape.special_deviations[code][k]
+                    ax.errorbar(at, found[0, k], sure, color=colour, linewidth=1)
+                    ends += [found[0, k] - sure, found[0, k] + sure]
                 ends += found[:, k].tolist()
             ends += [*(y - spread), *(y + spread), *told]
         if shape.rows is not None:

@@ -42,12 +42,14 @@ class Shape:
         That of what the prior says, times a length that all its columns share: with
         it they vary as much as what was learnt. NaN without an opinion.
     deviations : ndarray of shape (n_outputs, n_values) or None
-        Standard deviation of `learnt` after the rows, where the model keeps it: of
-        curves and levels of an additive model.
+        Standard deviation of `learnt` after the rows, around its mean over those of the
+        training, where the model keeps it: of an additive model.
     special : dict of float to ndarray of shape (2, n_outputs)
         What was learnt and said of codes that lie beside the curve.
     rows : ndarray or None
         The values in the table, or how many rows have each level; None without one.
+    special_deviations : dict of float to ndarray of shape (n_outputs,)
+        Standard deviation of what was learnt of codes, where the model keeps it.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Shape:
     deviations: np.ndarray | None = None
     special: Mapping[float, np.ndarray] = field(default_factory=dict)
     rows: np.ndarray | None = None
+    special_deviations: Mapping[float, np.ndarray] = field(default_factory=dict)
 
     @property
     def is_levels(self) -> bool:
@@ -246,6 +249,7 @@ class _Reader:
         effects = self.prior.curves[self.prior.features[j]].effects
         heights[1, np.isnan(effects).all(axis=1)] = np.nan
         values = self._decode([basis.codes[i][1] for i in codes], place)
+        spread = self._deviations(-1, [len(basis.low) + i for i in codes])
         return Shape(
             self._decode(knots, place),
             heights[0],
@@ -256,6 +260,9 @@ class _Reader:
                 for code, i in zip(values, codes, strict=True)
             },
             rows=self._rows(j, place),
+            special_deviations={}
+            if spread is None
+            else dict(zip(values.tolist(), spread.T, strict=True)),
         )
 
     def _line(self, j: int, place: int) -> Shape:
@@ -263,21 +270,32 @@ class _Reader:
         ends = (-2, 2) if scaler == "standard" else (0, 1)
         is_straight = scaler is None or isinstance(scaler, str)
         knots = np.linspace(*ends, 2 if is_straight else _N_BENT)
+        spread = (
+            self._deviations(j, self._weights([j])) if isinstance(scaler, str) else None
+        )
+        if spread is not None:
+            # Of 0 and 1. The rows are between on average: of that mean there is none.
+            total = spread.sum(axis=1, keepdims=True)
+            mean = spread[:, 0].sum() / total.sum()
+            knots = np.union1d(knots, mean)
+            spread = total * np.abs(knots - mean)
         learnt, said = (w[:, [j]] * knots * self.unit for w in (self.learnt, self.said))
         rows = self._rows(j, place)
-        return Shape(self._decode(knots, place), learnt, said, rows=rows)
+        return Shape(self._decode(knots, place), learnt, said, spread, rows=rows)
 
     def _levels(self, places: list[int]) -> Shape:
         names = tuple(self.encoder.columns_[j].level for j in places)
         learnt, said = (w[:, places] * self.unit for w in (self.learnt, self.said))
         rows = None if self.rows is None else self.rows[:, places].sum(axis=0)
-        if self.basis is not None:
-            # Weights are of segments and codes first, then of other columns.
-            n_before = [int((self.basis.columns < j).sum()) for j in places]
-            n_own = len(self.basis.low) + len(self.basis.codes)
-            places = [n_own + j - n for j, n in zip(places, n_before, strict=True)]
-        found = self._deviations(-1, places)
+        found = self._deviations(-1, self._weights(places))
         return Shape(names, learnt, said, deviations=found, rows=rows)
+
+    def _weights(self, places: list[int]) -> list[int]:
+        """Find columns without a curve among weights: after segments and codes."""
+        if self.basis is None:
+            return places
+        n_own = len(self.basis.low) + len(self.basis.codes)
+        return [n_own + j - int((self.basis.columns < j).sum()) for j in places]
 
     def _deviations(self, j: int, places: Any) -> np.ndarray | None:
         """Give those of where a column begins, and of heights that weights lead to."""

@@ -256,11 +256,20 @@ class _Problem:
         heavy = posterior > _HEAVY * posterior.max()
         judged = space.judged(coef)
         deviation = np.zeros_like(judged)
+        mean = np.tensordot(posterior, coef, axes=1)
+        variance: Any = 0.0
         for group, points, fits in done:
             some = np.flatnonzero(heavy[points])
-            spread = space.deviations(fits.covariance[some], group)
-            deviation[points[some]] = spread * shrinkage[points[some], None, None]
-        mean = np.tensordot(posterior, coef, axes=1)
+            points, covariance = points[some], fits.covariance[some]
+            spread = space.deviations(covariance, group)
+            deviation[points] = spread * shrinkage[points, None, None]
+            if isinstance(space, CurveSpace) and len(points):
+                within = space.height_variance(covariance, group, grid[points])
+                share = posterior[points] / posterior[heavy].sum()
+                variance += np.tensordot(share * shrinkage[points] ** 2, within, axes=1)
+        if isinstance(space, CurveSpace):
+            between = ((coef - mean) @ space.heights.T) ** 2
+            variance += np.tensordot(posterior, between, axes=1)
         whole_posterior = np.zeros(len(self.grid))
         whole_posterior[kept] = posterior
         return AveragedWeights(
@@ -271,6 +280,7 @@ class _Problem:
             self._agreement(judged[heavy], deviation[heavy], posterior[heavy]),
             max(fits.n_iter for _, _, fits in done),
             space.is_whole,
+            np.sqrt(np.maximum(variance, 0)) if np.ndim(variance) else None,
         )
 
     def follow_up(

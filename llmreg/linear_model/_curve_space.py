@@ -16,8 +16,9 @@ from llmreg.preprocessing._basis import CurveBasis
 # Deviations from a curve, beside those that are straight: how far they go.
 _LOCAL = 0.5
 _SMALLEST = 1e-4
-# Directions in which a shape varies by less than this share over the rows are left out.
-_MINOR = 0.03
+# Directions in which a shape varies by less than this share, or by so little over all
+# rows that they tell next to nothing of it, are left out: the less, the fewer curves.
+_MINOR, _TOLD = 0.03, 0.25
 
 
 class Rotation(NamedTuple):
@@ -84,6 +85,8 @@ class CurveSpace:
             self.bias_precision = 1 / basis.bias_sd**2
         self._height = heights.sum(axis=1)
         self.products = self._products()
+        # How deviations vary together, those in directions that are left out as well.
+        self._free = np.eye(n_weights)
         parts = [self._deviations_of(basis, j) for j in range(len(basis.columns))]
         others = np.vstack([*parts, np.eye(n_weights)[n_segments:]])
         others = np.hstack([others, np.zeros((len(others), 1))])
@@ -115,9 +118,10 @@ class CurveSpace:
         widths = basis.widths[own]
         covariance = np.outer(widths, widths)
         covariance += np.diag(_LOCAL**2 * np.minimum(widths, 1.0))
+        self._free[np.ix_(own, own)] = covariance
         root = np.linalg.cholesky(covariance)
         size, turn = np.linalg.eigh(root.T @ self.products[np.ix_(own, own)] @ root)
-        main = size > _MINOR * size.sum()
+        main = size > min(_MINOR * size.sum(), _TOLD * len(basis.columns))
         directions = np.zeros((int(main.sum()), self.shape[1]))
         directions[:, own] = (root @ turn[:, main]).T
         return directions
@@ -236,13 +240,55 @@ class CurveSpace:
 
     def deviations(self, covariance: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return the standard deviations of the lengths, shaped like them."""
-        variance = np.empty((len(covariance), *self.lengths.shape[:2]))
-        for k, of_output in enumerate(self.lengths):
+        return np.sqrt(self._variance(self.lengths, covariance, rotation))
+
+    @cached_property
+    def heights(self) -> np.ndarray:
+        """What turns weights into heights of shapes, 0 in the mean of the rows.
+
+        Where each feature begins, then where each weight is reached in full; of shape
+        (n_features + n_weights, n_weights).
+        """
+        n_features, n_weights = self.curves.shape[1:]
+        own = self.feature_of == self.feature_of[:, None]
+        first = self.feature_of == np.arange(n_features)[:, None]
+        is_step = np.arange(n_weights) < len(self.basis.low)
+        reached = np.eye(n_weights) + np.tril(own & is_step & is_step[:, None], -1)
+        heights = np.vstack([np.zeros_like(first), reached])
+        return heights - self.centre * np.vstack([first, own])
+
+    def height_variance(
+        self, covariance: np.ndarray, rotation: Rotation, grid: PriorGrid
+    ) -> np.ndarray:
+        """Return the variances of heights, (n_points, n_outputs, n_heights)."""
+        of = np.broadcast_to(self.heights, (len(self.said), *self.heights.shape))
+        variance = self._variance(of, covariance, rotation)
+        # Where no coordinate leads, heights are as uncertain as before.
+        before = np.stack([1 / grid.precision, grid.deviation**2], axis=1)
+        told = 1 / self.priors(rotation, grid).precision[:, :-2]
+        for k, maps in enumerate(rotation.maps):
+            variance[:, k] += before @ self._before[k]
+            variance[:, k] -= told @ ((self.heights @ maps[:-1]) ** 2).T
+        return variance
+
+    @cached_property
+    def _before(self) -> np.ndarray:
+        """Variances of heights for beliefs and deviations of 1, (n_outputs, 2, n)."""
+        belief = self.heights @ self._maps[:, :-1, : self._n_belief]
+        free = (self.heights @ self._free * self.heights).sum(axis=1)
+        return np.stack([(one, free) for one in (belief**2).sum(axis=2)])
+
+    def _variance(
+        self, of: np.ndarray, covariance: np.ndarray, rotation: Rotation
+    ) -> np.ndarray:
+        """Return the variances of what weights are turned into, by output."""
+        variance = np.empty((len(covariance), *of.shape[:2]))
+        for k, of_output in enumerate(of):
             maps = np.hstack([rotation.maps[k, :-1], self.said[k][:, None]])
             along = of_output @ maps
             spread = np.matmul(along, covariance[:, k, :-1, :-1])
             variance[:, k] = (spread * along).sum(axis=2)
-        return np.sqrt(variance)
+        return variance
 
     def cosine(self, weights: np.ndarray) -> float:
         """Return how alike learnt shapes and curves are, over the rows."""

@@ -89,9 +89,11 @@ class Trust:
         opposite sign, 0 where it does not use them.
     transforms : ndarray of int, shape (n_points,)
         The transform of the scores that a point uses; -1 for none.
-    agreement : ndarray of shape (n_outputs, n_columns)
+    agreement : ndarray of shape (n_outputs, n_columns) or (n_outputs, n_features)
         How likely each weight of the linear model has the sign of its score, the
-        prior and the rows taken together; NaN where the score is 0 or absent.
+        prior and the rows taken together; NaN where the score is 0 or absent. With
+        curves there is one of each feature, all its levels taken together: how likely
+        its shape rises and falls as the prior says.
     cosine : float
         Cosine of the trained weights and the transformed scores, over the features
         with a score: the mean over the outputs, at least 0.
@@ -102,8 +104,11 @@ class Trust:
     prior_weights : ndarray of shape (n_points,) or None, default=None
         `weights` before a row was seen; None in models of earlier versions.
     shape_deviations : ndarray or None, default=None
-        How sure the shapes of an additive model are, where that is known: the standard
-        deviation of each height, of shape (n_outputs, n_features + n_weights).
+        How sure the shapes of an additive model are: the standard deviation of each
+        height above the mean of the rows, of shape (n_outputs, n_features + n_weights).
+        Heights are those where each feature begins, then those that segments, codes and
+        other columns lead to. Of very many rows a part tells them, each standing for
+        several. None without curves.
 
     Examples
     --------

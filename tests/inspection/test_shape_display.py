@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
+from matplotlib.container import BarContainer
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import FeatureNamesError, MissingDependencyError
@@ -52,7 +53,9 @@ def test_said_and_learnt_share_a_panel(model, rows):
     ):
         x, y = line.get_data()
         np.testing.assert_allclose(y, np.interp(x, found[name].values, heights[0]))
-    said, learnt = display.axes_[-1].containers[:2]
+    said, learnt = (
+        bars for bars in display.axes_[-1].containers if isinstance(bars, BarContainer)
+    )
     assert [bar.get_width() for bar in learnt] == found["sex"].learnt[0].tolist()
     assert said[0].get_width() == found["sex"].said[0, 0]
     counts = rows["sex"].value_counts()
@@ -81,7 +84,8 @@ def test_rows_lie_along_the_edge(model, rows, n_rows):
     bare = ShapeDisplay.from_estimator(model, features=["age"]).axes_[0]
     ax = ShapeDisplay.from_estimator(model, rows[:n_rows], features=["age"]).axes_[0]
     n_marks = len(ax.collections) + len(ax.patches)
-    assert n_marks > len(bare.collections) + len(bare.patches) == 0
+    # The band is there without rows.
+    assert n_marks > len(bare.collections) + len(bare.patches) == 1
     if n_rows == 120:
         assert max(bar.get_height() for bar in ax.patches) < 0.2
 
@@ -90,7 +94,9 @@ def test_a_band_is_the_deviation(model, rows):
     found = shapes(model)["age"]
     wide = replace(found, deviations=np.full(found.learnt.shape, 0.5))
     plain = ShapeDisplay.from_estimator(model, features=["age"])
-    assert not plain.axes_[0].collections
+    (band,) = plain.axes_[0].collections
+    top = (found.learnt + found.deviations).max()
+    assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(top)
     sex = shapes(model)["sex"]
     plain.shapes = {
         "age": wide,
@@ -113,11 +119,12 @@ def test_classes_have_colours_or_one_is_chosen(rows):
     display = ShapeDisplay.from_estimator(model, rows)
     (legend,) = display.figure_.legends
     texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == ["said (pale)", "u", "v", "w"]
+    assert texts == ["said (pale)", "u", "v", "w", "± standard deviation"]
     check_readable(display.figure_)
     one = ShapeDisplay.from_estimator(model, output="w")
     (legend,) = one.figure_.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["said", "learnt"]
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["said", "learnt", "± standard deviation"]
     with pytest.raises(
         ValueError, match="output must be one of 'u', 'v', 'w'; got 'x'"
     ):

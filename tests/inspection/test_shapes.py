@@ -140,7 +140,6 @@ def test_corrections_are_left_out(rows, labels, prior):
 
 def test_deviations_are_those_of_heights(rows, labels, prior):
     model = LLMAttributionClassifier(prior).fit(rows, labels)
-    assert shapes(model)["age"].deviations is None
     basis = model.net_.module_.basis
     n_own = len(basis.low) + len(basis.codes)
     # Of features where they begin, then of weights: segments, codes, other columns.
@@ -152,7 +151,22 @@ def test_deviations_are_those_of_heights(rows, labels, prior):
     own = 3.0 + np.arange(len(basis.low))
     assert found["age"].deviations.tolist() == [[0.0, *own]]
     assert found["sex"].deviations.tolist() == [[3 + n_own + i for i in (1.0, 2, 3)]]
-    assert found["dose"].deviations is None
+    at_code = found["age"].special_deviations[-1.0]
+    assert at_code.tolist() == [3.0 + len(basis.low)]
+    # A straight line is sure where the rows are on average.
+    mean = 1 / (1 + 3 + n_own)
+    np.testing.assert_allclose(
+        found["dose"].deviations, [[1.0, 0.0, (1 + 3 + n_own) * (1 - mean)]]
+    )
+
+
+def test_deviations_fall_with_more_rows(rows, labels, prior):
+    model = LLMAttributionClassifier(prior)
+    few, many = (shapes(model.fit(rows[:n], labels[:n]), rows) for n in (20, len(rows)))
+    for name in ("age", "dose", "sex"):
+        few_sure, sure = few[name].deviations, many[name].deviations
+        assert sure.shape == many[name].learnt.shape
+        assert 0 < sure.mean() < few_sure.mean()
 
 
 def test_what_has_no_shapes_is_refused(rows, labels):
