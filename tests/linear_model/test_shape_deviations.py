@@ -145,7 +145,8 @@ def test_priors_that_differ_leave_shapes_less_sure(monkeypatch):
     # At the knots of the first column, beginning with the lowest.
     steps = [fit.net_.module_.state_dict()["steps"].numpy()[0] for fit in fits]
     basis = both.net_.module_.basis
-    centre = basis.segments(both.encoder_.encode(X)).mean(axis=0)
+    through = basis.design(both.encoder_.encode(X))[:, : len(basis.low)]
+    centre = through.mean(axis=0)
     means = np.array([np.cumsum([0, *s]) - s @ centre for s in steps])
     between = (share[:, None] * (means - share @ means) ** 2).sum(axis=0)
     places = [0, *(2 + np.arange(len(basis.low)))]
