@@ -323,7 +323,7 @@ def of_providers(start: str) -> Values:
         yield f"{start}/cache {each.name}/entries", kinds
     table = cases.tables()["titanic"]
     model = cases.model_of(
-        table, {"prior": AnthropicProvider(cache=folder), "task": "Who?"}
+        table, {"prior": AnthropicProvider(ask="all", cache=folder), "task": "Who?"}
     )
     shown = model.preview_prompt(table.X, table.y)
     yield f"{start}/preview_prompt", json.dumps(shown)
