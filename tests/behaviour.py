@@ -323,7 +323,7 @@ def of_providers(start: str) -> Values:
         yield f"{start}/cache {each.name}/entries", kinds
     table = cases.tables()["titanic"]
     model = cases.model_of(
-        table, {"prior": AnthropicProvider(cache=folder), "task": "Who?"}
+        table, {"prior": AnthropicProvider(ask="all", cache=folder), "task": "Who?"}
     )
     shown = model.preview_prompt(table.X, table.y)
     yield f"{start}/preview_prompt", json.dumps(shown)
@@ -356,7 +356,9 @@ def of_left(folder: Path, start: str) -> Values:
     shutil.copytree(folder / "cache", cache)
     task, before = cases.tasks()["person"], cases.ASKED.total()
     # The vendors' own classes this time: they would open a connection, and fail.
-    for name, provider in askers(cache, lambda kind, **p: kind(**p)).items():
+    # Of scores, which 0.1 asked for by default.
+    found = askers(cache, lambda kind, **p: kind(**{"ask": "all", **p}))
+    for name, provider in found.items():
         yield f"{start}/{name}/at hand", provider.has_cached(task)
         yield from attempt(of_elicited(provider, task, f"{start}/{name}"), start)
     yield f"{start}/requests", cases.ASKED.total() - before

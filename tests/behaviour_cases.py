@@ -373,6 +373,8 @@ class Oracle(LLMProvider):
 
 def canned(kind: type, **params: Any) -> Any:
     """Make a vendor's provider that answers as the oracle does, under its own name."""
+    # As in 0.1, whose vendors were asked for scores.
+    params = {"ask": "all", **params}
     body = {
         "_complete": Oracle._complete,
         "_connect": lambda self: nullcontext(),

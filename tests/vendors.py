@@ -43,9 +43,9 @@ class Vendor:
         return self.name
 
     def provider(self, server: MessagesServer, **params: Any) -> HostedProvider:
-        return self.kind(
-            **{"base_url": server.url + self.prefix, "n_estimates": 1, **params}
-        )
+        """Make one that asks once, for scores unless it is told otherwise."""
+        given = {"base_url": server.url + self.prefix, "n_estimates": 1, "ask": "all"}
+        return self.kind(**{**given, **params})
 
     def error(
         self,

@@ -136,9 +136,9 @@ def measure_answers(
 
 
 def count_tokens(provider: type[LLMProvider], task: Task, number: int = 1) -> Row:
-    """Guess what so many estimates take; no request is sent."""
+    """Guess what so many estimates of scores take; no request is sent."""
     with tempfile.TemporaryDirectory() as empty:
-        asked = provider(n_estimates=number, cache=empty)
+        asked = provider(n_estimates=number, ask="all", cache=empty)
         if "network" in asked.get_params():
             asked.set_params(network="never")
         cost = asked.estimate_cost(task)

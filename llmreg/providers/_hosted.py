@@ -47,8 +47,8 @@ from llmreg.providers._secrets import (
 
 T = TypeVar("T")
 
-# How the models of vendors are asked.
-DEFAULT_ASK = "all"
+# How the models of vendors are asked: measured to know more than scores, for less.
+DEFAULT_ASK = "curves"
 
 _TRANSIENT = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.

@@ -56,10 +56,10 @@ class OpenAIProvider(HostedProvider):
         The model to ask, by the name that the server has for it.
     n_estimates : int, "auto" or None, default=None
         Independent answers to average; more of them later cost only the difference.
-        None is 5, and 2 of curves; "auto" asks until the scores have settled.
-    ask : {"all", "curves", "each", "rank"}, default="all"
-        Ask for the scores of all features at once, for response curves, typical
-        ranges and base rates instead, for the scores of one column at a time, or for
+        None is 2 of curves, and 5 of scores; "auto" asks until the scores have settled.
+    ask : {"curves", "all", "each", "rank"}, default="curves"
+        Ask for response curves, typical ranges and base rates, for no more than the
+        scores of all features at once, for the scores of one column at a time, or for
         a ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.

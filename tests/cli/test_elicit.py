@@ -105,6 +105,8 @@ class TestElicit:
         assert PLANTED_KEY not in out + err
         assert PLANTED_KEY not in passengers.with_name("prior.json").read_text()
 
+    # The model of the loopback knows no units.
+    @pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorUnitsWarning")
     def test_a_fit_on_the_same_table_asks_no_more(
         self, server, passengers, descriptions
     ):

@@ -20,7 +20,9 @@ from tests.providers.test_base import Scripted
 
 @pytest.fixture
 def provider(server):
-    return AnthropicProvider(base_url=server.url, n_estimates=2, max_attempts=1)
+    return AnthropicProvider(
+        base_url=server.url, ask="all", n_estimates=2, max_attempts=1
+    )
 
 
 @pytest.fixture

@@ -71,7 +71,9 @@ def by_schema(request):
 
 @pytest.fixture
 def provider(server):
-    return AnthropicProvider(base_url=server.url, n_estimates=1, max_attempts=1)
+    return AnthropicProvider(
+        base_url=server.url, ask="all", n_estimates=1, max_attempts=1
+    )
 
 
 class TestChunks:

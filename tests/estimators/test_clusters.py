@@ -66,7 +66,7 @@ def prior(rows, cache, server):
         patch.setenv("NO_PROXY", "*")
         patch.setenv(KEY_VARIABLE, KEY)
         provider = AnthropicProvider(
-            base_url=server.url, n_estimates=N_ESTIMATES, cache=cache
+            ask="all", base_url=server.url, n_estimates=N_ESTIMATES, cache=cache
         )
         found = LLMAttributionClassifier(provider).elicit_prior(*rows)
     assert len(server.requests) == N_ESTIMATES

@@ -53,6 +53,7 @@ def provider(request, server, tmp_path, monkeypatch):
     if from_environment:
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     return AnthropicProvider(
+        ask="all",
         n_estimates=2,
         max_attempts=1,
         base_url=server.url,

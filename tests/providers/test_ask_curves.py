@@ -20,7 +20,6 @@ from llmreg.exceptions import (
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Feature, Task
 from llmreg.providers import (
-    AnthropicProvider,
     CachedProvider,
     EnsembleProvider,
     LocalProvider,
@@ -298,5 +297,12 @@ def test_the_small_model_says_once_what_it_is_worth(monkeypatch, tmp_path):
     _local._warn_of.cache_clear()
 
 
-def test_defaults_are_scores():
-    assert AnthropicProvider().ask == "all"
+@every_vendor
+def test_defaults_are_curves(vendor, task):
+    provider = vendor.kind(network="never")
+    assert provider.ask == "curves"
+    assert [shown["times"] for shown in provider.preview(task)] == [2]
+
+
+def test_the_small_model_is_asked_for_scores():
+    assert LocalProvider().ask == "all"

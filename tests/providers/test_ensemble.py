@@ -218,9 +218,9 @@ def test_two_vendors_are_asked_once_each(task, monkeypatch):
 
 
 def test_the_preview_is_that_of_the_members(task, key):
-    alike = ANTHROPIC.kind(n_estimates=2), StaticPrior({"age": 1}), OPENAI.kind()
+    alike = ANTHROPIC.kind(n_estimates=3), StaticPrior({"age": 1}), OPENAI.kind()
     shown = EnsembleProvider(list(alike)).preview(task)
-    assert [request["times"] for request in shown] == [2, 5]
+    assert [request["times"] for request in shown] == [3, 2]
     with pytest.raises(ProviderError, match="Member has no method preview"):
         EnsembleProvider([Member({})]).preview(task)
 

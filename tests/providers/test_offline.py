@@ -40,7 +40,7 @@ def blocked(monkeypatch):
 
 @pytest.fixture
 def provider(server):
-    return AnthropicProvider(base_url=server.url, n_estimates=2)
+    return AnthropicProvider(base_url=server.url, ask="all", n_estimates=2)
 
 
 @pytest.mark.filterwarnings("ignore:A test tried to use socket:UserWarning")

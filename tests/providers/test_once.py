@@ -140,7 +140,7 @@ def planted_key() -> str:
 
 def make_provider(url: str, **settings) -> AnthropicProvider:
     chosen = {"n_estimates": N_ESTIMATES, "api_key": planted_key, **settings}
-    return AnthropicProvider(base_url=url, **chosen)
+    return AnthropicProvider(base_url=url, ask="all", **chosen)
 
 
 def wait_for(condition) -> None:

@@ -70,6 +70,7 @@ def provider(address):
     return OpenAIProvider(
         "smollm2",
         base_url=address,
+        ask="all",
         reply_format="json_object_schema",
         api_key=lambda: SERVER_KEY,
         n_estimates=1,

@@ -16,7 +16,11 @@ from tests.fakes import FakeProvider
 from tests.loopback import MessagesServer, Reply, answer
 from tests.vendors import PLANTED_KEY, VENDORS
 
-pytestmark = pytest.mark.usefixtures("key")
+pytestmark = [
+    pytest.mark.usefixtures("key"),
+    # The typical ranges of the fake answer are no real ones.
+    pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorUnitsWarning"),
+]
 
 N_ROWS = 37
 
@@ -47,7 +51,6 @@ def fit(provider, X, y, **parameters):
         provider,
         task="Tell who falls ill.",
         target_name="status",
-        # The typical ranges of the fake answer are no real ones.
         on_unit_mismatch="keep",
         random_state=0,
         **parameters,
