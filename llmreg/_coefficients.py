@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from llmreg._utils._text import list_names
 from llmreg.exceptions import CoefficientsError
 from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._net import AlignedNet, LinearModel
@@ -21,6 +20,45 @@ _HINT = (
     "shap.KernelExplainer(model.predict_proba, X), of a regressor model.predict, "
     "explains the rows as they are; SelectFromModel takes importance_getter."
 )
+
+
+class EncodedWeights(np.ndarray):
+    """Weights of the encoded columns of a table with levels, as `coef_` gives them.
+
+    They are no weights of the columns of the table: what takes them for such, which is
+    a computation with rows or columns of another width, is a `CoefficientsError`.
+    """
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kw: Any) -> Any:
+        self._refuse_tables(inputs)
+        kw = {k: v for k, v in kw.items() if k != "out" or v != (None,)}
+        return getattr(ufunc, method)(*map(_plain, inputs), **kw)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        self._refuse_tables(args)
+        if func is np.linalg.norm and kwargs.get("axis") == 0:
+            # As `SelectFromModel` weighs the columns of the table.
+            raise _levels_error()
+        args = [_plain(arg) for arg in args]
+        return func(*args, **{k: _plain(v) for k, v in kwargs.items()})
+
+    def _refuse_tables(self, others: Any) -> None:
+        for other in others:
+            shape = other.shape if isinstance(other, np.ndarray) else ()
+            if shape and not {*shape} & {*self.shape}:
+                raise _levels_error()
+
+
+def _plain(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, EncodedWeights) else value
+
+
+def _levels_error() -> CoefficientsError:
+    return CoefficientsError(
+        "coef_ of a table with levels has a weight for every encoded column, of its "
+        f"own scale, and none for a column of the table. {_HINT} "
+        "llmreg.export.to_sklearn(model) has the weights of the levels."
+    )
 
 
 class CoefficientsMixin:
@@ -38,6 +76,9 @@ class CoefficientsMixin:
         classifier, the targets of a regressor. Under ``scaler="bounded"`` this holds
         within the range of the training rows; beyond it values level off.
 
+        Where columns have levels these are the weights of the encoded columns; what
+        multiplies them with rows of the table fails.
+
         Weights in units depend on the units, and so does what ``SelectFromModel``
         picks by them; ``importance_getter="attributions_"`` does not.
 
@@ -49,10 +90,13 @@ class CoefficientsMixin:
         Raises
         ------
         CoefficientsError
-            If a column has levels, the scaler or imputer is your own, or the model
-            has hidden layers. It is an AttributeError that says what to call instead.
+            If the scaler or imputer is your own, or the model has hidden layers. It is
+            an AttributeError that says what to call instead.
         """
-        return np.asarray(_weigh_columns(*self._encoded_weights(), self.encoder_)[0])
+        weight, bias = self._encoded_weights()
+        if self.encoder_._categorical:
+            return np.asarray(weight).view(EncodedWeights)
+        return np.asarray(_weigh_columns(weight, bias, self.encoder_)[0])
 
     @property
     def intercept_(self) -> Any:
@@ -68,7 +112,10 @@ class CoefficientsMixin:
         CoefficientsError
             As for `coef_`.
         """
-        return _weigh_columns(*self._encoded_weights(), self.encoder_)[1]
+        weight, bias = self._encoded_weights()
+        if self.encoder_._categorical:
+            return bias
+        return _weigh_columns(weight, bias, self.encoder_)[1]
 
     def _encoded_weights(self) -> tuple[Any, Any]:
         """Return weights and bias of the encoded columns, in units of the target."""
@@ -105,13 +152,6 @@ def _weigh_columns(weight: Any, bias: Any, encoder: Any) -> tuple[Any, Any]:
 
 def _factor_and_offset(encoder: Any) -> tuple[Any, Any]:
     """Give what turns complete columns into encoded ones; raise if nothing does."""
-    if encoder._categorical:
-        names = list_names(encoder._names[i] for i in encoder._categorical)
-        raise CoefficientsError(
-            "coef_ and intercept_ fit the columns that fit was given, which must be "
-            f"numbers; these have levels, each with a weight of its own: {names}. "
-            f"{_HINT} llmreg.export.to_sklearn(model) has the weights of the levels."
-        )
     imputer, scaler = encoder.imputer, encoder.scaler_
     if imputer is not None and not isinstance(imputer, str):
         raise _unknown_map("imputer", imputer)

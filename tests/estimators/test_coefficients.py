@@ -201,12 +201,6 @@ def sexes():
 
 
 ABSENT = {
-    "levels": (of_levels(), sexes(), "have levels, .*'sex'"),
-    "declared": (
-        of_levels(feature_kinds={"x1": "categorical"}),
-        rows().round(0),
-        "have levels, .*'x1'",
-    ),
     "hidden layer": (
         of_levels(hidden_layer_sizes=3, max_iter=2),
         rows(),
@@ -238,6 +232,34 @@ def test_elsewhere_an_error_says_what_to_call(case):
         for call in ("attributions_", "shap.KernelExplainer(", "importance_getter"):
             assert call in str(caught.value)
     assert model.attributions_.shape == (1, len(model.encoder_.columns_))
+
+
+USES = {
+    "rows": lambda coef, X: X @ coef.T,
+    "one row": lambda coef, X: coef @ X[0],
+    "parts": lambda coef, X: coef * (X - X.mean(axis=0)),
+    "dot": lambda coef, X: np.dot(X, coef.T),
+    "columns": lambda coef, X: np.linalg.norm(coef, axis=0),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("kinds", [None, {"x1": "categorical"}])
+def test_weights_of_levels_are_not_taken_for_those_of_columns(kinds, use):
+    X = rows().round(0) if kinds else sexes()
+    model = of_levels(feature_kinds=kinds, device="cpu")()
+    model.fit(X, targets(rows(), "two classes"))
+    assert model.coef_.shape == (1, len(model.encoder_.columns_))
+    assert type(np.abs(model.coef_)) is np.ndarray
+    assert np.abs(model.coef_).max() > 0
+    encoded = model.encoder_.encode(X)
+    logits = encoded @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(logits[:, 0], model.decision_function(X))
+    table = np.ones((len(X), X.shape[1]))
+    with pytest.raises(CoefficientsError, match="none for a column of the table") as e:
+        USES[use](model.coef_, table)
+    for call in ("attributions_", "shap.KernelExplainer(", "importance_getter"):
+        assert call in str(e.value)
 
 
 def test_weights_that_are_no_numbers_are_not_there():
@@ -289,8 +311,8 @@ def test_shap_is_no_trap_for_a_table_with_levels(shap):
     X = sexes()
     model = of_levels()().fit(X, targets(rows(), "two classes"))
     for explainer in (shap.Explainer, shap.LinearExplainer):
-        with pytest.raises(Exception, match=r"not callable|unknown model type"):
-            explainer(model, rows())
+        with pytest.raises(CoefficientsError, match=r"shap\.KernelExplainer"):
+            explainer(model, rows())(rows())
     pipeline = to_sklearn(model)
     encoded = pipeline["table"].transform(X)
     found = shap.LinearExplainer(pipeline["model"], encoded)(encoded)
@@ -324,9 +346,7 @@ def test_columns_with_levels_are_selected_when_asked_rightly():
     X, y = sexes(), targets(rows(), "two classes")
     model = of_levels(random_state=0, device="cpu")()
     select = SelectFromModel(model, max_features=2, threshold=-np.inf)
-    with pytest.raises(ValueError, match=r"importance_getter=='auto'.*should have"):
-        select.fit(X, y).get_support()
     with pytest.raises(CoefficientsError, match="SelectFromModel takes"):
-        select.set_params(importance_getter="coef_").fit(X, y).get_support()
+        select.fit(X, y).get_support()
     select.set_params(importance_getter=by_column).fit(X, y)
     assert [*select.get_feature_names_out()] == ["x0", "x1"]
