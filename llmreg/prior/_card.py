@@ -18,8 +18,12 @@ from typing import Any
 import numpy as np
 
 from llmreg.exceptions import PriorCardError
-from llmreg.prior._answers import average, read_curve
-from llmreg.prior._curves import ResponseCurve, stack_outputs
+from llmreg.prior._curves import (
+    ResponseCurve,
+    average,
+    read_curve,
+    stack_outputs,
+)
 from llmreg.prior._ranges import BaseRate, TypicalRange, check_range
 from llmreg.prior._scores import (
     SCORE_LIMIT,

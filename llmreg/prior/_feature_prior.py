@@ -12,9 +12,8 @@ import numpy as np
 from llmreg._utils._files import expand, write_text
 from llmreg.editing._editor import Editable
 from llmreg.exceptions import PriorCardError, PriorMismatchError
-from llmreg.prior._answers import average, sum_up
 from llmreg.prior._card import format_card, parse_card
-from llmreg.prior._curves import ResponseCurve
+from llmreg.prior._curves import ResponseCurve, average, sum_up
 from llmreg.prior._formatting import format_html, format_text
 from llmreg.prior._names import match, match_outputs, rename, take
 from llmreg.prior._ranges import (
