@@ -84,10 +84,9 @@ class ResponseCurve:
                 f"A curve of {len(values)} knots needs as many effects; got an array "
                 f"of shape {effects.shape}."
             )
+        what = "The effects of special values"
         special = {
-            float(code): np.atleast_1d(
-                as_numbers(found, "The effects of special values")
-            )
+            float(code): np.atleast_1d(as_numbers(found, what))
             for code, found in self.special.items()
         }
         for found in (effects, *special.values()):
@@ -192,13 +191,12 @@ class ResponseCurve:
             Half of what the best straight line rises over the typical range, to two
             decimals; NaN for an output without any opinion.
         """
-        low, middle, high = self.values[0], None, self.values[-1]
         if typical is not None and typical.low < typical.high:
-            low, middle, high = typical[:3]
-        if middle is None:
-            x = np.linspace(low, high, len(_LEVELS))
+            low, _, high = typical[:3]
+            x = np.interp(_LEVELS, [0.05, 0.5, 0.95], typical[:3])
         else:
-            x = np.interp(_LEVELS, [0.05, 0.5, 0.95], [low, middle, high])
+            low, high = self.values[[0, -1]]
+            x = np.linspace(low, high, len(_LEVELS))
         # The line is that of the curve: codes have no place on it.
         curve = ResponseCurve(self.values, self.effects)
         gap = x - x.mean()
@@ -281,11 +279,11 @@ def average_curves(curves: Sequence[ResponseCurve]) -> ResponseCurve:
         code: mean(np.stack([c.special.get(code, nothing) for c in curves])).round(3)
         for code in codes
     }
-    own = [c.spread for c in curves]
+    own = [(c.values, c.spread) for c in curves if c.spread is not None]
     between = spread(table)
-    if all(s is not None for s in own):
+    if len(own) == len(curves):
         # Of averages of averages: what varies within and what between them.
-        within = np.stack([_at_knots(c, values) for c in curves])
+        within = np.array([[np.interp(values, x, s) for s in rows] for x, rows in own])
         between = np.sqrt(between**2 + mean(within**2))
     return ResponseCurve(
         values[kept], average[:, kept], between[:, kept].round(3), special
@@ -325,13 +323,6 @@ def _at(curve: ResponseCurve, values: FloatArray) -> FloatArray:
     return table
 
 
-def _at_knots(curve: ResponseCurve, values: FloatArray) -> FloatArray:
-    """Give the spread at knots of other curves."""
-    assert curve.spread is not None
-    rows = [np.interp(values, curve.values, row) for row in curve.spread]
-    return np.array(rows)
-
-
 def _strongest(values: FloatArray, effects: FloatArray) -> list[int]:
     """Choose the knots that a curve can least do without, no more than it may have."""
     kept = list(range(len(values)))
@@ -349,10 +340,7 @@ def _strongest(values: FloatArray, effects: FloatArray) -> list[int]:
 def average(
     estimates: Sequence[Mapping[str, Any]], ranges: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Give the fields of a FeaturePrior that are made from dicts of scores or curves.
-
-    `ranges` are the typical ranges of features, within which curves are summed up.
-    """
+    """Make fields of a FeaturePrior of dicts of scores or curves, given its ranges."""
     features, outputs, table = stack(estimates)
     checked = {name: check_range(found, name) for name, found in (ranges or {}).items()}
     scores, curves = split_curves(table, features, checked)
@@ -381,10 +369,11 @@ def split_curves(
     for j, feature in enumerate(features):
         typical = ranges.get(feature)
         cells = table[:, :, j]
+        # An answer is a curve if it is some list, and no number.
         drawn = {
-            place: read_curve(cells[place], feature)
-            for place in np.ndindex(cells.shape)
-            if _is_drawn(cells[place])
+            place: read_curve(cell, feature)
+            for place, cell in np.ndenumerate(cells)
+            if isinstance(cell, Sequence | np.ndarray) and not isinstance(cell, str)
         }
         if not drawn:
             continue
@@ -401,11 +390,6 @@ def split_curves(
                 scores[i, :, j] = answers[-1].score(typical)
         curves[feature] = average_curves(answers)
     return scores, curves
-
-
-def _is_drawn(cell: Any) -> bool:
-    """Tell whether an answer is a curve: some list, and no number."""
-    return isinstance(cell, Sequence | np.ndarray) and not isinstance(cell, str)
 
 
 def read_curve(cell: Any, feature: str) -> ResponseCurve:
