@@ -72,8 +72,7 @@ class BaseAttributionEstimator(
         1. Check that the prior, or its provider, is at hand.
         2. Check the rows and the targets.
         3. Encode the table: impute, scale, one column per level.
-        4. Score the encoded columns: ask the provider, or match names. Curves of
-           columns in other units are left out, see `on_unit_mismatch`.
+        4. Score the encoded columns: ask the provider, or match names.
         5. Train the net on the aligned loss.
 
         Parameters
@@ -202,8 +201,8 @@ class BaseAttributionEstimator(
             self.__dict__.pop("net_", None)
         row_weight = sample_weight
         y, sample_weight = self._encode_target(y, sample_weight, classes, reset)
-        # Classes of weight zero: their rows are not there, either. What the encoding
-        # learns has no classes, and no weights of classes.
+        # Rows of classes of weight zero are not there, either. What the encoding learns
+        # has no weights of classes.
         X, kept, sample_weight = weigh_rows(X, np.arange(len(X)), sample_weight)
         y, row_weight = y[kept], row_weight[kept]
         if not reset:

@@ -242,42 +242,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         verbose: int = 0,
         **net__params: Any,
     ) -> None:
-        super().__init__(
-            prior,
-            gamma=gamma,
-            attribution=attribution,
-            score_transform=score_transform,
-            penalty_weights=penalty_weights,
-            penalty_on=penalty_on,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            module=module,
-            solver=solver,
-            alpha=alpha,
-            learning_rate_init=learning_rate_init,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            task=task,
-            target_name=target_name,
-            feature_descriptions=feature_descriptions,
-            feature_names=feature_names,
-            feature_kinds=feature_kinds,
-            scaler=scaler,
-            imputer=imputer,
-            encoder=encoder,
-            on_error=on_error,
-            on_unit_mismatch=on_unit_mismatch,
-            warm_start=warm_start,
-            random_state=random_state,
-            device=device,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            **net__params,
-        )
+        shared = {**locals(), **net__params}
+        for name in ("self", "__class__", "class_weight", "net__params"):
+            del shared[name]
+        super().__init__(**shared)
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -382,10 +350,9 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
 
     def _logits(self, X: Any) -> np.ndarray:
         """Return a logit for each class, 0 for the first of two."""
-        outputs = self._outputs(X)
-        if outputs.shape[1] > 1:
-            return outputs
-        return np.hstack([np.zeros_like(outputs), outputs])
+        logits = self._outputs(X)
+        is_single = logits.shape[1] == 1
+        return np.hstack([np.zeros_like(logits), logits]) if is_single else logits
 
     def _check_target(self, y: Any) -> np.ndarray:
         self._target_label = str(getattr(y, "name", None) or "target")

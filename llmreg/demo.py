@@ -45,11 +45,7 @@ def run_demo(
     n_repetitions: int = N_REPETITIONS,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
-    """Compare models with and without the prior on few rows, and write how they do.
-
-    Raises MissingDependencyError if a plot is asked for and matplotlib is not
-    installed.
-    """
+    """Compare models with and without the prior on few rows, and write how they do."""
     if plot is not None:
         import_optional("matplotlib", "llmreg[plot]")
     X, y = load_table()

@@ -265,10 +265,7 @@ class ResponseCurve:
 
 
 def average_curves(curves: Sequence[ResponseCurve]) -> ResponseCurve:
-    """Average curves knot by knot, at the knots of all of them.
-
-    Of a part on which some of them have no opinion the others tell.
-    """
+    """Average curves at the knots of all, each of them where it has an opinion."""
     values = np.unique(np.concatenate([curve.values for curve in curves]))
     table = np.stack([_at(curve, values) for curve in curves])
     average = mean(table).round(3)

@@ -126,10 +126,7 @@ def _table(
     draw: Callable[[str], str],
     write: Callable[[str], str] = str,
 ) -> list[list[str]]:
-    """Build the header and a row per feature, the strongest first.
-
-    Texts pass through `write`; `draw` gives the curve of a feature as it is shown.
-    """
+    """Build the header and a row per feature, the strongest first."""
     outputs, scores = fields["outputs"], fields["scores"]
     reasons, estimates = fields["rationale"], fields["estimates"]
     several = len(outputs) > 1
@@ -287,11 +284,7 @@ def show_unit(unit: str) -> str:
 
 
 def tell_curve(curve: ResponseCurve, row: int = 0, *, is_class: bool) -> str:
-    """Put one output of a curve into a plain sentence: its shape, where it is strong.
-
-    `is_class` says that the output is a class, which is likely, and no target, which is
-    high.
-    """
+    """Put one output of a curve, a class or a target, into a plain sentence."""
     values, effects = _known(curve, row)
     if not len(values):
         return "no opinion"
