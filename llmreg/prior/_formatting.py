@@ -45,10 +45,8 @@ def format_text(fields: Mapping[str, Any]) -> str:
     numeric = range(1, len(widths) - n_texts)
     lines = [_headline(fields)]
     for row in rows:
-        cells = (
-            cell.rjust(width) if i in numeric else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        sized = enumerate(zip(row, widths, strict=True))
+        cells = (c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in sized)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
@@ -109,12 +107,10 @@ def _blocks(fields: Mapping[str, Any]) -> Callable[[str], str]:
     def draw(name: str) -> str:
         low, high = map(show_value, spans[name])
         n = CURVE_WIDTH if n_outputs == 1 else CURVE_WIDTH_EACH
-        lines = (
-            sparkline(curves[name], ranges.get(name), n, row)
-            for row in range(n_outputs)
-        )
+        told = curves[name], ranges.get(name), n
+        lines = " ".join(sparkline(*told, row) for row in range(n_outputs))
         unit = show_unit(fields["units"].get(name, ""))
-        return f"{low:>{width}} {' '.join(lines)} {high}{unit}"
+        return f"{low:>{width}} {lines} {high}{unit}"
 
     return draw
 
@@ -173,12 +169,9 @@ def shown_span(
 ) -> tuple[float, float]:
     """Give the part of a curve to draw: its knots, none too far from typical values."""
     low, high = typical_span(curve, typical)
-    first, last = float(curve.values[0]), float(curve.values[-1])
-    margin = high - low
-    return (
-        max(min(first, low), low - margin),
-        min(max(last, high), high + margin),
-    )
+    first, last = map(float, curve.values[[0, -1]])
+    width = high - low
+    return max(min(first, low), low - width), min(max(last, high), high + width)
 
 
 def is_wide(low: float, high: float) -> bool:
@@ -362,11 +355,10 @@ def _regions(values: FloatArray, effects: FloatArray, is_class: bool) -> list[st
 def _place(x: FloatArray, first: int, last: int) -> str:
     """Say which part of a curve a region is."""
     low, high = show_value(x[first]), show_value(x[last])
-    if first == 0 and last == len(x) - 1:
-        return "everywhere "
+    is_last = last == len(x) - 1
     if first == 0:
-        return f"up to {high} "
-    return f"from {low} on " if last == len(x) - 1 else f"from {low} to {high} "
+        return "everywhere " if is_last else f"up to {high} "
+    return f"from {low} on " if is_last else f"from {low} to {high} "
 
 
 def _crossings(
@@ -386,8 +378,6 @@ def _crossings(
 def crossing(curve: ResponseCurve, row: int) -> tuple[float, bool] | None:
     """Find the one place where a curve changes its sign, and whether to plus."""
     values, effects = _known(curve, row)
-    is_zero = effects == 0
     found = _crossings(values, effects, [0.0])
-    if len(found) != 1 or is_zero.any():
-        return None
-    return found[0], bool(effects[-1] > 0)
+    is_one = len(found) == 1 and effects.all()
+    return (found[0], bool(effects[-1] > 0)) if is_one else None
