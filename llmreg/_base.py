@@ -23,12 +23,7 @@ from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._factory import (
-    make_net,
-    prior_of_shapes,
-    resolve_device,
-    user_settings,
-)
+from llmreg.nn._factory import make_net, prior_of_shapes, resolve_device, user_settings
 from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,

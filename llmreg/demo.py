@@ -91,9 +91,7 @@ def load_card() -> FeaturePrior:
 def task_of(card: FeaturePrior) -> Task:
     """Say what a provider is to score: the same questions as the recorded prior's."""
     return Task(
-        features=tuple(
-            Feature(name, card.descriptions.get(name, "")) for name in card.features
-        ),
+        features=tuple(Feature(n, card.descriptions.get(n, "")) for n in card.features),
         target=card.target,
         outputs=("malignant",),
         kind="classification",

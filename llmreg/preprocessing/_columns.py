@@ -102,10 +102,7 @@ def check_names(
 
 
 def column_kinds(
-    table: pd.DataFrame,
-    known: Collection[int] = (),
-    *,
-    numeric_text: bool = False,
+    table: pd.DataFrame, known: Collection[int] = (), *, numeric_text: bool = False
 ) -> list[ColumnKind]:
     """Decide what each column is; those at the places `known` are levels or numbers."""
     # One look at the whole array: thousands of columns are slow one by one.

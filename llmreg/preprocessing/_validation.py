@@ -57,13 +57,8 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
             f"X and y must have the same number of rows; got {len(X)} and {len(y)}."
         )
     # A copy: torch warns of arrays that cannot be written.
-    sample_weight = _check_sample_weight(
-        sample_weight,
-        np.empty(len(X)),
-        dtype=np.float64,
-        copy=True,
-        ensure_non_negative=True,
-    )
+    options = {"dtype": np.float64, "copy": True, "ensure_non_negative": True}
+    sample_weight = _check_sample_weight(sample_weight, np.empty(len(X)), **options)
     if not sample_weight.any():
         raise DataError("Every sample weight is zero: no row is left to train on.")
     share = sample_weight / sample_weight.max()

@@ -18,18 +18,9 @@ from typing import Any
 import numpy as np
 
 from llmreg.exceptions import PriorCardError
-from llmreg.prior._curves import (
-    ResponseCurve,
-    average,
-    read_curve,
-    stack_outputs,
-)
+from llmreg.prior._curves import ResponseCurve, average, read_curve, stack_outputs
 from llmreg.prior._ranges import BaseRate, TypicalRange, check_range
-from llmreg.prior._scores import (
-    SCORE_LIMIT,
-    check_names,
-    spread,
-)
+from llmreg.prior._scores import SCORE_LIMIT, check_names, spread
 
 CARD_FORMAT = "llmreg prior card"
 # The second version has curves; a prior without any is written as the first.
@@ -195,11 +186,9 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
             f'The "{name}" of a prior card must name one at least; the list is empty.'
         )
     for entry in entries:
-        if (
-            not isinstance(entry, dict)
-            or "feature" not in entry
-            or (("score" in entry) + ("curve" in entry) != 1)
-        ):
+        names = {"feature", "score", "curve"}
+        found = names.intersection(entry) if isinstance(entry, dict) else ()
+        if "feature" not in found or len(found) != 2:
             raise PriorCardError(
                 'Each entry of "features" must be an object with "feature" and either '
                 f'"score" or "curve"; got {entry!r}.'
@@ -249,14 +238,13 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
 def _curve(entry: Mapping[str, Any], outputs: Sequence[str]) -> ResponseCurve:
     """Read the curve of a feature; its knots may differ between the outputs."""
     feature = entry["feature"]
-    rows = [_of_output(entry, "curve", output, outputs) for output in outputs]
+    rows = _cells([entry], "curve", outputs)
     if all(row is None for row in rows):
         raise PriorCardError(f'The "curve" of {feature!r} must be a list; it is null.')
-    curve = stack_outputs(
-        [None if row is None else read_curve(row, feature) for row in rows]
-    )
-    codes = [_of_output(entry, "special_values", o, outputs) or [] for o in outputs]
-    spreads = [_of_output(entry, "curve_spread", o, outputs) for o in outputs]
+    each = [None if row is None else read_curve(row, feature) for row in rows]
+    curve = stack_outputs(each)
+    codes = [pairs or [] for pairs in _cells([entry], "special_values", outputs)]
+    spreads = _cells([entry], "curve_spread", outputs)
     special: dict[float, Any] = {}
     for k, pairs in enumerate(codes):
         for pair in pairs:
@@ -321,7 +309,7 @@ def _of_output(
 
 
 def _cells(
-    entries: list[dict[str, Any]], name: str, outputs: Sequence[str]
+    entries: Sequence[Mapping[str, Any]], name: str, outputs: Sequence[str]
 ) -> list[Any]:
     """List what all entries have for the first output, then for the next ones."""
     return [_of_output(entry, name, o, outputs) for o in outputs for entry in entries]

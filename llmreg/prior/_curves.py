@@ -138,10 +138,10 @@ class ResponseCurve:
         >>> ResponseCurve.from_points([(18, -2), (65, 4)]).values
         array([18., 65.])
         """
-        pairs = points if isinstance(points, Sequence | np.ndarray) else ()
-        if isinstance(points, str) or not all(
-            isinstance(pair, Sequence | np.ndarray) and len(pair) == 2 for pair in pairs
-        ):
+        lists = Sequence | np.ndarray
+        pairs = points if isinstance(points, lists) else ()
+        is_paired = all(isinstance(pair, lists) and len(pair) == 2 for pair in pairs)
+        if isinstance(points, str) or not is_paired:
             raise PriorScoreError(
                 "A curve is a list of (value, effect) pairs of numbers; got "
                 f"{points!r}."
@@ -310,13 +310,11 @@ def stack_outputs(curves: Sequence[ResponseCurve | None]) -> ResponseCurve:
 
 def _at(curve: ResponseCurve, values: FloatArray) -> FloatArray:
     """Give the effects at knots of other curves; NaN in parts without an opinion."""
-    table = np.empty((len(curve.effects), len(values)))
-    for k, effects in enumerate(curve.effects):
-        # A line that ends in NaN is NaN itself, but for its other end.
-        table[k] = np.interp(values, curve.values, effects)
-        place = np.searchsorted(curve.values, values).clip(max=len(effects) - 1)
-        is_knot = curve.values[place] == values
-        table[k][is_knot] = effects[place[is_knot]]
+    # A line that ends in NaN is NaN itself, but for its other end.
+    table = np.array([np.interp(values, curve.values, row) for row in curve.effects])
+    place = np.searchsorted(curve.values, values).clip(max=len(curve.values) - 1)
+    is_knot = curve.values[place] == values
+    table[:, is_knot] = curve.effects[:, place[is_knot]]
     return table
 
 
