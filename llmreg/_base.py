@@ -23,12 +23,7 @@ from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._factory import (
-    make_net,
-    prior_of_shapes,
-    resolve_device,
-    user_settings,
-)
+from llmreg.nn._factory import make_net, prior_of_shapes, resolve_device, user_settings
 from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
@@ -72,8 +67,7 @@ class BaseAttributionEstimator(
         1. Check that the prior, or its provider, is at hand.
         2. Check the rows and the targets.
         3. Encode the table: impute, scale, one column per level.
-        4. Score the encoded columns: ask the provider, or match names. Curves of
-           columns in other units are left out, see `on_unit_mismatch`.
+        4. Score the encoded columns: ask the provider, or match names.
         5. Train the net on the aligned loss.
 
         Parameters
@@ -202,8 +196,8 @@ class BaseAttributionEstimator(
             self.__dict__.pop("net_", None)
         row_weight = sample_weight
         y, sample_weight = self._encode_target(y, sample_weight, classes, reset)
-        # Classes of weight zero: their rows are not there, either. What the encoding
-        # learns has no classes, and no weights of classes.
+        # Rows of classes of weight zero are not there, either. What the encoding learns
+        # has no weights of classes.
         X, kept, sample_weight = weigh_rows(X, np.arange(len(X)), sample_weight)
         y, row_weight = y[kept], row_weight[kept]
         if not reset:

@@ -134,11 +134,7 @@ class CoefficientsMixin:
 
 
 def _weigh_columns(weight: Any, bias: Any, encoder: Any) -> tuple[Any, Any]:
-    """Turn weights of encoded columns into those of the columns of the table.
-
-    The weights are of shape (n_columns,) or (n_outputs, n_columns). Values that level
-    off beyond the range of the training rows are weighted as within it.
-    """
+    """Turn weights of encoded columns into those of the columns of the table."""
     factor, offset = _factor_and_offset(encoder)
     with np.errstate(over="ignore", invalid="ignore"):
         coef, intercept = weight * factor, bias + weight @ offset
@@ -153,23 +149,20 @@ def _weigh_columns(weight: Any, bias: Any, encoder: Any) -> tuple[Any, Any]:
 def _factor_and_offset(encoder: Any) -> tuple[Any, Any]:
     """Give what turns complete columns into encoded ones; raise if nothing does."""
     imputer, scaler = encoder.imputer, encoder.scaler_
+    ones = np.ones(encoder.n_features_in_)
+    what, unknown = "scaler", scaler
     if imputer is not None and not isinstance(imputer, str):
-        raise _unknown_map("imputer", imputer)
-    if scaler is None:
-        return np.ones(encoder.n_features_in_), np.zeros(encoder.n_features_in_)
-    if type(scaler) in (MinMaxScaler, BoundedScaler) and not scaler.clip:
+        what, unknown = "imputer", imputer
+    elif scaler is None:
+        return ones, 0 * ones
+    elif type(scaler) in (MinMaxScaler, BoundedScaler) and not scaler.clip:
         return scaler.scale_, scaler.min_
-    if type(scaler) is StandardScaler:
-        ones = np.ones(encoder.n_features_in_)
+    elif type(scaler) is StandardScaler:
         with np.errstate(over="ignore"):
             factor = ones / scaler.scale_ if scaler.with_std else ones
         return factor, -scaler.mean_ * factor if scaler.with_mean else 0 * ones
-    raise _unknown_map("scaler", scaler)
-
-
-def _unknown_map(what: str, transformer: Any) -> CoefficientsError:
-    return CoefficientsError(
+    raise CoefficientsError(
         "coef_ and intercept_ fit the columns that fit was given, and what the "
-        f"{what} {type(transformer).__name__} makes of those may not be a multiple. "
+        f"{what} {type(unknown).__name__} makes of those may not be a multiple. "
         f"Give {what} as a string to have them. {_HINT}"
     )

@@ -67,10 +67,9 @@ class ElicitationMixin(AttributionParameters, ABC):
         """Put the task into words, after the encoder has been fitted."""
         target, outputs, classes = self._task_names()
         columns = self.encoder_.columns_
+        columns = number_twins(columns) if number else columns
         return Task(
-            features=describe(
-                number_twins(columns) if number else columns, self.feature_descriptions
-            ),
+            features=describe(columns, self.feature_descriptions),
             target=target,
             outputs=outputs,
             kind="classification" if classes else "regression",

@@ -12,7 +12,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from llmreg.nn._attribution import ATTRIBUTIONS
 from llmreg.nn._factory import SOLVERS
 from llmreg.nn._net import ACTIVATIONS
-from llmreg.prior._transforms import SCORE_TRANSFORMS
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -24,7 +23,7 @@ class AttributionParameters(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "gamma": [_NON_NEGATIVE, StrOptions({"auto"})],
         "attribution": [StrOptions(set(ATTRIBUTIONS))],
-        "score_transform": [StrOptions({"auto", *SCORE_TRANSFORMS}), callable],
+        "score_transform": [StrOptions({"auto", "exp", "identity"}), callable],
         "penalty_weights": [StrOptions({"spread"}), None],
         "penalty_on": [StrOptions({"auto", "mean", "row"})],
         "hidden_layer_sizes": ["array-like", _COUNT],

@@ -34,22 +34,20 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         of the encoded columns; one number for all features; a path to a prior card. For
         two classes the scores speak for ``classes_[1]``, unless they name the other.
     gamma : float or "auto", default="auto"
-        How far to trust the prior. "auto" learns it from the rows: many strengths, from
-        "the scores are everything" to "they are no guide", are averaged by how well
-        they explain the rows (see `trust_`), and hidden layers learn what the linear
-        model leaves over. Where a training loop is asked for, by `solver`,
-        `attribution`, `early_stopping` or ``net__*``, it chooses the number to train
-        with. A number is the weight of the paper's penalty: at 100, its authors'
+        How far to trust the prior. "auto" learns it from the rows: many strengths are
+        averaged by how well they explain the rows (see `trust_`), and hidden layers
+        learn what the linear model leaves over. Where `solver`, `attribution`,
+        `early_stopping` or ``net__*`` ask for a training loop, it chooses the number to
+        train with. A number is the weight of the paper's penalty: at 100, its authors'
         choice, the model is its prior; at 0 no provider is asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
             default="gradient"
         How attributions are computed.
     score_transform : {"auto", "exp", "identity"} or callable, default="auto"
-        What happens to the scores before they are normalised. "exp" is
-        sign(s) exp(abs(s)), as in the code of the paper's authors, "identity" leaves
-        them as they are. "auto" weighs these and others where `gamma` is "auto";
-        elsewhere it is "exp" for scores and "identity" for slopes of curves. A
-        callable maps a tensor of the scores of one output to one of that shape.
+        What happens to the scores before they are normalised: "exp" is
+        sign(s) exp(abs(s)), as in the code of the paper's authors; "auto" weighs some
+        where `gamma` is "auto", else it is "exp" for scores, "identity" for slopes of
+        curves; a callable maps a tensor of scores of one output to one of its shape.
     penalty_weights : {"spread"} or None, default="spread"
         Where `gamma` is "auto": whether the model is held less tightly to scores on
         which the estimates of the prior differ.
@@ -76,8 +74,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     batch_size : int or "auto", default="auto"
         Rows of a batch; "auto" takes all of up to 10,000 rows at once.
     early_stopping : bool, default=False
-        Set rows aside, stop when their loss no longer falls, keep the best weights.
-        Without effect on "lbfgs".
+        Stop when the loss of rows set aside no longer falls. Not for "lbfgs".
     validation_fraction : float, default=0.1
         Share of the rows set aside by `early_stopping`.
     n_iter_no_change : int, default=10
@@ -94,9 +91,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
     feature_kinds : dict of str, default=None
-        "numeric" or "categorical" by the name of a column. Others are what their dtype
-        says: numbers and booleans are numeric, categories and strings have levels. Of
-        a column of objects the rows of `fit` decide.
+        "numeric" or "categorical" by the name of a column. Of others the dtype decides,
+        and of a column of objects the rows of `fit`.
     scaler : {"bounded", "minmax", "standard"}, transformer or None, \
             default="bounded"
         Scaling of numeric columns. "bounded" is "minmax" whose values level off beyond
@@ -109,31 +105,26 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     on_error : {"raise", "no_prior"}, default="raise"
         What to do where a provider fails to give a prior. "no_prior" warns with
         :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with ``gamma=0``
-        and says so in ``prior_.provenance["error"]``; an outage is remembered for five
-        minutes, in which no `fit` asks again. Scores at hand that do not fit are an
-        error either way.
+        and says so in ``prior_.provenance["error"]``; no `fit` asks again in the next
+        five minutes. Scores at hand that do not fit are an error either way.
     on_unit_mismatch : {"direction", "keep", "raise"}, default="direction"
-        What to do with a column whose rows lie mostly outside the typical range, or
-        the curve, that the prior gives: they may be in other units, or scaled by a
-        step before. "direction" warns with
+        What to do with a column whose rows lie mostly outside its typical range or
+        curve, as in other units or scaled by a step before. "direction" warns with
         :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
         that the curve sums up to; "raise" is an error; "keep" uses the curve.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     warm_start : bool, default=False
-        Go on from the weights of the last `fit`. Without effect where `gamma` is "auto"
-        and needs no training loop.
+        Go on from the last weights, where there is a training loop or a fixed `gamma`.
     random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, batches and validation split. The same seed gives
-        the same bits, in every joblib backend.
+        Seed of weights, batches and validation; the same bits in any joblib backend.
     device : str, default="auto"
-        Where to train: "auto", "cpu", "cuda" or "mps". Double precision on the CPU,
-        single elsewhere.
+        "auto", "cpu" (in double precision), "cuda" or "mps" (in single).
     n_jobs : int, default=None
         Threads of torch; None is 1, -1 all. Another number may change the last bits.
     verbose : int, default=0
-        What a fit writes to stderr. 1: what was asked, what the cache had, the verdict
-        on the prior; 2: also the losses of every epoch.
+        What `fit` writes to stderr. 1: what was asked, and the verdict on the prior; 2:
+        also the losses of every epoch.
     **net__params : dict
         Parameters of :class:`skorch.NeuralNet`, as ``net__callbacks``. With any but
         ``net__criterion__*`` the model is trained in skorch's loop.
@@ -158,17 +149,14 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns seen in `fit`, where all of them are strings.
     prior_ : FeaturePrior or None
-        The scores of the encoded columns; all NaN where the provider failed and
-        `on_error` is "no_prior".
+        Scores of the encoded columns, NaN where `on_error` let the provider fail.
     encoder_ : TableEncoder
         The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
     gamma_ : float
-        The weight of the penalty. For "auto" the fixed `gamma` that would pull about
-        as hard as the average over the strengths does.
+        The weight of the penalty; for "auto" the one that would pull about as hard.
     trust_ : Trust or None
-        What "auto" found: the weights of the strengths, the features whose score the
-        rows contradict, and a verdict in words. None for a fixed `gamma`,
-        or without scores.
+        What "auto" found: weights of the strengths, features whose score the rows
+        contradict, a verdict in words. None for a fixed `gamma`, or without scores.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
     n_iter_ : int
@@ -242,42 +230,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         verbose: int = 0,
         **net__params: Any,
     ) -> None:
-        super().__init__(
-            prior,
-            gamma=gamma,
-            attribution=attribution,
-            score_transform=score_transform,
-            penalty_weights=penalty_weights,
-            penalty_on=penalty_on,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            module=module,
-            solver=solver,
-            alpha=alpha,
-            learning_rate_init=learning_rate_init,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            task=task,
-            target_name=target_name,
-            feature_descriptions=feature_descriptions,
-            feature_names=feature_names,
-            feature_kinds=feature_kinds,
-            scaler=scaler,
-            imputer=imputer,
-            encoder=encoder,
-            on_error=on_error,
-            on_unit_mismatch=on_unit_mismatch,
-            warm_start=warm_start,
-            random_state=random_state,
-            device=device,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            **net__params,
-        )
+        shared = {**locals(), **net__params}
+        for name in ("self", "__class__", "class_weight", "net__params"):
+            del shared[name]
+        super().__init__(**shared)
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -382,10 +338,9 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
 
     def _logits(self, X: Any) -> np.ndarray:
         """Return a logit for each class, 0 for the first of two."""
-        outputs = self._outputs(X)
-        if outputs.shape[1] > 1:
-            return outputs
-        return np.hstack([np.zeros_like(outputs), outputs])
+        logits = self._outputs(X)
+        is_single = logits.shape[1] == 1
+        return np.hstack([np.zeros_like(logits), logits]) if is_single else logits
 
     def _check_target(self, y: Any) -> np.ndarray:
         self._target_label = str(getattr(y, "name", None) or "target")

@@ -45,11 +45,7 @@ def run_demo(
     n_repetitions: int = N_REPETITIONS,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
-    """Compare models with and without the prior on few rows, and write how they do.
-
-    Raises MissingDependencyError if a plot is asked for and matplotlib is not
-    installed.
-    """
+    """Compare models with and without the prior on few rows, and write how they do."""
     if plot is not None:
         import_optional("matplotlib", "llmreg[plot]")
     X, y = load_table()
@@ -95,9 +91,7 @@ def load_card() -> FeaturePrior:
 def task_of(card: FeaturePrior) -> Task:
     """Say what a provider is to score: the same questions as the recorded prior's."""
     return Task(
-        features=tuple(
-            Feature(name, card.descriptions.get(name, "")) for name in card.features
-        ),
+        features=tuple(Feature(n, card.descriptions.get(n, "")) for n in card.features),
         target=card.target,
         outputs=("malignant",),
         kind="classification",

@@ -23,8 +23,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     The prior is one score per feature (and target), from -10 to 10, that a large
     language model or a domain expert gives. A small model is trained on the squared
     error of the standardized targets plus `gamma` times the misalignment of its
-    attributions with the scores [1]_. Prediction calls no language
-    model.
+    attributions with the scores [1]_. Prediction calls no language model.
 
     Parameters
     ----------
@@ -36,22 +35,20 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         several; an array of shape (n_columns,) or (n_targets, n_columns), in the order
         of the encoded columns; one number for all features; a path to a prior card.
     gamma : float or "auto", default="auto"
-        How far to trust the prior. "auto" learns it from the rows: many strengths, from
-        "the scores are everything" to "they are no guide", are averaged by how well
-        they explain the rows (see `trust_`), and hidden layers learn what the linear
-        model leaves over. Where a training loop is asked for, by `solver`,
-        `attribution`, `early_stopping` or ``net__*``, it chooses the number to train
-        with. A number is the weight of the paper's penalty: at 100, its authors'
+        How far to trust the prior. "auto" learns it from the rows: many strengths are
+        averaged by how well they explain the rows (see `trust_`), and hidden layers
+        learn what the linear model leaves over. Where `solver`, `attribution`,
+        `early_stopping` or ``net__*`` ask for a training loop, it chooses the number to
+        train with. A number is the weight of the paper's penalty: at 100, its authors'
         choice, the model is its prior; at 0 no provider is asked.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
             default="gradient"
         How attributions are computed.
     score_transform : {"auto", "exp", "identity"} or callable, default="auto"
-        What happens to the scores before they are normalised. "exp" is
-        sign(s) exp(abs(s)), as in the code of the paper's authors, "identity" leaves
-        them as they are. "auto" weighs these and others where `gamma` is "auto";
-        elsewhere it is "exp" for scores and "identity" for slopes of curves. A
-        callable maps a tensor of the scores of one output to one of that shape.
+        What happens to the scores before they are normalised: "exp" is
+        sign(s) exp(abs(s)), as in the code of the paper's authors; "auto" weighs some
+        where `gamma` is "auto", else it is "exp" for scores, "identity" for slopes of
+        curves; a callable maps a tensor of scores of one output to one of its shape.
     penalty_weights : {"spread"} or None, default="spread"
         Where `gamma` is "auto": whether the model is held less tightly to scores on
         which the estimates of the prior differ.
@@ -78,8 +75,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     batch_size : int or "auto", default="auto"
         Rows of a batch; "auto" takes all of up to 10,000 rows at once.
     early_stopping : bool, default=False
-        Set rows aside, stop when their loss no longer falls, keep the best weights.
-        Without effect on "lbfgs".
+        Stop when the loss of rows set aside no longer falls. Not for "lbfgs".
     validation_fraction : float, default=0.1
         Share of the rows set aside by `early_stopping`.
     n_iter_no_change : int, default=10
@@ -97,9 +93,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     feature_names : list of str or dict, default=None
         Names of the columns where `X` has none, or new names by old ones.
     feature_kinds : dict of str, default=None
-        "numeric" or "categorical" by the name of a column. Others are what their dtype
-        says: numbers and booleans are numeric, categories and strings have levels. Of
-        a column of objects the rows of `fit` decide.
+        "numeric" or "categorical" by the name of a column. Of others the dtype decides,
+        and of a column of objects the rows of `fit`.
     scaler : {"bounded", "minmax", "standard"}, transformer or None, \
             default="bounded"
         Scaling of numeric columns. "bounded" is "minmax" whose values level off beyond
@@ -112,29 +107,24 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     on_error : {"raise", "no_prior"}, default="raise"
         What to do where a provider fails to give a prior. "no_prior" warns with
         :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with ``gamma=0``
-        and says so in ``prior_.provenance["error"]``; an outage is remembered for five
-        minutes, in which no `fit` asks again. Scores at hand that do not fit are an
-        error either way.
+        and says so in ``prior_.provenance["error"]``; no `fit` asks again in the next
+        five minutes. Scores at hand that do not fit are an error either way.
     on_unit_mismatch : {"direction", "keep", "raise"}, default="direction"
-        What to do with a column whose rows lie mostly outside the typical range, or
-        the curve, that the prior gives: they may be in other units, or scaled by a
-        step before. "direction" warns with
+        What to do with a column whose rows lie mostly outside its typical range or
+        curve, as in other units or scaled by a step before. "direction" warns with
         :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
         that the curve sums up to; "raise" is an error; "keep" uses the curve.
     warm_start : bool, default=False
-        Go on from the weights of the last `fit`. Without effect where `gamma` is "auto"
-        and needs no training loop.
+        Go on from the last weights, where there is a training loop or a fixed `gamma`.
     random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, batches and validation split. The same seed gives
-        the same bits, in every joblib backend.
+        Seed of weights, batches and validation; the same bits in any joblib backend.
     device : str, default="auto"
-        Where to train: "auto", "cpu", "cuda" or "mps". Double precision on the CPU,
-        single elsewhere.
+        "auto", "cpu" (in double precision), "cuda" or "mps" (in single).
     n_jobs : int, default=None
         Threads of torch; None is 1, -1 all. Another number may change the last bits.
     verbose : int, default=0
-        What a fit writes to stderr. 1: what was asked, what the cache had, the verdict
-        on the prior; 2: also the losses of every epoch.
+        What `fit` writes to stderr. 1: what was asked, and the verdict on the prior; 2:
+        also the losses of every epoch.
     **net__params : dict
         Parameters of :class:`skorch.NeuralNet`, as ``net__callbacks``. With any but
         ``net__criterion__*`` the model is trained in skorch's loop.
@@ -160,17 +150,15 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns seen in `fit`, where all of them are strings.
     prior_ : FeaturePrior or None
-        The scores of the encoded columns; all NaN where the provider failed and
-        `on_error` is "no_prior".
+        Scores of the encoded columns, NaN where `on_error` let the provider fail.
     encoder_ : TableEncoder
         The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
     gamma_ : float
-        The weight of the penalty. For "auto" the fixed `gamma` that would pull about
-        as hard as the average over the strengths does.
+        The weight of the penalty; for "auto" the one that would pull about as hard.
     trust_ : Trust, tuple of Trust or None
-        What "auto" found: the weights of the strengths, the features whose score the
-        rows contradict, and a verdict in words. One a target where there
-        are several; None for a fixed `gamma`, or without scores.
+        What "auto" found, by target where there are several: weights of the strengths,
+        features whose score the rows contradict, a verdict in words. None for a fixed
+        `gamma`, or without scores.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
     n_iter_ : int

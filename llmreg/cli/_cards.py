@@ -15,14 +15,14 @@ from llmreg._utils._files import expand
 from llmreg._utils._text import can_write, clean_text, number
 from llmreg.cli._changes import NAME_WIDTH, tell_changes
 from llmreg.exceptions import PriorMismatchError
-from llmreg.prior._curve_formatting import (
+from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
+from llmreg.prior._formatting import (
     show_unit,
     show_value,
     sparkline,
     tell_curve,
     typical_span,
 )
-from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
 from llmreg.prior._scores import DEFAULT_OUTPUT
 
 REASON_WIDTH = 60

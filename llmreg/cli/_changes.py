@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from llmreg._utils._text import clean_text
-from llmreg.prior._curve_formatting import (
+from llmreg.prior._curves import ResponseCurve
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._formatting import (
     VERBS,
     crossing,
     show_effect,
@@ -16,8 +18,6 @@ from llmreg.prior._curve_formatting import (
     tell_shape,
     trace,
 )
-from llmreg.prior._curves import ResponseCurve
-from llmreg.prior._feature_prior import FeaturePrior
 
 NAME_WIDTH = 32
 # Averages of curves are rounded to three decimals.

@@ -12,8 +12,12 @@ from llmreg._utils._text import clean_text
 from llmreg.elicitation._prompt import PREAMBLE, give_ids, object_schema
 from llmreg.elicitation._responses import Estimate
 from llmreg.exceptions import PriorScoreError, ProviderResponseError
-from llmreg.prior._answers import read_curve
-from llmreg.prior._curves import MAX_KNOTS, ResponseCurve, stack_outputs
+from llmreg.prior._curves import (
+    MAX_KNOTS,
+    ResponseCurve,
+    read_curve,
+    stack_outputs,
+)
 from llmreg.prior._ranges import (
     BaseRate,
     TypicalRange,

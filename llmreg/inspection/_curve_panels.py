@@ -22,7 +22,8 @@ from llmreg.inspection._plotting import (
     place_of,
     row_height,
 )
-from llmreg.prior._curve_formatting import (
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._formatting import (
     is_wide,
     show_unit,
     show_value,
@@ -31,7 +32,6 @@ from llmreg.prior._curve_formatting import (
     spread_at,
     trace,
 )
-from llmreg.prior._feature_prior import FeaturePrior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

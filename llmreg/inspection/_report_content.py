@@ -27,14 +27,14 @@ from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._net import LinearModel
-from llmreg.prior._curve_formatting import (
+from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._formatting import (
+    curve_limit,
     format_svg,
     show_unit,
     show_value,
     tell_curve,
 )
-from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._formatting import curve_limit
 from llmreg.prior._task import Task
 from llmreg.providers._resolve import Provider
 

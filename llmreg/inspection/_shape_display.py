@@ -35,7 +35,7 @@ from llmreg.inspection._plotting import (
 )
 from llmreg.inspection._shapes import Shape, shapes
 from llmreg.linear_model._trust import each_trust
-from llmreg.prior._curve_formatting import shown_span, spaced
+from llmreg.prior._formatting import shown_span, spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,8 +25,10 @@ from llmreg.linear_model._laplace import (
     follow_up,
 )
 from llmreg.linear_model._prior_grid import (
+    SCORE_TRANSFORMS,
     TEMPERATURES,
     PriorGrid,
+    Sharpen,
     Transform,
     directions,
     make_curve_grid,
@@ -42,7 +44,6 @@ from llmreg.linear_model._trust import (
 )
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._transforms import SCORE_TRANSFORMS, Sharpen
 
 #: More rows than this tell no more about a handful of numbers.
 MOST_ROWS = 50_000

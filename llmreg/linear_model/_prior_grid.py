@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llmreg.prior._transforms import transform_scores
+from llmreg.exceptions import PriorScoreError
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -180,3 +180,55 @@ def directions(scores: np.ndarray, transforms: Sequence[Transform]) -> np.ndarra
     table *= ~np.isnan(scores)
     length = np.linalg.norm(table, axis=2, keepdims=True)
     return np.divide(table, length, out=np.zeros_like(table), where=length > 0)
+
+
+class Sharpen:
+    """Transform of scores: sign(s) * exp(abs(s) / temperature), up to a factor.
+
+    Parameters
+    ----------
+    temperature : float
+        The lower, the more the largest scores dominate; infinite leaves the scores as
+        they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from llmreg.nn import Sharpen
+    >>> Sharpen(temperature=1.0)(torch.tensor([2.0, -1.0, 0.0])).numpy().round(2)
+    array([ 1.  , -0.37,  0.  ], dtype=float32)
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Transform the scores of one output."""
+        if self.temperature == float("inf"):
+            return scores
+        size = scores.abs()
+        # Divided by the largest, so that scores of any size stay finite.
+        return scores.sign() * torch.exp((size - size.max()) / self.temperature)
+
+    def __repr__(self) -> str:
+        return f"Sharpen({self.temperature:g})"
+
+
+# Objects and not lambdas: a net keeps its transform, and is pickled with it.
+signed_exp = Sharpen(temperature=1.0)
+
+SCORE_TRANSFORMS: dict[str, Transform] = {
+    "identity": Sharpen(float("inf")),
+    "exp": signed_exp,
+}
+
+
+def transform_scores(transform: Transform, scores: Tensor) -> Tensor:
+    """Transform the scores of one output, of shape (n_features,)."""
+    transformed = transform(scores)
+    if transformed.shape != scores.shape or not torch.isfinite(transformed).all():
+        raise PriorScoreError(
+            "score_transform must turn scores into as many finite numbers; for "
+            f"{scores.tolist()[:10]} it gave {str(transformed.tolist())[:100]}."
+        )
+    return transformed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from llmreg.linear_model._prior_grid import Sharpen
 from llmreg.nn._attribution import attribute
 from llmreg.nn._loss import AttributionAlignedLoss
-from llmreg.prior._transforms import Sharpen
 
 __all__ = ["AttributionAlignedLoss", "Sharpen", "attribute"]

@@ -11,11 +11,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llmreg.linear_model._prior_grid import directions
+from llmreg.linear_model._prior_grid import (
+    SCORE_TRANSFORMS,
+    directions,
+    transform_scores,
+)
 from llmreg.nn._additive import CurveSlopes
 from llmreg.nn._attribution import attribute
 from llmreg.preprocessing._basis import CurveBasis
-from llmreg.prior._transforms import SCORE_TRANSFORMS, transform_scores
 
 # Keeps the direction of a vanishing attribution defined. It is far below any
 # attribution that a trained model shows, so the formula stays the paper's.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Complex, Real
@@ -101,15 +102,9 @@ def check_names(
 
 
 def column_kinds(
-    table: pd.DataFrame,
-    known: Collection[int] = (),
-    *,
-    numeric_text: bool = False,
+    table: pd.DataFrame, known: Collection[int] = (), *, numeric_text: bool = False
 ) -> list[ColumnKind]:
-    """Decide what each column is; those at the places `known` have levels or numbers.
-
-    With `numeric_text` a column is numeric if `float` accepts all its values.
-    """
+    """Decide what each column is; those at the places `known` are levels or numbers."""
     # One look at the whole array: thousands of columns are slow one by one.
     if numeric_text and _spells_numbers(table.to_numpy(dtype=object)):
         return ["numbers"] * table.shape[1]
@@ -239,11 +234,7 @@ def _is_text(present: np.ndarray, table: pd.DataFrame) -> bool:
 
 
 def count_rows(table: pd.DataFrame, enough: int) -> int:
-    """Count different rows: one that is there twice says no more than one of weight 2.
-
-    In a table of one column these would be its values, so that all rows count. Stops
-    where there are more than `enough`.
-    """
+    """Count different rows, up to `enough`; in a table of one column all of them."""
     if table.shape[1] == 1:
         return len(table)
     n_rows = len(table.head(2 * enough).astype(str).drop_duplicates())
@@ -265,14 +256,11 @@ def _spells_numbers(values: Any) -> bool:
 def refuse_cell_values(
     X: pd.DataFrame | np.ndarray, names: Sequence[str], declared: Collection[str] = ()
 ) -> None:
-    """Refuse columns of strings whose levels look like cells.
+    """Refuse columns of strings whose levels look like cells: they would be sent.
 
-    The levels of a string column are found in its cells, and sent to the provider.
-    With few rows a column of names, of addresses or of numbers that one odd entry
-    turned into strings would so be sent cell by cell: five different
-    strings or more, where more than half of the cells differ or more than half of
-    the levels are numbers. A category dtype declares its levels, and is not refused;
-    neither are columns whose kind is `declared`.
+    Names, addresses, or numbers that one odd entry turned into strings: five different
+    strings or more, where more than half of the cells differ or of the levels are
+    numbers. A category dtype declares its levels; `declared` columns are known as well.
     """
     if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
         return
@@ -310,14 +298,10 @@ def _looks_like_cells(column: pd.Series, table: pd.DataFrame) -> bool:
 def blank_texts(
     table: pd.DataFrame, names: Sequence[str], guessed: Sequence[bool]
 ) -> pd.DataFrame:
-    """Take texts for gaps in columns that only their training rows showed as numeric.
-
-    Other rows of the same table, as those of another fold, may hold some.
-    """
+    """Take texts for gaps in columns that only training rows showed as numeric."""
     columns, changed = [], []
-    for name, is_guessed, (_, column) in zip(
-        names, guessed, table.items(), strict=True
-    ):
+    pairs = zip(names, guessed, strict=True)
+    for (name, is_guessed), (_, column) in zip(pairs, table.items(), strict=True):
         if is_guessed and not _is_real(column.dtype):
             is_text = [isinstance(v, str) and not _spells_numbers(v) for v in column]
             if any(is_text):
@@ -343,10 +327,9 @@ def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
         numbers = table.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.ascontiguousarray(numbers)
     if kinds == {np.dtype(object)}:
-        try:
+        # Else the columns one by one, to name the one at fault.
+        with suppress(TypeError, ValueError, OverflowError):
             return _to_floats(table.to_numpy())
-        except (TypeError, ValueError, OverflowError):
-            pass  # The columns one by one, to name the one at fault.
     real = np.array([_is_real(dtype) for dtype in dtypes])
     out = np.empty(table.shape)
     if real.any():

@@ -21,10 +21,7 @@ def is_foreign(data: Any) -> bool:
 
 
 def to_pandas(data: Any) -> Any:
-    """Turn a table or a column into pandas' own, types and gaps kept.
-
-    A frame of polars is read without pyarrow, which polars' own conversion needs.
-    """
+    """Turn a table or a column into pandas' own, types and gaps kept."""
     # Imported here: only these tables need it, and older versions of scikit-learn do
     # not bring it.
     nw = import_optional("narwhals.stable.v2", "llmreg[frames]")

@@ -25,10 +25,7 @@ _FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 def to_levels(
     column: pd.Series, known: Collection[str] = (), gap: str | None = MISSING
 ) -> np.ndarray:
-    """Give the level names of a categorical column, spelled as in `known`.
-
-    What is missing has the name `gap`; None where that is not known as a level.
-    """
+    """Name the levels of a column as in `known`, those of missing values `gap`."""
     called = {level_value(name): name for name in known if name != gap}
     if isinstance(column.dtype, pd.CategoricalDtype):
         spelled = [_spell(value, called) for value in column.cat.categories]
@@ -47,11 +44,7 @@ def to_levels(
 def open_levels(
     column: pd.Series, extra: Collection[str] = ()
 ) -> tuple[list[str], str | None]:
-    """Name the levels of a training column, declared or sorted, that of gaps last.
-
-    Of several spellings of one value that of `extra` is its name, or the shortest.
-    Also returns the name of the level of gaps, None where there is none.
-    """
+    """Name the levels of a training column, declared or sorted, and that of gaps."""
     twice = Counter(map(level_value, extra))
     if same := sorted(name for name in extra if twice[level_value(name)] > 1):
         raise EncodingError(
@@ -80,10 +73,7 @@ def open_levels(
 def place_levels(
     names: Sequence[str] | None, table: pd.DataFrame | np.ndarray, column: int
 ) -> list[tuple[str | None, int | None]]:
-    """Give levels with their places, from 1, in the order of an ordered category.
-
-    A numeric column is one entry without a level.
-    """
+    """Give levels with their places in an ordered category; one None for numbers."""
     if names is None:
         return [(None, None)]
     dtype = table.iloc[:, column].dtype if isinstance(table, pd.DataFrame) else None

@@ -55,11 +55,8 @@ class Summary(NamedTuple):
 
 
 def summarize(numbers: np.ndarray) -> Summary | None:
-    """Give least, greatest and middle value of each column; None if one is not finite.
-
-    The numbers are of shape (n_samples, n_features). Faster than the imputer and the
-    scaler of scikit-learn, which take most of the time of a small fit.
-    """
+    """Give least, greatest and middle value by column; None if one is not finite."""
+    # The imputer and the scaler of scikit-learn would take most of a small fit.
     columns = np.array(numbers.T, order="C")
     low, high = columns.min(axis=1), columns.max(axis=1)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -96,10 +93,7 @@ def scale_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def extend(
     ranges: Ranges | None, scaler: Any, constant: np.ndarray, numbers: np.ndarray
 ) -> tuple[Ranges | None, Any, np.ndarray]:
-    """Give columns that were constant so far the range of further rows, with gaps.
-
-    Returns the ranges or the scaler, and which columns are constant still.
-    """
+    """Give columns that were constant so far the range of further rows, with gaps."""
     start = (scaler.mean_ if ranges is None else ranges.low)[None]
     rows = np.vstack([start, np.where(np.isnan(numbers), start, numbers)])
     low, high = rows.min(axis=0), rows.max(axis=0)
@@ -122,11 +116,7 @@ def fit_minmax(scaler: MinMaxScaler, low: np.ndarray, scale: np.ndarray) -> Any:
 def fit_standard(
     numbers: np.ndarray, weight: np.ndarray | None, scale_of_constants: Any
 ) -> StandardScaler:
-    """Fit a scaler to columns of any unit.
-
-    Means and variances are those of the distances from the least number, in units of
-    the range, where nothing overflows or is lost.
-    """
+    """Fit a scaler to columns of any unit, in units in which nothing overflows."""
     low = numbers.min(axis=0).astype(np.float64)
     high = numbers.max(axis=0).astype(np.float64)
     constant = is_constant(low, high)
@@ -154,10 +144,7 @@ _SAME_WEIGHT = 1e-9
 
 
 def fills(numbers: np.ndarray, weight: np.ndarray | None, strategy: str) -> np.ndarray:
-    """Give what the gaps of each column are filled with; NaN where all is a gap.
-
-    A row of weight 2 counts as two rows, also for the median.
-    """
+    """Give what fills the gaps of each column; NaN where all is a gap."""
     weight = np.ones(len(numbers)) if weight is None else weight
     found = np.full(numbers.shape[1], np.nan)
     for j, column in enumerate(numbers.T):
@@ -181,10 +168,7 @@ def fills(numbers: np.ndarray, weight: np.ndarray | None, strategy: str) -> np.n
 
 @dataclass(frozen=True, eq=False)
 class Ranges:
-    """What is subtracted from each column, and what it is multiplied by.
-
-    Values beyond the range level off if it is `bounded`.
-    """
+    """What is subtracted from columns, and what they are then multiplied by."""
 
     low: np.ndarray
     scale: np.ndarray

@@ -78,7 +78,7 @@ class OtherUnits(NamedTuple):
     said: TypicalRange
     unit: str
     # The 5th, 50th and 95th percentile of the rows.
-    seen: tuple[float, float, float]
+    seen: tuple[float, ...]
     # In words, what the rows look like.
     looks: str
     # What brings the prior into the units of the rows, for `convert_units`.
@@ -99,20 +99,13 @@ def settle_units(
     targets: Mapping[str, FloatArray],
     on_mismatch: str,
 ) -> FeaturePrior | None:
-    """Take curves and ranges out of a prior whose columns are in other units.
-
-    `X` are the training rows, and `targets` those of a regression by output, in their
-    own units.
-    """
+    """Take curves and ranges in units other than those of rows out of a prior."""
     if prior is None or on_mismatch == "keep":
         return prior
     columns = other_columns(prior, encoder, X) if prior.curves or prior.ranges else []
     known = prior.target_ranges
-    outputs = [
-        found
-        for name, y in targets.items()
-        if name in known and (found := compare(name, y, known[name]))
-    ]
+    pairs = [(name, y, known[name]) for name, y in targets.items() if name in known]
+    outputs = [found for pair in pairs if (found := compare(*pair))]
     if not columns and not outputs:
         return prior
     message = describe(columns, outputs)
@@ -120,14 +113,13 @@ def settle_units(
         raise PriorMismatchError(message)
     warnings.warn(message, PriorUnitsWarning, stacklevel=2)
     dropped = {found.name for found in columns}
+    moved = {found.name for found in outputs}
     return replace(
         prior,
         # The score of a curve stays behind, and so does its direction.
         curves={k: curve for k, curve in prior.curves.items() if k not in dropped},
         ranges={k: found for k, found in prior.ranges.items() if k not in dropped},
-        target_ranges={
-            k: v for k, v in known.items() if k not in {found.name for found in outputs}
-        },
+        target_ranges={k: found for k, found in known.items() if k not in moved},
     )
 
 
@@ -174,13 +166,10 @@ def compare(
         x = x[x != 0]
     if not is_scaled and not _is_outside(x, said):
         return None
-    low, middle, high = np.quantile(x, (0.05, 0.5, 0.95)).tolist()
-    seen = (low, middle, high)
-    if is_scaled:
-        looks = "they look standardised by a step before"
-        return OtherUnits(name, said, unit, seen, looks)
-    looks, change = _likely_change(seen, said, f"{name} {unit} {about}")
-    return OtherUnits(name, said, unit, seen, looks, change)
+    seen = tuple(np.quantile(x, (0.05, 0.5, 0.95)).tolist())
+    scaled, text = "they look standardised by a step before", f"{name} {unit} {about}"
+    found = (scaled, None) if is_scaled else _likely_change(seen, said, text)
+    return OtherUnits(name, said, unit, seen, *found)
 
 
 def _is_outside(x: FloatArray, said: TypicalRange) -> bool:
@@ -217,8 +206,12 @@ def _is_scaled(x: FloatArray, said: TypicalRange) -> bool:
     if _are(ends, [0, 1]) or _are(ends, [-1, 1]):
         return high > 2 or low < -2
     q1, q2, q3 = np.quantile(x, (0.25, 0.5, 0.75))
-    # By a scaler of quartiles, or by one that has seen other rows as well.
-    return _are([q2, q3 - q1], [0, 1]) or (low >= 0 and _is_spread_about_0(x))
+    if _are([q2, q3 - q1], [0, 1]):
+        return True
+    # By a scaler that has seen other rows as well: broken numbers on both sides of 0.
+    is_negative = (x < 0) & (x != np.round(x))
+    is_about_0 = np.abs(x).max() < 10 and abs(x.mean()) < 1
+    return low >= 0 and is_about_0 and bool(is_negative.mean() >= 0.25)
 
 
 def _are(found: list[float], expected: list[float]) -> bool:
@@ -226,16 +219,8 @@ def _are(found: list[float], expected: list[float]) -> bool:
     return bool(np.allclose(found, expected, atol=1e-5, rtol=0))
 
 
-def _is_spread_about_0(x: FloatArray) -> bool:
-    """Tell whether broken numbers lie on both sides of 0, and near to it."""
-    is_negative = (x < 0) & (x != np.round(x))
-    return bool(
-        is_negative.mean() >= 0.25 and np.abs(x).max() < 10 and abs(x.mean()) < 1
-    )
-
-
 def _likely_change(
-    seen: tuple[float, float, float], said: TypicalRange, text: str
+    seen: tuple[float, ...], said: TypicalRange, text: str
 ) -> tuple[str, float | tuple[float, float] | None]:
     """Say what would bring a typical range to where the rows are, and how."""
     for words, change, looks in _OFFSETS:
@@ -251,14 +236,10 @@ def _likely_change(
         return "no factor leads from one to the other", None
     ratio = float(np.exp(np.mean([np.log(a / b) for a, b in pairs])))
     off, factor, sign = min(
-        (
-            abs(np.log(ratio) - sign * np.log(factor))
-            / (_NAMED if words else _ANYWHERE),
-            factor,
-            sign,
-        )
+        (abs(np.log(ratio) - sign * np.log(factor)) / reach, factor, sign)
         for factor, words in _FACTORS
         for sign in (1, -1)
+        for reach in [_NAMED if words else _ANYWHERE]
         if not words or _mentions(text, words)
     )
     if off > 1:
@@ -280,23 +261,20 @@ def describe(columns: list[OtherUnits], outputs: list[OtherUnits]) -> str:
     named = "; ".join(str(found) for found in every[:_MOST_TOLD])
     if len(every) > _MOST_TOLD:
         named += f"; and {len(every) - _MOST_TOLD} more"
-    parts = [
-        f"Training rows lie outside the typical ranges that the prior gives, so that "
-        f"they may be in other units: {named}.",
-        "No more than the direction of the curves of these columns is used, and "
-        "nothing of their ranges.",
-    ]
-    changes = {found.name: found.change for found in columns if found.change}
-    if changes:
-        parts.append(
+    text = (
+        "Training rows lie outside the typical ranges that the prior gives, so that "
+        f"they may be in other units: {named}. No more than the direction of the "
+        "curves of these columns is used, and nothing of their ranges. "
+    )
+    if changes := {found.name: found.change for found in columns if found.change}:
+        text += (
             "To use them, set the prior to model.elicit_prior(X, y).convert_units("
             f"{changes}), or give the unit in feature_descriptions before a provider "
-            "is asked."
+            "is asked. "
         )
     if any("standardised" in found.looks for found in columns):
-        parts.append(
+        text += (
             "Give columns as they are, without a scaler before: the estimator scales "
-            "them itself."
+            "them itself. "
         )
-    parts.append('on_unit_mismatch="keep" uses everything as it is.')
-    return " ".join(parts)
+    return text + 'on_unit_mismatch="keep" uses everything as it is.'

@@ -32,11 +32,9 @@ def check_table(
     if is_foreign(X) or isinstance(X, pd.DataFrame):
         X = as_table(X)
     if not isinstance(X, pd.DataFrame):
-        if isinstance(X, list):
-            X = as_array(X)
-        return validate_data(
-            estimator, X, dtype=None, ensure_all_finite=False, reset=reset
-        )
+        X = as_array(X) if isinstance(X, list) else X
+        as_given = {"dtype": None, "ensure_all_finite": False}
+        return validate_data(estimator, X, reset=reset, **as_given)
     # scikit-learn takes no name twice; columns of the same name go by position.
     named = X if X.columns.is_unique else X.set_axis(range(X.shape[1]), axis=1)
     validate_data(estimator, named, skip_check_array=True, reset=reset)
@@ -59,13 +57,8 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
             f"X and y must have the same number of rows; got {len(X)} and {len(y)}."
         )
     # A copy: torch warns of arrays that cannot be written.
-    sample_weight = _check_sample_weight(
-        sample_weight,
-        np.empty(len(X)),
-        dtype=np.float64,
-        copy=True,
-        ensure_non_negative=True,
-    )
+    options = {"dtype": np.float64, "copy": True, "ensure_non_negative": True}
+    sample_weight = _check_sample_weight(sample_weight, np.empty(len(X)), **options)
     if not sample_weight.any():
         raise DataError("Every sample weight is zero: no row is left to train on.")
     share = sample_weight / sample_weight.max()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any
@@ -18,15 +18,9 @@ from typing import Any
 import numpy as np
 
 from llmreg.exceptions import PriorCardError
-from llmreg.prior._answers import average, read_curve
-from llmreg.prior._curves import ResponseCurve, stack_outputs
+from llmreg.prior._curves import ResponseCurve, average, read_curve, stack_outputs
 from llmreg.prior._ranges import BaseRate, TypicalRange, check_range
-from llmreg.prior._scores import (
-    SCORE_LIMIT,
-    FloatArray,
-    check_names,
-    spread,
-)
+from llmreg.prior._scores import SCORE_LIMIT, check_names, spread
 
 CARD_FORMAT = "llmreg prior card"
 # The second version has curves; a prior without any is written as the first.
@@ -90,79 +84,58 @@ def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
     """Build the object of one feature; fields with nothing to say are left out."""
     feature, outputs = fields["features"][column], fields["outputs"]
+    curve, typical = fields["curves"].get(feature), fields["ranges"].get(feature)
     entry: dict[str, Any] = {"feature": feature}
     if description := fields["descriptions"].get(feature):
         entry["description"] = description
     if unit := fields["units"].get(feature):
         entry["unit"] = unit
-    curve = fields["curves"].get(feature)
     if curve is not None:
         entry |= _curve_entry(curve, outputs)
     else:
         entry["score"] = _by_output(fields["scores"][:, column], outputs)
-    if (typical := fields["ranges"].get(feature)) is not None:
-        entry |= _range_entry("range", typical)
-    if fields["estimates"] is not None and curve is None:
-        estimates = fields["estimates"][:, :, column]
-        entry["spread"] = _by_output(np.round(spread(estimates), 2), outputs)
+    if typical is not None:
+        entry["range"] = _plain(typical[:3])
+        if typical.spread is not None:
+            entry["range_spread"] = _plain(typical.spread)
+    estimates = fields["estimates"]
+    if estimates is not None and curve is None:
+        entry["spread"] = _by_output(spread(estimates[..., column]).round(2), outputs)
     if reason := fields["rationale"].get(feature):
         entry["reason"] = reason
-    if fields["estimates"] is not None:
-        estimates = fields["estimates"][:, :, column]
-        entry["estimates"] = _by_output(estimates.T, outputs)
+    if estimates is not None:
+        entry["estimates"] = _by_output(estimates[..., column].T, outputs)
     return entry
 
 
 def _of_task(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Build what a card tells about classes or targets."""
-    found: dict[str, Any] = {}
-    if rates := fields["base_rates"]:
-        found["base_rates"] = {name: rate.rate for name, rate in rates.items()}
-        spreads = {n: r.spread for n, r in rates.items() if r.spread is not None}
-        if spreads:
-            found["base_rate_spreads"] = spreads
-    if ranges := fields["target_ranges"]:
-        each = {
-            name: _range_entry("range", typical) for name, typical in ranges.items()
-        }
-        found["target_ranges"] = {name: entry["range"] for name, entry in each.items()}
-        spreads = {n: e["range_spread"] for n, e in each.items() if len(e) > 1}
-        if spreads:
-            found["target_range_spreads"] = spreads
-    return found
+    rates, ranges = fields["base_rates"].items(), fields["target_ranges"].items()
+    found = {
+        "base_rates": {n: r.rate for n, r in rates},
+        "base_rate_spreads": {n: r.spread for n, r in rates if r.spread is not None},
+        "target_ranges": {n: _plain(r[:3]) for n, r in ranges},
+        "target_range_spreads": {
+            n: _plain(r.spread) for n, r in ranges if r.spread is not None
+        },
+    }
+    return {name: told for name, told in found.items() if told}
 
 
 def _curve_entry(curve: ResponseCurve, outputs: Sequence[str]) -> dict[str, Any]:
     """Build what a card tells about a curve: its points, in the column's units."""
-
-    def points(effects: FloatArray) -> list[Any]:
-        return [_plain(pair) for pair in np.stack([curve.values, effects], axis=1)]
-
-    def by_output(rows: Sequence[Any]) -> Any:
-        return rows[0] if len(outputs) == 1 else dict(zip(outputs, rows, strict=True))
-
-    entry = {"curve": by_output([points(effects) for effects in curve.effects])}
+    points = [np.stack([curve.values, effects], axis=1) for effects in curve.effects]
+    entry = {"curve": _by_output(points, outputs)}
     if curve.special:
         table = np.array([[code, *found] for code, found in curve.special.items()])
-        codes = [
-            [_plain(table[:, [0, k]][i]) for i in range(len(table))]
-            for k in range(1, table.shape[1])
-        ]
-        entry["special_values"] = by_output(codes)
+        codes = [table[:, [0, k]] for k in range(1, table.shape[1])]
+        entry["special_values"] = _by_output(codes, outputs)
     if curve.spread is not None:
-        entry["curve_spread"] = by_output([_plain(row) for row in curve.spread])
+        entry["curve_spread"] = _by_output(curve.spread, outputs)
     return entry
 
 
-def _range_entry(name: str, typical: TypicalRange) -> dict[str, Any]:
-    """Build the percentiles of a column or a target."""
-    entry = {name: _plain(np.array(typical[:3]))}
-    if typical.spread is not None:
-        entry[f"{name}_spread"] = _plain(np.array(typical.spread))
-    return entry
-
-
-def _by_output(values: FloatArray, outputs: Sequence[str]) -> Any:
+def _by_output(values: Iterable[Any], outputs: Sequence[str]) -> Any:
     """Give a plain value for one output, a dict by output for several."""
     plain = [_plain(value) for value in values]
     return plain[0] if len(outputs) == 1 else dict(zip(outputs, plain, strict=True))
@@ -170,7 +143,7 @@ def _by_output(values: FloatArray, outputs: Sequence[str]) -> Any:
 
 def _plain(value: Any) -> Any:
     """Turn numbers into JSON: null for NaN, and no decimals where there are none."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | tuple):
         return [_plain(item) for item in value]
     number = float(value)
     if np.isnan(number):
@@ -207,18 +180,15 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
         )
     outputs = _field(card, "outputs", list)
     entries = _field(card, "features", list)
-    for name, found in {"outputs": outputs, "features": entries}.items():
-        if not found:
-            raise PriorCardError(
-                f'The "{name}" of a prior card must name one at least; the list is '
-                "empty."
-            )
+    if not (outputs and entries):
+        name = "features" if outputs else "outputs"
+        raise PriorCardError(
+            f'The "{name}" of a prior card must name one at least; the list is empty.'
+        )
     for entry in entries:
-        if (
-            not isinstance(entry, dict)
-            or "feature" not in entry
-            or (("score" in entry) + ("curve" in entry) != 1)
-        ):
+        names = {"feature", "score", "curve"}
+        found = names.intersection(entry) if isinstance(entry, dict) else ()
+        if "feature" not in found or len(found) != 2:
             raise PriorCardError(
                 'Each entry of "features" must be an object with "feature" and either '
                 f'"score" or "curve"; got {entry!r}.'
@@ -234,6 +204,8 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
                 f'The "usage" of a prior card must be whole numbers; {name!r} is '
                 f"{count!r}. Correct it, or leave it out."
             )
+    rate_spreads = _field(card, "base_rate_spreads", dict, {})
+    range_spreads = _field(card, "target_range_spreads", dict, {})
     return {
         "features": features,
         "scores": scores.reshape(len(outputs), len(entries)),
@@ -253,15 +225,11 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
         },
         "units": _texts(entries, "unit"),
         "base_rates": {
-            name: BaseRate(rate, _field(card, "base_rate_spreads", dict, {}).get(name))
+            name: BaseRate(rate, rate_spreads.get(name))
             for name, rate in _field(card, "base_rates", dict, {}).items()
         },
         "target_ranges": {
-            name: _range(
-                found,
-                _field(card, "target_range_spreads", dict, {}).get(name),
-                repr(name),
-            )
+            name: _range(found, range_spreads.get(name), repr(name))
             for name, found in _field(card, "target_ranges", dict, {}).items()
         },
     }
@@ -270,14 +238,13 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
 def _curve(entry: Mapping[str, Any], outputs: Sequence[str]) -> ResponseCurve:
     """Read the curve of a feature; its knots may differ between the outputs."""
     feature = entry["feature"]
-    rows = [_of_output(entry, "curve", output, outputs) for output in outputs]
+    rows = _cells([entry], "curve", outputs)
     if all(row is None for row in rows):
         raise PriorCardError(f'The "curve" of {feature!r} must be a list; it is null.')
-    curve = stack_outputs(
-        [None if row is None else read_curve(row, feature) for row in rows]
-    )
-    codes = [_of_output(entry, "special_values", o, outputs) or [] for o in outputs]
-    spreads = [_of_output(entry, "curve_spread", o, outputs) for o in outputs]
+    each = [None if row is None else read_curve(row, feature) for row in rows]
+    curve = stack_outputs(each)
+    codes = [pairs or [] for pairs in _cells([entry], "special_values", outputs)]
+    spreads = _cells([entry], "curve_spread", outputs)
     special: dict[float, Any] = {}
     for k, pairs in enumerate(codes):
         for pair in pairs:
@@ -342,7 +309,7 @@ def _of_output(
 
 
 def _cells(
-    entries: list[dict[str, Any]], name: str, outputs: Sequence[str]
+    entries: Sequence[Mapping[str, Any]], name: str, outputs: Sequence[str]
 ) -> list[Any]:
     """List what all entries have for the first output, then for the next ones."""
     return [_of_output(entry, name, o, outputs) for o in outputs for entry in entries]

@@ -1,4 +1,4 @@
-"""Response curves: the effect of every value of a numeric feature."""
+"""Response curves, and what answers with and without them make of a prior."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from llmreg.exceptions import PriorScoreError
-from llmreg.prior._ranges import TypicalRange, as_numbers
-from llmreg.prior._scores import SCORE_LIMIT, FloatArray, mean, spread
+from llmreg.exceptions import PriorMismatchError, PriorScoreError
+from llmreg.prior._ranges import TypicalRange, as_numbers, check_range
+from llmreg.prior._scores import (
+    SCORE_LIMIT,
+    FloatArray,
+    check_scores,
+    mean,
+    spread,
+    stack,
+)
 
 #: The most knots of a curve; an average that has more is simplified.
 MAX_KNOTS = 8
@@ -77,10 +84,9 @@ class ResponseCurve:
                 f"A curve of {len(values)} knots needs as many effects; got an array "
                 f"of shape {effects.shape}."
             )
+        what = "The effects of special values"
         special = {
-            float(code): np.atleast_1d(
-                as_numbers(found, "The effects of special values")
-            )
+            float(code): np.atleast_1d(as_numbers(found, what))
             for code, found in self.special.items()
         }
         for found in (effects, *special.values()):
@@ -132,10 +138,10 @@ class ResponseCurve:
         >>> ResponseCurve.from_points([(18, -2), (65, 4)]).values
         array([18., 65.])
         """
-        pairs = points if isinstance(points, Sequence | np.ndarray) else ()
-        if isinstance(points, str) or not all(
-            isinstance(pair, Sequence | np.ndarray) and len(pair) == 2 for pair in pairs
-        ):
+        lists = Sequence | np.ndarray
+        pairs = points if isinstance(points, lists) else ()
+        is_paired = all(isinstance(pair, lists) and len(pair) == 2 for pair in pairs)
+        if isinstance(points, str) or not is_paired:
             raise PriorScoreError(
                 "A curve is a list of (value, effect) pairs of numbers; got "
                 f"{points!r}."
@@ -185,13 +191,12 @@ class ResponseCurve:
             Half of what the best straight line rises over the typical range, to two
             decimals; NaN for an output without any opinion.
         """
-        low, middle, high = self.values[0], None, self.values[-1]
         if typical is not None and typical.low < typical.high:
-            low, middle, high = typical[:3]
-        if middle is None:
-            x = np.linspace(low, high, len(_LEVELS))
+            low, _, high = typical[:3]
+            x = np.interp(_LEVELS, [0.05, 0.5, 0.95], typical[:3])
         else:
-            x = np.interp(_LEVELS, [0.05, 0.5, 0.95], [low, middle, high])
+            low, high = self.values[[0, -1]]
+            x = np.linspace(low, high, len(_LEVELS))
         # The line is that of the curve: codes have no place on it.
         curve = ResponseCurve(self.values, self.effects)
         gap = x - x.mean()
@@ -260,10 +265,7 @@ class ResponseCurve:
 
 
 def average_curves(curves: Sequence[ResponseCurve]) -> ResponseCurve:
-    """Average curves knot by knot, at the knots of all of them.
-
-    Of a part on which some of them have no opinion the others tell.
-    """
+    """Average curves at the knots of all, each of them where it has an opinion."""
     values = np.unique(np.concatenate([curve.values for curve in curves]))
     table = np.stack([_at(curve, values) for curve in curves])
     average = mean(table).round(3)
@@ -274,11 +276,11 @@ def average_curves(curves: Sequence[ResponseCurve]) -> ResponseCurve:
         code: mean(np.stack([c.special.get(code, nothing) for c in curves])).round(3)
         for code in codes
     }
-    own = [c.spread for c in curves]
+    own = [(c.values, c.spread) for c in curves if c.spread is not None]
     between = spread(table)
-    if all(s is not None for s in own):
+    if len(own) == len(curves):
         # Of averages of averages: what varies within and what between them.
-        within = np.stack([_at_knots(c, values) for c in curves])
+        within = np.array([[np.interp(values, x, s) for s in rows] for x, rows in own])
         between = np.sqrt(between**2 + mean(within**2))
     return ResponseCurve(
         values[kept], average[:, kept], between[:, kept].round(3), special
@@ -308,21 +310,12 @@ def stack_outputs(curves: Sequence[ResponseCurve | None]) -> ResponseCurve:
 
 def _at(curve: ResponseCurve, values: FloatArray) -> FloatArray:
     """Give the effects at knots of other curves; NaN in parts without an opinion."""
-    table = np.empty((len(curve.effects), len(values)))
-    for k, effects in enumerate(curve.effects):
-        # A line that ends in NaN is NaN itself, but for its other end.
-        table[k] = np.interp(values, curve.values, effects)
-        place = np.searchsorted(curve.values, values).clip(max=len(effects) - 1)
-        is_knot = curve.values[place] == values
-        table[k][is_knot] = effects[place[is_knot]]
+    # A line that ends in NaN is NaN itself, but for its other end.
+    table = np.array([np.interp(values, curve.values, row) for row in curve.effects])
+    place = np.searchsorted(curve.values, values).clip(max=len(curve.values) - 1)
+    is_knot = curve.values[place] == values
+    table[:, is_knot] = curve.effects[:, place[is_knot]]
     return table
-
-
-def _at_knots(curve: ResponseCurve, values: FloatArray) -> FloatArray:
-    """Give the spread at knots of other curves."""
-    assert curve.spread is not None
-    rows = [np.interp(values, curve.values, row) for row in curve.spread]
-    return np.array(rows)
 
 
 def _strongest(values: FloatArray, effects: FloatArray) -> list[int]:
@@ -337,3 +330,88 @@ def _strongest(values: FloatArray, effects: FloatArray) -> list[int]:
         area = bend.max(axis=0) * (x[2:] - x[:-2])
         del kept[1 + int(np.argmin(area))]
     return kept
+
+
+def average(
+    estimates: Sequence[Mapping[str, Any]], ranges: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make fields of a FeaturePrior of dicts of scores or curves, given its ranges."""
+    features, outputs, table = stack(estimates)
+    checked = {name: check_range(found, name) for name, found in (ranges or {}).items()}
+    scores, curves = split_curves(table, features, checked)
+    each = check_scores(scores, features, outputs, ndim=3)
+    return {
+        "features": features,
+        "scores": mean(each),
+        "outputs": outputs,
+        "estimates": each,
+        "curves": curves,
+        "ranges": checked,
+    }
+
+
+def split_curves(
+    table: NDArray[np.object_],
+    features: Sequence[str],
+    ranges: Mapping[str, TypicalRange],
+) -> tuple[NDArray[np.object_], dict[str, ResponseCurve]]:
+    """Take curves out of a table of answers, their scores in their place.
+
+    The table has shape (n_estimates, n_outputs, n_features). Where one answer has a
+    score for a feature that another one has a curve for, it is the straight line.
+    """
+    scores, curves = table.copy(), {}
+    for j, feature in enumerate(features):
+        typical = ranges.get(feature)
+        cells = table[:, :, j]
+        # An answer is a curve if it is some list, and no number.
+        drawn = {
+            place: read_curve(cell, feature)
+            for place, cell in np.ndenumerate(cells)
+            if isinstance(cell, Sequence | np.ndarray) and not isinstance(cell, str)
+        }
+        if not drawn:
+            continue
+        span = np.concatenate([curve.values for curve in drawn.values()])
+        ends = np.array([span.min(), span.max()])
+        answers = []
+        for i, row in enumerate(cells):
+            each = [drawn.get((i, k)) for k in range(len(row))]
+            for k, cell in enumerate(row):
+                if each[k] is None and cell is not None and cell == cell:
+                    each[k] = line(as_numbers([cell], "Scores"), typical, ends)
+            if any(each):
+                answers.append(stack_outputs(each))
+                scores[i, :, j] = answers[-1].score(typical)
+        curves[feature] = average_curves(answers)
+    return scores, curves
+
+
+def read_curve(cell: Any, feature: str) -> ResponseCurve:
+    """Make a curve of an answer, naming the feature where it is none."""
+    try:
+        return ResponseCurve.from_points(cell)
+    except PriorScoreError as e:
+        raise PriorScoreError(f"{feature!r}: {e}") from None
+
+
+def sum_up(fields: Mapping[str, Any]) -> Any:
+    """Give the scores of a prior, those of features with a curve from the curve."""
+    curves, ranges = fields["curves"], fields["ranges"]
+    if not curves:
+        return fields["scores"]
+    features, n_outputs = tuple(fields["features"]), len(fields["outputs"])
+    if unknown := [name for name in curves if name not in features]:
+        raise PriorMismatchError(
+            f"There are curves for {unknown!r}, which are not among the features."
+        )
+    scores = np.array(fields["scores"], dtype=object)
+    for name, curve in curves.items():
+        if len(curve.effects) != n_outputs:
+            raise PriorMismatchError(
+                f"The curve of {name!r} has {len(curve.effects)} output(s); the prior "
+                f"has {n_outputs}."
+            )
+        typical = check_range(ranges[name], repr(name)) if name in ranges else None
+        scores[:, features.index(name)] = curve.score(typical)
+    return scores

@@ -12,9 +12,8 @@ import numpy as np
 from llmreg._utils._files import expand, write_text
 from llmreg.editing._editor import Editable
 from llmreg.exceptions import PriorCardError, PriorMismatchError
-from llmreg.prior._answers import average, sum_up
 from llmreg.prior._card import format_card, parse_card
-from llmreg.prior._curves import ResponseCurve
+from llmreg.prior._curves import ResponseCurve, average, sum_up
 from llmreg.prior._formatting import format_html, format_text
 from llmreg.prior._names import match, match_outputs, rename, take
 from llmreg.prior._ranges import (
@@ -124,19 +123,16 @@ class FeaturePrior(Editable):
         outputs = check_names(self.outputs, "output")
         scores = check_scores(sum_up(vars(self)), features, outputs)
         # The way around a frozen dataclass.
-        vars(self).update(features=features, outputs=outputs, scores=scores)
+        own = vars(self)
+        own.update(features=features, outputs=outputs, scores=scores)
         if self.estimates is not None:
-            estimates = check_scores(self.estimates, features, outputs, ndim=3)
-            vars(self).update(estimates=estimates)
-        vars(self).update(
-            curves=dict(self.curves),
-            base_rates={c: check_rate(r, repr(c)) for c, r in self.base_rates.items()},
-            **{
-                name: {k: check_range(r, repr(k)) for k, r in ranges.items()}
-                for name in ("ranges", "target_ranges")
-                for ranges in [getattr(self, name)]
-            },
-        )
+            own["estimates"] = check_scores(self.estimates, features, outputs, ndim=3)
+        own["curves"] = dict(self.curves)
+        rates = self.base_rates.items()
+        own["base_rates"] = {name: check_rate(r, repr(name)) for name, r in rates}
+        for field_name in ("ranges", "target_ranges"):
+            found = own[field_name].items()
+            own[field_name] = {name: check_range(r, repr(name)) for name, r in found}
 
     @classmethod
     def from_dict(
@@ -292,6 +288,7 @@ class FeaturePrior(Editable):
         place = {key: column for column, key in enumerate(self.features)}
         columns = [-1 if key is None else place[key] for key in found.sources]
         sources = dict(zip(keys, found.sources, strict=True))
+        curves = rename(self.curves, sources)
         estimates, provenance = self.estimates, self.provenance
         if estimates is not None:
             estimates = take(estimates, rows, columns) * sign
@@ -313,10 +310,7 @@ class FeaturePrior(Editable):
             # Not those that are there without a score: no opinion is a choice too.
             missing=tuple(key for key, source in sources.items() if source is None),
             unknown=found.unknown,
-            curves={
-                key: curve.take(rows, sign)
-                for key, curve in rename(self.curves, sources).items()
-            },
+            curves={key: curve.take(rows, sign) for key, curve in curves.items()},
             ranges=rename(self.ranges, sources),
             units=rename(self.units, sources),
             base_rates={named.get(k, k): r for k, r in self.base_rates.items()},
@@ -350,22 +344,15 @@ class FeaturePrior(Editable):
                 f"The prior has no features {unknown!r}, so that their units cannot be "
                 "converted."
             )
-        changes = {
-            name: found if isinstance(found, tuple) else (found, 0.0)
-            for name, found in factors.items()
-        }
-        return replace(
-            self,
-            curves={
-                name: curve.rescale(*changes.get(name, (1.0, 0.0)))
-                for name, curve in self.curves.items()
-            },
-            ranges={
-                name: rescale_range(found, *changes.get(name, (1.0, 0.0)))
-                for name, found in self.ranges.items()
-            },
-            units={n: unit for n, unit in self.units.items() if n not in changes},
-        )
+        curves, ranges = dict(self.curves), dict(self.ranges)
+        for name, found in factors.items():
+            change = found if isinstance(found, tuple) else (found, 0.0)
+            if name in curves:
+                curves[name] = curves[name].rescale(*change)
+            if name in ranges:
+                ranges[name] = rescale_range(ranges[name], *change)
+        units = {name: unit for name, unit in self.units.items() if name not in factors}
+        return replace(self, curves=curves, ranges=ranges, units=units)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> FeaturePrior:

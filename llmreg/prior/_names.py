@@ -73,14 +73,11 @@ def describe(
     }
     described = []
     for column in columns:
-        name = by_name[column.name]
+        name, level = by_name[column.name], column.level
         text, unit = texts.get(name, ("", ""))
-        level_text, _ = texts.get(by_level.get(column), ("", ""))
-        described.append(
-            Feature(
-                name or column.name, text, column.level, level_text, unit, column.order
-            )
-        )
+        of_level, _ = texts.get(by_level.get(column), ("", ""))
+        given = name or column.name, text, level, of_level, unit, column.order
+        described.append(Feature(*given))
     return tuple(described)
 
 
@@ -101,10 +98,11 @@ def number_twins(columns: Sequence[Feature]) -> tuple[Feature, ...]:
     n_seen: Counter[str] = Counter()
     numbered = []
     for column in columns:
-        count = n_seen[column.key]
+        if count := n_seen[column.key]:
+            numbered.append(replace(column, name=f"{column.name}.{count}"))
+        else:
+            numbered.append(column)
         n_seen[column.key] += 1
-        name = f"{column.name}.{count}" if count else column.name
-        numbered.append(replace(column, name=name))
     return tuple(numbered)
 
 
@@ -126,15 +124,13 @@ def match(
     A column takes the key of its own name. With `aliases`, one that has none is also
     known by its name without the prefix of a ColumnTransformer (``num__age`` is
     ``age``) and by a OneHotEncoder's spelling of a level (``sex_female`` and
-    ``cat__sex_female`` are ``sex=female``). The spellings are made from the keys,
-    since a column name cannot be taken apart at its underscores.
+    ``cat__sex_female`` are ``sex=female``).
     """
     known = set(keys)
+    sources = tuple(f.key if f.key in known else None for f in features)
     if aliases:
         spelled = _spellings(keys)
         sources = tuple(_source(feature, known, spelled) for feature in features)
-    else:
-        sources = tuple(f.key if f.key in known else None for f in features)
     columns = defaultdict(list)
     for source, feature in zip(sources, features, strict=True):
         if source is not None:
@@ -157,7 +153,7 @@ def without_prefix(name: str) -> str:
 
 
 def _spellings(keys: Iterable[str]) -> dict[str, list[str]]:
-    """Map ``name_level`` to the keys ``name=level`` that are spelled so."""
+    """Map ``name_level``, which cannot be taken apart, to the keys ``name=level``."""
     spelled = defaultdict(list)
     for key in keys:
         for name, level in _splits(key):
@@ -201,10 +197,9 @@ def _unknown(
     # the start of its name: enough to excuse a level, not to give it a score.
     names |= {name for key in used for name, _ in _splits(key)}
     for key in left:
-        if not any(
-            name in names or any(other.startswith(f"{name}_") for other in names)
-            for name, _ in _splits(key)
-        ):
+        starts = [name for name, _ in _splits(key)]
+        stems = tuple(f"{name}_" for name in starts)
+        if names.isdisjoint(starts) and not any(n.startswith(stems) for n in names):
             yield key
 
 
@@ -224,10 +219,7 @@ def rename(
 def match_outputs(
     scored: tuple[str, ...], wanted: tuple[str, ...], negative: str | None
 ) -> tuple[list[int], float]:
-    """Find the row of scores of each wanted output, and the sign to take it with.
-
-    `negative` is the other class, where one of two classes is wanted.
-    """
+    """Find the row of each wanted output, and its sign: -1 for the class `negative`."""
     rows = [_find(output, scored) for output in wanted]
     found = [row for row in rows if row is not None]
     if len(found) == len(wanted):
@@ -247,10 +239,8 @@ def name_by_number(
 ) -> tuple[str, ...]:
     """Name outputs as the labels are, where these are whole numbers from 0.
 
-    Labels from 0 to K - 1 may be the numbers that a meta-estimator gives to classes, in
-    their sorted order; `is_open` says that one may have. With `names_last` a single
-    name of two is that of the last class, as in a prior that was asked for. Raises
-    where it cannot be known which class is meant.
+    `is_open` says that they may be numbers that a meta-estimator gives to sorted
+    classes. With `names_last` a single name of two is that of the last class.
     """
     n_classes = len(task.classes)
     labels, codes = [*map(float, task.classes)], [*map(float, range(n_classes))]
@@ -289,10 +279,7 @@ def name_by_number(
 def warn_of_outputs(
     scored: tuple[str, ...], scores: FloatArray, target: str, task: Task
 ) -> None:
-    """Warn where scores of two classes are ambiguous or not used.
-
-    `scores` are those of a prior for `target`, a row for each of the outputs `scored`.
-    """
+    """Warn where a prior's scores of two classes are ambiguous or not used."""
     if len(task.classes) != 2 or len(task.outputs) != 1:
         return
     (positive,) = task.outputs

@@ -70,10 +70,8 @@ def average_rates(rates: Sequence[BaseRate]) -> BaseRate:
 def rescale_range(found: TypicalRange, factor: float, offset: float) -> TypicalRange:
     """Give percentiles in another unit; a negative factor turns them round."""
     order = slice(None, None, 1 if factor > 0 else -1)
-    values = (factor * np.array(found[:3]) + offset)[order]
-    if found.spread is None:
-        return _range(values)
-    return _range(values, abs(factor) * np.array(found.spread)[order])
+    spreads = found.spread and abs(factor) * np.array(found.spread)[order]
+    return _range((factor * np.array(found[:3]) + offset)[order], spreads)
 
 
 def _range(values: FloatArray, spreads: FloatArray | None = None) -> TypicalRange:
@@ -85,9 +83,9 @@ def _range(values: FloatArray, spreads: FloatArray | None = None) -> TypicalRang
 
 def check_range(found: Any, what: str) -> TypicalRange:
     """Make a typical range of three numbers in order."""
-    deviations = found.spread if isinstance(found, TypicalRange) else None
+    deviations = None
     if isinstance(found, TypicalRange):
-        found = found[:3]
+        found, deviations = found[:3], found.spread
     values = as_numbers(found, f"The typical range of {what}")
     if values.shape != (3,) or not np.isfinite(values).all():
         raise PriorScoreError(

@@ -39,10 +39,7 @@ def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
 def check_scores(
     values: object, features: tuple[str, ...], outputs: tuple[str, ...], ndim: int = 2
 ) -> FloatArray:
-    """Make a read-only array of shape ([n_estimates,] n_outputs, n_features).
-
-    All values that are no scores are named in one error.
-    """
+    """Make a read-only array of scores; name all values that are none in one error."""
     table = _as_table(values)
     expected = (len(outputs), len(features))
     if table.ndim != ndim or table.shape[-2:] != expected:

@@ -135,10 +135,8 @@ class Task:
         dict
             Ready for `json.dumps`; equal tasks give equal text.
         """
-        fields = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
+        pairs = asdict(self).items()
+        fields = {n: list(v) if isinstance(v, tuple) else v for n, v in pairs}
         for feature in fields["features"]:
             # Without an order a task has the text, and so the keys, of version 0.1.
             if feature["order"] is None:

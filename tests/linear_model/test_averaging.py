@@ -9,8 +9,13 @@ from llmreg import FeaturePrior
 from llmreg.linear_model import _averaging as averaging
 from llmreg.linear_model import _subspace as subspace
 from llmreg.linear_model._averaging import average_models
-from llmreg.linear_model._prior_grid import TEMPERATURES, directions, make_prior_grid
-from llmreg.prior._transforms import Sharpen, signed_exp
+from llmreg.linear_model._prior_grid import (
+    TEMPERATURES,
+    Sharpen,
+    directions,
+    make_prior_grid,
+    signed_exp,
+)
 
 TRUE = np.array([6.0, -4.0, 2.0, 0.0, -1.0])
 NAMES = [f"x{i}" for i in range(5)]

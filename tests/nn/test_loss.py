@@ -9,9 +9,9 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from llmreg import LLMAttributionClassifier
 from llmreg.exceptions import PriorScoreError
+from llmreg.linear_model._prior_grid import SCORE_TRANSFORMS, Sharpen, signed_exp
 from llmreg.nn._attribution import ATTRIBUTIONS
 from llmreg.nn._loss import AttributionAlignedLoss
-from llmreg.prior._transforms import SCORE_TRANSFORMS, Sharpen, signed_exp
 
 N_FEATURES = 4
 TASKS = {"binary": 1, "multiclass": 3, "regression": 2}

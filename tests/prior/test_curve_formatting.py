@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmreg import FeaturePrior, ResponseCurve, TypicalRange
-from llmreg.prior._curve_formatting import (
+from llmreg.prior._formatting import (
     PLAIN_BLOCKS,
     crossing,
     format_svg,
