@@ -100,7 +100,9 @@ def reply_schema(task: Task, *, lists_ids: bool) -> dict[str, Any]:
     about = by_output({"type": "number"} if task.kind == "classification" else numbers)
     schema = {_of_task(task): about}
     for name, form in forms.items():
-        ids = _ids(task, has_level=name == "levels")
+        has_level = name == "levels"
+        features = give_ids("f", task.features).items()
+        ids = [i for i, f in features if (f.level is not None) == has_level]
         identity = {"type": "string", "enum": ids} if lists_ids else {"type": "string"}
         if ids:
             entry = {"id": identity, "reason": {"type": "string"}, **form}
@@ -152,12 +154,6 @@ def read_answers(
 def _by_output(task: Task, told: Mapping[str, Any]) -> list[Any]:
     """Give what is told by the ids of outputs, in their order."""
     return [told[i] for i in give_ids("o", task.outputs)]
-
-
-def _ids(task: Task, *, has_level: bool) -> list[str]:
-    """List the ids of the levels, or of the numbers."""
-    features = give_ids("f", task.features).items()
-    return [i for i, f in features if (f.level is not None) == has_level]
 
 
 def _of_task(task: Task) -> str:

@@ -78,18 +78,7 @@ class _Job(NamedTuple):
 def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     """Count the answers that a batch would ask for; nothing is sent.
 
-    Parameters
-    ----------
-    provider : AnthropicProvider
-        The model to ask, and the number of estimates.
-    tasks : sequence of Task
-        What to ask about.
-
-    Returns
-    -------
-    int
-        Answers that the cache lacks; those of the next round with
-        ``n_estimates="auto"``.
+    Those that the cache lacks; of ``n_estimates="auto"`` those of the next round.
 
     Examples
     --------
@@ -105,14 +94,7 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
 
 
 def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | None:
-    """Send what the cache lacks about some tasks as one batch.
-
-    Parameters
-    ----------
-    provider : AnthropicProvider
-        The model to ask, the number of estimates, and the cache to be filled.
-    tasks : sequence of Task
-        What to ask about.
+    """Send what the cache of a provider lacks about some tasks as one batch.
 
     Returns
     -------

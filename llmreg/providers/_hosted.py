@@ -26,9 +26,9 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     RequestTooLargeError,
 )
-from llmreg.providers._http import bounded_client
 from llmreg.providers._llm import LLMProvider
 from llmreg.providers._replies import (
+    bounded_client,
     chain,
     is_sendable,
     message_of,
@@ -111,18 +111,7 @@ class HostedProvider(LLMProvider):
         self._api_key = value
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, with a function for the key that does not show it.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            As in scikit-learn; a provider has no parameters of parameters.
-
-        Returns
-        -------
-        dict
-            The values by name.
-        """
+        """Get the parameters, with a function for the key that does not show it."""
         return {**super().get_params(deep), "api_key": self._api_key}
 
     @property
@@ -216,12 +205,10 @@ class HostedProvider(LLMProvider):
         raise NotImplementedError
 
     def _read(self, reply: Any, secrets: Secrets) -> Completion:
-        """Take text, reason to stop and usage out of a reply of the SDK.
+        """Take text, reason to stop and usage out of a reply, which may be anything.
 
-        The SDK does not check replies: an error body or a proxy's page with status
-        200 arrives as an object without the usual attributes, or as text.
-
-        Raises ProviderResponseError if it is none that can be read.
+        The SDK does not check replies: a proxy's page arrives as text, an error as an
+        object without the usual attributes. These are ProviderResponseErrors.
         """
         raise NotImplementedError
 

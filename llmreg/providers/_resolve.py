@@ -58,12 +58,7 @@ logger = get_logger(__name__)
 
 
 def provider_names() -> tuple[str, ...]:
-    """List the names under which a provider can be had.
-
-    Returns
-    -------
-    tuple of str
-        Sorted; nothing is imported.
+    """List the names of providers, sorted; nothing is imported.
 
     Examples
     --------
@@ -75,17 +70,7 @@ def provider_names() -> tuple[str, ...]:
 
 
 def make_provider(name: str) -> Any:
-    """Make the provider of a name, with its defaults.
-
-    Parameters
-    ----------
-    name : str
-        One of `provider_names`.
-
-    Returns
-    -------
-    object with an ``elicit`` method
-        The provider.
+    """Make the provider that has one of `provider_names`, with its defaults.
 
     Raises
     ------
