@@ -1,9 +1,7 @@
 """The cache: answers that were paid for once, kept as JSON files in a folder.
 
-One file per key, written to a temporary name and renamed, so a reader never sees half
-a file. A lock per key lets one process ask while the others wait for its answer. Keys
-are hashes; neither parameters nor credentials of a provider are written. What cannot
-be written is told once, and kept in memory until the process ends.
+Keys are hashes; neither parameters nor credentials of a provider are written. What
+cannot be written is told once, and kept in memory until the process ends.
 """
 
 from __future__ import annotations

@@ -79,10 +79,7 @@ def count_curves(task: Task) -> int:
 
 
 def reply_schema(task: Task, *, lists_ids: bool) -> dict[str, Any]:
-    """Build the JSON schema of a reply; what a task has not is not in it.
-
-    It has no alternatives and no limits on numbers, of which vendors take few or none.
-    """
+    """Build the schema of a reply, of what vendors take: no alternatives, no bounds."""
     numbers = {"type": "array", "items": {"type": "number"}}
     points = {"type": "array", "items": numbers}
 
@@ -113,10 +110,7 @@ def reply_schema(task: Task, *, lists_ids: bool) -> dict[str, Any]:
 def read_answers(
     task: Task, about: Mapping[str, Any], entries: Mapping[str, Any]
 ) -> Estimate:
-    """Read checked entries by feature key, and what a reply tells of the task.
-
-    Raises ProviderResponseError where numbers make no curve, range or rate.
-    """
+    """Read checked entries by feature key, and what a reply tells of the task."""
     try:
         found = _read_task(task, about)
         curves: dict[str, ResponseCurve] = {}

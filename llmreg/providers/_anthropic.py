@@ -64,8 +64,7 @@ class AnthropicProvider(HostedProvider):
     thinking : dict or None, default=None
         How the model thinks, such as ``{"type": "adaptive"}``.
     max_tokens : int or None, default=None
-        The most tokens of an answer, thinking included; None goes by the number of
-        features.
+        The most tokens of an answer, thinking included; None goes by the features.
     max_parallel : int, default=5
         The most requests at one time.
     max_attempts : int, default=8

@@ -1,7 +1,6 @@
 """Many tasks through Anthropic's message batches, at the price of batches.
 
-A batch takes minutes to a day, so it is nothing to wait for in `fit`: it fills the
-cache, where every later elicitation finds its estimates.
+A batch takes minutes to a day, so it fills the cache, and `fit` does not wait for it.
 """
 
 from __future__ import annotations

@@ -161,10 +161,7 @@ class HostedProvider(LLMProvider):
         return import_optional(self._sdk, self._requirement, ProviderDependencyError)
 
     def _client(self, key: Callable[[], str | None], **http: Any) -> Any:
-        """Make a client that sends each request once, to the named address alone.
-
-        The key is no local variable of any function, since tracebacks may show those.
-        """
+        """Make a client; the key is no local variable, since tracebacks show those."""
         sdk = self._import_sdk()
         address = self._address()
         if address is None and self._address_variable in os.environ:
@@ -221,11 +218,7 @@ class HostedProvider(LLMProvider):
         )
 
     def _call(self, client: Any, call: Callable[[], T]) -> T:
-        """Call the SDK, and raise errors of our own.
-
-        Whatever the SDK or its HTTP client raises may hold the request, and with it
-        the key, so nothing of it may travel on, not even as context.
-        """
+        """Call the SDK, and raise errors of our own; its own may hold the key."""
         try:
             return call()
         except Exception as e:
@@ -233,10 +226,9 @@ class HostedProvider(LLMProvider):
         raise failure
 
     def _in_time(self, sends: Sequence[Callable[[float], T]], late: str) -> list[T]:
-        """Call one after the other, for no longer than `timeout` in all.
+        """Call one after the other, within `timeout` in all; else say `late`.
 
-        In a thread, since a server may send its headers byte by byte. `late` is what
-        to do if that takes too long.
+        In a thread, since a server may send its headers byte by byte.
         """
         policy, stop = self._policy(), Stop()
         deadline = policy.deadline()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -77,8 +76,7 @@ default="json_schema"
     extra_body : dict or None, default=None
         Other fields of the request, sent as they are. Never a key.
     max_tokens : int or None, default=None
-        The most tokens of an answer, thinking included; None goes by the number of
-        features.
+        The most tokens of an answer, thinking included; None goes by the features.
     max_parallel : int, default=5
         The most requests at one time.
     max_attempts : int, default=8
@@ -167,11 +165,9 @@ default="json_schema"
         self.cache = cache
         self.network = network
 
-    @contextmanager
-    def _connect(self) -> Iterator[openai.OpenAI]:
+    def _connect(self) -> Any:
         """Open a client, with a key or for a server that asks for none."""
-        with self._client(self._key) as client:
-            yield client
+        return self._client(self._key)
 
     def _key(self) -> str:
         """Get the key, or the mark that a server asks for none."""

@@ -76,11 +76,7 @@ def unusable(
 def stop_reason(
     reason: object, text: str
 ) -> Literal["end", "length", "refusal"] | None:
-    """Read why a reply stopped; None if it is none.
-
-    Servers leave the reason out, or have words of their own. Where there is a text, it
-    is read, and checked as every other.
-    """
+    """Read why a reply stopped, if it is told; None if it is no reply."""
     word = reason.lower() if isinstance(reason, str) else ""
     if word in _CUT_OFF:
         return "length"
@@ -165,8 +161,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def bounded_client(sdk: Any, **options: Any) -> Any:
     """Make a client that follows no redirect, and reads no reply without bounds.
 
-    The timeouts of the SDK are for each read, so a server that sends a byte now and
-    then could go on for ever; here they are for the whole reply.
+    The timeouts of the SDK are for each read; here they are for the whole reply.
     """
     import httpx2
 
