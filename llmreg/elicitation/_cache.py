@@ -206,9 +206,7 @@ class PriorCache:
         return matches[0]
 
     def export(
-        self,
-        path: str | os.PathLike[str],
-        entries: Iterable[CacheEntry] | None = None,
+        self, path: str | os.PathLike[str], entries: Iterable[CacheEntry] | None = None
     ) -> int:
         """Write entries to one JSON file, made to be committed.
 

@@ -125,12 +125,9 @@ def read_answers(
             else:
                 if entry["range"]:
                     ranges[key] = check_range(entry["range"], repr(key))
-                curve = _read_curve(
-                    key,
-                    _by_output(task, entry["curve"]),
-                    _by_output(task, entry["special"]),
-                    ranges.get(key),
-                )
+                points = _by_output(task, entry["curve"])
+                codes = _by_output(task, entry["special"])
+                curve = _read_curve(key, points, codes, ranges.get(key))
                 if curve is None:
                     continue
                 curves[key] = curve
@@ -191,11 +188,8 @@ def _read_special(points: Any, key: str) -> dict[float, float]:
     """Read the effects of values that are codes."""
     table = as_numbers(points, f"The special values of {key!r}").reshape(len(points), 2)
     codes = table[:, 0].tolist()
-    if (
-        len(codes) > MAX_SPECIAL
-        or len(set(codes)) < len(codes)
-        or not np.isfinite(table[:, 0]).all()
-    ):
+    is_whole = len(set(codes)) == len(codes) and np.isfinite(codes).all()
+    if len(codes) > MAX_SPECIAL or not is_whole:
         raise PriorScoreError(
             f"The special values of {key!r} must be up to {MAX_SPECIAL} numbers, each "
             f"once; got {codes!r}."

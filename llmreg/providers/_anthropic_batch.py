@@ -31,8 +31,7 @@ logger = get_logger(__name__)
 
 _STATES = {"in_progress", "canceling", "ended"}
 _FAILURES = {"errored", "canceled", "expired"}
-# Statuses, and errors of connections, after which a batch has not been accepted.
-_BUSY = {429, 529}
+# Errors of connections after which a batch has not been accepted.
 _UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 # After these a paid request may have been accepted; others come before it is sent.
 _LOST = (TransientError, ProviderUnavailableError, ProviderResponseError)
@@ -117,10 +116,7 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
         return None
     provider._check_network(next(iter(jobs.values())).question.task)
     requests: list[Any] = [
-        {
-            "custom_id": key,
-            "params": provider._options(provider._request(job.question)),
-        }
+        {"custom_id": key, "params": provider._options(provider._request(job.question))}
         for key, job in jobs.items()
     ]
     with provider._connect() as client:
@@ -321,5 +317,5 @@ def _is_refused(error: Exception) -> bool:
     """Tell whether the vendor has certainly not accepted what was sent."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
-        return status in _BUSY or (300 <= status < 500 and status not in {408, 409})
+        return status == 529 or (300 <= status < 500 and status not in {408, 409})
     return type(error.__cause__).__name__ in _UNSENT

@@ -189,9 +189,7 @@ class CircuitBreaker:
     """
 
     def __init__(
-        self,
-        seconds: float = OPEN_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        self, seconds: float = OPEN_SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.seconds = seconds
         self.clock = clock

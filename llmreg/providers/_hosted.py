@@ -218,7 +218,7 @@ class HostedProvider(LLMProvider):
         )
 
     def _call(self, client: Any, call: Callable[[], T]) -> T:
-        """Call the SDK, and raise errors of our own; its own may hold the key."""
+        """Call the SDK; of its errors, which may hold the key, not even context goes on."""
         try:
             return call()
         except Exception as e:

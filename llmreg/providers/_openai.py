@@ -15,13 +15,7 @@ from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._hosted import DEFAULT_ASK, HostedProvider
-from llmreg.providers._replies import (
-    model_name,
-    plain,
-    stop_reason,
-    token_counts,
-    unusable,
-)
+from llmreg.providers._replies import completion, plain, stop_reason, unusable
 from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
@@ -65,10 +59,9 @@ class OpenAIProvider(HostedProvider):
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
 default="json_schema"
         How the server is held to the form of the reply. ``"json_schema"`` is what
-        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take;
-        ``"json_object_schema"`` lets a server of llama.cpp hold even a small model to
-        one entry for each feature. With ``"json_object"`` and ``"text"``, for servers
-        that know no schema, it is part of the instructions.
+        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take; with
+        ``"json_object_schema"`` the latter holds even a small model to one entry for
+        each feature. ``"json_object"`` and ``"text"`` are for servers that know none.
     temperature : float or None, default=None
         How freely the model chooses its words; models that think refuse it.
     reasoning_effort : str or None, default=None
@@ -202,7 +195,7 @@ default="json_schema"
             stop = "refusal"
         if message is None or stop is None:
             raise unusable("the chat completions API", reply, reason, secrets)
-        model = model_name(getattr(reply, "model", None) or self.model, secrets)
+        model = getattr(reply, "model", None) or self.model
         usage = getattr(reply, "usage", None)
         details = getattr(usage, "prompt_tokens_details", None)
         counts = {
@@ -210,8 +203,7 @@ default="json_schema"
             "output_tokens": getattr(usage, "completion_tokens", None),
             "cache_read_input_tokens": getattr(details, "cached_tokens", None),
         }
-        text = secrets.hide_in_reply(text)
-        return Completion(text, stop, model, token_counts(counts))
+        return completion(text, stop, model, counts, secrets)
 
     def _options(self, client: openai.OpenAI, request: Request) -> dict[str, Any]:
         """Write a request for the chat completions."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from llmreg._utils._log import rewriting
 from llmreg._utils._text import clean_text
+from llmreg.elicitation._sampling import Completion
 from llmreg.exceptions import ProviderResponseError
 from llmreg.providers._secrets import Secrets
 
@@ -28,6 +29,7 @@ _ENCODINGS = ("gzip", "deflate")
 # Those of the HTTP client that write what a server says.
 _LOGGERS = ("httpx2", "httpcore2.http11", "httpcore2.http2")
 _MAX_DETAIL = 300
+Stop = Literal["end", "length", "refusal"]
 # No more of an error is read than this, whatever a server sends.
 _MAX_READ = 20_000
 
@@ -73,9 +75,7 @@ def unusable(
     )
 
 
-def stop_reason(
-    reason: object, text: str
-) -> Literal["end", "length", "refusal"] | None:
+def stop_reason(reason: object, text: str) -> Stop | None:
     """Read why a reply stopped, if it is told; None if it is no reply."""
     word = reason.lower() if isinstance(reason, str) else ""
     if word in _CUT_OFF:
@@ -85,15 +85,15 @@ def stop_reason(
     return "end" if text or word in _WHOLE else None
 
 
-def model_name(told: object, secrets: Secrets) -> str:
-    """Take the name of the model that answered, which goes into every card."""
-    shown = clean_text(str(told), _MAX_READ)
-    return clean_text(secrets.hide_in_reply(shown), _MAX_DETAIL)
-
-
-def token_counts(counts: Mapping[str, object]) -> dict[str, int]:
-    """Keep the counts that there are; a server that leaves them out costs no answer."""
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+def completion(
+    text: str, stop: Stop, model: object, counts: Mapping[str, object], secrets: Secrets
+) -> Completion:
+    """Keep what a reply holds, without secrets, and the counts that there are."""
+    # The name of the model goes into every card.
+    name = secrets.hide_in_reply(clean_text(str(model), _MAX_READ))
+    usage = {what: n for what, n in counts.items() if isinstance(n, int)}
+    hidden = secrets.hide_in_reply(text)
+    return Completion(hidden, stop, clean_text(name, _MAX_DETAIL), usage)
 
 
 def plain(value: Any) -> Any:
