@@ -218,7 +218,7 @@ class HostedProvider(LLMProvider):
         )
 
     def _call(self, client: Any, call: Callable[[], T]) -> T:
-        """Call the SDK; of its errors, which may hold the key, not even context goes on."""
+        """Call the SDK; its errors may hold the key, so not even context travels on."""
         try:
             return call()
         except Exception as e:
