@@ -17,10 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._coefficients import CoefficientsMixin
 from llmreg._elicitation import ElicitationMixin
+from llmreg._utils import rollback
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads
-from llmreg._utils._rollback import rollback
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import make_net, prior_of_shapes, resolve_device, user_settings

@@ -20,10 +20,7 @@ def write_text(
     errors: str = "backslashreplace",
     mode: int | None = None,
 ) -> None:
-    """Write UTF-8, as `write_bytes` does.
-
-    Half a character, which UTF-8 cannot hold, is escaped as JSON does it.
-    """
+    """Write UTF-8, as `write_bytes` does, with half characters escaped as in JSON."""
     write_bytes(path, text.encode("utf-8", errors), mode=mode)
 
 

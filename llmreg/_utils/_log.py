@@ -1,9 +1,7 @@
-"""Records of `logging`, and lines on stderr where a fit has `verbose`.
+"""Records of `logging` under ``llmreg``, and lines on stderr where a fit has `verbose`.
 
-Every record goes to a logger under ``llmreg``, and nowhere else unless the program
-has set up logging. A fit with `verbose` also writes its own records to stderr: those
-of this fit alone, not of others in other threads, and without a change to any setting
-of `logging`, which belongs to the program.
+Those lines are of this fit alone, and change no setting of `logging`, which belongs to
+the program.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """The stages of a fit, reported to the callbacks of scikit-learn.
 
-scikit-learn 1.9 lets estimators report to callbacks, such as a progress bar, how far
-they are; the API is experimental, and absent in 1.6 to 1.8. This module is all of the
-package that knows it. A fit opens `follow`, wraps its parts in `stage` and its loops in
-`steps`; without callbacks, and without the API, each of these does nothing.
+The API is experimental, and absent in 1.6 to 1.8; nothing else of the package knows it.
+Without callbacks or the API, `follow`, `stage` and `steps` do nothing.
 """
 
 from __future__ import annotations

@@ -16,11 +16,7 @@ _RANDOM_STATE_LOCK = threading.RLock()
 
 @contextmanager
 def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Seed torch's global generators for a block, and put their state back.
-
-    Fits in other threads wait for the block to end: the generators belong to the
-    whole process.
-    """
+    """Seed torch's global generators for a block; fits in other threads wait."""
     with _RANDOM_STATE_LOCK:
         if device == "cpu":
             # torch.manual_seed records a stack trace for every kind of device that is
@@ -41,9 +37,8 @@ def torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
 class ThreadLimit:
     """Hold the number of compute threads of a library for a block.
 
-    The number of threads decides the last bits of a sum, and joblib gives its workers
-    fewer than the parent has. It belongs to the whole process, so it is put back when
-    the last of several overlapping blocks ends.
+    It decides the last bits of a sum, and joblib gives its workers fewer. It belongs to
+    the whole process, so the last of overlapping blocks puts it back.
     """
 
     def __init__(

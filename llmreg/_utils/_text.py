@@ -30,10 +30,7 @@ def escape(text: str, keep: str = "") -> str:
 
 
 def shorten(text: str, width: int, tail: int = 0) -> str:
-    """Cut a text, and show what could move a cursor or break a line as escapes.
-
-    The last `tail` characters are kept: in the key of a feature they are the level.
-    """
+    """Cut and escape a text; of a key the last `tail` characters are the level."""
     safe = escape(text)
     if len(safe) <= width:
         return safe

@@ -1,9 +1,7 @@
 """The cache: answers that were paid for once, kept as JSON files in a folder.
 
-One file per key, written to a temporary name and renamed, so a reader never sees half
-a file. A lock per key lets one process ask while the others wait for its answer. Keys
-are hashes; neither parameters nor credentials of a provider are written. What cannot
-be written is told once, and kept in memory until the process ends.
+Keys are hashes; neither parameters nor credentials of a provider are written. What
+cannot be written is told once, and kept in memory until the process ends.
 """
 
 from __future__ import annotations
@@ -76,33 +74,14 @@ class PriorCache:
 
     @classmethod
     def of(cls, cache: PriorCache | str | os.PathLike[str] | None) -> PriorCache:
-        """Turn what users give as `cache` into a cache.
-
-        Parameters
-        ----------
-        cache : PriorCache, str, path-like or None
-            A cache, its folder, or None for the default folder.
-
-        Returns
-        -------
-        PriorCache
-            The cache.
-        """
+        """Turn a cache, its folder, or None for the default folder, into a cache."""
         return cache if isinstance(cache, PriorCache) else cls(cache)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Look an entry up.
+        """Look up an entry by the hexadecimal digits of its key.
 
-        Parameters
-        ----------
-        key : str
-            Hexadecimal digits, as `hash_key` gives.
-
-        Returns
-        -------
-        dict or None
-            The entry, or None if there is none that may be read. A damaged file, or
-            one of another version, is set aside.
+        None if there is none that may be read. A damaged file, or one of another
+        version, is set aside.
         """
         if key in (unwritten := self._unwritten()):
             return dict(unwritten[key])
@@ -122,14 +101,8 @@ class PriorCache:
         """Write an entry, whole or not at all.
 
         Where the disk is full or gone, PriorCacheWarning says so, once a folder, and
-        the entry stays in memory until the process ends.
-
-        Parameters
-        ----------
-        key : str
-            Hexadecimal digits.
-        content : mapping
-            What can be written as JSON.
+        the entry stays in memory until the process ends. `content` is what can be
+        written as JSON.
         """
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
@@ -154,13 +127,7 @@ class PriorCache:
             self._unwritten().pop(key, None)
 
     def set_aside(self, key: str) -> None:
-        """Rename an entry that cannot be used, so that it can be looked at.
-
-        Parameters
-        ----------
-        key : str
-            Hexadecimal digits.
-        """
+        """Rename an entry that cannot be used, so that it can be looked at."""
         self._unwritten().pop(key, None)
         path = self._path(key)
         aside = path.with_suffix(f".{uuid.uuid4().hex[:8]}.unusable")
@@ -174,15 +141,8 @@ class PriorCache:
     def lock(self, key: str, timeout: float) -> Iterator[None]:
         """Keep others from requesting the same thing at the same time.
 
-        Used in ``with``. The operating system gives the lock back when its holder
-        dies.
-
-        Parameters
-        ----------
-        key : str
-            Hexadecimal digits.
-        timeout : float
-            The most seconds to wait for the lock.
+        Used in ``with``, it waits `timeout` seconds at most. The operating system
+        gives the lock back when its holder dies.
 
         Raises
         ------
@@ -218,13 +178,7 @@ class PriorCache:
             lock.release()
 
     def entries(self) -> list[CacheEntry]:
-        """List what is in the cache; nothing is changed.
-
-        Returns
-        -------
-        list of CacheEntry
-            The usable entries, the oldest first; of one moment, by estimate.
-        """
+        """List the usable entries, the oldest first; of one moment, by estimate."""
         entries = []
         for path in self.folder.glob("*.json"):
             with suppress(OSError):
@@ -235,17 +189,7 @@ class PriorCache:
         )
 
     def find(self, start: str) -> CacheEntry:
-        """Find the entry whose key starts with some digits.
-
-        Parameters
-        ----------
-        start : str
-            The first digits of the key, or all of them.
-
-        Returns
-        -------
-        CacheEntry
-            The entry.
+        """Find the one entry whose key starts with some digits.
 
         Raises
         ------
@@ -262,25 +206,12 @@ class PriorCache:
         return matches[0]
 
     def export(
-        self,
-        path: str | os.PathLike[str],
-        entries: Iterable[CacheEntry] | None = None,
+        self, path: str | os.PathLike[str], entries: Iterable[CacheEntry] | None = None
     ) -> int:
         """Write entries to one JSON file, made to be committed.
 
-        Equal entries give an equal file, sorted by key.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; replaced if it is there.
-        entries : iterable of CacheEntry or None, default=None
-            Some of `entries()`; None takes all.
-
-        Returns
-        -------
-        int
-            How many were written.
+        Equal entries give an equal file, sorted by key. None takes all entries.
+        Returns how many were written.
         """
         chosen = self.entries() if entries is None else list(entries)
         write_text(path, format_export(chosen))
@@ -289,15 +220,7 @@ class PriorCache:
     def load(self, path: str | os.PathLike[str]) -> int:
         """Take in the entries that `export` wrote; those at hand stay as they are.
 
-        Parameters
-        ----------
-        path : str or path-like
-            The JSON file.
-
-        Returns
-        -------
-        int
-            How many are new.
+        Returns how many are new.
 
         Raises
         ------
@@ -315,7 +238,7 @@ class PriorCache:
     def clear(
         self, *, older_than: float | None = None, provider: str | None = None
     ) -> int:
-        """Delete entries: all of them, or those that meet every condition.
+        """Delete all entries, or those that meet every condition; return their number.
 
         Without a condition what is unusable, or half written, goes too, and so do the
         files of locks that nobody holds.
@@ -327,11 +250,6 @@ class PriorCache:
         provider : str or None, default=None
             Only entries of providers with this in their class name, in any case,
             such as "anthropic".
-
-        Returns
-        -------
-        int
-            How many entries were deleted.
         """
         chosen = [
             entry

@@ -86,34 +86,17 @@ class CacheEntry:
         """The model that answered; empty where a provider names none."""
         return self._text("model")
 
-    def age(self, now: datetime | None = None) -> float:
-        """Tell how old the entry is.
-
-        Parameters
-        ----------
-        now : datetime or None, default=None
-            The time to count to; None is the time it is.
-
-        Returns
-        -------
-        float
-            Days; infinity where the entry does not say when it was made.
-        """
+    def age(self) -> float:
+        """Tell how many days old the entry is; infinity where it does not say."""
         try:
             made = datetime.fromisoformat(self.created)
         except ValueError:
             return float("inf")
         made = made if made.tzinfo else made.replace(tzinfo=UTC)
-        return ((now or datetime.now(UTC)) - made).total_seconds() / 86400
+        return (datetime.now(UTC) - made).total_seconds() / 86400
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the entry as it is kept in its file.
-
-        Returns
-        -------
-        dict
-            Ready for `json.dumps`.
-        """
+        """Give the entry as it is kept in its file, ready for `json.dumps`."""
         return {
             "version": CACHE_VERSION,
             "key": self.key,
@@ -125,15 +108,7 @@ class CacheEntry:
     def from_dict(cls, entry: Any) -> CacheEntry | None:
         """Build an entry from what `to_dict` gives, trusting none of it.
 
-        Parameters
-        ----------
-        entry : object
-            What a JSON file held.
-
-        Returns
-        -------
-        CacheEntry or None
-            None if it is no entry, or one of another version.
+        None if it is no entry, or one of another version.
         """
         if not isinstance(entry, dict) or entry.get("version") != CACHE_VERSION:
             return None

@@ -83,10 +83,7 @@ def count_curves(task: Task) -> int:
 
 
 def reply_schema(task: Task, *, lists_ids: bool) -> dict[str, Any]:
-    """Build the JSON schema of a reply; what a task has not is not in it.
-
-    It has no alternatives and no limits on numbers, of which vendors take few or none.
-    """
+    """Build the schema of a reply, of what vendors take: no alternatives, no bounds."""
     numbers = {"type": "array", "items": {"type": "number"}}
     points = {"type": "array", "items": numbers}
 
@@ -104,7 +101,9 @@ def reply_schema(task: Task, *, lists_ids: bool) -> dict[str, Any]:
     about = by_output({"type": "number"} if task.kind == "classification" else numbers)
     schema = {_of_task(task): about}
     for name, form in forms.items():
-        ids = _ids(task, has_level=name == "levels")
+        has_level = name == "levels"
+        features = give_ids("f", task.features).items()
+        ids = [i for i, f in features if (f.level is not None) == has_level]
         identity = {"type": "string", "enum": ids} if lists_ids else {"type": "string"}
         if ids:
             entry = {"id": identity, "reason": {"type": "string"}, **form}
@@ -115,10 +114,7 @@ def reply_schema(task: Task, *, lists_ids: bool) -> dict[str, Any]:
 def read_answers(
     task: Task, about: Mapping[str, Any], entries: Mapping[str, Any]
 ) -> Estimate:
-    """Read checked entries by feature key, and what a reply tells of the task.
-
-    Raises ProviderResponseError where numbers make no curve, range or rate.
-    """
+    """Read checked entries by feature key, and what a reply tells of the task."""
     try:
         found = _read_task(task, about)
         curves: dict[str, ResponseCurve] = {}
@@ -133,12 +129,9 @@ def read_answers(
             else:
                 if entry["range"]:
                     ranges[key] = check_range(entry["range"], repr(key))
-                curve = _read_curve(
-                    key,
-                    _by_output(task, entry["curve"]),
-                    _by_output(task, entry["special"]),
-                    ranges.get(key),
-                )
+                points = _by_output(task, entry["curve"])
+                codes = _by_output(task, entry["special"])
+                curve = _read_curve(key, points, codes, ranges.get(key))
                 if curve is None:
                     continue
                 curves[key] = curve
@@ -156,12 +149,6 @@ def read_answers(
 def _by_output(task: Task, told: Mapping[str, Any]) -> list[Any]:
     """Give what is told by the ids of outputs, in their order."""
     return [told[i] for i in give_ids("o", task.outputs)]
-
-
-def _ids(task: Task, *, has_level: bool) -> list[str]:
-    """List the ids of the levels, or of the numbers."""
-    features = give_ids("f", task.features).items()
-    return [i for i, f in features if (f.level is not None) == has_level]
 
 
 def _of_task(task: Task) -> str:
@@ -205,11 +192,8 @@ def _read_special(points: Any, key: str) -> dict[float, float]:
     """Read the effects of values that are codes."""
     table = as_numbers(points, f"The special values of {key!r}").reshape(len(points), 2)
     codes = table[:, 0].tolist()
-    if (
-        len(codes) > MAX_SPECIAL
-        or len(set(codes)) < len(codes)
-        or not np.isfinite(table[:, 0]).all()
-    ):
+    is_whole = len(set(codes)) == len(codes) and np.isfinite(codes).all()
+    if len(codes) > MAX_SPECIAL or not is_whole:
         raise PriorScoreError(
             f"The special values of {key!r} must be up to {MAX_SPECIAL} numbers, each "
             f"once; got {codes!r}."

@@ -1,10 +1,8 @@
 """What a language model is sent: a task as data, and the schema of the reply.
 
-Everything that comes from the table (names, levels, descriptions, the task sentence)
-travels as JSON data under ids that mean nothing, ``f1`` to ``fN`` for the features
-and ``o1`` to ``oK`` for the outputs, cut to a length and freed of control characters.
-The reply can hold only these ids, integers and short reasons, so a column name that
-was written to mislead the model spoils scores at worst. All functions here are pure.
+Everything that comes from the table travels as JSON data under ids that mean nothing,
+cut to a length and freed of control characters. The reply can hold only these ids,
+numbers and short reasons: a name that was written to mislead spoils scores at worst.
 """
 
 from __future__ import annotations
@@ -79,10 +77,7 @@ every feature exactly once, under its id. A person will correct what you write."
 def format_document(
     task: Task, context: Mapping[str, Any] | None = None, *, with_order: bool = False
 ) -> str:
-    """Write a task as the JSON document that the model is sent.
-
-    With `with_order` levels of a category that has a natural order tell their place.
-    """
+    """Write a task as the JSON document that the model is sent."""
     names = {"classification": "class", "regression": "target"}
     document: dict[str, Any] = {
         "task": clean_text(task.description, MAX_TASK_LENGTH),
@@ -169,10 +164,7 @@ MAX_ENUM_VALUES = 1000
 
 
 def limit_enums(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave lists of allowed values out where a vendor takes no more of them.
-
-    Those of the scores go first. The reply is checked against the whole schema.
-    """
+    """Leave lists of allowed values, of scores first, out where they are too many."""
     for types in ({"integer"}, {"integer", "string"}):
         if _count_enums(schema) > MAX_ENUM_VALUES:
             schema = _without_enums(schema, types)
@@ -203,10 +195,7 @@ RANKINGS = "rankings"
 
 
 def in_order(schema: Mapping[str, Any], *, ranked: bool = False) -> dict[str, Any]:
-    """Rewrite a schema so that a list has an entry for each id, in order.
-
-    A ranking has its own order, and gets its length alone.
-    """
+    """Rewrite a schema so that a list, if no ranking, has each id in order."""
     if schema.get("type") == "array":
         identity = schema["items"].get("properties", {}).get("id", {})
         ids = identity.get("enum", [])

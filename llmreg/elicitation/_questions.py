@@ -1,9 +1,4 @@
-"""From a task to the questionnaires that cover it.
-
-All questionnaires of a task share the context: task, target, classes, and, where
-there are several, the names of all columns if they fit. Level names are sent or kept
-back here. All functions are pure.
-"""
+"""From a task to the questionnaires that cover it."""
 
 from __future__ import annotations
 
@@ -42,12 +37,7 @@ from llmreg.elicitation._prompt import (
     list_schema,
     object_schema,
 )
-from llmreg.elicitation._responses import (
-    Estimate,
-    by_feature,
-    check_reply,
-    read_json,
-)
+from llmreg.elicitation._responses import Estimate, by_feature, check_reply, read_json
 from llmreg.prior._scores import SCORE_LIMIT
 from llmreg.prior._task import Feature, Task
 
@@ -107,9 +97,8 @@ class Questionnaire:
         if len(features) < 2:
             return ()
         parts = _deal(features, 2, is_mixed=self.is_mixed)
-        return tuple(
-            replace(self, task=replace(self.task, features=part)) for part in parts
-        )
+        tasks = [replace(self.task, features=part) for part in parts]
+        return tuple(replace(self, task=task) for task in tasks)
 
     def read(self, text: str) -> Estimate:
         """Read a reply; ProviderResponseError if it cannot be used."""
@@ -144,21 +133,15 @@ class Questionnaire:
 
     @cached_property
     def _entries(self) -> dict[str, Any]:
-        """JSON schema of the list of entries.
-
-        Ranges of numbers are not enforced by the vendors' structured outputs, lists of
-        allowed values are.
-        """
+        """JSON schema of the list of entries."""
+        # Vendors do not enforce ranges of numbers, but lists of allowed values.
         score = {"type": "integer", "enum": list(range(-SCORE_LIMIT, SCORE_LIMIT + 1))}
         scores = object_schema(dict.fromkeys(self._outputs, score))
         return list_schema(self.task, {"reason": {"type": "string"}, "scores": scores})
 
 
 class RankingQuestionnaire(Questionnaire):
-    """Asks for a ranking of the features, with a sign for each.
-
-    Ranks of different questions can be compared only if their parts are alike.
-    """
+    """Asks for a ranking of the features, with a sign for each."""
 
     system = RANK_TEXT
     is_mixed = True
@@ -196,10 +179,7 @@ class RankingQuestionnaire(Questionnaire):
 
 
 class CurveQuestionnaire(Questionnaire):
-    """Asks for response curves, typical ranges, effects of levels, and base rates.
-
-    A feature that a reply leaves out has no opinion.
-    """
+    """Asks for response curves, typical ranges, effects of levels, and base rates."""
 
     system = CURVE_TEXT
     max_answers = MAX_CURVES
@@ -245,13 +225,9 @@ class DraftQuestionnaire(Questionnaire):
     def read(self, text: str) -> Estimate:
         """Read a reply."""
         entries = self._read_entries(text)
-        return Estimate(
-            scores={},
-            reasons={
-                key: clean_text(entries[key]["description"], MAX_DESCRIPTION_LENGTH)
-                for key in self.task.keys
-            },
-        )
+        drafts = {key: entries[key]["description"] for key in self.task.keys}
+        limit = MAX_DESCRIPTION_LENGTH
+        return Estimate({}, {key: clean_text(d, limit) for key, d in drafts.items()})
 
     @cached_property
     def _entries(self) -> dict[str, Any]:
@@ -329,10 +305,7 @@ def _deal(features: Sequence[Feature], n_parts: int, *, is_mixed: bool) -> list[
 def _context(
     task: Task, hidden: Iterable[Feature], max_features: int, *, name_columns: bool
 ) -> dict[str, Any]:
-    """Tell of the rest of the table, where that would not crowd out the question.
-
-    Hidden levels have numbers instead of names.
-    """
+    """Tell of the rest of the table, where that would not crowd out the question."""
     names = [clean_text(f.name, MAX_NAME_LENGTH) for f in task.features]
     unscored: dict[str, dict[str, Any]] = {}
     for feature in hidden:

@@ -25,23 +25,17 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._curves import ResponseCurve, average_curves
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._ranges import (
-    BaseRate,
-    TypicalRange,
-    average_ranges,
-    average_rates,
-)
+from llmreg.prior._ranges import BaseRate, TypicalRange, average_ranges, average_rates
 from llmreg.prior._scores import FloatArray, mean
 from llmreg.prior._task import Task
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The scores and reasons of one reply, or of several that cover a task.
+    """What one reply says, or several that cover a task; NaN is no opinion.
 
-    Scores go by output and feature key, NaN is no opinion; reasons go by feature key.
-    `created` is a time in UTC, in ISO format. The rest is as in `FeaturePrior`; the
-    scores of a feature with a curve are what the curve sums up to.
+    Scores go by output and feature key, reasons by feature key. `created` is a time in
+    UTC, in ISO format. The rest is as in `FeaturePrior`.
     """
 
     scores: dict[str, dict[str, float]]
@@ -74,11 +68,7 @@ def average_by_name(answers: Sequence[Estimate | FeaturePrior]) -> dict[str, Any
 
 
 def read_json(text: str) -> Any:
-    """Parse the reply of a model, in which no object may have a name twice.
-
-    Where there is more than JSON, such as thoughts or a code fence, the one object is
-    taken; which of several is the answer cannot be known.
-    """
+    """Parse the one object of a reply, among thoughts or in a code fence if need be."""
     text = text.removeprefix("\ufeff")
     try:
         try:
@@ -166,11 +156,7 @@ def _find_faults(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
 def by_feature(
     entries: Sequence[dict[str, Any]], task: Task, share: float = 1.0
 ) -> dict[str, Any]:
-    """Give checked entries by feature key, in their order.
-
-    Raises ProviderResponseError if there are several for a feature, and
-    IncompleteReplyError if a smaller share of the features has one.
-    """
+    """Give checked entries by key; refuse several for one, and too few in all."""
     keys = give_ids("f", task.keys)
     by_key = {keys[entry["id"]]: entry for entry in entries}
     counts = Counter(keys[entry["id"]] for entry in entries)
@@ -229,7 +215,11 @@ def combine(
         [estimate.scores for estimate in estimates],
         task=task.description,
         target=task.target,
-        descriptions=_descriptions(task),
+        descriptions={
+            f.key: "; ".join(filter(None, (f.description, f.level_description)))
+            for f in task.features
+            if f.description or f.level_description
+        },
         provenance={
             **provenance,
             "model": ", ".join(dict.fromkeys(e.model for e in estimates if e.model)),
@@ -268,22 +258,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _descriptions(task: Task) -> dict[str, str]:
-    """Collect what the task says about each feature."""
-    return {
-        f.key: "; ".join(filter(None, (f.description, f.level_description)))
-        for f in task.features
-        if f.description or f.level_description
-    }
-
-
 def nearest_reasons(
     keys: Sequence[str], scores: FloatArray, reasons: Sequence[Mapping[str, str]]
 ) -> dict[str, str]:
-    """Take each reason from the estimate nearest to the average that gives one.
-
-    `scores` has shape (n_estimates, n_outputs, n_features).
-    """
+    """Take each reason from the estimate nearest to the average that gives one."""
     distance = np.nan_to_num(np.abs(scores - mean(scores)), nan=np.inf).sum(axis=1)
     chosen = {}
     for key, order in zip(keys, distance.argsort(axis=0, kind="stable").T, strict=True):

@@ -71,11 +71,7 @@ class RetryPolicy:
     def run(
         self, send: Callable[[float], T], deadline: float, stop: threading.Event
     ) -> T:
-        """Send until there is an answer, or it is time to give up.
-
-        Raises ProviderUnavailableError if the attempts or the time are used up, or the
-        server asks to wait for longer than the time left.
-        """
+        """Send until there is an answer, or attempts or time are used up."""
         reason = "nothing was sent"
         for attempt in range(self.attempts):
             left = deadline - self.clock()
@@ -150,8 +146,7 @@ def side_by_side(
 ) -> list[Future[T]]:
     """Make calls in threads, each in the context of the caller.
 
-    An interrupt is raised at once. The threads of a ThreadPoolExecutor would be waited
-    for when the interpreter ends; these are daemons.
+    The threads of a ThreadPoolExecutor would be waited for when the interpreter ends.
     """
     futures: list[Future[T]] = [Future() for _ in calls]
     waiting: deque[tuple[Future[T], Callable[[], T]]] = deque()

@@ -1,9 +1,8 @@
 """Sampling a language model: several estimates side by side, each one checked.
 
-A vendor's file turns a `Request` into a `Completion`. What happens around that is
-the same for every vendor and lives here: which estimates are in the cache, retries
-within one budget, a second try with more room for a reply that was cut off, halves
-where that does not help, one more try for a reply that cannot be used.
+A vendor's file turns a `Request` into a `Completion`. What happens around that lives
+here: the cache, retries within one budget, more room for a reply that was cut off,
+halves where that does not help, one more try for a reply that cannot be used.
 """
 
 from __future__ import annotations
@@ -216,10 +215,7 @@ class Sampler:
         return hash_key({"questions": digests, "settings": self.store.settings})
 
     def pending(self) -> list[Job]:
-        """List what is missing for the present number of estimates, if they are few.
-
-        The number goes up as long as the scores of `n_estimates="auto"` move.
-        """
+        """List what is missing for as many estimates as are needed by now."""
         while not (missing := self._missing(self.count)):
             if not self.is_auto or self.count >= AUTO_MOST or settled(self.estimates()):
                 break
@@ -292,10 +288,7 @@ class Requester:
     _stop: Stop = field(default_factory=Stop)
 
     def request(self, jobs: Sequence[Job]) -> dict[Job, Estimate]:
-        """Send some questions side by side.
-
-        Raises the error of any that failed; the responses to the others are kept.
-        """
+        """Send questions side by side; where one fails, the other answers are kept."""
         logger.info("requesting %d responses", len(jobs))
         done = count(1)
 

@@ -35,8 +35,7 @@ _IR_VERSION = 8
 class Graph:
     """Nodes, constants, inputs and outputs on their way to a model.
 
-    Everything is in double precision, as the models are: numbers far from zero, such
-    as dates in seconds, lose what sets them apart in single precision.
+    All in double precision: dates in seconds lose what sets them apart in single.
     """
 
     def __init__(self) -> None:
@@ -222,9 +221,8 @@ def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
     own = graph.constant(basis.columns[basis.curve_of])
     through = graph.add("Gather", rows, own, axis=1)
     through = graph.add("Sub", through, graph.constant(array_of(module.low)[None]))
-    through = graph.add(
-        "Div", through, graph.constant(array_of(module.high - module.low)[None])
-    )
+    width = graph.constant(array_of(module.high - module.low)[None])
+    through = graph.add("Div", through, width)
     through = graph.add("Clip", through, zero, one)
     parts, weights = [rows], [module.weight * module.is_plain, module.steps]
     if basis.codes:
@@ -244,10 +242,6 @@ def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
     return graph.add("Gemm", together, *constants, transB=1)
 
 
-def _add_silu(graph: Graph, rows: str) -> str:
-    return graph.add("Mul", rows, graph.add("Sigmoid", rows))
-
-
 def _add_gelu(graph: Graph, rows: str) -> str:
     scaled = graph.add("Mul", rows, graph.constant(np.sqrt(0.5)))
     # Runtimes have the error function in single precision only.
@@ -263,7 +257,7 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[Graph, str], str]] = {
     nn.ReLU: lambda graph, rows: graph.add("Relu", rows),
     nn.Tanh: lambda graph, rows: graph.add("Tanh", rows),
     nn.Sigmoid: lambda graph, rows: graph.add("Sigmoid", rows),
-    nn.SiLU: _add_silu,
+    nn.SiLU: lambda graph, rows: graph.add("Mul", rows, graph.add("Sigmoid", rows)),
     nn.GELU: _add_gelu,
     # These do nothing at prediction time.
     nn.Dropout: lambda graph, rows: rows,
@@ -356,10 +350,9 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
 def _make_model(graph: Graph, name: str) -> Any:
     """Make an onnx.ModelProto, and check it."""
     helper = graph.onnx.helper
+    parts = graph.nodes, name, graph.inputs, graph.outputs, graph.constants
     made = helper.make_model(
-        helper.make_graph(
-            graph.nodes, name, graph.inputs, graph.outputs, graph.constants
-        ),
+        helper.make_graph(*parts),
         opset_imports=[helper.make_opsetid(*opset) for opset in OPSETS.items()],
         ir_version=_IR_VERSION,
         producer_name="llmreg",

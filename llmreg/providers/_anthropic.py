@@ -18,13 +18,7 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.providers._hosted import DEFAULT_ASK, HostedProvider
-from llmreg.providers._replies import (
-    model_name,
-    plain,
-    stop_reason,
-    token_counts,
-    unusable,
-)
+from llmreg.providers._replies import completion, plain, stop_reason, unusable
 from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
@@ -33,10 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "claude-sonnet-5-5"
 
 _TOKEN_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
+    *("input_tokens", "output_tokens"),
+    *("cache_read_input_tokens", "cache_creation_input_tokens"),
 )
 
 
@@ -64,8 +56,7 @@ class AnthropicProvider(HostedProvider):
     thinking : dict or None, default=None
         How the model thinks, such as ``{"type": "adaptive"}``.
     max_tokens : int or None, default=None
-        The most tokens of an answer, thinking included; None goes by the number of
-        features.
+        The most tokens of an answer, thinking included; None goes by the features.
     max_parallel : int, default=5
         The most requests at one time.
     max_attempts : int, default=8
@@ -170,9 +161,8 @@ class AnthropicProvider(HostedProvider):
             raise unusable("the Messages API", reply, reason, secrets)
         usage = getattr(reply, "usage", None)
         counts = {name: getattr(usage, name, None) for name in _TOKEN_COUNTS}
-        model = model_name(getattr(reply, "model", None) or self.model, secrets)
-        text = secrets.hide_in_reply(text)
-        return Completion(text, stop, model, token_counts(counts))
+        model = getattr(reply, "model", None) or self.model
+        return completion(text, stop, model, counts, secrets)
 
     def _options(self, request: Request) -> dict[str, Any]:
         """Write a request for the Messages API."""

@@ -1,7 +1,6 @@
 """Many tasks through Anthropic's message batches, at the price of batches.
 
-A batch takes minutes to a day, so it is nothing to wait for in `fit`: it fills the
-cache, where every later elicitation finds its estimates.
+A batch takes minutes to a day, so it fills the cache, and `fit` does not wait for it.
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ logger = get_logger(__name__)
 
 _STATES = {"in_progress", "canceling", "ended"}
 _FAILURES = {"errored", "canceled", "expired"}
-# Statuses, and errors of connections, after which a batch has not been accepted.
-_BUSY = {429, 529}
+# Errors of connections after which a batch has not been accepted.
 _UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 # After these a paid request may have been accepted; others come before it is sent.
 _LOST = (TransientError, ProviderUnavailableError, ProviderResponseError)
@@ -78,18 +76,7 @@ class _Job(NamedTuple):
 def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     """Count the answers that a batch would ask for; nothing is sent.
 
-    Parameters
-    ----------
-    provider : AnthropicProvider
-        The model to ask, and the number of estimates.
-    tasks : sequence of Task
-        What to ask about.
-
-    Returns
-    -------
-    int
-        Answers that the cache lacks; those of the next round with
-        ``n_estimates="auto"``.
+    Those that the cache lacks; of ``n_estimates="auto"`` those of the next round.
 
     Examples
     --------
@@ -105,14 +92,7 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
 
 
 def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | None:
-    """Send what the cache lacks about some tasks as one batch.
-
-    Parameters
-    ----------
-    provider : AnthropicProvider
-        The model to ask, the number of estimates, and the cache to be filled.
-    tasks : sequence of Task
-        What to ask about.
+    """Send what the cache of a provider lacks about some tasks as one batch.
 
     Returns
     -------
@@ -136,10 +116,7 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
         return None
     provider._check_network(next(iter(jobs.values())).question.task)
     requests: list[Any] = [
-        {
-            "custom_id": key,
-            "params": provider._options(provider._request(job.question)),
-        }
+        {"custom_id": key, "params": provider._options(provider._request(job.question))}
         for key, job in jobs.items()
     ]
     with provider._connect() as client:
@@ -340,5 +317,5 @@ def _is_refused(error: Exception) -> bool:
     """Tell whether the vendor has certainly not accepted what was sent."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
-        return status in _BUSY or (300 <= status < 500 and status not in {408, 409})
+        return status == 529 or (300 <= status < 500 and status not in {408, 409})
     return type(error.__cause__).__name__ in _UNSENT

@@ -57,14 +57,7 @@ class PriorProvider(BaseEstimator):
         )
 
     def identity(self) -> dict[str, Any]:
-        """Name everything about the provider that shapes its answers.
-
-        Returns
-        -------
-        dict
-            The class and the parameters. A cache keeps the answers of providers with
-            different identities apart.
-        """
+        """Name the class, and the parameters, that shape the answers in a cache."""
         return {"provider": qualified_name(self), **self.get_params(deep=False)}
 
 

@@ -1,10 +1,4 @@
-"""What is remembered of any provider: its priors, and that it was out of reach.
-
-A cache keeps the priors, so that there is one elicitation per task over all fits. A
-circuit breaker keeps a provider that was out of reach from being asked again for a
-while: it uses up its whole time before it gives up, and a search that goes on without
-a prior would wait for that in every fit.
-"""
+"""What is remembered of any provider: its priors, and that it was out of reach."""
 
 from __future__ import annotations
 
@@ -188,18 +182,14 @@ MAX_FAILURES = 100
 
 
 class CircuitBreaker:
-    """Remembers, in this process, which providers were out of reach for which tasks.
+    """Keeps a provider that was out of reach from using up its time in every fit.
 
-    Only `ProviderUnavailableError` is remembered: a key or a parameter that is wrong
-    fails at once, and may be right the next time. So is `PriorLockedError` not: the
-    other process may have its answer by now. A provider that may try for longer or
-    more often counts as another.
+    Only `ProviderUnavailableError` is remembered, in this process: what else is wrong
+    may be right the next time, and another process that held a lock may be done.
     """
 
     def __init__(
-        self,
-        seconds: float = OPEN_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        self, seconds: float = OPEN_SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.seconds = seconds
         self.clock = clock
@@ -208,10 +198,7 @@ class CircuitBreaker:
 
     @contextmanager
     def watch(self, provider: Any, task: Task) -> Iterator[None]:
-        """Ask a provider inside of this; raise instead if it was out of reach recently.
-
-        Where it has the prior in its cache by now, it may be asked all the same.
-        """
+        """Ask a provider inside of this; raise if it was out of reach a while ago."""
         key = _key(provider, task)
         since, reason = self._failures.get(key or "", (0.0, ""))
         passed = self.clock() - since

@@ -26,9 +26,9 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     RequestTooLargeError,
 )
-from llmreg.providers._http import bounded_client
 from llmreg.providers._llm import LLMProvider
 from llmreg.providers._replies import (
+    bounded_client,
     chain,
     is_sendable,
     message_of,
@@ -111,18 +111,7 @@ class HostedProvider(LLMProvider):
         self._api_key = value
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, with a function for the key that does not show it.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            As in scikit-learn; a provider has no parameters of parameters.
-
-        Returns
-        -------
-        dict
-            The values by name.
-        """
+        """Get the parameters, with a function for the key that does not show it."""
         return {**super().get_params(deep), "api_key": self._api_key}
 
     @property
@@ -172,10 +161,7 @@ class HostedProvider(LLMProvider):
         return import_optional(self._sdk, self._requirement, ProviderDependencyError)
 
     def _client(self, key: Callable[[], str | None], **http: Any) -> Any:
-        """Make a client that sends each request once, to the named address alone.
-
-        The key is no local variable of any function, since tracebacks may show those.
-        """
+        """Make a client; the key is no local variable, since tracebacks show those."""
         sdk = self._import_sdk()
         address = self._address()
         if address is None and self._address_variable in os.environ:
@@ -216,12 +202,10 @@ class HostedProvider(LLMProvider):
         raise NotImplementedError
 
     def _read(self, reply: Any, secrets: Secrets) -> Completion:
-        """Take text, reason to stop and usage out of a reply of the SDK.
+        """Take text, reason to stop and usage out of a reply, which may be anything.
 
-        The SDK does not check replies: an error body or a proxy's page with status
-        200 arrives as an object without the usual attributes, or as text.
-
-        Raises ProviderResponseError if it is none that can be read.
+        The SDK does not check replies: a proxy's page arrives as text, an error as an
+        object without the usual attributes. These are ProviderResponseErrors.
         """
         raise NotImplementedError
 
@@ -234,11 +218,7 @@ class HostedProvider(LLMProvider):
         )
 
     def _call(self, client: Any, call: Callable[[], T]) -> T:
-        """Call the SDK, and raise errors of our own.
-
-        Whatever the SDK or its HTTP client raises may hold the request, and with it
-        the key, so nothing of it may travel on, not even as context.
-        """
+        """Call the SDK; its errors may hold the key, so not even context travels on."""
         try:
             return call()
         except Exception as e:
@@ -246,10 +226,9 @@ class HostedProvider(LLMProvider):
         raise failure
 
     def _in_time(self, sends: Sequence[Callable[[float], T]], late: str) -> list[T]:
-        """Call one after the other, for no longer than `timeout` in all.
+        """Call one after the other, within `timeout` in all; else say `late`.
 
-        In a thread, since a server may send its headers byte by byte. `late` is what
-        to do if that takes too long.
+        In a thread, since a server may send its headers byte by byte.
         """
         policy, stop = self._policy(), Stop()
         deadline = policy.deadline()

@@ -178,14 +178,9 @@ class LLMProvider(PriorProvider):
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what would be sent for a task; nothing is sent, and no key is needed.
 
-        Returns
-        -------
-        list of dict
-            The requests. "body" is the whole JSON body; "times" is how often it is
-            sent, each time for an estimate of its own: the most, for
-            ``n_estimates="auto"``. What is in the cache is not sent, and not here.
-            A reply that cannot be used may lead to further requests: the same again,
-            with more room, or for half the features.
+        Of each request "body" is the whole JSON body, and "times" how often it is
+        sent at most, each time for an estimate of its own. What is in the cache is
+        not here. A reply that cannot be used may lead to further requests.
         """
         to_send = self._sampler(task).to_send()
         shown = self._preview([self._request(question) for question, _ in to_send])
@@ -197,14 +192,10 @@ class LLMProvider(PriorProvider):
     def estimate_cost(self, task: Task) -> Cost:
         """Count the tokens that a task would take; no model is asked.
 
-        Returns
-        -------
-        Cost
-            Requests and tokens of what is not in the cache. The tokens of the
-            requests are counted by the vendor where it offers that and there are
-            credentials, unless ``network="never"``, and are a rough guess otherwise;
-            those of the replies always are a guess. US dollars where the package
-            ``genai-prices`` is installed and knows the model.
+        Those of requests that are not in the cache are counted by the vendor where it
+        offers that and there are credentials, unless ``network="never"``; else, and
+        for the replies, they are a rough guess. US dollars where the package
+        ``genai-prices`` is installed and knows the model.
         """
         to_send = self._sampler(task).to_send()
         requests = [self._request(question) for question, _ in to_send]
@@ -216,13 +207,9 @@ class LLMProvider(PriorProvider):
     def describe(self, task: Task) -> dict[str, str]:
         """Draft descriptions of the columns that have none, to be read and edited.
 
-        Nothing else uses the drafts: correct them, then pass them to an estimator as
-        `feature_descriptions`. Raises what `elicit` does.
-
-        Returns
-        -------
-        dict
-            A sentence by column name; empty if every column is described.
+        A dict of sentences by column name. Nothing else uses the drafts: correct them,
+        then pass them to an estimator as `feature_descriptions`. Raises what `elicit`
+        does.
         """
         self._validate_params()
         questions = plan_drafts(task, self.chunk_size)
@@ -233,11 +220,7 @@ class LLMProvider(PriorProvider):
     def check_ready(self, task: Task | None = None) -> None:
         """Check that the model can be asked; nothing is sent.
 
-        Parameters
-        ----------
-        task : Task or None, default=None
-            The task, if it is known: nothing is needed where every estimate for it
-            is in the cache.
+        Nothing is needed where every estimate for the task is in the cache.
 
         Raises
         ------
@@ -266,8 +249,7 @@ class LLMProvider(PriorProvider):
     def _connect(self) -> AbstractContextManager[Any]:
         """Give what `_complete` needs, such as an SDK client, for one elicitation.
 
-        It is made when it is needed and closed afterwards, so that the provider
-        itself holds nothing that cannot be cloned, copied or pickled.
+        The provider itself holds nothing that cannot be cloned, copied or pickled.
         """
         return nullcontext()
 
@@ -283,17 +265,12 @@ class LLMProvider(PriorProvider):
 
     def _preview(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """Show what `_complete` sends, "body" at least; vendors know better."""
-        names = ("system", "user", "schema")
-        return [
-            {
-                "body": {
-                    "model": self.model,
-                    **{name: getattr(each.questionnaire, name) for name in names},
-                    "max_tokens": each.max_tokens,
-                }
-            }
-            for each in requests
-        ]
+        names, bodies = ("system", "user", "schema"), []
+        for each in requests:
+            asked = {name: getattr(each.questionnaire, name) for name in names}
+            body = {"model": self.model, **asked, "max_tokens": each.max_tokens}
+            bodies.append({"body": body})
+        return bodies
 
     def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
         """Count the tokens of requests; None where the vendor cannot be asked."""

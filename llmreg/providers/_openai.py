@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,13 +15,7 @@ from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._hosted import DEFAULT_ASK, HostedProvider
-from llmreg.providers._replies import (
-    model_name,
-    plain,
-    stop_reason,
-    token_counts,
-    unusable,
-)
+from llmreg.providers._replies import completion, plain, stop_reason, unusable
 from llmreg.providers._secrets import Secrets
 
 if TYPE_CHECKING:
@@ -66,10 +59,9 @@ class OpenAIProvider(HostedProvider):
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
 default="json_schema"
         How the server is held to the form of the reply. ``"json_schema"`` is what
-        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take;
-        ``"json_object_schema"`` lets a server of llama.cpp hold even a small model to
-        one entry for each feature. With ``"json_object"`` and ``"text"``, for servers
-        that know no schema, it is part of the instructions.
+        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take; with
+        ``"json_object_schema"`` the latter holds even a small model to one entry for
+        each feature. ``"json_object"`` and ``"text"`` are for servers that know none.
     temperature : float or None, default=None
         How freely the model chooses its words; models that think refuse it.
     reasoning_effort : str or None, default=None
@@ -77,8 +69,7 @@ default="json_schema"
     extra_body : dict or None, default=None
         Other fields of the request, sent as they are. Never a key.
     max_tokens : int or None, default=None
-        The most tokens of an answer, thinking included; None goes by the number of
-        features.
+        The most tokens of an answer, thinking included; None goes by the features.
     max_parallel : int, default=5
         The most requests at one time.
     max_attempts : int, default=8
@@ -167,11 +158,9 @@ default="json_schema"
         self.cache = cache
         self.network = network
 
-    @contextmanager
-    def _connect(self) -> Iterator[openai.OpenAI]:
+    def _connect(self) -> Any:
         """Open a client, with a key or for a server that asks for none."""
-        with self._client(self._key) as client:
-            yield client
+        return self._client(self._key)
 
     def _key(self) -> str:
         """Get the key, or the mark that a server asks for none."""
@@ -206,7 +195,7 @@ default="json_schema"
             stop = "refusal"
         if message is None or stop is None:
             raise unusable("the chat completions API", reply, reason, secrets)
-        model = model_name(getattr(reply, "model", None) or self.model, secrets)
+        model = getattr(reply, "model", None) or self.model
         usage = getattr(reply, "usage", None)
         details = getattr(usage, "prompt_tokens_details", None)
         counts = {
@@ -214,8 +203,7 @@ default="json_schema"
             "output_tokens": getattr(usage, "completion_tokens", None),
             "cache_read_input_tokens": getattr(details, "cached_tokens", None),
         }
-        text = secrets.hide_in_reply(text)
-        return Completion(text, stop, model, token_counts(counts))
+        return completion(text, stop, model, counts, secrets)
 
     def _options(self, client: openai.OpenAI, request: Request) -> dict[str, Any]:
         """Write a request for the chat completions."""

@@ -1,4 +1,4 @@
-"""How servers put things: reasons to stop, errors, waits, and replies that are none."""
+"""What servers send: read within bounds, and told by the words of any of them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import numpy as np
 
+from llmreg._utils._log import rewriting
 from llmreg._utils._text import clean_text
+from llmreg.elicitation._sampling import Completion
 from llmreg.exceptions import ProviderResponseError
 from llmreg.providers._secrets import Secrets
 
+# The most bytes of a reply, or of a line of one that is read line by line. The longest
+# answers of models take some hundreds of kilobytes.
+MAX_REPLY = 2**24
+# Bytes that are looked at together.
+_PIECE = 2**16
+# Of these a piece grows a thousandfold at most; of others, or one in another, without
+# bounds.
+_ENCODINGS = ("gzip", "deflate")
+# Those of the HTTP client that write what a server says.
+_LOGGERS = ("httpx2", "httpcore2.http11", "httpcore2.http2")
 _MAX_DETAIL = 300
+Stop = Literal["end", "length", "refusal"]
 # No more of an error is read than this, whatever a server sends.
 _MAX_READ = 20_000
 
@@ -61,14 +75,8 @@ def unusable(
     )
 
 
-def stop_reason(
-    reason: object, text: str
-) -> Literal["end", "length", "refusal"] | None:
-    """Read why a reply stopped; None if it is none.
-
-    Servers leave the reason out, or have words of their own. Where there is a text, it
-    is read, and checked as every other.
-    """
+def stop_reason(reason: object, text: str) -> Stop | None:
+    """Read why a reply stopped, if it is told; None if it is no reply."""
     word = reason.lower() if isinstance(reason, str) else ""
     if word in _CUT_OFF:
         return "length"
@@ -77,15 +85,15 @@ def stop_reason(
     return "end" if text or word in _WHOLE else None
 
 
-def model_name(told: object, secrets: Secrets) -> str:
-    """Take the name of the model that answered, which goes into every card."""
-    shown = clean_text(str(told), _MAX_READ)
-    return clean_text(secrets.hide_in_reply(shown), _MAX_DETAIL)
-
-
-def token_counts(counts: Mapping[str, object]) -> dict[str, int]:
-    """Keep the counts that there are; a server that leaves them out costs no answer."""
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+def completion(
+    text: str, stop: Stop, model: object, counts: Mapping[str, object], secrets: Secrets
+) -> Completion:
+    """Keep what a reply holds, without secrets, and the counts that there are."""
+    # The name of the model goes into every card.
+    name = secrets.hide_in_reply(clean_text(str(model), _MAX_READ))
+    usage = {what: n for what, n in counts.items() if isinstance(n, int)}
+    hidden = secrets.hide_in_reply(text)
+    return Completion(hidden, stop, clean_text(name, _MAX_DETAIL), usage)
 
 
 def plain(value: Any) -> Any:
@@ -148,3 +156,80 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except (ValueError, TypeError, OverflowError, OSError):
             return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def bounded_client(sdk: Any, **options: Any) -> Any:
+    """Make a client that follows no redirect, and reads no reply without bounds.
+
+    The timeouts of the SDK are for each read; here they are for the whole reply.
+    """
+    import httpx2
+
+    class BoundedClient(sdk.DefaultHttpxClient):  # type: ignore[misc]
+        def send(self, request: Any, *, stream: bool = False, **more: Any) -> Any:
+            seconds = request.extensions.get("timeout", {}).get("read")
+            deadline = time.monotonic() + (float("inf") if seconds is None else seconds)
+            secrets = Secrets(request.headers)
+            failure = None
+            try:
+                with rewriting(_LOGGERS, secrets.hide_in_reply):
+                    response = super().send(request, stream=True, **more)
+                    # Nobody reads an error line by line.
+                    is_lines = stream and response.is_success
+                    pieces = _pieces(response, deadline, is_lines)
+                    content = pieces if is_lines else b"".join(pieces)
+            except httpx2.TransportError as e:
+                told = secrets.hide_in_reply(str(e))
+                if told == str(e):
+                    raise
+                failure = type(e)(told, request=request)
+            if failure is not None:
+                # Without its cause, since the SDK writes all of that into its log.
+                raise failure
+            # The SDK may log the headers.
+            encoding = response.headers.encoding
+            headers = [
+                (name.encode(encoding), secrets.hide_in_reply(value).encode(encoding))
+                for name, value in response.headers.multi_items()
+                if not name.lower().startswith(("content-encoding", "content-length"))
+            ]
+            return httpx2.Response(
+                response.status_code,
+                headers=headers,
+                content=content,
+                request=response.request,
+                extensions={"http_version": response.http_version.encode()},
+            )
+
+    return BoundedClient(
+        follow_redirects=False,
+        headers={"accept-encoding": ", ".join(_ENCODINGS)},
+        **options,
+    )
+
+
+def _pieces(response: Any, deadline: float, is_lines: bool) -> Iterator[bytes]:
+    """Read a reply bit by bit, as long as it is within its bounds."""
+    import httpx2
+
+    size = 0
+    with closing(response):
+        encoding = response.headers.get("content-encoding", "identity").lower()
+        if encoding not in (*_ENCODINGS, "identity", ""):
+            raise ProviderResponseError(
+                "The server compressed its reply in a way that was not asked for: "
+                f"only {' and '.join(_ENCODINGS)} are read. Is there a proxy in "
+                "between, or a wrong base_url?"
+            )
+        for piece in response.iter_bytes(_PIECE):
+            end = piece.rfind(b"\n") + 1 if is_lines else 0
+            size = len(piece) - end if end else size + len(piece)
+            if size > MAX_REPLY:
+                raise ProviderResponseError(
+                    f"The server sent more than {MAX_REPLY >> 20} MB, which is no "
+                    "answer to the question. Is there a proxy in between, or a wrong "
+                    "base_url?"
+                )
+            if time.monotonic() > deadline:
+                raise httpx2.ReadTimeout("too slow", request=response.request)
+            yield piece

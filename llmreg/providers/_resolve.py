@@ -58,12 +58,7 @@ logger = get_logger(__name__)
 
 
 def provider_names() -> tuple[str, ...]:
-    """List the names under which a provider can be had.
-
-    Returns
-    -------
-    tuple of str
-        Sorted; nothing is imported.
+    """List the names of providers, sorted; nothing is imported.
 
     Examples
     --------
@@ -75,17 +70,7 @@ def provider_names() -> tuple[str, ...]:
 
 
 def make_provider(name: str) -> Any:
-    """Make the provider of a name, with its defaults.
-
-    Parameters
-    ----------
-    name : str
-        One of `provider_names`.
-
-    Returns
-    -------
-    object with an ``elicit`` method
-        The provider.
+    """Make the provider that has one of `provider_names`, with its defaults.
 
     Raises
     ------
@@ -210,11 +195,7 @@ def needs_names(source: PriorSource | None) -> bool:
 def known_levels(
     source: PriorSource | None, columns: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Name the categories that a prior scores, for every column.
-
-    A category that is not in the training data still gets a column if the prior has
-    a score for it.
-    """
+    """Name the categories that a prior scores by column, also without any rows."""
     if isinstance(source, Mapping):
         source = from_mapping(source)
     if not isinstance(source, FeaturePrior):
@@ -240,8 +221,7 @@ def resolve(
 ) -> FeaturePrior:
     """Give every feature and output of a task its score, or say what does not fit.
 
-    `numbering` says that the labels are whole numbers from 0: surely those of the user,
-    or perhaps the numbers that a meta-estimator has given to classes.
+    `numbering` says that labels are whole numbers: the user's, or perhaps of others.
     """
     if isinstance(source, np.ndarray):
         prior = _from_array(source, task)

@@ -35,10 +35,7 @@ def is_secret_name(name: str) -> bool:
 
 
 class Secrets:
-    """What must never be repeated, in case a server sends it back.
-
-    Tracebacks may show the repr of local variables, and this one tells nothing.
-    """
+    """What must never be repeated; unlike a list, its repr tells nothing."""
 
     def __init__(self, headers: Mapping[str, object], *more: str) -> None:
         values = [v for n, v in headers.items() if is_secret_name(n)]
@@ -51,10 +48,7 @@ class Secrets:
         return hide(text, self._values)
 
     def hide_in_reply(self, text: str) -> str:
-        """Take them out of an answer, where a short one is a word like any other.
-
-        Servers that ask for no key are given some word, such as "x".
-        """
+        """Take the long ones out of an answer; a key may be any word, such as "x"."""
         return hide(text, [s for s in self._values if len(s) >= _MIN_SECRET_LENGTH])
 
 
@@ -112,11 +106,7 @@ class HiddenFunction:
 
 
 def is_importable(function: Callable[..., Any] | None) -> bool:
-    """Tell whether a function is pickled by its name alone.
-
-    A closure, a lambda or a bound method takes what it holds along into a pickle,
-    and what it holds may be the key.
-    """
+    """Tell whether a function is pickled by its name, without what it holds."""
     module = getattr(function, "__module__", "__main__")
     if function is None or module == "__main__":
         return False
