@@ -98,8 +98,8 @@ class ShapeDisplay:
     >>> prior = {"petal length (cm)": [(1, -6), (3, 0), (7, 6)], "petal width (cm)": 3}
     >>> model = LLMAttributionRegressor(prior).fit(X, y)
     >>> display = ShapeDisplay.from_estimator(model, X, n_features=2)
-    >>> [ax.get_title(loc="left") for ax in display.axes_]
-    ['petal width (cm)', 'petal length (cm)']
+    >>> sorted(ax.get_title(loc="left") for ax in display.axes_)
+    ['petal length (cm)', 'petal width (cm)']
     """
 
     shapes: Mapping[str, Shape]
