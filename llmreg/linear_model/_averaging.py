@@ -161,8 +161,6 @@ class Space(Protocol):
     def signs(self) -> np.ndarray: ...
     def groups(self, grid: PriorGrid) -> Iterator[tuple[Any, np.ndarray]]: ...
     def design(self, group: Any) -> np.ndarray: ...
-    def shared_design(self) -> np.ndarray: ...
-    def to_shared(self, group: Any) -> np.ndarray: ...
     def priors(self, group: Any, grid: PriorGrid) -> GaussianPriors: ...
     def to_weights(self, found: np.ndarray, group: Any) -> np.ndarray: ...
     def intercepts(self, found: np.ndarray, group: Any) -> np.ndarray: ...
@@ -197,13 +195,15 @@ class _Problem:
             return self._screen_together()
         evidence = np.empty(len(grid))
         starts = np.empty((len(grid), len(self.targets), space.width + 2))
-        if self.is_large:
-            design = space.shared_design()
+        # Only scores have directions of their own beside what all priors share.
+        shared = space if self.is_large and isinstance(space, Subspace) else None
+        if shared is not None:
+            design = shared.shared_design()
             likelihood = approximate(design, self.targets, self.row_weight)
         for group, points in self._groups(grid):
             priors = space.priors(group, grid[points])
-            if self.is_large:
-                maps = space.to_shared(group)
+            if shared is not None:
+                maps = shared.to_shared(group)
                 found = approximate_evidence(likelihood, maps, priors)
                 evidence[points], starts[points] = found
             else:

@@ -86,8 +86,8 @@ class CurveSpace:
         self._height = heights.sum(axis=1)
         self.products = self._products()
         # How deviations vary together, those in directions that are left out as well.
-        self._free = np.eye(n_weights)
-        parts = [self._deviations_of(basis, j) for j in range(len(basis.columns))]
+        self._free = _walks(basis, n_weights)
+        parts = [self._main_directions(basis, j) for j in range(len(basis.columns))]
         others = np.vstack([*parts, np.eye(n_weights)[n_segments:]])
         others = np.hstack([others, np.zeros((len(others), 1))])
         beliefs = np.concatenate([self.curves, heights[:, :, None]], axis=2)
@@ -108,19 +108,12 @@ class CurveSpace:
             products[np.ix_(own, own)] = (columns.T * self.row_weight) @ columns
         return products
 
-    def _deviations_of(self, basis: CurveBasis, curve: int) -> np.ndarray:
-        """Return the directions in which a shape may leave its curve, the main ones.
-
-        A straight line, and a walk whose steps vary as the length of their segments: a
-        knot more changes nothing.
-        """
+    def _main_directions(self, basis: CurveBasis, curve: int) -> np.ndarray:
+        """Return the directions in which a shape may leave its curve, the main ones."""
         own = np.flatnonzero(basis.curve_of == curve)
-        widths = basis.widths[own]
-        covariance = np.outer(widths, widths)
-        covariance += np.diag(_LOCAL**2 * np.minimum(widths, 1.0))
-        self._free[np.ix_(own, own)] = covariance
-        root = np.linalg.cholesky(covariance)
-        size, turn = np.linalg.eigh(root.T @ self.products[np.ix_(own, own)] @ root)
+        block = np.ix_(own, own)
+        root = np.linalg.cholesky(self._free[block])
+        size, turn = np.linalg.eigh(root.T @ self.products[block] @ root)
         main = size > min(_MINOR * size.sum(), _TOLD * len(basis.columns))
         directions = np.zeros((int(main.sum()), self.shape[1]))
         directions[:, own] = (root @ turn[:, main]).T
@@ -139,8 +132,10 @@ class CurveSpace:
     def groups(self, grid: PriorGrid) -> Iterator[tuple[Rotation, np.ndarray]]:
         """Go over the points of a grid that share a design."""
         if not self._is_wide:
-            is_belief = np.arange(self._maps.shape[2]) < self._n_belief
-            yield self._rotation(self._maps, is_belief), np.arange(len(grid))
+            if not self._rotations:
+                is_belief = np.arange(self._maps.shape[2]) < self._n_belief
+                self._rotations[0.0] = self._rotation(self._maps, is_belief)
+            yield self._rotations[0.0], np.arange(len(grid))
             return
         ratios = np.zeros(len(grid))
         if self._n_belief:
@@ -161,27 +156,17 @@ class CurveSpace:
             self._rotations[ratio] = self._rotation(np.stack(maps), None)
             yield self._rotations[ratio], points
 
-    def shared_design(self) -> np.ndarray:
-        """Return the rows in coordinates of all priors, which `groups` has as well."""
-        return self._rotation(self._maps, None).design
-
-    def to_shared(self, rotation: Rotation) -> np.ndarray:
-        """Return what turns weights into weights of the design that all share."""
-        width = rotation.design.shape[2]
-        return np.broadcast_to(np.eye(width), (len(self._maps), width, width))
-
     def _rotation(self, maps: np.ndarray, is_belief: np.ndarray | None) -> Rotation:
         return Rotation(self._design(self.columns, maps), maps, is_belief)
 
     def _design(self, columns: np.ndarray, maps: np.ndarray) -> np.ndarray:
         design = np.ones((len(maps), len(columns), maps.shape[2] + 2))
         for one, own in zip(design, maps, strict=True):
-            # A coordinate is of one feature: most of a map is 0 where there is no turn.
-            sparse = csr_matrix(own[:-1].T)
-            one[:, :-2] = (
-                (sparse @ columns.T).T if not self._is_wide else columns @ own[:-1]
-            )
-            one[:, :-2] += own[-1]
+            if self._is_wide:
+                one[:, :-2] = columns @ own[:-1] + own[-1]
+            else:
+                # A coordinate is of one feature, so that most of a map is 0.
+                one[:, :-2] = (csr_matrix(own[:-1].T) @ columns.T).T + own[-1]
         design[:, :, -2] = (columns @ self.said.T + self._height).T
         return design
 
@@ -297,8 +282,21 @@ class CurveSpace:
         square = np.einsum("kw,wv,kv->k", weights, products, weights)
         square *= np.einsum("kw,wv,kv->k", self.said, products, self.said)
         known = square > 0
-        return (
-            float(np.mean(inner[known] / np.sqrt(square[known])))
-            if known.any()
-            else 0.0
-        )
+        if not known.any():
+            return 0.0
+        return float(np.mean(inner[known] / np.sqrt(square[known])))
+
+
+def _walks(basis: CurveBasis, n_weights: int) -> np.ndarray:
+    """Return how the deviations of weights vary together.
+
+    Those of a shape: a straight line, and a walk whose steps vary as the length of
+    their segments, so that a knot more changes nothing.
+    """
+    covariance = np.eye(n_weights)
+    for curve in range(len(basis.columns)):
+        own = np.flatnonzero(basis.curve_of == curve)
+        widths = basis.widths[own]
+        walk = np.diag(_LOCAL**2 * np.minimum(widths, 1.0))
+        covariance[np.ix_(own, own)] = np.outer(widths, widths) + walk
+    return covariance
