@@ -46,6 +46,8 @@ MAX_LEVELS = 12
 CURVE_HEIGHT, PANEL_WIDTH = 2.0, 3.0
 N_POINTS = 200
 TITLE_WIDTH, LEVEL_WIDTH = 28, 18
+BAND: dict[str, Any] = {"alpha": 0.2, "linewidth": 0}
+CODE: dict[str, Any] = {"marker": "D", "s": 18, "zorder": 3}
 
 
 class Panel(NamedTuple):
@@ -129,45 +131,68 @@ def draw_curve_panels(
     # By whether it is a curve. Next to strong curves the bars of levels would vanish.
     reach = {True: 1.0, False: 1.0}
     for ax, panel in zip(axes, panels, strict=True):
-        ax.set_title(shorten(panel.title, TITLE_WIDTH), loc="left", **LITERAL)
-        ax.spines[["top", "right"]].set_visible(False)
         if panel.is_curve:
-            found = _draw_curve(ax, prior, panel.places[0], lines)
+            found = _draw_curve(ax, prior, panel, lines)
         else:
             found = _draw_bars(ax, prior, panel, bars)
         reach[panel.is_curve] = max(found, reach[panel.is_curve])
     for ax, panel in zip(axes, panels, strict=True):
         limit = 1.08 * reach[panel.is_curve]
-        zero = {"color": ink(ax), "linewidth": 0.8, "zorder": 1}
-        if panel.is_curve:
-            place = ax.get_subplotspec()
-            is_first = place is None or place.is_first_col()
-            ax.set(ylim=(-limit, limit), ylabel="effect" if is_first else "")
-            ax.axhline(0, **zero)
-        else:
-            ax.set(xlim=(-limit, limit), xlabel="effect")
-            ax.axvline(0, **zero)
-        ax.locator_params(axis="y" if panel.is_curve else "x", nbins=5)
-    _tell_left_out(axes[0], panels, prior)
+        scale_panel(ax, (-limit, limit), "effect", is_bars=not panel.is_curve)
+    tell_left_out(axes[0], len(COLOURS), len(prior.outputs), "outputs")
+    n_columns = len(plan_panels(prior, len(prior.features)))
+    tell_left_out(axes[0], len(panels), n_columns, "columns")
     return lines, bars
 
 
-def _tell_left_out(ax: Axes, panels: Sequence[Panel], prior: FeaturePrior) -> None:
+def title_panel(ax: Axes, title: str, **look: Any) -> None:
+    """Write the title of a panel, which is open to the top and to the right."""
+    ax.set_title(title, loc="left", **look, **LITERAL)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def scale_panel(
+    ax: Axes, ends: tuple[float, float], label: str, *, is_bars: bool
+) -> None:
+    """Give a panel the scale of its like, and a line at zero."""
+    zero: dict[str, Any] = {"color": ink(ax), "linewidth": 0.8, "zorder": 1}
+    if is_bars:
+        ax.set(xlim=ends)
+        ax.set_xlabel("\n".join(filter(None, [label, ax.get_xlabel()])), **LITERAL)
+        ax.axvline(0, **zero)
+    else:
+        place = ax.get_subplotspec()
+        is_first = place is None or place.is_first_col()
+        ax.set(ylim=ends)
+        ax.set_ylabel(label if is_first else "", **LITERAL)
+        ax.axhline(0, **zero)
+    ax.locator_params(axis="x" if is_bars else "y", nbins=5)
+
+
+def tell_left_out(ax: Axes, n_shown: int, n: int, noun: str) -> None:
     """Count in the legend what is not drawn."""
-    n_columns = len(plan_panels(prior, len(prior.features)))
-    for n_shown, n, noun in (
-        (len(COLOURS), len(prior.outputs), "outputs"),
-        (len(panels), n_columns, "columns"),
-    ):
-        if n > n_shown:
-            ax.plot([], [], " ", label=f"{n - n_shown} of {n} {noun} left out")
+    if n > n_shown:
+        ax.plot([], [], " ", label=f"{n - n_shown} of {n} {noun} left out")
+
+
+def choose_levels(size: np.ndarray) -> np.ndarray:
+    """Choose the strongest, in the order of the card, which may be their own."""
+    return np.sort(np.argsort(-size, kind="stable")[:MAX_LEVELS])
+
+
+def name_levels(ax: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a panel of bars, the first on top."""
+    ax.set_yticks(range(len(names)), names, fontsize="small", **LITERAL)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(names) - 0.4, -0.6)
 
 
 def _draw_curve(
-    ax: Axes, prior: FeaturePrior, place: int, lines: list[Line2D]
+    ax: Axes, prior: FeaturePrior, panel: Panel, lines: list[Line2D]
 ) -> float:
     """Draw the curve of a feature, a line per output; return how far it reaches."""
-    name = prior.features[place]
+    name = panel.title
+    title_panel(ax, shorten(name, TITLE_WIDTH))
     curve, typical = prior.curves[name], prior.ranges.get(name)
     low, high = shown_span(curve, typical)
     x = np.union1d(spaced(low, high, N_POINTS), curve.values.clip(low, high))
@@ -175,50 +200,26 @@ def _draw_curve(
     several, shade = len(y) > 1, faint(ax)
     if typical is not None:
         label = "typical range, median dotted"
-        ends: dict[str, Any] = {
-            "color": shade,
-            "alpha": 0.15,
-            "linewidth": 0,
-            "label": label,
-        }
-        ax.axvspan(typical.low, typical.high, **ends)
+        ends = typical.low, typical.high
+        ax.axvspan(*ends, color=shade, alpha=0.15, linewidth=0, label=label)
         ax.axvline(typical.middle, color=shade, linestyle=":", linewidth=1)
     for k, (line, s) in enumerate(zip(y[: len(COLOURS)], spread, strict=False)):
-        colour = COLOURS[k]
         label = shorten(prior.outputs[k], OUTPUT_WIDTH) if several else "_"
-        style: dict[str, Any] = {
-            "color": colour,
-            "linestyle": STYLES[k],
-            "label": label,
-        }
         is_knot = np.isin(x, curve.values[~np.isnan(curve.effects[k])])
-        marks: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 3,
-            "markevery": np.flatnonzero(is_knot),
-        }
-        lines += ax.plot(x, line, **style, **marks)
+        (drawn,) = ax.plot(x, line, color=COLOURS[k], linestyle=STYLES[k], label=label)
+        drawn.set(marker="o", markersize=3, markevery=np.flatnonzero(is_knot))
+        lines.append(drawn)
         if s.any():
-            label = "± standard deviation of estimates"
-            band: dict[str, Any] = {"color": colour, "alpha": 0.2, "linewidth": 0}
-            ax.fill_between(x, line - s, line + s, label=label, **band)
+            ends, label = (line - s, line + s), "± standard deviation of estimates"
+            ax.fill_between(x, *ends, label=label, color=COLOURS[k], **BAND)
     for code, effects in curve.special.items():
         # A code that is far off stands at the edge.
         at = np.full(len(effects), min(max(code, low), high))[: len(COLOURS)]
-        look: dict[str, Any] = {
-            "marker": "D",
-            "s": 18,
-            "color": COLOURS[: len(at)],
-            "zorder": 3,
-        }
-        ax.scatter(at, effects[: len(at)], label="a code of its own", **look)
+        codes = ax.scatter(at, effects[: len(at)], color=COLOURS[: len(at)], **CODE)
+        codes.set_label("a code of its own")
     if np.isnan(y).all():
-        note: dict[str, Any] = {
-            "ha": "center",
-            "color": shade,
-            "transform": ax.transAxes,
-        }
-        ax.text(0.5, 0.6, "no opinion", **note)
+        centre: dict[str, Any] = {"ha": "center", "transform": ax.transAxes}
+        ax.text(0.5, 0.6, "no opinion", color=shade, **centre)
     unit = prior.units.get(name, "")
     dress_values(ax, low, high, unit, float(curve.values[-1]))
     peaks = [np.abs(found) for found in curve.special.values()]
@@ -250,37 +251,26 @@ def _draw_bars(
     spread = np.zeros_like(scores)
     if prior.spread is not None:
         spread = np.nan_to_num(prior.spread[: len(COLOURS), panel.places])
-    strong = np.argsort(-np.nan_to_num(np.abs(scores)).max(axis=0), kind="stable")
-    # The order of the card may be that of the levels themselves.
-    shown = np.sort(strong[:MAX_LEVELS])
+    shown = choose_levels(np.nan_to_num(np.abs(scores)).max(axis=0))
     height = 0.8 / len(scores)
+    whiskers = {"ecolor": ink(ax), "elinewidth": 1}
     for k, row in enumerate(scores):
         at = np.arange(len(shown)) - 0.4 + height * (k + 0.5)
         colour: Any = COLOURS[k]
         if len(scores) == 1:
             colour = np.where(row[shown] < 0, VERMILION, BLUE).tolist()
         error = np.where(spread[k, shown] > 0, spread[k, shown], np.nan)
-        whiskers = {"ecolor": ink(ax), "elinewidth": 1}
-        look: dict[str, Any] = {
-            "height": height,
-            "color": colour,
-            "xerr": error,
-            "error_kw": whiskers,
-        }
-        bars.append(ax.barh(at, row[shown], **look))
+        look: dict[str, Any] = {"height": height, "color": colour}
+        bars.append(ax.barh(at, row[shown], xerr=error, error_kw=whiskers, **look))
         if len(scores) > 1:
             bars[-1].set_label(shorten(prior.outputs[k], OUTPUT_WIDTH))
     for row in np.flatnonzero(np.isnan(scores[:, shown]).all(axis=0)).tolist():
-        note: dict[str, Any] = {"va": "center", "color": faint(ax), "fontsize": "small"}
-        ax.text(0, row, " no score", **note)
+        ax.text(0, row, " no score", va="center", color=faint(ax), fontsize="small")
     keys = (prior.features[panel.places[j]] for j in shown)
     names = [key.partition("=")[2] if panel.title else key for key in keys]
-    ticks = [shorten(name, LEVEL_WIDTH) for name in names]
-    ax.set_yticks(range(len(shown)), ticks, fontsize="small", **LITERAL)
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(shown) - 0.4, -0.6)
+    name_levels(ax, [shorten(name, LEVEL_WIDTH) for name in names])
     title = shorten(panel.title, TITLE_WIDTH) or "plain scores"
     if n_left := len(panel.places) - len(shown):
         title += f"\n{n_left} of {len(panel.places)} left out"
-    ax.set_title(title, loc="left", **LITERAL)
+    title_panel(ax, title)
     return float(np.nan_to_num(np.abs(scores) + spread)[:, shown].max())

@@ -39,10 +39,8 @@ N_COLUMNS = 3
 LITERAL: Mapping[str, Any] = {"parse_math": False, "usetex": False}
 
 
-class BarDisplay(ABC):
-    """A row of panels, one per output, with a bar or a point per feature."""
-
-    n_features: int
+class Display(ABC):
+    """What draws itself on panels."""
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the display, or draw it again elsewhere.
@@ -64,6 +62,20 @@ class BarDisplay(ABC):
             If matplotlib is not installed.
         """
         load_pyplot()
+        self._plot(ax)
+        return self
+
+    @abstractmethod
+    def _plot(self, ax: Any) -> None:
+        """Draw on new panels, or on those that are given."""
+
+
+class BarDisplay(Display):
+    """A row of panels, one per output, with a bar or a point per feature."""
+
+    n_features: int
+
+    def _plot(self, ax: Any) -> None:
         size = self._size()
         shown = strongest(size, self.n_features)
         panels = self._panels(ax, len(size), len(shown))
@@ -71,7 +83,6 @@ class BarDisplay(ABC):
         self.ax_ = panels if len(panels) > 1 else panels[0]
         self.figure_ = panels[0].figure
         add_legend(panels, outside=ax is None)
-        return self
 
     @abstractmethod
     def _size(self) -> np.ndarray:
@@ -127,13 +138,7 @@ class FittedDisplay(BarDisplay):
         MissingDependencyError
             If matplotlib is not installed.
         """
-        if not isinstance(estimator, BaseAttributionEstimator):
-            raise TypeError(
-                f"{cls.__name__} needs an LLMAttributionClassifier or an "
-                f"LLMAttributionRegressor; got {type(estimator).__name__}. Pass the "
-                "last step of a pipeline, or best_estimator_ of a search."
-            )
-        check_is_fitted(estimator, "attributions_")
+        check_estimator(estimator, cls.__name__)
         prior = estimator.prior_
         if prior is None:
             raise PriorError(
@@ -151,6 +156,17 @@ class FittedDisplay(BarDisplay):
     @abstractmethod
     def _read(cls, estimator: Any) -> dict[str, Any]:
         """Return what else the display shows."""
+
+
+def check_estimator(estimator: Any, asking: str) -> None:
+    """Refuse what is no estimator of llmreg, and one that is not fitted."""
+    if not isinstance(estimator, BaseAttributionEstimator):
+        raise TypeError(
+            f"{asking} needs an LLMAttributionClassifier or an "
+            f"LLMAttributionRegressor; got {type(estimator).__name__}. Pass the last "
+            "step of a pipeline, or best_estimator_ of a search."
+        )
+    check_is_fitted(estimator, "attributions_")
 
 
 def strongest(size: np.ndarray, n_features: int) -> np.ndarray:

@@ -29,7 +29,6 @@ from llmreg.inspection._plotting import (
     dress,
     faint,
     ink,
-    load_pyplot,
     mark_zero,
 )
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
@@ -146,32 +145,14 @@ class PriorDisplay(BarDisplay):
             )
         return cls(prior=prior, n_features=n_features, kind=kind).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the display, or draw it again elsewhere.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw: one per panel, or a single one whose place the panels
-            share. None makes a new figure.
-
-        Returns
-        -------
-        PriorDisplay
-            The display itself.
-
-        Raises
-        ------
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
+    def _plot(self, ax: Any) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}; got {self.kind!r}.")
         self.lines_: list[Line2D] = []
         self.bars_: list[BarContainer] = []
         if self.kind == "scores" or (self.kind == "auto" and not self.prior.curves):
-            return super().plot(ax)
-        load_pyplot()
+            super()._plot(ax)
+            return
         check_scalar(self.n_features, "n_features", Integral, min_val=1)
         panels = plan_panels(self.prior, self.n_features)
         axes = make_curve_panels(ax, panels, len(self.prior.outputs))
@@ -179,7 +160,6 @@ class PriorDisplay(BarDisplay):
         self.ax_ = axes if len(axes) > 1 else axes[0]
         self.figure_ = axes[0].figure
         add_legend(axes, outside=ax is None)
-        return self
 
     def _size(self) -> np.ndarray:
         return np.abs(self.prior.scores)

@@ -13,25 +13,30 @@ from sklearn.utils import check_scalar
 from llmreg._utils._text import list_names, shorten
 from llmreg.exceptions import FeatureNamesError
 from llmreg.inspection._curve_panels import (
+    BAND,
+    CODE,
     COLOURS,
     LEVEL_WIDTH,
-    MAX_LEVELS,
     N_POINTS,
     TITLE_WIDTH,
     Panel,
+    choose_levels,
     dress_values,
     make_curve_panels,
+    name_levels,
+    scale_panel,
+    tell_left_out,
+    title_panel,
 )
 from llmreg.inspection._plotting import (
     BLUE,
-    LITERAL,
     ORANGE,
     OUTPUT_WIDTH,
     VERMILION,
+    Display,
     add_legend,
     faint,
     ink,
-    load_pyplot,
 )
 from llmreg.inspection._shapes import Shape, shapes
 from llmreg.linear_model._trust import each_trust
@@ -49,7 +54,7 @@ _MANY_ROWS = 60
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ShapeDisplay:
+class ShapeDisplay(Display):
     """What was said of every column, and what the model has learnt.
 
     `from_estimator` makes it. One panel per column, the strongest first: numbers as
@@ -200,26 +205,7 @@ class ShapeDisplay:
             ),
         ).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the display, or draw it again elsewhere.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw: one per panel, or a single one whose place the panels
-            share. None makes a new figure.
-
-        Returns
-        -------
-        ShapeDisplay
-            The display itself.
-
-        Raises
-        ------
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        load_pyplot()
+    def _plot(self, ax: Any) -> None:
         check_scalar(self.n_features, "n_features", Integral, min_val=1)
         if self.output is not None and self.output not in self.outputs:
             raise ValueError(
@@ -239,23 +225,27 @@ class ShapeDisplay:
         ]
         self.axes_ = make_curve_panels(ax, panels, 2 * len(shown))
         self.figure_ = self.axes_[0].figure
+        # By whether they are bars.
         reach = {True: [0.0], False: [0.0]}
         for panel, name in zip(self.axes_, names, strict=True):
             shape = self.shapes[name]
             self._title(panel, name, shown)
             draw = self._draw_bars if shape.is_levels else self._draw_line
             reach[shape.is_levels] += draw(panel, name, shape, shown)
+        has_rows = any(shape.rows is not None for shape in self.shapes.values())
         for panel, name in zip(self.axes_, names, strict=True):
-            self._scale(panel, name in levels, np.array(reach[name in levels]))
-        for n_left, n, noun in (
-            (len(self.shapes) - len(names), len(self.shapes), "columns"),
-            (len(self.outputs) - len(shown), len(self.outputs), "outputs"),
-        ):
-            if n_left and (noun == "columns" or self.output is None):
-                label = f"{n_left} of {n} {noun} left out"
-                self.axes_[0].plot([], [], " ", label=label)
+            is_bars = name in levels
+            low, high = np.nanmin(reach[is_bars]), np.nanmax(reach[is_bars])
+            margin = 0.06 * (high - low) or 1.0
+            low, high = low - margin, high + margin
+            if has_rows and not is_bars:
+                low -= _RUG * (high - low)
+            scale_panel(panel, (low, high), self.unit, is_bars=is_bars)
+        tell_left_out(self.axes_[0], len(names), len(self.shapes), "columns")
+        if self.output is None:
+            n_outputs = len(self.outputs)
+            tell_left_out(self.axes_[0], len(shown), n_outputs, "outputs")
         add_legend(self.axes_, outside=ax is None)
-        return self
 
     def _title(self, ax: Axes, name: str, shown: list[int]) -> None:
         """Name a panel, and mark it where the rows contradict what was said."""
@@ -269,9 +259,7 @@ class ShapeDisplay:
             title += "\nagainst the prior"
             if len(self.outputs) > 1:
                 title += f": {list_names(against, 2, str)}"
-        look: dict[str, Any] = {"color": VERMILION} if against else {}
-        ax.set_title(title, loc="left", **look, **LITERAL)
-        ax.spines[["top", "right"]].set_visible(False)
+        title_panel(ax, title, **{"color": VERMILION} if against else {})
 
     def _looks(self, shown: list[int]) -> list[tuple[int, Any, Any, str, str]]:
         """Give the colours of what was said and learnt, and the labels, by output."""
@@ -298,19 +286,14 @@ class ShapeDisplay:
             spread = np.zeros_like(y)
             if shape.deviations is not None:
                 spread = np.interp(x, shape.values, shape.deviations[k])
-                band: dict[str, Any] = {"color": colour, "alpha": 0.18, "linewidth": 0}
                 label = "± standard deviation" if k == shown[-1] else "_"
-                ax.fill_between(x, y - spread, y + spread, label=label, **band)
+                band = (y - spread, y + spread)
+                ax.fill_between(x, *band, color=colour, label=label, **BAND)
             for code, found in shape.special.items():
                 at = min(max(code, low), high)
-                look: dict[str, Any] = {
-                    "s": 20,
-                    "edgecolors": [colour, pale],
-                    "zorder": 3,
-                }
-                faces: dict[str, Any] = {"facecolors": [colour, "none"], "marker": "D"}
                 label = "a code of its own" if k == shown[0] else "_"
-                ax.scatter([at, at], found[:, k], label=label, **look, **faces)
+                dots = ax.scatter([at, at], found[:, k], label=label, **CODE)
+                dots.set(facecolors=[colour, "none"], edgecolors=[colour, pale])
                 if code in shape.special_deviations:
                     sure = shape.special_deviations[code][k]
                     ax.errorbar(at, found[0, k], sure, color=colour, linewidth=1)
@@ -326,58 +309,27 @@ class ShapeDisplay:
         self, ax: Axes, name: str, shape: Shape, shown: list[int]
     ) -> list[float]:
         """Draw the levels of a category; return how far they reach."""
-        strong = np.argsort(-np.abs(shape.learnt[shown]).max(axis=0), kind="stable")
-        kept = np.sort(strong[:MAX_LEVELS])
+        kept = choose_levels(np.abs(shape.learnt[shown]).max(axis=0))
         looks, ends = self._looks(shown), []
-        height = 0.4 / len(looks)
+        bars: dict[str, Any] = {"height": 0.4 / len(looks), "align": "edge"}
+        whiskers = {"ecolor": ink(ax), "elinewidth": 1}
         for i, (k, pale, colour, said, learnt) in enumerate(looks):
-            at = np.arange(len(kept)) - 0.4 + 2 * height * i
+            at = np.arange(len(kept)) - 0.4 + 0.8 / len(looks) * i
             told, found = np.nan_to_num(shape.said[k, kept]), shape.learnt[k, kept]
             spread = None if shape.deviations is None else shape.deviations[k, kept]
-            bars: dict[str, Any] = {"height": height, "align": "edge"}
             ax.barh(at, told, color=pale, alpha=_PALE, label=said, **bars)
-            whiskers: dict[str, Any] = {
-                "xerr": spread,
-                "error_kw": {"ecolor": ink(ax), "elinewidth": 1},
-            }
-            ax.barh(at + height, found, color=colour, label=learnt, **whiskers, **bars)
+            look = {"color": colour, "xerr": spread, "error_kw": whiskers}
+            ax.barh(at + bars["height"], found, label=learnt, **look, **bars)
             reach = 0.0 if spread is None else spread
             ends += [*told, *(found - reach), *(found + reach)]
         ticks = [shorten(shape.values[j], LEVEL_WIDTH) for j in kept]
         if shape.rows is not None:
-            ticks = [
-                f"{t} ({shape.rows[j]:.0f})" for t, j in zip(ticks, kept, strict=True)
-            ]
-        ax.set_yticks(range(len(kept)), ticks, fontsize="small", **LITERAL)
-        ax.tick_params(axis="y", length=0)
-        ax.set_ylim(len(kept) - 0.4, -0.6)
+            counts = shape.rows[kept]
+            ticks = [f"{t} ({n:.0f})" for t, n in zip(ticks, counts, strict=True)]
+        name_levels(ax, ticks)
         if n_left := len(shape.values) - len(kept):
             ax.set_xlabel(f"{n_left} of {len(shape.values)} levels left out")
         return ends
-
-    def _scale(self, ax: Axes, is_bars: bool, reach: np.ndarray) -> None:
-        """Give a panel the scale of its like, and a line at zero."""
-        low, high = np.nanmin(reach), np.nanmax(reach)
-        margin = 0.06 * (high - low) or 1.0
-        zero: dict[str, Any] = {"color": ink(ax), "linewidth": 0.8, "zorder": 1}
-        if is_bars:
-            ax.set(xlim=(low - margin, high + margin))
-            ax.set_xlabel(
-                "\n".join(filter(None, [self.unit, ax.get_xlabel()])), **LITERAL
-            )
-            ax.axvline(0, **zero)
-        else:
-            place = ax.get_subplotspec()
-            is_first = place is None or place.is_first_col()
-            below = (
-                _RUG * (high - low + 2 * margin)
-                if any(shape.rows is not None for shape in self.shapes.values())
-                else 0.0
-            )
-            ax.set(ylim=(low - margin - below, high + margin))
-            ax.set_ylabel(self.unit if is_first else "", **LITERAL)
-            ax.axhline(0, **zero)
-        ax.locator_params(axis="x" if is_bars else "y", nbins=5)
 
 
 def _draw_rows(ax: Axes, rows: np.ndarray, low: float, high: float) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import CoefficientsError
+from llmreg.inspection._plotting import check_estimator
 from llmreg.linear_model._trust import each_trust
 from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._factory import CorrectedModel
@@ -155,13 +154,7 @@ def shapes(model: Any, X: Any = None) -> dict[str, Shape]:
     >>> found["age"].values, found["age"].learnt.round(1)
     (array([20., 50.]), array([[-1.6,  1.6]]))
     """
-    if not isinstance(model, BaseAttributionEstimator):
-        raise TypeError(
-            "shapes needs an LLMAttributionClassifier or an LLMAttributionRegressor; "
-            f"got {type(model).__name__}. Pass the last step of a pipeline, or "
-            "best_estimator_ of a search."
-        )
-    check_is_fitted(model, "net_")
+    check_estimator(model, "shapes")
     module = model.net_.module_
     if isinstance(module, CorrectedModel):
         module = module.linear
