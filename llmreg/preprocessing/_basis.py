@@ -32,7 +32,7 @@ CODE_WIDTH = 1e-6
 class CurveBasis:
     """The segments of all curves, one after the other, in units of encoded columns.
 
-    `column` is the place among the curves that each segment belongs to, of shape
+    `curve_of` is the place among the curves that each segment belongs to, of shape
     (n_segments,); `columns` the encoded column of each curve. Steps are those of the
     prior, in tenths of the scale of effects, of shape (n_outputs, n_segments), and
     `effects`, (n_outputs, n_columns), those of columns without a curve. `widths` are in
@@ -191,23 +191,19 @@ def make_basis(
     if not parts:
         return None
     columns, low, high, widths, steps = zip(*parts, strict=True)
-
-    def of_outputs(rows: Any, n_columns: int) -> np.ndarray:
-        return np.array(rows).reshape(n_columns, len(prior.outputs)).T
-
     return CurveBasis(
         columns=np.array(columns),
         curve_of=np.repeat(np.arange(len(parts)), [len(part) for part in low]),
         low=np.concatenate(low),
         high=np.concatenate(high),
         widths=np.concatenate(widths),
-        steps=of_outputs(np.concatenate(steps, axis=1).T, sum(map(len, low))),
-        effects=of_outputs(effects.T, len(feature_of)),
-        starts=of_outputs(starts, len(parts)),
+        steps=np.concatenate(steps, axis=1),
+        effects=effects,
+        starts=np.array(starts).T,
         feature_of=np.array(feature_of),
         features=tuple(features),
         codes=tuple(codes),
-        code_steps=of_outputs(code_steps, len(codes)),
+        code_steps=np.array(code_steps).reshape(len(codes), len(prior.outputs)).T,
         bias_sd=_bias_sd(prior, task),
     )
 
