@@ -15,19 +15,7 @@ from llmreg.exceptions import LLMRegError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Parameters
-    ----------
-    argv : sequence of str, default=None
-        The words of the command line; those of the process by default.
-
-    Returns
-    -------
-    int
-        0, or 1 after an error of llmreg, whose text goes to stderr; what else the
-        command says.
-    """
+    """Run a command; return 0, or 1 after an error, whose text goes to stderr."""
     arguments = _parser().parse_args(argv)
     # A name that the encoding of the output lacks must not end what has been paid for.
     if hasattr(sys.stdout, "reconfigure"):

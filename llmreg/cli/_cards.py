@@ -67,10 +67,7 @@ def run_diff(arguments: argparse.Namespace) -> int:
 
 
 def draw(prior: FeaturePrior, *, top: int = 0) -> str:
-    """Draw a prior as a table with a bar for every score, and with its curves.
-
-    The bars are of block characters where the encoding of the terminal has them.
-    """
+    """Draw a prior as a table with a bar for every score, and with its curves."""
     marks = ("█", "│") if can_write("█│", sys.stdout) else ("#", "|")
     lines = _headline(prior)
     for k, output in enumerate(prior.outputs):
@@ -165,10 +162,7 @@ def _bar(score: float, marks: tuple[str, str]) -> str:
 def compare(
     before: FeaturePrior, after: FeaturePrior, tolerance: float = 0.0
 ) -> pd.DataFrame:
-    """List the scores in which two priors differ, changes of sign first.
-
-    The index is output and feature; a card that has no score has NaN.
-    """
+    """List the scores in which two priors differ, by output and feature."""
     single = len(before.outputs) == len(after.outputs) == 1
     if not single and set(before.outputs) != set(after.outputs):
         raise PriorMismatchError(

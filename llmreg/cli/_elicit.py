@@ -27,11 +27,7 @@ from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
 from llmreg.providers import _resolve as registry
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._anthropic_batch import (
-    collect_batch,
-    count_lacking,
-    submit_batch,
-)
+from llmreg.providers._anthropic_batch import collect_batch, count_lacking, submit_batch
 
 LIMIT = 100_000
 NAME_WIDTH = 40
@@ -54,10 +50,7 @@ class Plan(NamedTuple):
 
 
 class WatchedCache(PriorCache):
-    """A cache that tells on stderr how many answers have come in.
-
-    One line that is written over in a terminal, a line each elsewhere.
-    """
+    """A cache that tells on stderr how many answers have come in."""
 
     def __init__(self, cache: PriorCache, total: int) -> None:
         super().__init__(cache.folder)

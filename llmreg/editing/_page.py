@@ -17,11 +17,7 @@ _MARKUP = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
 
 
 def format_page(content: Mapping[str, Any]) -> str:
-    """Write the page about a card: one HTML text that fetches nothing.
-
-    Whatever the texts of the card are, they stay within the element that holds the
-    data, and the page lets nothing run but its own script.
-    """
+    """Write the page about a card: it fetches nothing, and runs its own script only."""
     style = _read("editor.css")
     script = "\n".join(map(_read, SCRIPTS))
     policy = (

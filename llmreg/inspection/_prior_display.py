@@ -53,16 +53,14 @@ class PriorDisplay(BarDisplay):
 
     `from_prior` makes it.
 
-    Curves have one panel per column, the strongest first: the effect of every value,
-    a line per output, with the standard deviation of the estimates as a band and the
-    typical range shaded. The levels of a category are bars in one panel, and so are
-    plain scores. All curves have the same scale of effects, and all bars. A curve is
-    drawn as far as one typical range beyond the typical range; on a logarithmic axis,
-    where values are positive and span a factor of 1000.
+    Curves have one panel per column, the strongest first, with the standard deviation
+    of the estimates as a band and the typical range shaded; levels of a category are
+    bars, and so are plain scores. All curves have one scale, and all bars. A curve ends
+    one typical range beyond the typical range; its axis is logarithmic where values are
+    positive and span a factor of 1000.
 
     Scores have one panel per output, all with the same features, by their largest
-    absolute score. Error bars are the standard deviation of the estimates, where there
-    are several.
+    absolute score. Error bars are the standard deviation of several estimates.
 
     Parameters
     ----------
@@ -205,10 +203,8 @@ class AlignmentDisplay(FittedDisplay):
 
     Parameters
     ----------
-    features : sequence of str
-        Names of the features.
-    outputs : sequence of str
-        Names of the classes or targets.
+    features, outputs : sequence of str
+        Names of the features, and of the classes or targets.
     n_features : int, default=20
         How many features are shown at most.
     direction : ndarray of shape (n_outputs, n_features)

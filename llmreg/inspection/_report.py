@@ -47,10 +47,7 @@ def write_report(
     path: str | os.PathLike[str],
     X: Any = None,
     y: Any = None,
-    *,
-    title: str | None = None,
-    random_state: int = 0,
-    n_jobs: int | None = None,
+    **options: Any,
 ) -> None:
     """Write a page about a fitted model: one HTML file that fetches nothing.
 
@@ -68,12 +65,8 @@ def write_report(
     X, y : DataFrame or array-like, default=None
         A table to measure the performance on, by cross-validation, and its labels or
         targets.
-    title : str, default=None
-        The headline.
-    random_state : int, default=0
-        Seed of the folds.
-    n_jobs : int, default=None
-        Processes of the cross-validation.
+    **options : dict
+        `title`, `random_state` and `n_jobs`, as `format_report` takes them.
 
     Raises
     ------
@@ -98,10 +91,7 @@ def write_report(
     >>> with TemporaryDirectory() as folder:
     ...     write_report(model, Path(folder) / "report.html")
     """
-    text = format_report(
-        model, X, y, title=title, random_state=random_state, n_jobs=n_jobs
-    )
-    write_text(path, text, errors="replace")
+    write_text(path, format_report(model, X, y, **options), errors="replace")
 
 
 def format_report(
@@ -118,7 +108,7 @@ def format_report(
     Parameters
     ----------
     model : estimator, Pipeline or search
-        As in `write_report`, and so are all others.
+        As in `write_report`.
     X, y : DataFrame or array-like, default=None
         A table to measure the performance on, and its labels or targets.
     title : str, default=None
@@ -229,11 +219,7 @@ def draw_curve(estimator: Any, X: Any, y: Any, scoring: str, seed: int) -> Image
 
 
 def draw(make: Callable[[], Any]) -> Images:
-    """Draw a display as images for a light and a dark page.
-
-    An SVG that is an image, and no part of the page, runs no script and fetches
-    nothing, whatever its texts are.
-    """
+    """Draw a display for a light and a dark page; as images, SVGs run no script."""
     plt = load_pyplot()
     images = []
     for kind, style in (("light", "default"), ("dark", "dark_background")):

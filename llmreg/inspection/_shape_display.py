@@ -58,15 +58,14 @@ class ShapeDisplay(Display):
     """What was said of every column, and what the model has learnt.
 
     `from_estimator` makes it. One panel per column, the strongest first: numbers as
-    lines, the levels of a category as bars. What was said is the prior's curve, or its
-    scores, at a length that all columns share; what was learnt is the shape of the
-    fitted model, with its standard deviation as a band where the model keeps it. Both
-    are in log-odds, or in the units of the target, and 0 in the mean of the rows. All
-    lines have one scale, and all bars. What was said lies pale beneath, or above, what
-    was learnt; several outputs have a colour each.
+    lines, levels as bars, each with one scale. What was said, pale, is the prior's
+    curve, or its scores, at a length that all columns share; what was learnt is the
+    shape of the fitted model, with its standard deviation as a band where the model
+    keeps it. Both are in log-odds, or in the units of the target, and 0 in the mean of
+    the rows. Several outputs have a colour each.
 
-    A column in whose title "against the prior" stands is one that the rows contradict.
-    Given rows lie along the lower edge, or are counted beside the levels.
+    "against the prior" names a column that the rows contradict. Given rows lie along
+    the lower edge, or are counted beside the levels.
 
     Parameters
     ----------
@@ -152,12 +151,8 @@ class ShapeDisplay(Display):
 
         Raises
         ------
-        TypeError
-            If `estimator` is none of llmreg.
-        NotFittedError
-            If it is not fitted.
-        CoefficientsError
-            If it is no sum of shapes.
+        TypeError, NotFittedError, CoefficientsError
+            If `estimator` has no shapes, as `shapes` raises them.
         FeatureNamesError
             If a column of `features` has no shape.
         ValueError

@@ -76,10 +76,7 @@ class Shape:
         return np.array([np.interp(x, self.values, row) for row in self.learnt])
 
     def _moments(self, typical: TypicalRange | None) -> Any:
-        """Give means of what was learnt and said, and variances, each (2, n_outputs).
-
-        They are over the rows, or over what stands in for them.
-        """
+        """Give means of what was learnt and said, and variances: (2, n_outputs)."""
         table = np.stack([self.learnt, self.said])
         if self.is_levels:
             at, share = table, self.rows

@@ -57,25 +57,20 @@ class TrustDisplay(FittedDisplay):
     as they are, how closely, with their signs turned, or not at all; there is one for
     a classification, and one for each target of a regression.
 
-    The lower panels, one per output, show for each feature the probability that its
-    weight has the sign of its score, prior and rows taken together: with few rows it
-    is the prior that makes a sign likely. A cross is a sign that the rows contradict,
-    with a probability of 0.9 or more. Beside a panel stand the scores and the learnt
-    attributions. The probabilities are those of the linear model; hidden layers learn
-    what it leaves over.
+    The lower panels, one per output, show the probability that a weight has the sign of
+    its score, prior and rows taken together: with few rows it is the prior that makes a
+    sign likely. A cross is a sign that the rows contradict, with a probability of 0.9
+    or more. Beside it stand scores and learnt attributions. Probabilities are those of
+    the linear model; hidden layers learn what it leaves over.
 
     Parameters
     ----------
-    features : sequence of str
-        Names of the features.
-    outputs : sequence of str
-        Names of the classes or targets.
+    features, outputs : sequence of str
+        Names of the features, and of the classes or targets.
     n_features : int, default=20
         How many features are shown at most: those with the largest scores.
-    scores : ndarray of shape (n_outputs, n_features)
-        The prior's scores; NaN where it has none.
-    attributions : ndarray of shape (n_outputs, n_features)
-        What the model has learnt.
+    scores, attributions : ndarray of shape (n_outputs, n_features)
+        The prior's scores, NaN where it has none, and what the model has learnt.
     trusts : sequence of Trust
         What was found: one, or one per output.
     names : sequence of str
