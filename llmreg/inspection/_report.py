@@ -19,13 +19,17 @@ from llmreg._utils import import_optional
 from llmreg._utils._files import write_text
 from llmreg._utils._text import escape, list_names
 from llmreg.exceptions import DataError
-from llmreg.inspection._comparison import last_step, measure, with_prior
-from llmreg.inspection._learning_curve import PriorCurveDisplay
+from llmreg.inspection._comparison import (
+    PriorCurveDisplay,
+    last_step,
+    measure,
+    with_prior,
+)
+from llmreg.inspection._fitted_display import AlignmentDisplay, TrustDisplay
 from llmreg.inspection._plotting import load_pyplot
-from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
+from llmreg.inspection._prior_display import PriorDisplay
 from llmreg.inspection._report_content import content
 from llmreg.inspection._shape_display import ShapeDisplay
-from llmreg.inspection._trust_display import TrustDisplay
 from llmreg.linear_model._trust import has_opinion
 from llmreg.nn._additive import AdditiveModel
 from llmreg.prior._feature_prior import FeaturePrior

@@ -12,31 +12,29 @@ from sklearn.utils import check_scalar
 
 from llmreg._utils._text import list_names, shorten
 from llmreg.exceptions import FeatureNamesError
-from llmreg.inspection._curve_panels import (
+from llmreg.inspection._plotting import (
     BAND,
+    BLUE,
     CODE,
     COLOURS,
     LEVEL_WIDTH,
     N_POINTS,
+    ORANGE,
+    OUTPUT_WIDTH,
     TITLE_WIDTH,
+    VERMILION,
+    Display,
     Panel,
+    add_legend,
     choose_levels,
     dress_values,
+    faint,
+    ink,
     make_curve_panels,
     name_levels,
     scale_panel,
     tell_left_out,
     title_panel,
-)
-from llmreg.inspection._plotting import (
-    BLUE,
-    ORANGE,
-    OUTPUT_WIDTH,
-    VERMILION,
-    Display,
-    add_legend,
-    faint,
-    ink,
 )
 from llmreg.inspection._shapes import Shape, shapes
 from llmreg.linear_model._trust import each_trust
