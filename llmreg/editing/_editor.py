@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from llmreg._utils._files import write_text
-from llmreg.editing._histograms import count_values
-from llmreg.editing._page import format_page
+from llmreg.editing._page import count_values, format_page
 
 CARD_NAME = "prior.json"
 #: Height of the page in a notebook, in pixels.
