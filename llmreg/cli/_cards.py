@@ -62,10 +62,8 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run_edit)
     parser.add_argument("card", type=expand, help="the JSON file")
-    text = (
-        "a CSV file with a header, to draw histograms of its numeric columns under the "
-        "curves; their counts stay in the HTML file"
-    )
+    text = "a CSV file with a header, to draw histograms of its numeric columns under "
+    text += "the curves; their counts stay in the HTML file"
     parser.add_argument("--data", type=expand, metavar="table", help=text)
     text = "write the HTML file here, and do not open it"
     parser.add_argument("-o", "--output", type=expand, help=text)
@@ -105,11 +103,10 @@ def run_edit(arguments: argparse.Namespace) -> None:
     data = None if arguments.data is None else read_table(arguments.data)
     editor = PriorEditor(prior.to_json(), data, name=arguments.card.name)
     path: Path | None = arguments.output
-    if path is None and arguments.no_browser:
-        path = arguments.card.with_suffix(".html")
-    if path is None:
+    if path is None and not arguments.no_browser:
         path = editor.open()
     else:
+        path = path or arguments.card.with_suffix(".html")
         editor.write(path)
     sys.stdout.write(
         f"The editor is in {escape(str(path))}, which a browser opens. It saves a new "
@@ -138,17 +135,14 @@ def run_new(arguments: argparse.Namespace) -> None:
 
 def make_empty(task: Task) -> FeaturePrior:
     """Make a prior for a task that has no opinion on anything."""
+    texts = {f.key: f.level_description or f.description for f in task.features}
     return FeaturePrior(
         task.keys,
         np.full((len(task.outputs), len(task.keys)), np.nan),
         task.outputs,
         task=task.description,
         target=task.target,
-        descriptions={
-            feature.key: text
-            for feature in task.features
-            if (text := feature.level_description or feature.description)
-        },
+        descriptions={key: text for key, text in texts.items() if text},
         provenance={"source": "an expert"},
     )
 
@@ -199,9 +193,8 @@ def _block(prior: FeaturePrior, k: int, top: int, marks: tuple[str, str]) -> lis
         header += "  spread"
     lines = [header + ("  reason" if prior.rationale else "")]
     for name, j in zip(names, shown, strict=True):
-        line = (
-            f"{name:{width}}  {_bar(scores[j], marks)}  {number(scores[j], '+.1f'):>5}"
-        )
+        bar, score = _bar(scores[j], marks), number(scores[j], "+.1f")
+        line = f"{name:{width}}  {bar}  {score:>5}"
         if prior.spread is not None:
             line += f"  {number(prior.spread[k, j], '.1f'):>6}"
         if reason := prior.rationale.get(prior.features[j]):

@@ -137,10 +137,9 @@ class AlignmentDisplay(FittedDisplay):
         Names of the features, and of the classes or targets.
     n_features : int, default=20
         How many features are shown at most.
-    direction : ndarray of shape (n_outputs, n_features)
-        The prior, rows of unit length; NaN where it has no score.
-    attributions : ndarray of shape (n_outputs, n_features)
-        What the model has learnt, rows of unit length.
+    direction, attributions : ndarray of shape (n_outputs, n_features)
+        The prior, NaN where it has no score, and what the model has learnt; rows of
+        unit length.
     alignment : ndarray of shape (n_outputs,)
         The cosine of the two; NaN for an output without a direction.
 
@@ -227,10 +226,8 @@ class TrustDisplay(FittedDisplay):
         How many features are shown at most: those with the largest scores.
     scores, attributions : ndarray of shape (n_outputs, n_features)
         The prior's scores, NaN where it has none, and what the model has learnt.
-    trusts : sequence of Trust
-        What was found: one, or one per output.
-    names : sequence of str
-        What each of `trusts` is about.
+    trusts, names : sequence of Trust, and of str
+        What was found, one or one per output, and what each is about.
 
     Attributes
     ----------

@@ -102,9 +102,13 @@ class BarDisplay(Display):
             for panel in panels:
                 panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
         self._draw(panels, shown)
+        self._finish(panels, outside=ax is None)
+
+    def _finish(self, panels: np.ndarray, *, outside: bool) -> None:
+        """Keep the panels, and explain what they show."""
         self.ax_ = panels if len(panels) > 1 else panels[0]
         self.figure_ = panels[0].figure
-        add_legend(panels, outside=ax is None)
+        add_legend(panels, outside=outside)
 
     @abstractmethod
     def _size(self) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +23,6 @@ from llmreg.inspection._plotting import (
     VERMILION,
     BarDisplay,
     Panel,
-    add_legend,
     choose_levels,
     dress,
     dress_values,
@@ -150,18 +148,30 @@ class PriorDisplay(BarDisplay):
     def _plot(self, ax: Any) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}; got {self.kind!r}.")
+        prior = self.prior
         self.lines_: list[Line2D] = []
         self.bars_: list[BarContainer] = []
-        if self.kind == "scores" or (self.kind == "auto" and not self.prior.curves):
+        if self.kind == "scores" or (self.kind == "auto" and not prior.curves):
             super()._plot(ax)
             return
         check_scalar(self.n_features, "n_features", Integral, min_val=1)
-        panels = plan_panels(self.prior, self.n_features)
-        axes = make_curve_panels(ax, panels, len(self.prior.outputs))
-        self.lines_, self.bars_ = draw_curve_panels(axes, panels, self.prior)
-        self.ax_ = axes if len(axes) > 1 else axes[0]
-        self.figure_ = axes[0].figure
-        add_legend(axes, outside=ax is None)
+        panels = plan_panels(prior, self.n_features)
+        axes = make_curve_panels(ax, panels, len(prior.outputs))
+        # By whether it is a curve. Next to strong curves bars of levels would vanish.
+        reach = {True: 1.0, False: 1.0}
+        for panel, plan in zip(axes, panels, strict=True):
+            if plan.is_curve:
+                found = _draw_curve(panel, prior, plan, self.lines_)
+            else:
+                found = _draw_bars(panel, prior, plan, self.bars_)
+            reach[plan.is_curve] = max(found, reach[plan.is_curve])
+        for panel, plan in zip(axes, panels, strict=True):
+            limit = 1.08 * reach[plan.is_curve]
+            scale_panel(panel, (-limit, limit), "effect", is_bars=not plan.is_curve)
+        tell_left_out(axes[0], len(COLOURS), len(prior.outputs), "outputs")
+        n_columns = len(plan_panels(prior, len(prior.features)))
+        tell_left_out(axes[0], len(panels), n_columns, "columns")
+        self._finish(axes, outside=ax is None)
 
     def _size(self) -> np.ndarray:
         return np.abs(self.prior.scores)
@@ -176,7 +186,6 @@ class PriorDisplay(BarDisplay):
             label += "\n± standard deviation of the estimates"
         reach = np.nan_to_num(np.abs(prior.scores) + np.nan_to_num(spread)).max()
         limit = 1.05 * max(SCORE_LIMIT, reach)
-        self.bars_ = []
         for i, panel in enumerate(panels):
             scores = prior.scores[i, shown]
             bars = {
@@ -217,29 +226,6 @@ def _strength(prior: FeaturePrior, panel: Panel) -> float:
     name = prior.features[panel.places[0]]
     x = spaced(*shown_span(prior.curves[name], prior.ranges.get(name)), N_POINTS)
     return float(np.nan_to_num(np.ptp(trace(prior.curves[name], x), axis=1)).max() / 2)
-
-
-def draw_curve_panels(
-    axes: np.ndarray, panels: Sequence[Panel], prior: FeaturePrior
-) -> tuple[list[Line2D], list[BarContainer]]:
-    """Fill the panels: all curves with one scale of effects, and all bars."""
-    lines: list[Line2D] = []
-    bars: list[BarContainer] = []
-    # By whether it is a curve. Next to strong curves the bars of levels would vanish.
-    reach = {True: 1.0, False: 1.0}
-    for ax, panel in zip(axes, panels, strict=True):
-        if panel.is_curve:
-            found = _draw_curve(ax, prior, panel, lines)
-        else:
-            found = _draw_bars(ax, prior, panel, bars)
-        reach[panel.is_curve] = max(found, reach[panel.is_curve])
-    for ax, panel in zip(axes, panels, strict=True):
-        limit = 1.08 * reach[panel.is_curve]
-        scale_panel(ax, (-limit, limit), "effect", is_bars=not panel.is_curve)
-    tell_left_out(axes[0], len(COLOURS), len(prior.outputs), "outputs")
-    n_columns = len(plan_panels(prior, len(prior.features)))
-    tell_left_out(axes[0], len(panels), n_columns, "columns")
-    return lines, bars
 
 
 def _draw_curve(
