@@ -167,13 +167,9 @@ def _make_generator() -> type[Any]:
         """AutoGluon's default, but that categories keep their names."""
 
         def __init__(self, **kwargs: Any) -> None:
-            kwargs.setdefault(
-                "pre_generators",
-                [
-                    generators.AsTypeFeatureGenerator(convert_bool=False),
-                    generators.FillNaFeatureGenerator(inplace=True),
-                ],
-            )
+            as_type = generators.AsTypeFeatureGenerator(convert_bool=False)
+            fill = generators.FillNaFeatureGenerator(inplace=True)
+            kwargs.setdefault("pre_generators", [as_type, fill])
             super().__init__(pre_enforce_types=False, **kwargs)
 
         def _get_category_feature_generator(self) -> Any:
@@ -189,11 +185,9 @@ def _make_model() -> type[Any]:
     too_late = exceptions.TimeLimitExceeded
 
     class LLMRegModel(base):  # type: ignore[valid-type, misc]
-        """llmreg, as AutoGluon trains it.
+        """llmreg, as AutoGluon trains it, with `prior`, `hidden` and their parameters.
 
-        Its hyper-parameters are `prior` (a dict, a FeaturePrior, the path or the text
-        of a card), `hidden` (width of a hidden layer, 0 for none), and those of the
-        estimators.
+        A prior is a dict, a FeaturePrior, the path or the text of a card.
         """
 
         ag_key = "LLMREG"

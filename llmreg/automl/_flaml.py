@@ -65,11 +65,9 @@ class FlamlLearner:
     def search_space(
         self, data_size: tuple[int, ...], task: Any, **kwargs: Any
     ) -> dict[str, dict[str, Any]]:
-        """Return domain and first value of each parameter that is searched for.
-
-        `gamma` stays "auto" without a prior. The arguments are not looked at.
-        """
+        """Return domain and first value of each parameter that is searched for."""
         tune = import_optional("flaml.tune", "llmreg[flaml]")
+        # Without a prior there is nothing that it could weigh.
         gammas = ["auto", 10.0, 100.0] if self.prior is not None else ["auto"]
         widths = {"domain": tune.choice([0, HIDDEN]), "low_cost_init_value": 0}
         space: dict[str, dict[str, Any]] = {

@@ -117,8 +117,7 @@ class Editable:
         Parameters
         ----------
         data : DataFrame or mapping of str to array-like, default=None
-            A table, to draw the histograms of its numeric columns under the curves.
-            The page holds the counts, and no row.
+            A table to draw histograms of, as in `PriorEditor`.
 
         Returns
         -------

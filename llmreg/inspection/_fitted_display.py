@@ -91,10 +91,8 @@ class FittedDisplay(BarDisplay):
         PriorError
             If the estimator was fitted without a prior, or has learnt no trust in it
             where that is what is drawn.
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is no estimator of llmreg.
+        TypeError, NotFittedError
+            If it is no fitted estimator of llmreg.
         MissingDependencyError
             If matplotlib is not installed.
         """

@@ -74,10 +74,8 @@ def write_report(
 
     Raises
     ------
-    TypeError
-        If the model is none of llmreg.
-    NotFittedError
-        If it is not fitted.
+    TypeError, NotFittedError
+        If the model is no fitted one of llmreg.
     ValueError
         If one of `X` and `y` is given without the other.
     DataError
