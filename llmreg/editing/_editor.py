@@ -9,7 +9,7 @@ import webbrowser
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from llmreg._utils._files import write_text
 from llmreg.editing._page import count_values, format_page
@@ -17,13 +17,6 @@ from llmreg.editing._page import count_values, format_page
 CARD_NAME = "prior.json"
 #: Height of the page in a notebook, in pixels.
 HEIGHT = 720
-
-
-class HasCard(Protocol):
-    """What can be edited: whatever gives the text of a prior card."""
-
-    def to_json(self) -> str:
-        """Give the text of a prior card."""
 
 
 class PriorEditor:
@@ -107,9 +100,9 @@ class PriorEditor:
 
 
 class Editable:
-    """Gives a prior the method that opens the editor on it."""
+    """Gives a prior, which writes itself as a card, a method that opens the editor."""
 
-    def edit(self: HasCard, data: Any = None) -> PriorEditor:
+    def edit(self: Any, data: Any = None) -> PriorEditor:
         """Edit the prior by hand, on a page that a notebook shows.
 
         The prior itself stays as it is: the page saves a card, which `read` reads.

@@ -163,8 +163,15 @@ def make_panels(
         given = np.asarray(ax, dtype=object).ravel()
         if len(given) == n_panels:
             return given
-        figure = given[0].figure
-        outer = place_of(given, n_panels, each).subgridspec(**shape, hspace=0.4)
+        place, figure = given[0].get_subplotspec(), given[0].figure
+        if len(given) > 1 or place is None:
+            raise ValueError(
+                f"ax must be {n_panels} Axes, one per {each}, or one that is part of a "
+                f"grid, as plt.subplots makes it; got {len(given)}."
+            )
+        # The panels share its place.
+        given[0].set_axis_off()
+        outer = place.subgridspec(**shape, hspace=0.4)
     places: list[SubplotSpec] = []
     for i, (n, heights) in enumerate(blocks):
         n_columns = grid_shape(n)[1]
@@ -178,18 +185,6 @@ def grid_shape(n_panels: int) -> tuple[int, int]:
     """Return how many rows and columns of panels there are, with few places empty."""
     n_rows = -(-n_panels // N_COLUMNS)
     return n_rows, -(-n_panels // n_rows)
-
-
-def place_of(given: np.ndarray, n_panels: int, each: str = "output") -> SubplotSpec:
-    """Clear the place of one Axes that several panels are to share."""
-    place = given[0].get_subplotspec()
-    if len(given) > 1 or place is None:
-        raise ValueError(
-            f"ax must be {n_panels} Axes, one per {each}, or one that is part of a "
-            f"grid, as plt.subplots makes it; got {len(given)}."
-        )
-    given[0].set_axis_off()
-    return place
 
 
 def load_pyplot() -> Any:
@@ -257,14 +252,13 @@ def mark_zero(ax: Axes, label: str, limit: float) -> None:
 
 def name_rows(ax: Axes, names: Sequence[str]) -> float:
     """Name the rows, the first on top, and say in what size: one that has room."""
-    ax.set_yticks(range(len(names)), names, **LITERAL)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+    name_levels(ax, names)
     ax.grid(axis="x", alpha=0.3)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     height = ax.get_window_extent().height / ax.figure.dpi
     size = float(min(_name_size(), NAME_SHARE * 72 * height / len(names)))
-    ax.tick_params(axis="y", length=0, labelsize=size)
+    ax.tick_params(axis="y", labelsize=size)
     return size
 
 
