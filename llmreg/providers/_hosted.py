@@ -11,10 +11,12 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from llmreg._utils import import_optional
+from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._retry import Stop, TransientError, side_by_side
 from llmreg.elicitation._sampling import GRACE, Completion, Request
 from llmreg.exceptions import (
@@ -57,6 +59,33 @@ _UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
 _HANG_UPS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
+class _Guarded:
+    """A parameter that is checked when it is assigned, since later is after a repr."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, provider: Any, owner: type | None = None) -> Any:
+        # Of the class, it is the default of the parameter.
+        value = None if provider is None else getattr(provider, f"_{self.name}")
+        return value.function if isinstance(value, HiddenFunction) else value
+
+    def __set__(self, provider: Any, value: Any) -> None:
+        if self.name == "base_url":
+            check_address(value, self.name)
+        elif isinstance(value, partial) or not (value is None or callable(value)):
+            # The value is not repeated.
+            raise TypeError(
+                "api_key must be a function that returns the key, or None to take it "
+                f"from {provider._key_variable}. A plain text, or one bound by "
+                "functools.partial, would show up in repr, get_params and pickles."
+            )
+        elif value is not None and not is_importable(value):
+            value = HiddenFunction.of(value)
+        vars(provider)[f"_{self.name}"] = value
+
+
+@dataclass(eq=False, repr=False)
 class HostedProvider(LLMProvider):
     """Base of the providers that reach their model over HTTP, through an SDK.
 
@@ -84,46 +113,29 @@ class HostedProvider(LLMProvider):
     _address_variable: ClassVar[str]
     _own_address: ClassVar[str]
 
+    model: str
+    _: KW_ONLY
+    n_estimates: int | str | None = None
+    ask: str = DEFAULT_ASK
+    send_levels: bool = True
+    max_tokens: int | None = None
+    max_parallel: int = 5
+    max_attempts: int = 8
+    timeout: float = 600.0
+    api_key: Callable[[], str] | None = _Guarded()  # type: ignore[assignment]
+    base_url: str | None = _Guarded()  # type: ignore[assignment]
+    cache: PriorCache | str | os.PathLike[str] | None = None
+    network: str = "allow"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **LLMProvider._parameter_constraints,
         "api_key": [callable, None],
         "base_url": [str, None],
     }
 
-    @property
-    def api_key(self) -> Callable[[], str] | None:
-        """The function that returns the key, or None."""
-        source = self._api_key
-        return source.function if isinstance(source, HiddenFunction) else source
-
-    @api_key.setter
-    def api_key(self, value: Callable[[], str] | None) -> None:
-        # Checked on assignment, since a later check would come after a repr. The value
-        # is not repeated.
-        if isinstance(value, partial) or not (value is None or callable(value)):
-            raise TypeError(
-                "api_key must be a function that returns the key, or None to take it "
-                f"from {self._key_variable}. A plain text, or one bound by "
-                "functools.partial, would show up in repr, get_params and pickles."
-            )
-        if value is not None and not is_importable(value):
-            value = HiddenFunction.of(value)
-        self._api_key = value
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters, with a function for the key that does not show it."""
         return {**super().get_params(deep), "api_key": self._api_key}
-
-    @property
-    def base_url(self) -> str | None:
-        """The address of the server, or None."""
-        return self._base_url
-
-    @base_url.setter
-    def base_url(self, value: str | None) -> None:
-        # On assignment, for the same reason.
-        check_address(value, "base_url")
-        self._base_url = value
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
