@@ -25,8 +25,14 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._curves import ResponseCurve, average_curves
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._ranges import BaseRate, TypicalRange, average_ranges, average_rates
-from llmreg.prior._scores import FloatArray, mean
+from llmreg.prior._scores import (
+    BaseRate,
+    FloatArray,
+    TypicalRange,
+    average_ranges,
+    average_rates,
+    mean,
+)
 from llmreg.prior._task import Task
 
 

@@ -19,8 +19,14 @@ import numpy as np
 
 from llmreg.exceptions import PriorCardError
 from llmreg.prior._curves import ResponseCurve, average, read_curve, stack_outputs
-from llmreg.prior._ranges import BaseRate, TypicalRange, check_range
-from llmreg.prior._scores import SCORE_LIMIT, check_names, spread
+from llmreg.prior._scores import (
+    SCORE_LIMIT,
+    BaseRate,
+    TypicalRange,
+    check_names,
+    check_range,
+    spread,
+)
 
 CARD_FORMAT = "llmreg prior card"
 # The second version has curves; a prior without any is written as the first.
@@ -242,22 +248,19 @@ def _curve(entry: Mapping[str, Any], outputs: Sequence[str]) -> ResponseCurve:
     if all(row is None for row in rows):
         raise PriorCardError(f'The "curve" of {feature!r} must be a list; it is null.')
     each = [None if row is None else read_curve(row, feature) for row in rows]
-    curve = stack_outputs(each)
     codes = [pairs or [] for pairs in _cells([entry], "special_values", outputs)]
+    for pairs in codes:
+        if any(not isinstance(pair, list) or len(pair) != 2 for pair in pairs):
+            raise PriorCardError(
+                f'The "special_values" of {feature!r} must be a list of [value, '
+                f"effect]; got {pairs!r}."
+            )
+    curve = stack_outputs(each, [dict(pairs) for pairs in codes])
     spreads = _cells([entry], "curve_spread", outputs)
-    special: dict[float, Any] = {}
-    for k, pairs in enumerate(codes):
-        for pair in pairs:
-            if not isinstance(pair, list) or len(pair) != 2:
-                raise PriorCardError(
-                    f'The "special_values" of {feature!r} must be a list of [value, '
-                    f"effect]; got {pairs!r}."
-                )
-            special.setdefault(pair[0], [None] * len(outputs))[k] = pair[1]
     # An expert who adds a knot need not say how far estimates of it lay apart.
     fits = all(row is not None and len(row) == len(curve.values) for row in spreads)
     spread = np.array(spreads, dtype=np.float64) if fits else None
-    return replace(curve, special=special, spread=spread)
+    return replace(curve, spread=spread)
 
 
 def _range(found: Any, spreads: Any, what: str) -> TypicalRange:

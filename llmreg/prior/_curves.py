@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmreg.exceptions import PriorMismatchError, PriorScoreError
-from llmreg.prior._ranges import TypicalRange, as_numbers, check_range
 from llmreg.prior._scores import (
     SCORE_LIMIT,
     FloatArray,
+    TypicalRange,
+    as_numbers,
+    check_range,
     check_scores,
     mean,
     spread,
@@ -72,7 +74,7 @@ class ResponseCurve:
         if values.ndim != 1 or not 2 <= len(values) <= MAX_KNOTS:
             raise PriorScoreError(
                 f"A curve has 2 to {MAX_KNOTS} knots in increasing order; got "
-                f"{values.tolist()!r}."
+                f"{values.tolist()!r}. A flat one has two with the same effect."
             )
         if not (np.isfinite(values).all() and (np.diff(values) > 0).all()):
             raise PriorScoreError(
@@ -146,12 +148,7 @@ class ResponseCurve:
                 "A curve is a list of (value, effect) pairs of numbers; got "
                 f"{points!r}."
             )
-        if len(pairs) < 2:
-            raise PriorScoreError(
-                f"A curve has 2 to {MAX_KNOTS} knots; got {points!r}. A flat one has "
-                "two with the same effect."
-            )
-        values, effects = zip(*pairs, strict=True)
+        values, effects = zip(*pairs, strict=True) if len(pairs) else ((), ())
         return cls(values, effects)  # type: ignore[arg-type]
 
     def __call__(self, X: ArrayLike) -> FloatArray:
@@ -297,15 +294,19 @@ def line(
     return ResponseCurve(np.array([low, high]), np.stack([-score, score], axis=1))
 
 
-def stack_outputs(curves: Sequence[ResponseCurve | None]) -> ResponseCurve:
-    """Put the curves of several outputs together; None for one without an opinion."""
+def stack_outputs(
+    curves: Sequence[ResponseCurve | None], codes: Sequence[Mapping[float, Any]] = ()
+) -> ResponseCurve:
+    """Put outputs together, with effects of codes; None is one without an opinion."""
     known = [curve for curve in curves if curve is not None]
     values = np.unique(np.concatenate([curve.values for curve in known]))
     nothing = np.full((1, len(values)), np.nan)
     rows = [nothing if curve is None else _at(curve, values) for curve in curves]
     effects = np.concatenate(rows)
     kept = _strongest(values, effects)
-    return ResponseCurve(values[kept], effects[:, kept].round(3))
+    names = dict.fromkeys(code for each in codes for code in each)
+    special: Any = {code: [each.get(code) for each in codes] for code in names}
+    return ResponseCurve(values[kept], effects[:, kept].round(3), special=special)
 
 
 def _at(curve: ResponseCurve, values: FloatArray) -> FloatArray:

@@ -16,19 +16,17 @@ from llmreg.prior._card import format_card, parse_card
 from llmreg.prior._curves import ResponseCurve, average, sum_up
 from llmreg.prior._formatting import format_html, format_text
 from llmreg.prior._names import match, match_outputs, rename, take
-from llmreg.prior._ranges import (
-    BaseRate,
-    TypicalRange,
-    check_range,
-    check_rate,
-    rescale_range,
-)
 from llmreg.prior._scores import (
     DEFAULT_OUTPUT,
     SCORE_LIMIT,
+    BaseRate,
     FloatArray,
+    TypicalRange,
     check_names,
+    check_range,
+    check_rate,
     check_scores,
+    rescale_range,
     spread,
 )
 from llmreg.prior._task import Feature
