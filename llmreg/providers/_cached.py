@@ -213,21 +213,18 @@ class CircuitBreaker:
             raise
         except ProviderUnavailableError as error:
             if key is not None:
-                self._remember(key, str(error))
+                with self._lock:
+                    self._failures.pop(key, None)
+                    self._failures[key] = self.clock(), str(error)
+                    # Of very many the latest.
+                    while len(self._failures) > MAX_FAILURES:
+                        del self._failures[next(iter(self._failures))]
             raise
 
     def reset(self) -> None:
         """Forget all failures."""
         with self._lock:
             self._failures.clear()
-
-    def _remember(self, key: str, reason: str) -> None:
-        """Remember a failure; of very many the latest."""
-        with self._lock:
-            self._failures.pop(key, None)
-            self._failures[key] = self.clock(), reason
-            while len(self._failures) > MAX_FAILURES:
-                del self._failures[next(iter(self._failures))]
 
 
 #: The one that all estimators of a process share.

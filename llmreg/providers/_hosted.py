@@ -71,6 +71,7 @@ class _Guarded:
         return value.function if isinstance(value, HiddenFunction) else value
 
     def __set__(self, provider: Any, value: Any) -> None:
+        is_hidden = isinstance(value, HiddenFunction)
         if self.name == "base_url":
             check_address(value, self.name)
         elif isinstance(value, partial) or not (value is None or callable(value)):
@@ -80,8 +81,8 @@ class _Guarded:
                 f"from {provider._key_variable}. A plain text, or one bound by "
                 "functools.partial, would show up in repr, get_params and pickles."
             )
-        elif value is not None and not is_importable(value):
-            value = HiddenFunction.of(value)
+        elif not (value is None or is_importable(value) or is_hidden):
+            value = HiddenFunction(value)
         vars(provider)[f"_{self.name}"] = value
 
 
@@ -265,14 +266,16 @@ class HostedProvider(LLMProvider):
         for link in links:
             if isinstance(link, ProviderError):
                 return link.with_traceback(None)
-        if any(isinstance(e, httpx2.TimeoutException) for e in links):
+
+        def is_due_to(*kinds: type[Exception]) -> bool:
+            return any(isinstance(link, kinds) for link in links)
+
+        if is_due_to(httpx2.TimeoutException):
             return TransientError("the request timed out")
         cause = type(error.__cause__ or error).__name__
         if cause in _UNSENDABLE:
             return self._unsendable(cause)
-        if any(
-            isinstance(e, httpx2.UnsupportedProtocol | httpx2.InvalidURL) for e in links
-        ):
+        if is_due_to(httpx2.UnsupportedProtocol, httpx2.InvalidURL):
             return ProviderError(
                 f"The address cannot be asked ({cause}); nothing was sent. Check "
                 f"base_url, {self._address_variable}, HTTP_PROXY and HTTPS_PROXY."
@@ -297,9 +300,7 @@ class HostedProvider(LLMProvider):
                     "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, and the name and password "
                     "in them."
                 )
-        if any(isinstance(e, httpx2.TransportError) for e in links) or isinstance(
-            error, sdk.APIConnectionError
-        ):
+        if is_due_to(httpx2.TransportError, sdk.APIConnectionError):
             return TransientError(f"the connection failed ({cause})")
         if isinstance(error, getattr(sdk, "CredentialsError", ())):
             return ProviderAuthenticationError(

@@ -85,11 +85,6 @@ class HiddenFunction:
     def __init__(self, function: Callable[[], str]) -> None:
         self.function = function
 
-    @classmethod
-    def of(cls, function: Callable[[], str]) -> HiddenFunction:
-        """Hide a function that may not be hidden yet."""
-        return function if isinstance(function, cls) else cls(function)
-
     def __call__(self) -> str:
         return self.function()
 
@@ -123,22 +118,21 @@ def check_address(value: Any, name: str) -> None:
         parts = urlsplit(text)
     except ValueError:
         parts = urlsplit("")
-    # What names no host is no address, and goes no further with an @ in it.
-    if "@" in unicodedata.normalize("NFKC", parts.netloc or text):
-        raise ProviderError(
-            f"{name} has a user's name or a password in front of an @, which would "
-            "show up in repr, get_params and logs. Give the address without it, and "
-            "the key by api_key= a function, or in the environment."
-        )
     _, *more = unquote(parts.path).split(";")
     told = "&".join([*more, parts.query, parts.fragment]).replace(";", "&")
     fields = {field for field, _ in parse_qsl(told, True)}
-    if any(is_secret_name(field) or field in {"sig", "code"} for field in fields):
-        raise ProviderError(
-            f"{name} has a key behind its ?, which would show up in repr, get_params "
-            "and logs. Give the address without it, and the key by api_key= a "
-            "function, or in the environment."
-        )
+    # What names no host is no address, and goes no further with an @ in it.
+    if "@" in unicodedata.normalize("NFKC", parts.netloc or text):
+        secret = "a user's name or a password in front of an @"
+    elif any(is_secret_name(field) or field in {"sig", "code"} for field in fields):
+        secret = "a key behind its ?"
+    else:
+        return
+    raise ProviderError(
+        f"{name} has {secret}, which would show up in repr, get_params and logs. Give "
+        "the address without it, and the key by api_key= a function, or in the "
+        "environment."
+    )
 
 
 def tidy_address(value: str, name: str) -> str:
