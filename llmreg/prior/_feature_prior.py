@@ -126,11 +126,9 @@ class FeaturePrior(Editable):
         if self.estimates is not None:
             own["estimates"] = check_scores(self.estimates, features, outputs, ndim=3)
         own["curves"] = dict(self.curves)
-        rates = self.base_rates.items()
-        own["base_rates"] = {name: check_rate(r, repr(name)) for name, r in rates}
-        for field_name in ("ranges", "target_ranges"):
-            found = own[field_name].items()
-            own[field_name] = {name: check_range(r, repr(name)) for name, r in found}
+        checks: dict[str, Any] = {"ranges": check_range, "target_ranges": check_range}
+        for kind, check in {**checks, "base_rates": check_rate}.items():
+            own[kind] = {name: check(r, repr(name)) for name, r in own[kind].items()}
 
     @classmethod
     def from_dict(

@@ -17,8 +17,7 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.providers._hosted import HostedProvider
-from llmreg.providers._replies import completion, plain, stop_reason, unusable
-from llmreg.providers._secrets import Secrets
+from llmreg.providers._wire import Secrets, completion, plain, stop_reason, unusable
 
 if TYPE_CHECKING:
     import anthropic

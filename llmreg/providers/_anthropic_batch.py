@@ -23,7 +23,7 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._secrets import Secrets
+from llmreg.providers._wire import Secrets
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MethodType
 from typing import Any
 
@@ -24,6 +24,7 @@ from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
 
 
+@dataclass(eq=False, repr=False)
 class CachedProvider(PriorProvider):
     """Ask another provider once per task, and remember its prior.
 
@@ -52,15 +53,9 @@ class CachedProvider(PriorProvider):
     ({}, {'served_from_cache': 1})
     """
 
-    def __init__(
-        self,
-        provider: Any,
-        cache: PriorCache | str | os.PathLike[str] | None = None,
-        timeout: float = 600.0,
-    ) -> None:
-        self.provider = provider
-        self.cache = cache
-        self.timeout = timeout
+    provider: Any
+    cache: PriorCache | str | os.PathLike[str] | None = None
+    timeout: float = 600.0
 
     def elicit(self, task: Task) -> FeaturePrior:
         """Give the prior from the cache, or ask for it and keep it.

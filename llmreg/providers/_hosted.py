@@ -29,21 +29,19 @@ from llmreg.exceptions import (
     RequestTooLargeError,
 )
 from llmreg.providers._llm import LLMProvider
-from llmreg.providers._replies import (
+from llmreg.providers._wire import (
+    HiddenFunction,
+    Secrets,
     bounded_client,
     chain,
+    check_address,
+    is_importable,
     is_sendable,
     message_of,
     plain,
     quote,
     retry_after,
     subject_of,
-)
-from llmreg.providers._secrets import (
-    HiddenFunction,
-    Secrets,
-    check_address,
-    is_importable,
     tidy_address,
 )
 

@@ -14,8 +14,7 @@ from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._hosted import HostedProvider
-from llmreg.providers._replies import completion, plain, stop_reason, unusable
-from llmreg.providers._secrets import Secrets
+from llmreg.providers._wire import Secrets, completion, plain, stop_reason, unusable
 
 if TYPE_CHECKING:
     import openai
