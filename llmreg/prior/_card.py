@@ -9,7 +9,6 @@ plain list of the answers that a model gave, is read as well.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from llmreg._utils._text import refuse_twins
 from llmreg.exceptions import PriorCardError
 from llmreg.prior._curves import ResponseCurve, average, read_curve, stack_outputs
 from llmreg.prior._scores import (
@@ -57,7 +57,7 @@ def format_card(fields: Mapping[str, Any]) -> str:
 def parse_card(text: str) -> dict[str, Any]:
     """Read the fields of a FeaturePrior from a card or a recorded elicitation."""
     try:
-        card = json.loads(text, object_pairs_hook=_refuse_twins)
+        card = json.loads(text, object_pairs_hook=refuse_twins)
     except (ValueError, RecursionError) as e:
         raise PriorCardError(f"The prior card is not valid JSON: {e}.") from e
     if not isinstance(card, dict):
@@ -77,14 +77,6 @@ def parse_card(text: str) -> dict[str, Any]:
         f'This JSON is not a prior card: it has neither "format": "{CARD_FORMAT}" nor '
         f'a list of "estimates". Its fields are {list(card)!r}.'
     )
-
-
-def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a dict; the parser alone would drop the first of two equal names."""
-    counts = Counter(name for name, _ in pairs)
-    if twice := sorted(name for name, count in counts.items() if count > 1):
-        raise PriorCardError(f"The prior card has {twice!r} twice in one object.")
-    return dict(pairs)
 
 
 def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:

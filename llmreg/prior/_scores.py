@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from llmreg._utils._text import repeated
 from llmreg.exceptions import (
     FeatureNamesError,
     PriorError,
@@ -30,8 +30,7 @@ def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
         raise error(f"Expected a list of {what} names; got the text {names!r}.")
     if wrong := [name for name in names if not isinstance(name, str) or not name]:
         raise error(f"The {what} names of a prior must be text; got {wrong!r}.")
-    counts = Counter(names)
-    if twice := [name for name, count in counts.items() if count > 1]:
+    if twice := repeated(names):
         raise error(f"A prior scores each {what} once; got {twice!r} more than once.")
     return tuple(str(name) for name in names)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from llmreg._utils._text import repeated
 from llmreg.exceptions import FeatureNamesError
 
 Kind = Literal["classification", "regression"]
@@ -116,7 +116,7 @@ class Task:
             raise ValueError(
                 f"outputs must name each scored output once; got {self.outputs!r}."
             )
-        if twice := [key for key, count in Counter(self.keys).items() if count > 1]:
+        if twice := repeated(self.keys):
             raise FeatureNamesError(
                 f"Every feature of a task needs a name of its own; got {twice!r} "
                 "more than once. Rename the columns."
