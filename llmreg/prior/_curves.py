@@ -120,14 +120,7 @@ class ResponseCurve:
     def from_points(cls, points: Any) -> ResponseCurve:
         """Make a curve of one output from a list of (value, effect) pairs.
 
-        Parameters
-        ----------
-        points : sequence of pairs of numbers
-            The knots in increasing order; an effect of None is no opinion.
-
-        Returns
-        -------
-        ResponseCurve
+        The values increase; an effect of None is no opinion.
 
         Raises
         ------
@@ -204,16 +197,7 @@ class ResponseCurve:
     def rescale(self, factor: float, offset: float = 0.0) -> ResponseCurve:
         """Give the same curve in another unit: ``factor * value + offset``.
 
-        Parameters
-        ----------
-        factor : float
-            By what values are multiplied; not 0.
-        offset : float, default=0.0
-            What is added then.
-
-        Returns
-        -------
-        ResponseCurve
+        The factor is not 0; a negative one turns the curve round.
 
         Examples
         --------
@@ -235,19 +219,7 @@ class ResponseCurve:
         )
 
     def take(self, rows: Sequence[int], sign: float = 1.0) -> ResponseCurve:
-        """Give the curve of some outputs, turned over where `sign` is -1.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Numbers of the outputs.
-        sign : float, default=1.0
-            What the effects are multiplied with.
-
-        Returns
-        -------
-        ResponseCurve
-        """
+        """Give the curve of the outputs in some rows, its effects times `sign`."""
         rows = list(rows)
         return ResponseCurve(
             self.values,

@@ -352,17 +352,9 @@ class FeaturePrior(Editable):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> FeaturePrior:
-        """Read a prior card, or a recorded elicitation, from a file.
+        """Read a prior card, or a recorded elicitation, from a JSON file in UTF-8.
 
-        Parameters
-        ----------
-        path : str or path-like
-            A JSON file in UTF-8.
-
-        Returns
-        -------
-        FeaturePrior
-            The prior. The score on a card wins over the estimates behind it.
+        The score on a card wins over the estimates behind it.
 
         Raises
         ------
@@ -379,38 +371,16 @@ class FeaturePrior(Editable):
         return cls.from_json(text)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write a prior card to a file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; replaced if it is there.
-        """
+        """Write a prior card to a file, which is replaced if it is there."""
         write_text(path, self.to_json())
 
     @classmethod
     def from_json(cls, text: str) -> FeaturePrior:
-        """Read the text of a prior card, or of a recorded elicitation.
-
-        Parameters
-        ----------
-        text : str
-            JSON, as `to_json` gives it.
-
-        Returns
-        -------
-        FeaturePrior
-        """
+        """Read the JSON text of a prior card, or of a recorded elicitation."""
         return cls(**parse_card(text))
 
     def to_json(self) -> str:
-        """Give the text of a prior card.
-
-        Returns
-        -------
-        str
-            JSON, one object per feature.
-        """
+        """Give the text of a prior card: JSON, one object per feature."""
         return format_card(vars(self))
 
     def __repr__(self) -> str:
