@@ -146,10 +146,6 @@ class FeaturePrior(Editable):
         **meta
             Other fields of the prior, such as ``rationale``.
 
-        Returns
-        -------
-        FeaturePrior
-
         Examples
         --------
         >>> FeaturePrior.from_dict({"cat": {"legs": 1}, "bird": {"legs": -9}}).outputs
@@ -183,10 +179,6 @@ class FeaturePrior(Editable):
         **meta
             Other fields of the prior.
 
-        Returns
-        -------
-        FeaturePrior
-
         Examples
         --------
         >>> FeaturePrior.from_array([1, -2], ["age", "bmi"]).scores
@@ -203,7 +195,7 @@ class FeaturePrior(Editable):
     def from_estimates(
         cls, estimates: Sequence[Mapping[str, Any]], **meta: Any
     ) -> FeaturePrior:
-        """Average independent answers to one questionnaire.
+        """Average independent answers to one questionnaire, and keep them.
 
         Parameters
         ----------
@@ -215,11 +207,6 @@ class FeaturePrior(Editable):
             the straight line over the typical range.
         **meta
             Other fields of the prior, such as ``ranges``.
-
-        Returns
-        -------
-        FeaturePrior
-            The prior, with the answers in `estimates`.
 
         Examples
         --------

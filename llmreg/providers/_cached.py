@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MethodType
 from typing import Any
 
@@ -176,6 +176,7 @@ OPEN_SECONDS = 300.0
 MAX_FAILURES = 100
 
 
+@dataclass
 class CircuitBreaker:
     """Keeps a provider that was out of reach from using up its time in every fit.
 
@@ -183,13 +184,10 @@ class CircuitBreaker:
     may be right the next time, and another process that held a lock may be done.
     """
 
-    def __init__(
-        self, seconds: float = OPEN_SECONDS, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.seconds = seconds
-        self.clock = clock
-        self._failures: dict[str, tuple[float, str]] = {}
-        self._lock = threading.Lock()
+    seconds: float = OPEN_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    _failures: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def watch(self, provider: Any, task: Task) -> Iterator[None]:

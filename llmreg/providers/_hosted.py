@@ -237,10 +237,7 @@ class HostedProvider(LLMProvider):
         raise failure
 
     def _in_time(self, sends: Sequence[Callable[[float], T]], late: str) -> list[T]:
-        """Call one after the other, within `timeout` in all; else say `late`.
-
-        In a thread, since a server may send its headers byte by byte.
-        """
+        """Call one after the other, within `timeout` in all; else say `late`."""
         policy, stop = self._policy(), Stop()
         deadline = policy.deadline()
 
@@ -250,6 +247,7 @@ class HostedProvider(LLMProvider):
         failure = ProviderUnavailableError(
             f"The provider gave no whole answer within {policy.budget:g} s. {late}"
         )
+        # In a thread, since a server may send its headers byte by byte.
         (future,) = side_by_side([work], 1, stop, policy.budget + GRACE, failure)
         return future.result()
 

@@ -307,14 +307,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def bounded_client(sdk: Any, **options: Any) -> Any:
-    """Make a client that follows no redirect, and reads no reply without bounds.
-
-    The timeouts of the SDK are for each read; here they are for the whole reply.
-    """
+    """Make a client that follows no redirect, and reads no reply without bounds."""
     import httpx2
 
     class BoundedClient(sdk.DefaultHttpxClient):  # type: ignore[misc]
         def send(self, request: Any, *, stream: bool = False, **more: Any) -> Any:
+            # Of the SDK they are for each read, here for the whole reply.
             seconds = request.extensions.get("timeout", {}).get("read")
             deadline = time.monotonic() + (float("inf") if seconds is None else seconds)
             secrets = Secrets(request.headers)
