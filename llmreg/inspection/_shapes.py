@@ -16,7 +16,7 @@ from llmreg.nn._factory import CorrectedModel
 from llmreg.nn._net import LinearModel
 from llmreg.preprocessing._basis import is_code
 from llmreg.preprocessing._validation import check_table
-from llmreg.prior._ranges import TypicalRange
+from llmreg.prior._scores import TypicalRange
 
 # Probabilities at which a typical range stands in for rows.
 _LEVELS = np.linspace(0.05, 0.95, 37)
