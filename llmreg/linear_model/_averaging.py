@@ -53,8 +53,9 @@ _NEGLIGIBLE = 1e-4
 _HEAVY = 0.02
 # How exact the search for the most likely weights is, at first and in the end.
 _ROUGH, _EXACT = 0.03, 1e-7
-# From here on all priors are screened by one fit, and a few are fitted.
-_MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
+# From here on all priors are screened by one fit, and a few are fitted; fewer of them
+# to a part of the rows.
+_MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW, _FEWER = 3e7, 20, 100, 6, 3
 # Rows that tell how far to trust curves, and how many for each feature.
 _PILOT_ROWS, _PILOT_RATIO = 2_000, 20
 # Fits by which priors with a design in common are screened.
@@ -127,7 +128,7 @@ def average_models(
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
         is_part = len(weight) < len(X)
         evidence, starts = problem.screen()
-        average = problem.average(evidence, starts, _ROUGH if is_part else _EXACT)
+        average = problem.average(evidence, starts, is_part)
         if is_part:
             more = X, targets[part], sample_weight
             average = problem.follow_up(average, starts, *more)
@@ -233,13 +234,16 @@ class _Problem:
         return evidence, starts
 
     def average(
-        self, evidence: np.ndarray, starts: np.ndarray, tolerance: float = _EXACT
+        self, evidence: np.ndarray, starts: np.ndarray, is_part: bool = False
     ) -> AveragedWeights:
-        """Fit the likely priors exactly and average their weights."""
+        """Fit the likely priors exactly and average their weights.
+
+        Those of a part of the rows only tell how far to trust the prior.
+        """
         log_posterior = self.grid.log_prior + evidence
         kept = np.flatnonzero(log_posterior > log_posterior.max() + np.log(_NEGLIGIBLE))
         kept = kept[np.argsort(-log_posterior[kept], kind="stable")]
-        kept = kept[: _FEW if self.is_large else None]
+        kept = kept[: (_FEWER if is_part else _FEW) if self.is_large else None]
         grid, starts = self.grid[kept], starts[kept]
         space = self.space
         coef = np.empty((len(kept), *space.shape))
@@ -250,6 +254,7 @@ class _Problem:
             priors = space.priors(group, grid[points])
             design = space.design(group)
             rows = design, self.targets, self.row_weight
+            tolerance = _ROUGH if is_part else _EXACT
             fits = self.fit(*rows, priors, starts[points], tolerance)
             log_posterior[points] = grid.log_prior[points] + fits.log_evidence
             coef[points] = space.to_weights(fits.weights, group)
