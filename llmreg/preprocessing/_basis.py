@@ -20,7 +20,7 @@ from llmreg.prior._feature_prior import FeaturePrior
 #: Rows from which on shapes may bend between the knots of a curve too.
 MANY_ROWS = 500
 # Into how many parts of equal weight rows are cut then, and by how many rows.
-_N_PARTS, _MOST_QUANTILE_ROWS = 4, 2_000
+_N_PARTS, _MOST_QUANTILE_ROWS = 4, 4_000
 # A segment shorter than this, in typical ranges, is none.
 _SHORTEST = 0.02
 _EFFECT = 10.0
