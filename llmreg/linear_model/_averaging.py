@@ -53,8 +53,9 @@ _NEGLIGIBLE = 1e-4
 _HEAVY = 0.02
 # How exact the search for the most likely weights is, at first and in the end.
 _ROUGH, _EXACT = 0.03, 1e-7
-# From here on all priors are screened by one fit, and a few are fitted.
-_MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW = 3e7, 20, 100, 6
+# From here on all priors are screened by one fit, and a few are fitted; fewer of them
+# to a part of the rows.
+_MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW, _FEWER = 3e7, 20, 100, 6, 3
 # Rows that tell how far to trust curves, and how many for each feature.
 _PILOT_ROWS, _PILOT_RATIO = 2_000, 20
 # Fits by which priors with a design in common are screened.
@@ -120,14 +121,17 @@ def average_models(
             grid = make_prior_grid(n_transforms, told.n_scored, task)
         else:
             some, weight = _pilot(targets[part], sample_weight, task, basis, seed)
-            is_part = len(weight) < len(X)
-            space = curves = CurveSpace(X[some], weight, basis, part, is_part)
+            few = len(weight) < len(X)
+            space = curves = CurveSpace(X[some], weight, basis, part, few)
             told = CurvesTold(basis.features, outputs, curves)
             grid = make_curve_grid(task)
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
-        average = problem.average(*problem.screen())
-        if len(weight) < len(X):
-            average = problem.follow_up(average, X, targets[part], sample_weight)
+        is_part = len(weight) < len(X)
+        evidence, starts = problem.screen()
+        average = problem.average(evidence, starts, is_part)
+        if is_part:
+            more = X, targets[part], sample_weight
+            average = problem.follow_up(average, starts, *more)
         averages.append(average)
         trust.append(
             summarize(average, told, n_samples=n_samples, total_weight=total_weight)
@@ -220,20 +224,26 @@ class _Problem:
         width = priors.mean.shape[1]
         maps = np.broadcast_to(np.eye(width), (len(self.targets), width, width))
         # From what is neither stiff nor free to the best that is found.
-        best = np.flatnonzero(self.grid.transform < 0)[-1]
+        best, start = np.flatnonzero(self.grid.transform < 0)[-1], None
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
-            likelihood = approximate(*rows, middle, _ROUGH)
+            likelihood = approximate(*rows, middle, start, _ROUGH)
             evidence, starts = approximate_evidence(likelihood, maps, priors)
             best = np.argmax(self.grid.log_prior + evidence)
+            start = starts[[best]]
         return evidence, starts
 
-    def average(self, evidence: np.ndarray, starts: np.ndarray) -> AveragedWeights:
-        """Fit the likely priors exactly and average their weights."""
+    def average(
+        self, evidence: np.ndarray, starts: np.ndarray, is_part: bool = False
+    ) -> AveragedWeights:
+        """Fit the likely priors exactly and average their weights.
+
+        Those of a part of the rows only tell how far to trust the prior.
+        """
         log_posterior = self.grid.log_prior + evidence
         kept = np.flatnonzero(log_posterior > log_posterior.max() + np.log(_NEGLIGIBLE))
         kept = kept[np.argsort(-log_posterior[kept], kind="stable")]
-        kept = kept[: _FEW if self.is_large else None]
+        kept = kept[: (_FEWER if is_part else _FEW) if self.is_large else None]
         grid, starts = self.grid[kept], starts[kept]
         space = self.space
         coef = np.empty((len(kept), *space.shape))
@@ -244,7 +254,8 @@ class _Problem:
             priors = space.priors(group, grid[points])
             design = space.design(group)
             rows = design, self.targets, self.row_weight
-            fits = self.fit(*rows, priors, starts[points], _EXACT)
+            tolerance = _ROUGH if is_part else _EXACT
+            fits = self.fit(*rows, priors, starts[points], tolerance)
             log_posterior[points] = grid.log_prior[points] + fits.log_evidence
             coef[points] = space.to_weights(fits.weights, group)
             intercept[points] = space.intercepts(fits.weights, group)
@@ -287,6 +298,7 @@ class _Problem:
     def follow_up(
         self,
         average: AveragedWeights,
+        starts: np.ndarray,
         X: np.ndarray,
         targets: np.ndarray,
         row_weight: np.ndarray,
@@ -297,9 +309,10 @@ class _Problem:
         ((group, _),) = self.space.groups(self.grid)
         priors = self.space.priors(group, self.grid[best])
         rows = group.design, self.targets, self.row_weight
-        fits = self.fit(*rows, priors)
-        design = self.space.design_of(X, group)
-        weights = follow_up(design, targets, row_weight, priors, fits)
+        fits = self.fit(*rows, priors, starts[best], _ROUGH)
+        table = self.space.basis.design(X, np.float32).T
+        maps = self.space.to_table(group)
+        weights = follow_up(table, maps, targets, row_weight, priors, fits)
         coef = self.space.to_weights(weights, group)[0]
         intercept = self.space.intercepts(weights, group)[0]
         return average._replace(

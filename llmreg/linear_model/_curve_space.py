@@ -55,7 +55,7 @@ class CurveSpace:
     ) -> None:
         self.basis = basis
         columns = basis.design(X)
-        self.centre = np.average(columns, axis=0, weights=row_weight)
+        self.centre = row_weight @ columns / row_weight.sum()
         self.columns = columns - self.centre
         self.row_weight = row_weight
         n_segments = len(basis.low)
@@ -170,9 +170,13 @@ class CurveSpace:
         design[:, :, -2] = (columns @ self.said.T + self._height).T
         return design
 
-    def design_of(self, X: np.ndarray, rotation: Rotation) -> np.ndarray:
-        """Return other rows in the coordinates of a rotation."""
-        return self._design(self.basis.design(X) - self.centre, rotation.maps)
+    def to_table(self, rotation: Rotation) -> np.ndarray:
+        """Return what turns coordinates into weights of columns, and constants."""
+        said = np.hstack([self.said, self._height[:, None]])[:, :, None]
+        maps = np.concatenate([rotation.maps, said, np.zeros_like(said)], axis=2)
+        maps[:, -1] -= np.matmul(self.centre, maps[:, :-1])
+        maps[:, -1, -1] = 1.0
+        return maps
 
     def design(self, rotation: Rotation) -> np.ndarray:
         """Return the rows in the coordinates of a rotation."""
@@ -253,14 +257,14 @@ class CurveSpace:
         told = 1 / self.priors(rotation, grid).precision[:, :-2]
         for k, maps in enumerate(rotation.maps):
             variance[:, k] += before @ self._before[k]
-            variance[:, k] -= told @ ((self.heights @ maps[:-1]) ** 2).T
+            variance[:, k] -= told @ ((csr_matrix(self.heights) @ maps[:-1]) ** 2).T
         return variance
 
     @cached_property
     def _before(self) -> np.ndarray:
         """Variances of heights for beliefs and deviations of 1, (n_outputs, 2, n)."""
         belief = self.heights @ self._maps[:, :-1, : self._n_belief]
-        free = (self.heights @ self._free * self.heights).sum(axis=1)
+        free = ((csr_matrix(self._free) @ self.heights.T).T * self.heights).sum(axis=1)
         return np.stack([(one, free) for one in (belief**2).sum(axis=2)])
 
     def _variance(
@@ -270,7 +274,7 @@ class CurveSpace:
         variance = np.empty((len(covariance), *of.shape[:2]))
         for k, of_output in enumerate(of):
             maps = np.hstack([rotation.maps[k, :-1], self.said[k][:, None]])
-            along = of_output @ maps
+            along = csr_matrix(of_output) @ maps
             spread = np.matmul(along, covariance[:, k, :-1, :-1])
             variance[:, k] = (spread * along).sum(axis=2)
         return variance

@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import lapack
 
 from llmreg.linear_model._objective import logistic_loss
 
@@ -91,7 +92,7 @@ def fit_classifier(
     if start is None:
         weights = np.repeat(priors.mean[:, None], len(design), axis=1)
         # The mean of the prior says how logits differ, not where they are centred.
-        centre = np.average(design, axis=1, weights=row_weight)
+        centre = np.matmul(row_weight, design) / row_weight.sum()
         weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
     else:
         weights = start.copy()
@@ -119,7 +120,8 @@ def fit_classifier(
 
 
 def follow_up(
-    design: np.ndarray,
+    table: np.ndarray,
+    maps: np.ndarray,
     targets: np.ndarray,
     row_weight: np.ndarray,
     priors: GaussianPriors,
@@ -127,18 +129,67 @@ def follow_up(
 ) -> np.ndarray:
     """Go on from the weights that some of the rows led to, with all of them.
 
-    There is one prior. The curvature is that of the fits to some rows.
+    There is one prior. `maps`, of shape (n_outputs, n_columns + 1, n_weights), turn
+    weights into those of a `table`, (n_columns, n_samples), and constants. These are
+    conjugate gradients, with the fits to some rows to tell which steps are long.
     """
-    model = _LogisticModel(design, targets, row_weight, priors)
-    weights, only = fits.weights.copy(), np.zeros(1, dtype=int)
-    value, probabilities = model.log_joint(weights, only)
+    weights, covariance = fits.weights[0], fits.covariance[0]
+
+    def outputs(weights: np.ndarray) -> np.ndarray:
+        of_table = np.einsum("kcw,kw->kc", maps, weights)
+        logits: np.ndarray = of_table[:, :-1].astype(table.dtype) @ table
+        return logits + of_table[:, -1:]
+
+    def value(weights: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
+        losses, probabilities = _losses(logits, targets)
+        gap = (priors.precision * (weights - priors.mean) ** 2).sum()
+        return float(losses @ row_weight + 0.5 * gap), probabilities
+
+    logits = outputs(weights)
+    now, probabilities = value(weights, logits)
+    step, before, gain = np.zeros_like(weights), np.zeros_like(weights), np.inf
     for _ in range(_MAX_NEWTON):
-        gradient = model.gradient(weights, probabilities, only)
-        step = np.einsum("gkpq,gkq->gkp", fits.covariance, gradient)
-        weights, value, probabilities = model.search(weights, step, value, only)
-        if (gradient * step).sum() < _ENOUGH:
+        residual = (targets - probabilities) * row_weight
+        data = residual.astype(table.dtype) @ table.T
+        data = np.column_stack([data, residual.sum(axis=1)])
+        gradient = np.einsum("kcw,kc->kw", maps, data)
+        gradient -= priors.precision * (weights - priors.mean)
+        ahead = np.einsum("kpq,kq->kp", covariance, gradient)
+        turn = max(0.0, float(((gradient - before) * ahead).sum()) / gain)
+        before, gain = gradient, float((gradient * ahead).sum())
+        if gain < _ENOUGH:
             break
-    return weights
+        step = ahead + turn * step
+        along = outputs(step)
+        mean = (probabilities * along).sum(axis=0)
+        bend = (probabilities * along**2).sum(axis=0) - mean**2
+        curvature = bend @ row_weight + (priors.precision * step**2).sum()
+        length = float((gradient * step).sum() / curvature)
+        for _ in range(30):
+            moved = weights + length * step, logits + length * along
+            new, probabilities = value(*moved)
+            if new <= now + _ENOUGH:
+                break
+            length /= 2
+        (weights, logits), now = moved, new
+    return weights[None]
+
+
+def _losses(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return cross entropies, and the probabilities of the classes.
+
+    Of logits of shape (..., n_outputs, n_samples); those of one output are binary.
+    """
+    if logits.shape[-2] == 1:
+        loss, probabilities = logistic_loss(logits, targets)
+        return loss[..., 0, :], probabilities
+    # What SciPy's logsumexp does, which would take three times as long.
+    logits = logits - logits.max(axis=-2, keepdims=True)
+    probabilities = np.exp(logits)
+    total = probabilities.sum(axis=-2, keepdims=True)
+    probabilities /= total
+    loss = np.where(targets > 0, np.log(total) - logits, 0.0)
+    return loss.sum(axis=-2), probabilities
 
 
 @dataclass
@@ -165,19 +216,10 @@ class _LogisticModel:
         """Return log joint probabilities, and the probabilities of the classes."""
         logits = np.matmul(weights.transpose(1, 0, 2), self.design.transpose(0, 2, 1))
         logits = logits.transpose(1, 0, 2)  # (n_priors, n_outputs, n_samples)
-        if len(self.design) == 1:
-            loss, probabilities = logistic_loss(logits, self.targets)
-        else:
-            # What SciPy's logsumexp does, which would take three times as long.
-            logits -= logits.max(axis=1, keepdims=True)
-            probabilities = np.exp(logits)
-            total = probabilities.sum(axis=1, keepdims=True)
-            probabilities /= total
-            loss = np.where(self.targets > 0, np.log(total) - logits, 0.0)
+        losses, probabilities = _losses(logits, self.targets)
         gap = weights - self.priors.mean[rows, None]
         prior = (self.priors.precision[rows, None] * gap**2).sum(axis=(1, 2))
-        likelihood = -(loss.sum(axis=1) * self.row_weight).sum(axis=1)
-        return likelihood - 0.5 * prior, probabilities
+        return -(losses @ self.row_weight) - 0.5 * prior, probabilities
 
     def gradient(
         self, weights: np.ndarray, probabilities: np.ndarray, rows: np.ndarray
@@ -243,8 +285,9 @@ class WeightedSquares:
             # of matrices does for all weights.
             self._products = self.columns[:, first] * self.columns[:, second]
         if self._products is None:
-            turned = self.columns.T
-            return np.stack([(turned * weight) @ self.columns for weight in weights])
+            # Of a matrix with itself BLAS makes one half only.
+            parts = (self.columns * root[:, None] for root in np.sqrt(weights))
+            return np.stack([part.T @ part for part in parts])
         n_columns = self.columns.shape[1]
         sums = np.empty((len(weights), n_columns, n_columns))
         sums[:, first, second] = sums[:, second, first] = weights @ self._products
@@ -254,16 +297,6 @@ class WeightedSquares:
 def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
     diagonal = np.arange(matrices.shape[-1])
     matrices[..., diagonal, diagonal] += values
-
-
-def _solve_gaussian(
-    hessian: np.ndarray, right: np.ndarray, priors: GaussianPriors
-) -> tuple[np.ndarray, np.ndarray]:
-    """Add the priors to Hessians, in place; return the best weights and log-volumes."""
-    _add_to_diagonal(hessian, priors.precision)
-    weights = np.linalg.solve(hessian, right[..., None])[..., 0]
-    log_volume = np.log(priors.precision).sum(axis=1) - np.linalg.slogdet(hessian)[1]
-    return weights, log_volume
 
 
 def fit_regressor(
@@ -282,7 +315,9 @@ def fit_regressor(
     square, count = float(row_weight @ target**2), float(row_weight.sum())
     hessian = products / noise[:, None, None]
     right = moments / noise[:, None] + priors.precision * priors.mean
-    weights, log_volume = _solve_gaussian(hessian, right, priors)
+    _add_to_diagonal(hessian, priors.precision)
+    weights = np.linalg.solve(hessian, right[..., None])[..., 0]
+    log_volume = np.log(priors.precision).sum(axis=1) - np.linalg.slogdet(hessian)[1]
     error = square - 2 * weights @ moments
     error += np.einsum("gp,pq,gq->g", weights, products, weights, optimize=True)
     gap = (priors.precision * (weights - priors.mean) ** 2).sum(axis=1)
@@ -296,6 +331,7 @@ def approximate(
     targets: np.ndarray,
     row_weight: np.ndarray,
     prior: GaussianPriors | None = None,
+    start: np.ndarray | None = None,
     tolerance: float = 1e-7,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Approximate the likelihood around the best fit under one prior, or a weak one.
@@ -307,7 +343,7 @@ def approximate(
         mean = np.zeros((1, design.shape[2]))
         prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
         prior.precision[:, -1] = BIAS_PRECISION
-    fits = fit_classifier(design, targets, row_weight, prior, tolerance=tolerance)
+    fits = fit_classifier(design, targets, row_weight, prior, start, tolerance)
     hessian = np.linalg.inv(fits.covariance[0]) - np.diag(prior.precision[0])
     hessian /= softmax_correction(len(design))
     # At the top of the posterior the likelihood climbs as the prior falls.
@@ -330,8 +366,11 @@ def approximate_evidence(
     for gradient, hessian, to_own in zip(*likelihood, maps, strict=True):
         hessian = to_own.T @ hessian @ to_own
         right = to_own.T @ gradient + priors.precision * priors.mean
-        hessian = np.repeat(hessian[None], len(evidence), axis=0)
-        top, log_volume = _solve_gaussian(hessian, right, priors)
+        log_volume, top = np.log(priors.precision).sum(axis=1), np.empty_like(right)
+        for point, precision in enumerate(priors.precision):
+            root = lapack.dpotrf(hessian + np.diag(precision))[0]
+            top[point] = lapack.dpotrs(root, right[point])[0]
+            log_volume[point] -= 2 * np.log(root.diagonal()).sum()
         evidence += 0.5 * (right * top).sum(axis=1)
         evidence -= 0.5 * (priors.precision * priors.mean**2).sum(axis=1)
         evidence += 0.5 * share * log_volume

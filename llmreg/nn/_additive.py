@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,12 @@ class _Segments(nn.Module):
             found.append((at_code, at_code[:, None] & own))
         return found
 
+    def within(self, X: Tensor) -> Tensor:
+        """Tell which segment of every curve rows are in, (n_rows, n_segments)."""
+        values = self.of_segments(X)
+        below = (values < self.high) | (self.is_last & (values == self.high))
+        return (values >= self.low) & below
+
 
 class AdditiveModel(_Segments):
     """A sum of shapes, each straight between knots and flat beyond them.
@@ -91,6 +98,35 @@ class AdditiveModel(_Segments):
             through = torch.where(own, 0.0, through)
             outputs = outputs + at_code[:, None] * self.code_steps[:, number]
         return outputs + through @ self.steps.T
+
+    def on_rows(self, X: Tensor) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+        """Return what makes outputs at rows, and their gradients, again and again.
+
+        As `forward` and its derivatives do, but what is of the rows alone is made once.
+        """
+        table = torch.as_tensor(self.basis.design(X.cpu().numpy())).to(X)
+        columns = torch.as_tensor(self.basis.columns, device=X.device)
+        plain = torch.nonzero(self.is_plain)[:, 0]
+        number, lengths = torch.as_tensor(self.basis.curve_of), self.high - self.low
+        # The segment of every curve that a row is in; the one beyond all is flat.
+        place = torch.full((len(X), len(columns)), len(lengths), device=X.device)
+        within = self.within(X)
+        for _, own in self.at_codes(X):
+            within &= ~own
+        rows, segments = torch.nonzero(within, as_tuple=True)
+        place[rows, number.to(X.device)[segments]] = segments
+
+        def outputs() -> Tensor:
+            coef = torch.cat([self.steps, self.code_steps, self.weight[:, plain]], 1)
+            return table @ coef.T + self.bias
+
+        def gradients() -> Tensor:
+            slopes = nn.functional.pad(self.steps / lengths, (0, 1))
+            of_curves = slopes.index_select(1, place.ravel()).view(-1, *place.shape)
+            found = (self.weight * self.is_plain).expand(len(X), -1, -1)
+            return found.index_copy(2, columns, of_curves.transpose(0, 1))
+
+        return outputs, gradients
 
     def shape(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return where the shape of a curve bends, encoded, and its heights there.
@@ -173,9 +209,7 @@ class CurveSlopes(_Segments):
         """
         found = torch.zeros_like(self.of_segments(X))
         for step in range(max(n_steps, 1)):
-            values = self.of_segments(X * ((step + 0.5) / n_steps if n_steps else 1))
-            below = (values < self.high) | (self.is_last & (values == self.high))
-            found += (values >= self.low) & below
+            found += self.within(X * ((step + 0.5) / n_steps if n_steps else 1))
         for _, own in self.at_codes(X):
             found = torch.where(own, 0.0, found)
         found = found / max(n_steps, 1)

@@ -156,10 +156,16 @@ class AttributionAlignedLoss(nn.Module):
         sample_weight : Tensor of shape (n_samples,), default=None
             Weights of the rows, in the task loss and in the penalty.
         """
-        loss = _weighted_mean(self.task_loss(y_pred, y_true), sample_weight)
+        loss = self.mean_loss(y_pred, y_true, sample_weight)
         if X is None or module is None or not (self.training and self.penalizes):
             return loss
         return loss + self.gamma * self.penalty(X, module, y_pred, sample_weight)
+
+    def mean_loss(
+        self, y_pred: Tensor, y_true: Tensor, sample_weight: Tensor | None
+    ) -> Tensor:
+        """Return the loss of rows without the penalty."""
+        return _weighted_mean(self.task_loss(y_pred, y_true), sample_weight)
 
     def task_loss(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every row, of shape (n_samples,)."""
@@ -180,10 +186,9 @@ class AttributionAlignedLoss(nn.Module):
     ) -> Tensor:
         """Return the misalignment with the prior, from 0 to 4 / n_features."""
         if self.is_local and self.anchors:
-            more = cast(Tensor, self.curves.anchors)
-            weight = X.new_ones(len(X)) if sample_weight is None else sample_weight
-            sample_weight = torch.cat([weight, weight.new_ones(len(more))])
-            X, y_pred = torch.cat([X, more]), None
+            if sample_weight is None:
+                sample_weight = X.new_ones(len(X))
+            X, sample_weight, y_pred = *self.with_anchors(X, sample_weight), None
         attributions = attribute(
             module,
             X,
@@ -192,10 +197,21 @@ class AttributionAlignedLoss(nn.Module):
             n_steps=self.n_steps,
             create_graph=True,
         )
+        aim = None if self.penalty_on == "mean" else self.aim(X)
+        return self.penalty_of(attributions, aim, sample_weight)
+
+    def penalty_of(
+        self, attributions: Tensor, aim: Tensor | None, sample_weight: Tensor | None
+    ) -> Tensor:
+        """Return the penalty of the attributions of rows."""
         if self.penalty_on == "mean":
             return self.misalignment(_weighted_mean(attributions, sample_weight))
-        found = self.misalignment(attributions, self.aim(X))
-        return _weighted_mean(found, sample_weight)
+        return _weighted_mean(self.misalignment(attributions, aim), sample_weight)
+
+    def with_anchors(self, X: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Add rows in the middle of all segments to those of a penalty."""
+        more = cast(Tensor, self.curves.anchors)
+        return torch.cat([X, more]), torch.cat([weight, weight.new_ones(len(more))])
 
     def aim(self, X: Tensor) -> Tensor:
         """Return the unit vectors to align with: one an output, or of every row."""

@@ -210,10 +210,12 @@ class AlignedNet(NeuralNet):
         loss: Tensor = self.criterion_(
             y_pred, target, X=X, module=self.module_, sample_weight=sample_weight
         )
-        if training and self.l2:
-            weights = (p for p in self.module_.parameters() if p.ndim > 1)
-            loss = loss + 0.5 * self.l2 * sum(p.square().sum() for p in weights)
-        return loss
+        return loss + self.decay() if training and self.l2 else loss
+
+    def decay(self) -> Tensor:
+        """Return the penalty on the size of weights."""
+        weights = (p for p in self.module_.parameters() if p.ndim > 1)
+        return 0.5 * self.l2 * torch.stack([p.square().sum() for p in weights]).sum()
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the callbacks, which see targets without the weights of the rows."""

@@ -68,6 +68,12 @@ def train(
         net.weight_seen = float(sample_weight.sum())
         if is_solved(params) and isinstance(net.module_, LinearModel):
             _solve(net, X, y, sample_weight, params)
+        elif (
+            is_solved(params)
+            and isinstance(net.module_, AdditiveModel)
+            and params.attribution == "gradient"
+        ):
+            _solve_additive(net, X, y, sample_weight, params)
         else:
             _train_in_loop(net, X, y, sample_weight, params, seed)
 
@@ -171,6 +177,41 @@ def _solve(
     net.history.record("epoch", 1)
     net.history.record("train_loss", found.value)
     if not found.converged:
+        _warn_of_max_iter(params)
+
+
+def _solve_additive(
+    net: AlignedNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    params: Any,
+) -> None:
+    """Train an additive model in torch, but without going over segments each time."""
+    module, criterion = cast(AdditiveModel, net.module_), net.criterion_
+    data = _dataset(net, X, y, sample_weight)
+    rows = data.X.to(net.device, net.dtype)
+    target, weight = data.y.to(net.device), data.sample_weight.to(net.device)
+    aligned = rows, weight
+    if criterion.is_local and criterion.anchors:
+        aligned = criterion.with_anchors(rows, weight)
+    (outputs, _), (_, gradients) = module.on_rows(rows), module.on_rows(aligned[0])
+    aim = criterion.aim(aligned[0])
+
+    def loss() -> torch.Tensor:
+        module.zero_grad()
+        found = criterion.mean_loss(outputs(), target, weight) + net.decay()
+        if criterion.penalizes:
+            penalty = criterion.penalty_of(gradients(), aim, aligned[1])
+            found = found + criterion.gamma * penalty
+        found.backward()  # type: ignore[no-untyped-call]
+        return found
+
+    net.optimizer_.step(loss)
+    net.history.new_epoch()
+    net.history.record("epoch", 1)
+    net.history.record("train_loss", loss().item())
+    if n_iterations(net) >= params.max_iter:
         _warn_of_max_iter(params)
 
 

@@ -19,8 +19,8 @@ from llmreg.prior._feature_prior import FeaturePrior
 
 #: Rows from which on shapes may bend between the knots of a curve too.
 MANY_ROWS = 500
-# Into how many parts of equal weight rows are cut then.
-_N_PARTS = 4
+# Into how many parts of equal weight rows are cut then, and by how many rows.
+_N_PARTS, _MOST_QUANTILE_ROWS = 4, 4_000
 # A segment shorter than this, in typical ranges, is none.
 _SHORTEST = 0.02
 _EFFECT = 10.0
@@ -58,12 +58,12 @@ class CurveBasis:
     # 0: a standard deviation, or None where nothing is known.
     bias_sd: float | None = None
 
-    def design(self, X: np.ndarray) -> np.ndarray:
+    def design(self, X: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
         """Return rows as segments, codes and other columns, in this order."""
         plain = np.setdiff1d(np.arange(X.shape[1]), self.columns)
         ends = np.cumsum([len(self.low), len(self.codes), len(plain)])
         # A row of memory for each column, which is several times as fast.
-        table = np.empty((ends[-1], len(X)))
+        table = np.empty((ends[-1], len(X)), dtype)
         through, at_codes, rest = np.split(table, ends[:-1])
         self._fill(through, X)
         for row, (curve, code) in zip(at_codes, self.codes, strict=True):
@@ -77,9 +77,10 @@ class CurveBasis:
         for curve, column in enumerate(self.columns):
             own = slice(*np.searchsorted(self.curve_of, [curve, curve + 1]))
             low, length = self.low[own, None], (self.high - self.low)[own, None]
-            np.subtract(X[:, column], low, out=through[own])
-            through[own] /= length
-            np.clip(through[own], 0, 1, out=through[own])
+            part = through[own]
+            np.subtract(X[:, column], low, out=part, casting="same_kind")
+            part /= length
+            np.clip(part, 0, 1, out=part)
 
     def mean_slopes(
         self, X: np.ndarray, row_weight: np.ndarray, steps: np.ndarray
@@ -225,6 +226,10 @@ def _numeric(encoder: TableEncoder, prior: FeaturePrior) -> list[str]:
 
 def _encode(encoder: TableEncoder, place: int, values: np.ndarray) -> np.ndarray:
     """Encode values of one numeric column, as the encoder does those of rows."""
+    if (ranges := encoder._ranges) is not None:
+        low, scale = ranges.low[place, None], ranges.scale[place, None]
+        own: np.ndarray = Ranges(low, scale, ranges.bounded).transform(values[:, None])
+        return own[:, 0]
     n_numeric = sum(column.level is None for column in encoder.columns_)
     table = np.zeros((len(values), n_numeric))
     table[:, place] = values
@@ -238,9 +243,12 @@ def _all_knots(
     """Give the knots of a curve, the ends of the rows, and more where rows are many."""
     more = ends
     if len(rows) >= MANY_ROWS:
-        more = np.quantile(rows, np.linspace(0, 1, _N_PARTS + 1))
+        # Some of very many rows do: knots need not be exactly there.
+        some = rows[:: -(-len(rows) // _MOST_QUANTILE_ROWS)]
+        within = np.quantile(some, np.arange(1, _N_PARTS) / _N_PARTS)
+        more = np.array([ends[0], *within, ends[1]])
     kept = list(np.unique(knots))
     for knot in more:
-        if min(abs(knot - other) for other in kept) > _SHORTEST * width:
+        if np.abs(knot - np.array(kept)).min() > _SHORTEST * width:
             kept.append(knot)
     return np.sort(np.array(kept))

@@ -245,6 +245,8 @@ def check_rate(found: Any, what: str) -> BaseRate:
 
 def as_numbers(values: Any, what: str) -> FloatArray:
     """Make an array of numbers, None becoming NaN; a bool or a text is none."""
+    if isinstance(values, np.ndarray) and values.dtype == np.float64:
+        return values.copy()
     table = np.array(values, dtype=object)
     cells = [np.nan if cell is None else cell for cell in table.ravel()]
     try:

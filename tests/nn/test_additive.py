@@ -22,6 +22,17 @@ def module():
     return module
 
 
+def test_what_is_made_of_rows_once_is_the_same(module):
+    """At knots, at codes and beyond the curve as well."""
+    X = torch.tensor(np.random.default_rng(1).normal(0.5, 1, size=(40, 2)))
+    codes = [value for _, value in module.basis.codes]
+    edges = [*module.basis.low, *module.basis.high, *codes, -2.0, 3.0]
+    X[: len(edges), 0] = torch.tensor(edges)
+    outputs, gradients = module.on_rows(X)
+    torch.testing.assert_close(outputs(), module(X))
+    torch.testing.assert_close(gradients(), attribute(module, X))
+
+
 def rows_of(values):
     return torch.tensor(np.column_stack([values, np.zeros(len(values))]))
 
