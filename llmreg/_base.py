@@ -281,6 +281,13 @@ class BaseAttributionEstimator(
     def _uncertain(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the means of outputs, and their standard deviations."""
         outputs = self._outputs(X).astype(np.float64)
+        posterior, columns = self._known(X)
+        shift, deviation = posterior.moments(columns)
+        return outputs + shift, deviation
+
+    def _known(self, X: Any) -> tuple[Posterior, np.ndarray]:
+        """Return the posterior, and rows as it takes them."""
+        check_is_fitted(self, "net_")
         posterior = getattr(self, "posterior_", None)
         if posterior is None:
             raise NoPosteriorError(
@@ -292,10 +299,8 @@ class BaseAttributionEstimator(
             )
         columns = self.encoder_.encode(check_table(self, X, reset=False))
         module = getattr(self.net_.module_, "linear", self.net_.module_)
-        if (basis := getattr(module, "basis", None)) is not None:
-            columns = basis.design(columns)
-        shift, deviation = posterior.moments(columns)
-        return outputs + shift, deviation
+        basis = getattr(module, "basis", None)
+        return posterior, columns if basis is None else basis.design(columns)
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))
