@@ -23,13 +23,7 @@ from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg.exceptions import FeatureNamesError, NoPosteriorError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._factory import (
-    is_averaged,
-    make_net,
-    prior_of_shapes,
-    resolve_device,
-    user_settings,
-)
+from llmreg.nn._factory import make_net, prior_of_shapes, resolve_device, user_settings
 from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
@@ -175,7 +169,7 @@ class BaseAttributionEstimator(
                     )
                     self.gamma_, trust = model.gamma, model.trust
                     self.trust_ = trust if len(trust) > 1 else trust[0]
-                    self.posterior_ = model.posterior if is_averaged(self) else None
+                    self.posterior_ = model.posterior
                 else:
                     if not goes_on:
                         gamma = 0.0 if self.gamma == "auto" else float(self.gamma)

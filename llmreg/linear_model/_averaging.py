@@ -73,7 +73,7 @@ class AveragedModel(NamedTuple):
     trust: tuple[Trust, ...]  # One for a classification, one a target in a regression.
     score_transform: Transform  # The likeliest.
     n_iter: int
-    posterior: Posterior
+    posterior: Posterior | None
     is_whole: bool  # Whether all rows and all that the columns hold had a say.
 
     @property
@@ -355,11 +355,10 @@ class _Problem:
         weights = follow_up(design, targets, row_weight, priors, fits)
         coef = self.space.to_weights(weights, group)[0]
         intercept = self.space.intercepts(weights, group)[0]
-        shift = np.zeros_like(average.uncertainty.shift)
         return average._replace(
             coef=coef,
             intercept=intercept - coef @ self.space.centre,
-            uncertainty=replace(average.uncertainty, shift=shift),
+            uncertainty=average.uncertainty.around_mean(),
         )
 
     def _groups(self, grid: PriorGrid) -> Iterable[tuple[Any, np.ndarray]]:

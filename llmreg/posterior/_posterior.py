@@ -29,6 +29,16 @@ class Posterior:
         closer to 0, so that its probabilities are means.
     noise : tuple of Noise
         What targets that are numbers scatter by; empty for classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg import LLMAttributionRegressor
+    >>> X = np.random.default_rng(0).random((30, 2))
+    >>> model = LLMAttributionRegressor([5, 1]).fit(X, X @ [3, 1])
+    >>> factors = model.posterior_.factors(model.encoder_.transform(X))
+    >>> (factors[0] @ factors[0].T).shape  # How outputs of rows vary together.
+    (30, 30)
     """
 
     centre: np.ndarray
@@ -45,6 +55,10 @@ class Posterior:
             shift=np.concatenate([part.shift for part in parts]),
             noise=tuple(one for part in parts for one in part.noise),
         )
+
+    def around_mean(self) -> Self:
+        """Return it for a model whose weights are the mean of the posterior."""
+        return replace(self, shift=np.zeros_like(self.shift))
 
     def factors(self, columns: np.ndarray) -> np.ndarray:
         """Return what makes the covariance of outputs of rows.
@@ -72,8 +86,10 @@ class Posterior:
 
         Returns
         -------
-        shift, deviation : ndarray of shape (n_rows, n_outputs)
-            Both.
+        shift : ndarray of shape (n_rows, n_outputs)
+            What to add.
+        deviation : ndarray of shape (n_rows, n_outputs)
+            The standard deviations.
         """
         centred = self._centred(columns)
         blocks = np.split(centred, range(_BLOCK, len(centred), _BLOCK))
