@@ -274,15 +274,23 @@ class BaseAttributionEstimator(
 
     def _uncertain(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the means of outputs, and their standard deviations."""
-        outputs = self._outputs(X).astype(np.float64)
         posterior, columns = self._known(X)
+        outputs = self._outputs(X).astype(np.float64)
         shift, deviation = posterior.moments(columns)
         return outputs + shift, deviation
 
     def _known(self, X: Any) -> tuple[Posterior, np.ndarray]:
         """Return the posterior, and rows as it takes them."""
+        posterior = self._need_posterior()
+        columns = self.encoder_.encode(check_table(self, X, reset=False))
+        module = getattr(self.net_.module_, "linear", self.net_.module_)
+        basis = getattr(module, "basis", None)
+        return posterior, columns if basis is None else basis.design(columns)
+
+    def _need_posterior(self) -> Posterior:
+        """Return the posterior, or say why there is none."""
         check_is_fitted(self, "net_")
-        posterior = getattr(self, "posterior_", None)
+        posterior: Posterior | None = getattr(self, "posterior_", None)
         if posterior is None:
             raise NoPosteriorError(
                 "This model does not know how uncertain it is: that takes "
@@ -291,10 +299,7 @@ class BaseAttributionEstimator(
                 "attribution than the default). Fit such a model, or put intervals "
                 "around this one with conformal prediction, for example with MAPIE."
             )
-        columns = self.encoder_.encode(check_table(self, X, reset=False))
-        module = getattr(self.net_.module_, "linear", self.net_.module_)
-        basis = getattr(module, "basis", None)
-        return posterior, columns if basis is None else basis.design(columns)
+        return posterior
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))
