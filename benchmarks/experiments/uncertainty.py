@@ -158,10 +158,12 @@ def table_of(results: pd.DataFrame) -> str:
             wide = "" if np.isnan(width) else f" ({width:.2f})"
             cells.append(f"{found:.3f}{wide}")
         lines.append([of, prior, str(n_cards[of, prior].max()), *cells])
+    error = results.groupby(["of", "prior", "rows"])["found"].sem().max()
     note = (
         f"Share of what lies in its {LEVEL:.0%} interval, in brackets the mean width: "
         "in standard deviations of the target, or in probability. Means over the draws "
-        "of a table, then over the tables.\n\n"
+        "of a table, then over the tables; standard errors over draws of up to "
+        f"{error:.3f}.\n\n"
     )
     return note + markdown(
         f"| of | prior | tables | {' | '.join(map(str, SIZES))} rows |", lines
