@@ -21,7 +21,7 @@ from llmreg._utils import rollback
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads
-from llmreg.exceptions import FeatureNamesError
+from llmreg.exceptions import FeatureNamesError, NoPosteriorError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import make_net, prior_of_shapes, resolve_device, user_settings
 from llmreg.nn._net import AlignedNet
@@ -33,6 +33,7 @@ from llmreg.nn._training import (
     train,
     train_automatically,
 )
+from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import make_basis, scale_to_curves
 from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
@@ -59,6 +60,7 @@ class BaseAttributionEstimator(
 
     _seed: int
     trust_: Trust | tuple[Trust, ...] | None
+    posterior_: Posterior | None
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -156,6 +158,7 @@ class BaseAttributionEstimator(
                     self._seed = int(generator.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
                     make = partial(make, basis=basis)
+                self.posterior_ = None
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model = train_automatically(
                         *(make, *rows, self.prior_, self),
@@ -166,6 +169,7 @@ class BaseAttributionEstimator(
                     )
                     self.gamma_, trust = model.gamma, model.trust
                     self.trust_ = trust if len(trust) > 1 else trust[0]
+                    self.posterior_ = model.posterior
                 else:
                     if not goes_on:
                         gamma = 0.0 if self.gamma == "auto" else float(self.gamma)
@@ -267,6 +271,35 @@ class BaseAttributionEstimator(
         X = self.encoder_.encode(check_table(self, X, reset=False))
         with limit_threads(self._n_threads()):
             return predict_outputs(self.net_, X)
+
+    def _uncertain(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the means of outputs, and their standard deviations."""
+        posterior, columns = self._known(X)
+        outputs = self._outputs(X).astype(np.float64)
+        shift, deviation = posterior.moments(columns)
+        return outputs + shift, deviation
+
+    def _known(self, X: Any) -> tuple[Posterior, np.ndarray]:
+        """Return the posterior, and rows as it takes them."""
+        posterior = self._need_posterior()
+        columns = self.encoder_.encode(check_table(self, X, reset=False))
+        module = getattr(self.net_.module_, "linear", self.net_.module_)
+        basis = getattr(module, "basis", None)
+        return posterior, columns if basis is None else basis.design(columns)
+
+    def _need_posterior(self) -> Posterior:
+        """Return the posterior, or say why there is none."""
+        check_is_fitted(self, "net_")
+        posterior: Posterior | None = getattr(self, "posterior_", None)
+        if posterior is None:
+            raise NoPosteriorError(
+                "This model does not know how uncertain it is: that takes "
+                'gamma="auto", a prior that has scores or curves, and no training loop '
+                "(partial_fit, early_stopping, net__*, or another solver or "
+                "attribution than the default). Fit such a model, or put intervals "
+                "around this one with conformal prediction, for example with MAPIE."
+            )
+        return posterior
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg._parameters import AttributionParameters
+from llmreg.posterior._intervals import check_level, probability_interval
 from llmreg.preprocessing._validation import check_labels, choose_classes, weigh_classes
 
 
@@ -157,6 +158,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     trust_ : Trust or None
         What "auto" found: weights of the strengths, features whose score the rows
         contradict, a verdict in words. None for a fixed `gamma`, or without scores.
+    posterior_ : Posterior or None
+        How uncertain the model is, for `predict_proba_interval`; of hidden layers that
+        correct a linear model, how uncertain that is. None where `gamma` is fixed, or a
+        training loop or other attributions were asked for.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
     n_iter_ : int
@@ -304,6 +309,41 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             Probabilities, in the order of ``classes_``.
         """
         return softmax(self._logits(X), axis=1)
+
+    def predict_proba_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
+        """Return credible intervals of the probabilities of the classes.
+
+        Of two classes they are those of the normal distribution of the logit. Of more
+        they are quantiles of draws from those of all logits, the same for every row.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+        level : float, default=0.9
+            How likely each probability lies within, above 0 and below 1.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes, 2)
+            The lower and the upper end, for each of ``classes_``.
+
+        Raises
+        ------
+        NoPosteriorError
+            If the model has no `posterior_`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from llmreg import LLMAttributionClassifier
+        >>> X = np.random.default_rng(0).random((30, 2))
+        >>> model = LLMAttributionClassifier([5, 1]).fit(X, X[:, 0] > 0.5)
+        >>> model.predict_proba_interval([[0.9, 0.5]]).shape
+        (1, 2, 2)
+        """
+        check_level(level)
+        return probability_interval(*self._uncertain(X), level)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of the probabilities of the classes.

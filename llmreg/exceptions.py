@@ -108,6 +108,10 @@ class CoefficientsError(LLMRegError, AttributeError):
     """The model has no weights that fit the columns of the table it was given."""
 
 
+class NoPosteriorError(LLMRegError, ValueError):
+    """The model was trained in a way that does not tell how uncertain it is."""
+
+
 class DivergenceError(LLMRegError, ValueError):
     """The training ended in weights that are no numbers."""
 

@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin, _fit_context
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg.exceptions import DataError
+from llmreg.posterior._intervals import check_level
 from llmreg.preprocessing._scaler import fit_standard
 from llmreg.preprocessing._validation import check_numbers
 
@@ -159,6 +160,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         What "auto" found, by target where there are several: weights of the strengths,
         features whose score the rows contradict, a verdict in words. None for a fixed
         `gamma`, or without scores.
+    posterior_ : Posterior or None
+        How uncertain the model is, for `return_std` and `predict_interval`; of hidden
+        layers that correct a linear model, how uncertain that is. None where `gamma` is
+        fixed, or a training loop or other attributions were asked for.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
     n_iter_ : int
@@ -212,21 +217,82 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         """
         return self._fit(X, y, sample_weight, one_pass=True)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the predicted targets of rows.
 
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features)
             The rows.
+        return_std : bool, default=False
+            Return the standard deviation of the outcome too: of what the model does
+            not know, and of the noise around it.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_targets)
+        mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
             Targets, in the shape that `fit` was given.
+        std : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Their standard deviations; only with `return_std`.
+
+        Raises
+        ------
+        NoPosteriorError
+            With `return_std`, if the model has no `posterior_`.
         """
-        outputs = self._outputs(X).astype(np.float64)
-        targets = outputs * self.target_scaler_.scale_ + self.target_scaler_.mean_
+        if return_std:
+            return self._outcome(X)
+        return self._in_targets(self._outputs(X).astype(np.float64), with_mean=True)
+
+    def predict_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
+        """Return the interval that holds the outcome of each row with a probability.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+        level : float, default=0.9
+            The probability, above 0 and below 1.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2) or (n_samples, n_targets, 2)
+            The lower and the upper end.
+
+        Raises
+        ------
+        NoPosteriorError
+            If the model has no `posterior_`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from llmreg import LLMAttributionRegressor
+        >>> X = np.random.default_rng(0).random((30, 2))
+        >>> model = LLMAttributionRegressor([5, 1]).fit(X, X @ [3, 1])
+        >>> model.predict_interval([[0.5, 0.5]], level=0.5).shape
+        (1, 2)
+        """
+        check_level(level)
+        mean, std = self._outcome(X)
+        assert self.posterior_ is not None
+        width = [noise.quantile(level) for noise in self.posterior_.noise]
+        half = std * (width[0] if self._is_single else width)
+        return np.stack([mean - half, mean + half], axis=-1)
+
+    def _outcome(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean and the standard deviation of outcomes."""
+        mean, deviation = self._uncertain(X)
+        assert self.posterior_ is not None
+        noise = [noise.variance for noise in self.posterior_.noise]
+        std = np.sqrt(deviation**2 + noise)
+        return self._in_targets(mean, with_mean=True), self._in_targets(std)
+
+    def _in_targets(self, outputs: np.ndarray, with_mean: bool = False) -> np.ndarray:
+        """Bring outputs to the units and the shape of the targets."""
+        targets = outputs * self.target_scaler_.scale_
+        if with_mean:
+            targets += self.target_scaler_.mean_
         return targets[:, 0] if self._is_single else targets
 
     def _check_target(self, y: Any) -> np.ndarray:

@@ -22,7 +22,8 @@ ALLOWED = {
     "elicitation": {"_utils", "prior"},
     "providers": {"_utils", "prior", "elicitation"},
     "preprocessing": {"_utils", "prior"},
-    "linear_model": {"_utils", "prior", "preprocessing"},
+    "posterior": {"_utils"},
+    "linear_model": {"_utils", "posterior", "prior", "preprocessing"},
     "nn": {"_utils", "prior", "preprocessing", "linear_model"},
     "_parameters": {"prior", "nn"},
     "_coefficients": {"_utils", "preprocessing", "nn"},
@@ -36,10 +37,10 @@ ALLOWED = {
     },
     "_base": {
         *("_elicitation", "_coefficients", "_utils", "prior", "providers"),
-        *("preprocessing", "linear_model", "nn"),
+        *("posterior", "preprocessing", "linear_model", "nn"),
     },
-    "classifier": {"_parameters", "_base", "preprocessing"},
-    "regressor": {"_parameters", "_base", "preprocessing"},
+    "classifier": {"_parameters", "_base", "posterior", "preprocessing"},
+    "regressor": {"_parameters", "_base", "posterior", "preprocessing"},
     "export": {"_utils", "_base", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.

@@ -230,6 +230,15 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "uncertainty",
+        "how often intervals hold the outcomes, and the true probabilities",
+        "experiments.uncertainty",
+        "",
+        "--cards titanic salaries --repetitions 1",
+        ("5 s", "5 min"),
+        data=True,
+    ),
+    Experiment(
         "speed",
         "time of fits and predictions beside scikit-learn",
         "experiments.speed",

@@ -212,13 +212,21 @@ def _add_corrected(graph: Graph, module: CorrectedModel, rows: str) -> str:
 
 def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
     """Weigh how far rows are through each segment, codes, and the columns as such."""
+    parts = [module.code_steps, module.weight * module.is_plain, module.steps]
+    weight = np.hstack([array_of(values) for values in parts])
+    constants = graph.constant(weight), graph.constant(array_of(module.bias))
+    return graph.add("Gemm", _open(graph, module, rows), *constants, transB=1)
+
+
+def _open(graph: Graph, module: AdditiveModel, rows: str) -> str:
+    """Give codes, the columns as such, and how far rows are through each segment."""
     basis, zero, one = module.basis, graph.constant(0.0), graph.constant(1.0)
     own = graph.constant(basis.columns[basis.curve_of])
     through = graph.add("Gather", rows, own, axis=1)
     through = graph.add("Sub", through, graph.constant(array_of(module.low)[None]))
     width = graph.constant(array_of(module.high - module.low)[None])
     through = graph.add("Clip", graph.add("Div", through, width), zero, one)
-    parts, weights = [rows], [module.weight * module.is_plain, module.steps]
+    parts = [rows]
     if basis.codes:
         curves, values = (np.array(part) for part in zip(*basis.codes, strict=True))
         at = graph.add("Gather", rows, graph.constant(basis.columns[curves]), axis=1)
@@ -229,11 +237,8 @@ def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
         of_curve = (curves[:, None] == basis.curve_of).astype(np.float64)
         beside = graph.add("MatMul", codes, graph.constant(of_curve))
         through = graph.add("Where", graph.add("Greater", beside, zero), zero, through)
-        parts, weights = [codes, *parts], [module.code_steps, *weights]
-    together = graph.add("Concat", *parts, through, axis=1)
-    weight = np.hstack([array_of(values) for values in weights])
-    constants = graph.constant(weight), graph.constant(array_of(module.bias))
-    return graph.add("Gemm", together, *constants, transB=1)
+        parts = [codes, rows]
+    return graph.add("Concat", *parts, through, axis=1)
 
 
 def _add_gelu(graph: Graph, rows: str) -> str:
@@ -275,7 +280,9 @@ _DESCRIPTION = (
 )
 
 
-def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
+def to_onnx(
+    model: Any, path: str | PathLike[str] | None = None, *, return_std: bool = False
+) -> Any:
     """Turn a fitted model, with its encoding, into one ONNX graph.
 
     A column of the table is an input, by its name and of shape (n_samples, 1): numbers
@@ -293,6 +300,9 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
         A fitted model.
     path : path-like or None, default=None
         Where to write the graph, if anywhere.
+    return_std : bool, default=False
+        Have a regressor's graph return standard deviations of the outcome too, as its
+        second output: ``std``, of shape (n_samples, n_targets).
 
     Returns
     -------
@@ -303,7 +313,10 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     ------
     ExportError
         If the model is none of llmreg's, or its module, its scaler, its imputer, the
-        name of a column or a level has no counterpart in the graph.
+        name of a column or a level has no counterpart in the graph; or a classifier's
+        graph is to have standard deviations.
+    NoPosteriorError
+        With `return_std`, if the model has no `posterior_`.
     MissingDependencyError
         If onnx is not installed.
 
@@ -328,6 +341,11 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
     (['age', 'sex'], ['label', 'probabilities'])
     """
     check_model(model)
+    if return_std and is_classifier(model):
+        raise ExportError(
+            "return_std=True is for regressors: a classifier's probabilities have "
+            "intervals, which predict_proba_interval gives and no graph does."
+        )
     graph = Graph()
     rows = add_encoding(graph, model)
     outputs = add_module(graph, model.net_.module_, rows)
@@ -335,6 +353,8 @@ def to_onnx(model: Any, path: str | PathLike[str] | None = None) -> Any:
         _add_classes(graph, outputs, model.classes_)
     else:
         _add_targets(graph, outputs, model.target_scaler_)
+    if return_std:
+        _add_std(graph, model, rows)
     made = _make_model(graph, type(model).__name__)
     if path is not None:
         write_bytes(path, made.SerializeToString())
@@ -392,3 +412,33 @@ def _add_targets(graph: Graph, outputs: str, scaler: Any) -> None:
     outputs = graph.add("Mul", outputs, graph.constant(scaler.scale_[None]))
     outputs = graph.add("Add", outputs, graph.constant(scaler.mean_[None]))
     graph.output("variable", outputs, float, len(scaler.mean_))
+
+
+def _add_std(graph: Graph, model: Any, rows: str) -> None:
+    """Add what `predict` returns as the standard deviation."""
+    posterior, module = model._need_posterior(), model.net_.module_
+    module = getattr(module, "linear", module)
+    width = module.weight.shape[1]
+    places = np.arange(width)
+    if isinstance(module, AdditiveModel):
+        rows = _open(graph, module, rows)
+        n_codes, n_segments = len(module.basis.codes), len(module.basis.low)
+        # Where the segments, codes and columns of the posterior are in the graph.
+        order = np.roll(np.arange(n_codes + width + n_segments), n_segments)
+        is_plain = np.append(np.ones(n_segments + n_codes), array_of(module.is_plain))
+        places, width = order[is_plain > 0], len(order)
+    found = []
+    for gaussian, noise in zip(posterior.weights, posterior.noise, strict=True):
+        factor = gaussian.factor(np.eye(len(posterior.centre) + 1))
+        weight = np.zeros((width, factor.shape[1]))
+        weight[places] = factor[:-1]
+        constant = factor[-1] - posterior.centre @ factor[:-1]
+        constants = graph.constant(weight), graph.constant(constant)
+        parts = graph.add("Gemm", rows, *constants)
+        squares = graph.add("Mul", parts, parts)
+        variance = graph.add("ReduceSum", squares, graph.constant(np.array([1])))
+        variance = graph.add("Add", variance, graph.constant(noise.variance))
+        found.append(graph.add("Sqrt", variance))
+    scale = graph.constant(model.target_scaler_.scale_[None])
+    std = graph.add("Mul", graph.add("Concat", *found, axis=1), scale)
+    graph.output("std", std, float, len(found))

@@ -8,6 +8,7 @@ with Laplace's approximation to the evidence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -42,6 +43,9 @@ from llmreg.linear_model._trust import (
     Trust,
     summarize,
 )
+from llmreg.posterior._gaussian import make_gaussian
+from llmreg.posterior._noise import Noise, learn_noise
+from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -70,6 +74,7 @@ class AveragedModel(NamedTuple):
     trust: tuple[Trust, ...]  # One for a classification, one a target in a regression.
     score_transform: Transform  # The likeliest.
     n_iter: int
+    posterior: Posterior | None
     is_whole: bool  # Whether all rows and all that the columns hold had a say.
 
     @property
@@ -143,6 +148,7 @@ def average_models(
         tuple(trust),
         transforms[int(np.argmax(likely))],
         max(average.n_iter for average in averages),
+        Posterior.join([average.uncertainty for average in averages]),
         n_samples <= MOST_ROWS and all(average.is_whole for average in averages),
     )
 
@@ -155,6 +161,7 @@ class Space(Protocol):
 
     shape: tuple[int, ...]
     centre: np.ndarray
+    columns: np.ndarray
     is_whole: bool
 
     @property
@@ -170,6 +177,9 @@ class Space(Protocol):
     def intercepts(self, found: np.ndarray, group: Any) -> np.ndarray: ...
     def judged(self, weights: np.ndarray) -> np.ndarray: ...
     def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
+    def roots(self) -> Any: ...
+    def before(self, grid: PriorGrid) -> np.ndarray: ...
+    def elements(self, group: Any) -> np.ndarray: ...
 
 
 class _Problem:
@@ -260,40 +270,83 @@ class _Problem:
             coef[points] = space.to_weights(fits.weights, group)
             intercept[points] = space.intercepts(fits.weights, group)
             shrinkage[points] = self._shrinkage(fits, design)
-            done.append((group, points, fits))
+            done.append((group, points, fits, priors))
+        posterior = np.exp(log_posterior - logsumexp(log_posterior))
+        uncertainty = self._uncertainty(done, grid, posterior)
+        uncertainty.shift[:, :-1] = np.tensordot(posterior * (1 - shrinkage), coef, 1)
+        uncertainty.shift[:, -1] = (posterior * (1 - shrinkage)) @ intercept
         coef *= shrinkage[:, None, None]
         intercept *= shrinkage[:, None]
-        posterior = np.exp(log_posterior - logsumexp(log_posterior))
         # How sure signs are takes far longer to tell than the weights themselves.
         heavy = posterior > _HEAVY * posterior.max()
         judged = space.judged(coef)
         deviation = np.zeros_like(judged)
         mean = np.tensordot(posterior, coef, axes=1)
-        variance: Any = 0.0
-        for group, points, fits in done:
+        for group, points, fits, _ in done:
             some = np.flatnonzero(heavy[points])
             points, covariance = points[some], fits.covariance[some]
             spread = space.deviations(covariance, group)
             deviation[points] = spread * shrinkage[points, None, None]
-            if isinstance(space, CurveSpace) and len(points):
-                within = space.height_variance(covariance, group, grid[points])
-                share = posterior[points] / posterior[heavy].sum()
-                variance += np.tensordot(share * shrinkage[points] ** 2, within, axes=1)
+        constant = posterior @ intercept
+        heights = None
         if isinstance(space, CurveSpace):
-            between = ((coef - mean) @ space.heights.T) ** 2
-            variance += np.tensordot(posterior, between, axes=1)
+            of = np.pad(space.heights, ((0, 0), (0, 1)))
+            variance = np.stack([one.variance(of) for one in uncertainty.weights])
+            heights = np.sqrt(variance) * (posterior @ shrinkage)
+        if self.task == "regression":
+            noise = self._noise(uncertainty, mean[0], constant, posterior @ grid.noise)
+            uncertainty = replace(uncertainty, noise=(noise,))
         whole_posterior = np.zeros(len(self.grid))
         whole_posterior[kept] = posterior
         return AveragedWeights(
             mean,
-            posterior @ intercept - mean @ space.centre,
+            constant - mean @ space.centre,
             self.grid,
             whole_posterior,
             self._agreement(judged[heavy], deviation[heavy], posterior[heavy]),
-            max(fits.n_iter for _, _, fits in done),
+            max(fits.n_iter for _, _, fits, _ in done),
+            uncertainty,
             space.is_whole,
-            np.sqrt(np.maximum(variance, 0)) if np.ndim(variance) else None,
+            heights,
         )
+
+    def _uncertainty(
+        self, done: list[Any], grid: PriorGrid, posterior: np.ndarray
+    ) -> Posterior:
+        """Sum up all fits: how uncertain each is, and how far they are apart."""
+        space, n_outputs = self.space, len(self.targets)
+        before = posterior @ space.before(grid)
+        means = np.empty((len(grid), n_outputs, len(before)))
+        updates: list[Any] = [[] for _ in range(n_outputs)]
+        for group, points, fits, priors in done:
+            known = posterior[points] @ (1 / priors.precision)
+            known[-2:] = 0  # Of what rows always tell.
+            for k, lift in enumerate(space.elements(group)):
+                found = np.tensordot(posterior[points], fits.covariance[:, k], axes=1)
+                updates[k].append((lift, found - np.diag(known)))
+                means[points, k] = fits.weights[:, k] @ lift.T
+        means -= np.tensordot(posterior, means, axes=1)
+        means *= np.sqrt(posterior)[:, None, None]
+        weights = tuple(
+            make_gaussian(root, before, updates[k], means[:, k])
+            for k, root in enumerate(space.roots())
+        )
+        shift = np.zeros((n_outputs, space.shape[1] + 1))
+        return Posterior(space.centre, weights, shift)
+
+    def _noise(
+        self,
+        uncertainty: Posterior,
+        weights: np.ndarray,
+        constant: np.ndarray,
+        assumed: float,
+    ) -> Noise:
+        """Tell the noise of a regression from what the average leaves over."""
+        columns = self.space.columns
+        gap = self.targets[0] - columns @ weights - constant
+        rows = columns + self.space.centre
+        variance = uncertainty.moments(rows)[1][:, 0] ** 2
+        return learn_noise(gap, self.row_weight, variance, assumed)
 
     def follow_up(
         self,
@@ -316,7 +369,9 @@ class _Problem:
         coef = self.space.to_weights(weights, group)[0]
         intercept = self.space.intercepts(weights, group)[0]
         return average._replace(
-            coef=coef, intercept=intercept - coef @ self.space.centre
+            coef=coef,
+            intercept=intercept - coef @ self.space.centre,
+            uncertainty=average.uncertainty.around_mean(),
         )
 
     def _groups(self, grid: PriorGrid) -> Iterable[tuple[Any, np.ndarray]]:

@@ -26,12 +26,13 @@ class Rotation(NamedTuple):
 
     `maps`, of shape (n_outputs, n_weights + 1, n_coordinates), turns coordinates into
     weights and a constant; `is_belief` marks those along curves, where the coordinates
-    are told apart.
+    are told apart; else `turns` makes of them those that are.
     """
 
     design: np.ndarray
     maps: np.ndarray
     is_belief: np.ndarray | None
+    turns: np.ndarray | None = None
 
 
 class CurveSpace:
@@ -87,9 +88,11 @@ class CurveSpace:
         self.products = self._products()
         # How deviations vary together, those in directions that are left out as well.
         self._free = _walks(basis, n_weights)
-        parts = [self._main_directions(basis, j) for j in range(len(basis.columns))]
-        others = np.vstack([*parts, np.eye(n_weights)[n_segments:]])
+        parts = [self._directions(basis, j) for j in range(len(basis.columns))]
+        main, left_out = zip(*parts, strict=True)
+        others = np.vstack([*main, np.eye(n_weights)[n_segments:]])
         others = np.hstack([others, np.zeros((len(others), 1))])
+        self._left_out = np.vstack(left_out)
         beliefs = np.concatenate([self.curves, heights[:, :, None]], axis=2)
         if n_outputs > 1 or has_many_rows:
             beliefs = beliefs[:, :0]
@@ -108,16 +111,16 @@ class CurveSpace:
             products[np.ix_(own, own)] = (columns.T * self.row_weight) @ columns
         return products
 
-    def _main_directions(self, basis: CurveBasis, curve: int) -> np.ndarray:
-        """Return the directions in which a shape may leave its curve, the main ones."""
+    def _directions(self, basis: CurveBasis, curve: int) -> list[np.ndarray]:
+        """Return the directions in which a shape may leave its curve: main, others."""
         own = np.flatnonzero(basis.curve_of == curve)
         block = np.ix_(own, own)
         root = np.linalg.cholesky(self._free[block])
         size, turn = np.linalg.eigh(root.T @ self.products[block] @ root)
         main = size > min(_MINOR * size.sum(), _TOLD * len(basis.columns))
-        directions = np.zeros((int(main.sum()), self.shape[1]))
-        directions[:, own] = (root @ turn[:, main]).T
-        return directions
+        directions = np.zeros((len(own), self.shape[1]))
+        directions[:, own] = (root @ turn).T
+        return [directions[main], directions[~main]]
 
     @property
     def width(self) -> int:
@@ -134,7 +137,8 @@ class CurveSpace:
         if not self._is_wide:
             if not self._rotations:
                 is_belief = np.arange(self._maps.shape[2]) < self._n_belief
-                self._rotations[0.0] = self._rotation(self._maps, is_belief)
+                design = self._design(self.columns, self._maps)
+                self._rotations[0.0] = Rotation(design, self._maps, is_belief)
             yield self._rotations[0.0], np.arange(len(grid))
             return
         ratios = np.zeros(len(grid))
@@ -147,17 +151,17 @@ class CurveSpace:
                 continue
             scale = np.ones(self._maps.shape[2])
             scale[self._n_belief :] = np.exp(ratio)
-            maps = []
+            turns = []
             for one in self._maps * scale:
                 # As many coordinates as there are rows, which lie in no other
                 # direction.
                 rows = self.columns @ one[:-1] + one[-1]
-                maps.append(one @ np.linalg.svd(rows, full_matrices=False)[2].T)
-            self._rotations[ratio] = self._rotation(np.stack(maps), None)
+                turn = np.linalg.svd(rows, full_matrices=False)[2]
+                turns.append(scale[:, None] * turn.T)
+            maps, turned = self._maps @ np.stack(turns), np.stack(turns)
+            design = self._design(self.columns, maps)
+            self._rotations[ratio] = Rotation(design, maps, None, turned)
             yield self._rotations[ratio], points
-
-    def _rotation(self, maps: np.ndarray, is_belief: np.ndarray | None) -> Rotation:
-        return Rotation(self._design(self.columns, maps), maps, is_belief)
 
     def _design(self, columns: np.ndarray, maps: np.ndarray) -> np.ndarray:
         design = np.ones((len(maps), len(columns), maps.shape[2] + 2))
@@ -194,6 +198,36 @@ class CurveSpace:
             precision[:, :width][:, ~rotation.is_belief] = free[:, None]
         precision[:, width] = 1 / np.maximum(grid.scale_sd, _SMALLEST) ** 2
         return GaussianPriors(mean, precision, grid.noise)
+
+    def roots(self) -> np.ndarray:
+        """Return what turns elements into weights and a constant, by output.
+
+        Elements are independent before a row is seen: lengths and directions, those
+        that are left out too, the length of all, the intercept.
+        """
+        n_outputs, n_weights = self.shape
+        rest = np.zeros((n_outputs, n_weights + 1, len(self._left_out) + 2))
+        rest[:, :-1, :-2] = self._left_out.T
+        rest[:, :-1, -2], rest[:, -1, -2], rest[:, -1, -1] = self.said, self._height, 1
+        return np.concatenate([self._maps, rest], axis=2)
+
+    def before(self, grid: PriorGrid) -> np.ndarray:
+        """Return variances of elements, 0 for the last, which rows always tell."""
+        n_maps, n_left = self._maps.shape[2], len(self._left_out)
+        variance = np.zeros((len(grid), n_maps + n_left + 2))
+        variance[:, :-2] = grid.deviation[:, None] ** 2
+        variance[:, : self._n_belief] = 1 / grid.precision[:, None]
+        return variance
+
+    def elements(self, rotation: Rotation) -> np.ndarray:
+        """Return what turns coordinates into elements, by output."""
+        n_maps, width = self._maps.shape[2], rotation.maps.shape[2]
+        n_elements = n_maps + len(self._left_out) + 2
+        found = np.zeros((len(self.said), n_elements, width + 2))
+        turns = np.eye(width) if rotation.turns is None else rotation.turns
+        found[:, :n_maps, :width] = turns
+        found[:, -2:, -2:] = np.eye(2)
+        return found
 
     def to_weights(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return weights, of shape (n_points, n_outputs, n_weights)."""
@@ -245,27 +279,6 @@ class CurveSpace:
         reached = np.eye(n_weights) + np.tril(own & is_step & is_step[:, None], -1)
         heights = np.vstack([np.zeros_like(first), reached])
         return heights - self.centre * np.vstack([first, own])
-
-    def height_variance(
-        self, covariance: np.ndarray, rotation: Rotation, grid: PriorGrid
-    ) -> np.ndarray:
-        """Return the variances of heights, (n_points, n_outputs, n_heights)."""
-        of = np.broadcast_to(self.heights, (len(self.said), *self.heights.shape))
-        variance = self._variance(of, covariance, rotation)
-        # Where no coordinate leads, heights are as uncertain as before.
-        before = np.stack([1 / grid.precision, grid.deviation**2], axis=1)
-        told = 1 / self.priors(rotation, grid).precision[:, :-2]
-        for k, maps in enumerate(rotation.maps):
-            variance[:, k] += before @ self._before[k]
-            variance[:, k] -= told @ ((csr_matrix(self.heights) @ maps[:-1]) ** 2).T
-        return variance
-
-    @cached_property
-    def _before(self) -> np.ndarray:
-        """Variances of heights for beliefs and deviations of 1, (n_outputs, 2, n)."""
-        belief = self.heights @ self._maps[:, :-1, : self._n_belief]
-        free = ((csr_matrix(self._free) @ self.heights.T).T * self.heights).sum(axis=1)
-        return np.stack([(one, free) for one in (belief**2).sum(axis=2)])
 
     def _variance(
         self, of: np.ndarray, covariance: np.ndarray, rotation: Rotation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.sparse import diags, spmatrix
 from sklearn.utils.extmath import randomized_svd
 
 from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
@@ -44,14 +45,15 @@ class Subspace:
         self.units = np.concatenate([units, np.zeros_like(units[:1])])
         self.scored = ~np.isnan(scores).all(axis=0)
         self.centre = np.average(X, axis=0, weights=row_weight)
-        self.X = X - self.centre
+        self.columns = X - self.centre
         scale = np.ones(n_columns)
         if relative_variance is not None:
             scale = np.sqrt(relative_variance)
         # Weights with and without a score have their own precision, and so their own
         # rotation.
         groups = (self.scored, ~self.scored)
-        bases = [row_space(self.X[:, group] * scale[group], group) for group in groups]
+        scaled = self.columns * scale
+        bases = [row_space(scaled[:, group], group) for group in groups]
         self.is_free = np.repeat([False, True], [basis.shape[1] for basis in bases])
         # Whether the coordinates hold all that the columns do.
         self.is_whole = all(
@@ -59,7 +61,8 @@ class Subspace:
             for basis, group in zip(bases, groups, strict=True)
         )
         self.basis = np.hstack(bases) * scale[:, None]
-        self.inputs = self.X @ self.basis
+        self.scale = scale
+        self.inputs = self.columns @ self.basis
         self.width = self.inputs.shape[1]
         self.shares_design = False
 
@@ -78,7 +81,7 @@ class Subspace:
         n_samples, width = self.inputs.shape
         table = np.ones((len(unit), n_samples, width + 2))
         table[:, :, :width] = self.inputs
-        table[:, :, width] = (self.X @ unit.T).T
+        table[:, :, width] = (self.columns @ unit.T).T
         return table
 
     def to_shared(self, unit: np.ndarray) -> np.ndarray:
@@ -96,18 +99,41 @@ class Subspace:
         mean = np.zeros((len(grid), width + 2))
         mean[:, width] = grid.scale
         precision = np.full_like(mean, BIAS_PRECISION)
+        precision[:, :width] = self._precision(grid, self.is_free)
+        with np.errstate(divide="ignore"):
+            precision[:, width] = np.minimum(1 / grid.scale_sd**2, _FIXED)
+        return GaussianPriors(mean, precision, grid.noise)
+
+    def _precision(self, grid: PriorGrid, is_free: np.ndarray) -> np.ndarray:
+        """Return the precisions of weights with a score, and of free ones."""
         # Not less than where the scores are uninformative: there would be no end to
         # how unlikely the rows are for weights that may be anything.
         alpha = max(self.alpha, _LEAST_PRECISION)
         free = np.where(
             grid.transform >= 0, np.minimum(grid.precision, alpha), grid.precision
         )
-        precision[:, :width] = np.where(
-            self.is_free, free[:, None], grid.precision[:, None]
-        )
-        with np.errstate(divide="ignore"):
-            precision[:, width] = np.minimum(1 / grid.scale_sd**2, _FIXED)
-        return GaussianPriors(mean, precision, grid.noise)
+        return np.where(is_free, free[:, None], grid.precision[:, None])
+
+    def roots(self) -> list[spmatrix]:
+        """Return what turns elements into weights and a constant, by output.
+
+        Elements are the weights, but for their scale, and the intercept.
+        """
+        return [diags([*self.scale, 1.0])] * self.shape[0]
+
+    def before(self, grid: PriorGrid) -> np.ndarray:
+        """Return variances of elements, 0 for the last, which rows always tell."""
+        variance = 1 / self._precision(grid, ~self.scored)
+        return np.pad(variance, ((0, 0), (0, 1)))
+
+    def elements(self, unit: np.ndarray) -> np.ndarray:
+        """Return what turns coordinates into elements, by output."""
+        n_columns, width = self.basis.shape
+        found = np.zeros((len(unit), n_columns + 1, width + 2))
+        found[:, :-1, :width] = self.basis / self.scale[:, None]
+        found[:, :-1, width] = unit / self.scale
+        found[:, -1, -1] = 1
+        return found
 
     def to_weights(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return weights of the columns, of shape (n_points, n_outputs, n_columns)."""

@@ -13,6 +13,7 @@ import numpy as np
 from llmreg._utils._text import list_names, shorten
 from llmreg.linear_model._curve_space import CurveSpace
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.posterior._posterior import Posterior
 from llmreg.prior._feature_prior import FeaturePrior
 
 #: A weight is said to contradict its score from this probability on.
@@ -269,6 +270,7 @@ class AveragedWeights(NamedTuple):
     posterior: np.ndarray
     agreement: np.ndarray  # Probability that each weight has the sign of its score.
     n_iter: int
+    uncertainty: Posterior
     is_whole: bool = True  # Whether the weights use all that the columns hold.
     shape_deviations: np.ndarray | None = None  # Standard deviations of heights.
 

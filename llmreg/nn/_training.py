@@ -261,7 +261,9 @@ def train_automatically(
         # A part of a very large table settles the gamma; the weights are for all rows.
         net = make_net()
         train(net, X, y, sample_weight, params, seed=seed)
-        return net, model
+        # Uncertain is the linear model, and around weights that all rows gave.
+        known = model.posterior if is_part else None
+        return net, model._replace(posterior=known and known.around_mean())
     state = _state(linear_module(X.shape[1], len(model.coef), basis), model)
     if is_linear(params):
         net, n_epochs = make_net(), 1

@@ -17,6 +17,7 @@ from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import (
     ExportError,
     MissingDependencyError,
+    NoPosteriorError,
     PriorMismatchWarning,
 )
 from llmreg.export import to_onnx
@@ -331,3 +332,30 @@ def test_levels_that_are_no_text_of_a_graph(illness):
     X = column.to_frame("s")
     with pytest.raises(ExportError, match="'s' have characters that no text"):
         to_onnx(train(X, illness, None))
+
+
+@pytest.mark.parametrize("hidden", [(), (3,)])
+@pytest.mark.parametrize("has_curves", [True, False])
+def test_a_regressor_has_standard_deviations(has_curves, hidden):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.random((60, 3)), columns=["a", "b", "c"])
+    X.loc[::7, "b"] = 9
+    y = np.column_stack([X["a"] - X["c"], 100 * X["c"]]) + rng.normal(0, 0.1, (60, 2))
+    curve = [(0, -4), (0.5, 0), (1, 3)]
+    one = {"a": curve if has_curves else 4, "c": 2}
+    options = {"hidden_layer_sizes": hidden, "max_iter": 5}
+    model = train(X, y, {"y0": one, "y1": one}, LLMAttributionRegressor, **options)
+    made = to_onnx(model, return_std=True).SerializeToString()
+    session = runtime.InferenceSession(made, providers=["CPUExecutionProvider"])
+    found = session.run(None, feed(session, X))
+    for ours, theirs in zip(model.predict(X, return_std=True), found, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5)
+
+
+def test_standard_deviations_that_are_not_there():
+    X, y = np.random.default_rng(0).random((20, 2)), np.arange(20) % 2
+    with pytest.raises(ExportError, match="return_std=True is for regressors"):
+        to_onnx(train(X, y, 5), return_std=True)
+    fixed = train(X, y, 5, LLMAttributionRegressor, gamma=1.0)
+    with pytest.raises(NoPosteriorError):
+        to_onnx(fixed, return_std=True)

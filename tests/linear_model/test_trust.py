@@ -147,7 +147,7 @@ def averaged(posterior, coef, agreement):
     )
     coef, agreement = (np.array([v], dtype=float) for v in (coef, agreement))
     return AveragedWeights(
-        coef, np.zeros(1), grid, np.array(posterior), agreement, n_iter=1
+        coef, np.zeros(1), grid, np.array(posterior), agreement, 1, None
     )
 
 

@@ -1,0 +1,70 @@
+"""A Gaussian over weights, kept small: what was known before, and what rows told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import block_diag
+from scipy.sparse import csr_matrix
+
+# What changes a variance by a smaller share is left out.
+_NEGLIGIBLE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """How uncertain the weights and the constant of one output are.
+
+    Weights are `root`, of shape (n_weights + 1, n_elements), times elements that had a
+    variance of 1 before a row was seen, and have no covariance. Rows left the `share`
+    of it, of shape (n_told,), along the orthonormal columns of `told`, (n_elements,
+    n_told). So what no row tells is as uncertain as before, in spaces of any width.
+    """
+
+    root: csr_matrix
+    told: np.ndarray
+    share: np.ndarray
+
+    def factor(self, columns: np.ndarray) -> np.ndarray:
+        """Return F, (n_rows, n_elements); the covariance of rows is ``F @ F.T``.
+
+        `columns`, of shape (n_rows, n_weights + 1), are what weights are multiplied
+        with, then what the constant is.
+        """
+        found: np.ndarray = (self.root.T @ columns.T).T
+        told = found @ self.told
+        # Not added to one another first: the share that is left may be tiny.
+        return (found - told @ self.told.T) + (told * np.sqrt(self.share)) @ self.told.T
+
+    def variance(self, columns: np.ndarray) -> np.ndarray:
+        """Return the variance of each row, of shape (n_rows,)."""
+        return np.asarray((self.factor(columns) ** 2).sum(axis=1))
+
+
+def make_gaussian(
+    root: Any,
+    before: np.ndarray,
+    updates: Sequence[tuple[np.ndarray, np.ndarray]],
+    spread: np.ndarray,
+) -> Gaussian:
+    """Put a Gaussian together from the moments of a mixture.
+
+    `before` are the variances of elements, 0 for those that rows always tell; each
+    update is a pair of a map from coordinates to elements and what is added to the
+    covariance of the coordinates; `spread` are the means of the mixture, weighed by the
+    roots of their probabilities, (n_points, n_elements).
+    """
+    always = np.flatnonzero(before == 0)
+    scale = np.sqrt(np.where(before > 0, before, 1.0))
+    maps = [*(lift for lift, _ in updates), spread.T, np.eye(len(before))[:, always]]
+    added = [*(one for _, one in updates), np.eye(len(spread)), -np.eye(len(always))]
+    turn, size = np.linalg.qr(np.hstack(maps) / scale[:, None])
+    change, main = np.linalg.eigh(size @ block_diag(*added) @ size.T)
+    kept = np.abs(change) > _NEGLIGIBLE
+    # Half the digits are enough for how uncertain something is.
+    told = (turn @ main[:, kept]).astype(np.float32)
+    share = np.maximum(1 + change[kept], 0.0)
+    return Gaussian(csr_matrix(csr_matrix(root).multiply(scale)), told, share)
