@@ -276,6 +276,10 @@ PROGRAMS = {
     "pages": Program(
         "fill the pages alone, or tell which are stale (--check)", "reporting.pages"
     ),
+    "worlds-make": Program(
+        "make the tables of the worlds anew (--check: the same bits?)",
+        "data.worlds.making",
+    ),
     "local-priors": Program(
         "ask the small local model about the tables", "data.local_priors"
     ),
