@@ -210,6 +210,15 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "memory-audit",
+        "which tables the model knows by heart: what it said beside what is true",
+        "experiments.memory_audit",
+        "",
+        "--cards titanic salaries",
+        ("5 s", "30 s"),
+        data=True,
+    ),
+    Experiment(
         "shapes",
         "trained on recorded curves: what was asked of it, and what was measured",
         "experiments.shapes",
