@@ -5,7 +5,8 @@ balance, parameters OKane2022 (NMC811 against graphite with silicon). Ours: the 
 the porosity by calendering, the diffusivity by powder, the heat transfer by cooling.
 Nobody observes the tortuosity of pores, diffusivities in the solids, reaction rates,
 contact resistance, heat transfer, and the exact coating. About 2 cells in 100, at which
-the solver gives up, are left out.
+the solver gives up, are left out: at which ones hangs on the last digit, so that the
+same bits take the same kernels of OpenBLAS (see the README beside).
 """
 
 from __future__ import annotations
@@ -20,11 +21,8 @@ from numpy.random import Generator
 
 from benchmarks.data.worlds._draws import Row, choose, clip, number
 
-# Read when pybamm is imported: it is not to report its use, and to do its sums in the
-# order of the processor that the table was made on, since at which cells the solver
-# gives up hangs on the last digit. Needs AVX-512.
+# Read when pybamm is imported: it is not to report its use.
 os.environ["PYBAMM_DISABLE_TELEMETRY"] = "true"
-os.environ["OPENBLAS_CORETYPE"] = "SKYLAKEX"
 
 import pybamm
 
