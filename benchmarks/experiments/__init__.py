@@ -210,6 +210,15 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "memory-audit",
+        "which tables the model knows by heart: what it said beside what is true",
+        "experiments.memory_audit",
+        "",
+        "--cards titanic salaries",
+        ("5 s", "30 s"),
+        data=True,
+    ),
+    Experiment(
         "shapes",
         "trained on recorded curves: what was asked of it, and what was measured",
         "experiments.shapes",
@@ -284,6 +293,10 @@ class Program:
 PROGRAMS = {
     "pages": Program(
         "fill the pages alone, or tell which are stale (--check)", "reporting.pages"
+    ),
+    "worlds-make": Program(
+        "make the tables of the worlds anew (--check: the same bits?)",
+        "data.worlds.making",
     ),
     "local-priors": Program(
         "ask the small local model about the tables", "data.local_priors"
