@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg._parameters import AttributionParameters
-from llmreg.preprocessing._validation import check_labels, choose_classes, weigh_classes
+from llmreg.exceptions import DataError
+from llmreg.preprocessing._validation import (
+    check_base_rate,
+    check_labels,
+    choose_classes,
+    weigh_classes,
+)
 
 
 class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
@@ -112,6 +119,19 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         curve, as in other units or scaled by a step before. "direction" warns with
         :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
         that the curve sums up to; "raise" is an error; "keep" uses the curve.
+    biased_features : list of str, "all" or None, default=None
+        Columns along which the rows are known to be no fair sample, as where some of a
+        group are missing. Of these the model keeps what the prior says, and the rows
+        judge all others only. "all" says that they are no fair sample and not along
+        what: they decide no more than how much the prior counts. Where `gamma` is
+        "auto" and `fit` makes the model; hidden layers learn nothing then.
+    base_rate : float, dict or None, default=None
+        How frequent classes are in the population, for rows that were drawn by class:
+        the rate of ``classes_[1]`` of two, or rates by class that sum to 1. `fit` moves
+        the log-odds by how these differ from those of the rows (weighted), so that
+        probabilities are right for the population. None takes the rows' own rates; of
+        curves of a model that come with base rates, and of two classes that rows do not
+        have alike, it begins near those.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     warm_start : bool, default=False
@@ -188,6 +208,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AttributionParameters._parameter_constraints,
+        "base_rate": [Interval(Real, 0, 1, closed="neither"), Mapping, None],
         "class_weight": [StrOptions({"balanced"}), Mapping, None],
     }
 
@@ -222,6 +243,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         encoder: str | None = "onehot",
         on_error: str = "raise",
         on_unit_mismatch: str = "direction",
+        biased_features: Sequence[str] | str | None = None,
+        base_rate: float | Mapping[Any, float] | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         warm_start: bool = False,
         random_state: Any = None,
@@ -231,9 +254,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         **net__params: Any,
     ) -> None:
         shared = {**locals(), **net__params}
-        for name in ("self", "__class__", "class_weight", "net__params"):
+        for name in ("self", "__class__", "class_weight", "base_rate", "net__params"):
             del shared[name]
         super().__init__(**shared)
+        self.base_rate = base_rate
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -358,6 +382,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         present = y[sample_weight > 0]
         self.classes_ = choose_classes(present, classes, known)
         self._numbering = self._find_numbering()
+        self._rates = check_base_rate(self.base_rate, self.classes_)
         return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight
 
     def _find_numbering(self) -> Literal["own", "open"] | None:
@@ -368,6 +393,34 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             return "open"
         is_counted = self.classes_[-1] == len(self.classes_) - 1
         return "own" if is_counted else None
+
+    def _shift(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray | None:
+        if self._rates is None:
+            return None
+        count = np.bincount(y.astype(int), sample_weight, len(self.classes_))
+        if not count.all():
+            raise DataError(
+                "base_rate needs rows of every class, to tell how far their rates are "
+                f"from it. There are none of {self.classes_[count == 0].tolist()}."
+            )
+        # What a logistic model of rows drawn by class is off by, exactly.
+        moved = np.log(self._rates) - np.log(count / count.sum())
+        return moved[1:] - moved[0] if len(moved) == 2 else moved - moved.mean()
+
+    def _expected_log_odds(
+        self, y: np.ndarray, sample_weight: np.ndarray
+    ) -> float | None:
+        count = np.bincount(y.astype(int), sample_weight, len(self.classes_))
+        # Classes of which rows have as many were drawn so.
+        if self._rates is not None or len(count) > 2 or np.isclose(*count):
+            return None
+        prior: Any = self.prior_
+        names = dict(zip(self._task_names()[2], (-1, 1), strict=True))
+        for name, sign in names.items():
+            said = prior.base_rates.get(name)
+            if said is not None and 0 < said.rate < 1:
+                return sign * float(logit(said.rate))
+        return None
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         classes = tuple(str(label) for label in self.classes_)

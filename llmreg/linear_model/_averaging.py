@@ -8,6 +8,7 @@ with Laplace's approximation to the evidence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -89,10 +90,12 @@ def average_models(
     alpha: float = 1.0,
     seed: int = 0,
     basis: CurveBasis | None = None,
+    kept: np.ndarray | None = None,
 ) -> AveragedModel:
     """Weigh a prior against rows, for the targets of a regression one by one.
 
     With the basis of its curves the weights are those of segments, codes and columns.
+    Of columns that are `kept` the model has what the prior says, whatever rows say.
     """
     n_samples, total_weight = len(X), float(sample_weight.sum())
     if n_samples > MOST_ROWS:
@@ -114,24 +117,26 @@ def average_models(
         if basis is None:
             some, weight = slice(None), sample_weight
             units = directions(scores, transforms)
-            space: Space = Subspace(X, sample_weight, scores, relative, units, alpha)
+            space: Space = Subspace(
+                X, sample_weight, scores, relative, units, alpha, kept
+            )
             told = ColumnsTold(prior.features, outputs, scores, units)
             n_transforms = len(units) if units.any() else 0
             grid = make_prior_grid(n_transforms, told.n_scored, task)
         else:
             some, weight = _pilot(targets[part], sample_weight, task, basis, seed)
             is_part = len(weight) < len(X)
-            space = curves = CurveSpace(X[some], weight, basis, part, is_part)
+            space = curves = CurveSpace(X[some], weight, basis, part, is_part, kept)
             told = CurvesTold(basis.features, outputs, curves)
             grid = make_curve_grid(task)
+        grid = grid if kept is None else grid.aligned()
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
         average = problem.average(*problem.screen())
         if len(weight) < len(X):
             average = problem.follow_up(average, X, targets[part], sample_weight)
         averages.append(average)
-        trust.append(
-            summarize(average, told, n_samples=n_samples, total_weight=total_weight)
-        )
+        known = partial(summarize, n_samples=n_samples, total_weight=total_weight)
+        trust.append(known(average, told, kept=kept))
     likely = sum(average.of_transforms(len(transforms)) for average in averages)
     return AveragedModel(
         np.concatenate([average.coef for average in averages]),
@@ -220,7 +225,8 @@ class _Problem:
         width = priors.mean.shape[1]
         maps = np.broadcast_to(np.eye(width), (len(self.targets), width, width))
         # From what is neither stiff nor free to the best that is found.
-        best = np.flatnonzero(self.grid.transform < 0)[-1]
+        transform = self.grid.transform
+        best = np.flatnonzero(transform == transform.min())[-1]
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
             likelihood = approximate(*rows, middle, _ROUGH)

@@ -19,6 +19,13 @@ _SMALLEST = 1e-4
 # Directions in which a shape varies by less than this share, or by so little over all
 # rows that they tell next to nothing of it, are left out: the less, the fewer curves.
 _MINOR, _TOLD = 0.03, 0.25
+# How many times as far as others shapes go that are kept: what the rows say of them is
+# found, so that other features need not answer for it, and then left aside. Where there
+# are no others they stay as they are, and the rows tell how long they are.
+_ASIDE, _STIFF = 10.0, 0.01
+# How far log-odds may be from a base rate that is said, which is off by a factor of two
+# where nothing can be remembered; a standard deviation.
+_RATE_SD = 2.0
 
 
 class Rotation(NamedTuple):
@@ -31,6 +38,8 @@ class Rotation(NamedTuple):
 
     design: np.ndarray
     maps: np.ndarray
+    # The same without what the rows say of features that are kept.
+    answers: np.ndarray
     is_belief: np.ndarray | None
 
 
@@ -52,6 +61,7 @@ class CurveSpace:
         basis: CurveBasis,
         rows: slice,
         has_many_rows: bool = False,
+        kept: np.ndarray | None = None,
     ) -> None:
         self.basis = basis
         columns = basis.design(X)
@@ -83,6 +93,9 @@ class CurveSpace:
             begins = basis.feature_of[basis.columns] == features
             heights = self.curves @ self.centre + starts @ begins.T
             self.bias_precision = 1 / basis.bias_sd**2
+        self.bias_mean = 0.0
+        if basis.log_odds is not None:
+            self.bias_mean, self.bias_precision = basis.log_odds, 1 / _RATE_SD**2
         self._height = heights.sum(axis=1)
         self.products = self._products()
         # How deviations vary together, those in directions that are left out as well.
@@ -95,6 +108,12 @@ class CurveSpace:
             beliefs = beliefs[:, :0]
         #: What turns coordinates into weights and a constant.
         self._maps = np.stack([np.vstack([belief, others]).T for belief in beliefs])
+        kept = np.zeros(X.shape[1], dtype=bool) if kept is None else kept
+        own = kept[np.concatenate(own)]
+        is_kept = (self._maps[0, :-1] * own[:, None]).any(axis=0)
+        self._maps[:, :, is_kept] *= freedom(own)
+        self._answers = self._maps * ~is_kept
+        self._free *= ~own * ~own[:, None]
         self._n_belief = beliefs.shape[1]
         self._is_wide = self._maps.shape[2] > len(X)
         self._rotations: dict[float, Rotation] = {}
@@ -134,7 +153,9 @@ class CurveSpace:
         if not self._is_wide:
             if not self._rotations:
                 is_belief = np.arange(self._maps.shape[2]) < self._n_belief
-                self._rotations[0.0] = self._rotation(self._maps, is_belief)
+                self._rotations[0.0] = self._rotation(
+                    self._maps, self._answers, is_belief
+                )
             yield self._rotations[0.0], np.arange(len(grid))
             return
         ratios = np.zeros(len(grid))
@@ -147,17 +168,25 @@ class CurveSpace:
                 continue
             scale = np.ones(self._maps.shape[2])
             scale[self._n_belief :] = np.exp(ratio)
-            maps = []
-            for one in self._maps * scale:
+            maps, answers = [], []
+            for one, answer in zip(
+                self._maps * scale, self._answers * scale, strict=True
+            ):
                 # As many coordinates as there are rows, which lie in no other
                 # direction.
                 rows = self.columns @ one[:-1] + one[-1]
-                maps.append(one @ np.linalg.svd(rows, full_matrices=False)[2].T)
-            self._rotations[ratio] = self._rotation(np.stack(maps), None)
+                turn = np.linalg.svd(rows, full_matrices=False)[2].T
+                maps.append(one @ turn)
+                answers.append(answer @ turn)
+            self._rotations[ratio] = self._rotation(
+                np.stack(maps), np.stack(answers), None
+            )
             yield self._rotations[ratio], points
 
-    def _rotation(self, maps: np.ndarray, is_belief: np.ndarray | None) -> Rotation:
-        return Rotation(self._design(self.columns, maps), maps, is_belief)
+    def _rotation(
+        self, maps: np.ndarray, answers: np.ndarray, is_belief: np.ndarray | None
+    ) -> Rotation:
+        return Rotation(self._design(self.columns, maps), maps, answers, is_belief)
 
     def _design(self, columns: np.ndarray, maps: np.ndarray) -> np.ndarray:
         design = np.ones((len(maps), len(columns), maps.shape[2] + 2))
@@ -182,7 +211,7 @@ class CurveSpace:
         """Return the priors of a grid in the coordinates of a rotation."""
         width = rotation.maps.shape[2]
         mean = np.zeros((len(grid), width + 2))
-        mean[:, width] = grid.scale
+        mean[:, width:] = np.stack([grid.scale, np.full(len(grid), self.bias_mean)], 1)
         precision = np.full_like(mean, self.bias_precision)
         free = 1 / grid.deviation**2
         precision[:, :width] = (grid.precision if self._n_belief else free)[:, None]
@@ -193,12 +222,12 @@ class CurveSpace:
 
     def to_weights(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return weights, of shape (n_points, n_outputs, n_weights)."""
-        turned = np.einsum("gkq,kwq->gkw", found[:, :, :-2], rotation.maps[:, :-1])
+        turned = np.einsum("gkq,kwq->gkw", found[:, :, :-2], rotation.answers[:, :-1])
         return turned + found[:, :, -2, None] * self.said
 
     def intercepts(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return what is added to weighted columns, of shape (n_points, n_outputs)."""
-        constant = np.einsum("gkq,kq->gk", found[:, :, :-2], rotation.maps[:, -1])
+        constant = np.einsum("gkq,kq->gk", found[:, :, :-2], rotation.answers[:, -1])
         height = found[:, :, -2] * self._height
         return np.asarray(found[:, :, -1] + constant + height)
 
@@ -251,7 +280,7 @@ class CurveSpace:
         # Where no coordinate leads, heights are as uncertain as before.
         before = np.stack([1 / grid.precision, grid.deviation**2], axis=1)
         told = 1 / self.priors(rotation, grid).precision[:, :-2]
-        for k, maps in enumerate(rotation.maps):
+        for k, maps in enumerate(rotation.answers):
             variance[:, k] += before @ self._before[k]
             variance[:, k] -= told @ ((self.heights @ maps[:-1]) ** 2).T
         return variance
@@ -259,7 +288,7 @@ class CurveSpace:
     @cached_property
     def _before(self) -> np.ndarray:
         """Variances of heights for beliefs and deviations of 1, (n_outputs, 2, n)."""
-        belief = self.heights @ self._maps[:, :-1, : self._n_belief]
+        belief = self.heights @ self._answers[:, :-1, : self._n_belief]
         free = (self.heights @ self._free * self.heights).sum(axis=1)
         return np.stack([(one, free) for one in (belief**2).sum(axis=2)])
 
@@ -269,7 +298,7 @@ class CurveSpace:
         """Return the variances of what weights are turned into, by output."""
         variance = np.empty((len(covariance), *of.shape[:2]))
         for k, of_output in enumerate(of):
-            maps = np.hstack([rotation.maps[k, :-1], self.said[k][:, None]])
+            maps = np.hstack([rotation.answers[k, :-1], self.said[k][:, None]])
             along = of_output @ maps
             spread = np.matmul(along, covariance[:, k, :-1, :-1])
             variance[:, k] = (spread * along).sum(axis=2)
@@ -285,6 +314,11 @@ class CurveSpace:
         if not known.any():
             return 0.0
         return float(np.mean(inner[known] / np.sqrt(square[known])))
+
+
+def freedom(kept: np.ndarray) -> float:
+    """Return how many times as far as others weights go that are kept."""
+    return _STIFF if kept.all() else _ASIDE
 
 
 def _walks(basis: CurveBasis, n_weights: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import compress
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -109,6 +110,8 @@ class Trust:
         Heights are those where each feature begins, then those that segments, codes and
         other columns lead to. Of very many rows a part tells them, each standing for
         several. None without curves.
+    kept : tuple of str, default=()
+        Features of which the model keeps what the prior says, by `biased_features`.
 
     Examples
     --------
@@ -132,6 +135,7 @@ class Trust:
     n_samples: int
     prior_weights: np.ndarray | None = field(default=None, repr=False)
     shape_deviations: np.ndarray | None = field(default=None, repr=False)
+    kept: tuple[str, ...] = ()
 
     believed = _renamed("believed", "p_aligned")
     reversed = _renamed("reversed", "p_reversed")
@@ -174,6 +178,11 @@ class Trust:
         cosine = f"the cosine of the model and the prior is {self.cosine:.2f}"
         close = "the model follows it" if self.cosine > _CLOSE else cosine
         is_sure, told = self._news()
+        if len(self.kept) == self.agreement.shape[1]:
+            return (
+                "The model keeps what the prior says of every feature, as declared: "
+                f"{rows.lower()} tell no more than how much it counts."
+            )
         if self.p_reversed > 0.5:
             return (
                 f"{rows} indicate that the scores have the wrong sign (probability "
@@ -194,10 +203,13 @@ class Trust:
         else:
             verb = "agree with the prior" if is_sure else "leave the prior as it is"
             text = f"{rows} {verb}: {close}."
+        if self.kept:
+            named = list_names(self.kept, 5, str)
+            text += f" Kept as the prior has it, as declared: {named}."
         if not self.contradictions:
             return text
-        named = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
-        return f"{text} Contradicted: {list_names(named, 5, str)}."
+        found = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
+        return f"{text} Contradicted: {list_names(found, 5, str)}."
 
     def _news(self) -> tuple[bool, float]:
         """Say whether rows speak strongly for the prior, and how much they tell of it.
@@ -213,7 +225,9 @@ class Trust:
         way = np.unique(ways, return_inverse=True)[1]
         old, new = np.bincount(way, before), np.bincount(way, self.weights)
         told = float(np.sum(new * np.log(np.where(new > 0, new, old) / old)))
-        return self.p_aligned * (1 - aligned) >= doubt, told
+        # Where nothing else was thought possible, nothing speaks for it.
+        is_open = aligned < 1 - 1e-9
+        return is_open and self.p_aligned * (1 - aligned) >= doubt, told
 
     def __str__(self) -> str:
         return self.verdict
@@ -289,6 +303,10 @@ class ColumnsTold:
     scores: np.ndarray
     units: np.ndarray
 
+    def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
+        """Return the names of some columns."""
+        return () if kept is None else tuple(compress(self.features, kept))
+
     @property
     def n_scored(self) -> int:
         """How many columns have a score."""
@@ -318,6 +336,11 @@ class CurvesTold:
     outputs: Sequence[str]
     space: CurveSpace
 
+    def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
+        """Return the names of the features of some columns."""
+        own = self.space.basis.feature_of[kept] if kept is not None else ()
+        return tuple(self.features[number] for number in np.unique(own).astype(int))
+
     @property
     def scores(self) -> np.ndarray:
         """The size of each curve."""
@@ -343,6 +366,7 @@ def summarize(
     *,
     n_samples: int,
     total_weight: float,
+    kept: np.ndarray | None = None,
 ) -> Trust:
     """Sum up an average."""
     grid = average.grid
@@ -373,4 +397,5 @@ def summarize(
         n_samples=n_samples,
         prior_weights=np.exp(grid.log_prior),
         shape_deviations=average.shape_deviations,
+        kept=told.named(kept),
     )

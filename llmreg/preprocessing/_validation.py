@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,26 @@ def weigh_classes(
             f"got {class_weight!r}."
         )
     return np.asarray(weight)
+
+
+def check_base_rate(given: Any, classes: np.ndarray) -> np.ndarray | None:
+    """Return the rates of all classes, which sum to 1; None where none is given."""
+    if given is None:
+        return None
+    labels = classes.tolist()
+    rates = dict(given) if isinstance(given, Mapping) else {labels[-1]: given}
+    wrong = f"; got {given!r} for the classes {labels}."
+    if unknown := [label for label in rates if label not in labels]:
+        raise DataError(f"base_rate has rates of no class, {unknown}{wrong}")
+    if len(labels) == 2 and len(rates) == 1:
+        ((known, rate),) = rates.items()
+        rates[labels[1 - labels.index(known)]] = 1 - rate
+    if len(rates) < len(labels):
+        raise DataError(f"base_rate must have the rate of every class{wrong}")
+    found = np.array([rates[label] for label in labels], dtype=np.float64)
+    if not ((found > 0).all() and np.isclose(found.sum(), 1)):
+        raise DataError(f"base_rate must be rates above 0 that sum to 1{wrong}")
+    return found / found.sum()
 
 
 def check_numbers(y: Any) -> np.ndarray:
