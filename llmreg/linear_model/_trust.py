@@ -23,6 +23,10 @@ _HARDLY = 0.2
 # Rows agree with a prior if they make it this many times as likely to be right; less,
 # and in nats no more than this about how closely to take it, and they are too few.
 _STRONG, _LITTLE = 10.0, 1.0
+# A shape is far from its curve from so many logits on, a standard deviation over the
+# rows, and surely so from so many of its own: what the rows of a group that were
+# thinned out come to, and fair rows of the paper's tables do not.
+_FAR, _SURELY = 0.4, 1.9
 # From this cosine on a model follows its prior.
 _CLOSE = 0.95
 
@@ -112,6 +116,9 @@ class Trust:
         several. None without curves.
     kept : tuple of str, default=()
         Features of which the model keeps what the prior says, by `biased_features`.
+    departures : tuple of str, default=()
+        Features whose learnt shape is surely far from the curve of the prior, the
+        farthest first, be it only steeper.
 
     Examples
     --------
@@ -136,6 +143,7 @@ class Trust:
     prior_weights: np.ndarray | None = field(default=None, repr=False)
     shape_deviations: np.ndarray | None = field(default=None, repr=False)
     kept: tuple[str, ...] = ()
+    departures: tuple[str, ...] = ()
 
     believed = _renamed("believed", "p_aligned")
     reversed = _renamed("reversed", "p_reversed")
@@ -173,11 +181,12 @@ class Trust:
     @property
     def verdict(self) -> str:
         """The conclusion in a sentence or two."""
-        rows = f"The {self.n_samples} training rows"
+        rows, found = f"The {self.n_samples} training rows", self.contradictions
         follows = "the model follows the rows."
         cosine = f"the cosine of the model and the prior is {self.cosine:.2f}"
         close = "the model follows it" if self.cosine > _CLOSE else cosine
         is_sure, told = self._news()
+        named = {c.feature: f"{c.feature} ({c.probability:.2f})" for c in found}
         if len(self.kept) == self.agreement.shape[1]:
             return (
                 "The model keeps what the prior says of every feature, as declared: "
@@ -194,7 +203,7 @@ class Trust:
                 f"{rows} do not support the prior (probability "
                 f"{self.p_uninformative:.2f} that it is uninformative): {follows}"
             )
-        elif not (is_sure or self.contradictions) and told < _LITTLE:
+        elif not (is_sure or named or self.departures) and told < _LITTLE:
             text = f"{rows} are too few to tell whether the prior is right: {close}."
         elif self.cosine < _HARDLY:
             text = f"{rows} do not support the prior ({cosine}): {follows}"
@@ -204,12 +213,13 @@ class Trust:
             verb = "agree with the prior" if is_sure else "leave the prior as it is"
             text = f"{rows} {verb}: {close}."
         if self.kept:
-            named = list_names(self.kept, 5, str)
-            text += f" Kept as the prior has it, as declared: {named}."
-        if not self.contradictions:
-            return text
-        found = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
-        return f"{text} Contradicted: {list_names(found, 5, str)}."
+            kept = list_names(self.kept, 5, str)
+            text += f" Kept as the prior has it, as declared: {kept}."
+        if named:
+            text += f" Contradicted: {list_names(named.values(), 5, str)}."
+        if far := [name for name in self.departures if name not in named]:
+            text += f" Far from what the prior says: {list_names(far, 5, str)}."
+        return text
 
     def _news(self) -> tuple[bool, float]:
         """Say whether rows speak strongly for the prior, and how much they tell of it.
@@ -303,6 +313,10 @@ class ColumnsTold:
     scores: np.ndarray
     units: np.ndarray
 
+    def far(self, average: AveragedWeights) -> tuple[str, ...]:
+        """Return no features: how sure weights are is not known in the average."""
+        return ()
+
     def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
         """Return the names of some columns."""
         return () if kept is None else tuple(compress(self.features, kept))
@@ -335,6 +349,22 @@ class CurvesTold:
     features: Sequence[str]
     outputs: Sequence[str]
     space: CurveSpace
+
+    def far(self, average: AveragedWeights) -> tuple[str, ...]:
+        """Return the features whose shape is far from its curve, the farthest first."""
+        assert average.shape_deviations is not None
+        space, features = self.space, np.arange(len(self.features))
+        along = space.said @ space.products
+        square = np.maximum((along * space.said).sum(axis=1), 1e-12)
+        length = (along * average.coef).sum(axis=1) / square
+        apart = average.coef - length[:, None] * space.said
+        own = space.feature_of == features[:, None]
+        variance = (apart * (apart @ space.products)) @ own.T / space.row_weight.sum()
+        sure = abs(apart @ space.heights.T) > _SURELY * average.shape_deviations
+        heights = np.append(features, space.feature_of) == features[:, None]
+        size = np.where(sure @ heights.T, variance, 0.0).max(axis=0)
+        order = np.argsort(-size, kind="stable")
+        return tuple(self.features[j] for j in order if size[j] > _FAR**2)
 
     def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
         """Return the names of the features of some columns."""
@@ -397,5 +427,6 @@ def summarize(
         n_samples=n_samples,
         prior_weights=np.exp(grid.log_prior),
         shape_deviations=average.shape_deviations,
-        kept=told.named(kept),
+        kept=(names := told.named(kept)),
+        departures=tuple(name for name in told.far(average) if name not in names),
     )
