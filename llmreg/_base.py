@@ -186,7 +186,9 @@ class BaseAttributionEstimator(
                         self.net_, self.trust_ = make(gamma, self.score_transform), None
                     train(self.net_, *rows, self, seed=self._seed, one_pass=one_pass)
                     self.gamma_ = float(self.net_.criterion_.gamma)
-                if (shift := self._shift(rows[1], sample_weight)) is not None:
+                outputs = partial(predict_outputs, self.net_, rows[0])
+                shift = self._shift(outputs, rows[1], sample_weight)
+                if shift is not None:
                     shift_outputs(self.net_, shift)
                 check_weights(self.net_)
                 self._describe_model(rows[0], sample_weight)
@@ -304,7 +306,12 @@ class BaseAttributionEstimator(
     def _anchor(self, y: Any, sample_weight: Any) -> Any:
         return y
 
-    def _shift(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray | None:
+    def _shift(
+        self,
+        outputs: Callable[[], np.ndarray],
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+    ) -> np.ndarray | None:
         """Return what is added to all outputs, because of a declared base rate."""
         return None
 

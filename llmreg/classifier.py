@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import log_softmax, logit, softmax
+from scipy.special import log_softmax, logit, logsumexp, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -394,7 +394,12 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         is_counted = self.classes_[-1] == len(self.classes_) - 1
         return "own" if is_counted else None
 
-    def _shift(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray | None:
+    def _shift(
+        self,
+        outputs: Callable[[], np.ndarray],
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+    ) -> np.ndarray | None:
         if self._rates is None:
             return None
         count = np.bincount(y.astype(int), sample_weight, len(self.classes_))
@@ -405,7 +410,20 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             )
         # What a logistic model of rows drawn by class is off by, exactly.
         moved = np.log(self._rates) - np.log(count / count.sum())
-        return moved[1:] - moved[0] if len(moved) == 2 else moved - moved.mean()
+        if len(moved) > 2:
+            return moved - moved.mean()
+        if self.biased_features is None:
+            return moved[1:] - moved[0]
+        # Of rows that were thinned out by more than class their rates tell little. But
+        # over the rows of a class the odds against it average to those of the classes.
+        logits = outputs()[:, 0]
+        against = [
+            logsumexp(sign * logits[own], b=sample_weight[own] / count[k])
+            for k, sign in enumerate((1, -1))
+            for own in [y == k]
+        ]
+        found = logit(self._rates[1]) + (against[1] - against[0]) / 2
+        return np.array([found])
 
     def _expected_log_odds(
         self, y: np.ndarray, sample_weight: np.ndarray
