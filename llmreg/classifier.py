@@ -128,10 +128,9 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     base_rate : float, dict or None, default=None
         How frequent classes are in the population, for rows that were drawn by class:
         the rate of ``classes_[1]`` of two, or rates by class that sum to 1. `fit` moves
-        the log-odds by how these differ from those of the rows (weighted), so that
-        probabilities are right for the population. None takes the rows' own rates; of
-        curves of a model that come with base rates, and of two classes that rows do not
-        have alike, it begins near those.
+        the log-odds from the rows' own rates (weighted) to these. None keeps to the
+        rows; where they have more of one of two classes, and a prior with curves says
+        base rates, the intercept begins near those.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     warm_start : bool, default=False
@@ -433,12 +432,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         if self._rates is not None or len(count) > 2 or np.isclose(*count):
             return None
         prior: Any = self.prior_
-        names = dict(zip(self._task_names()[2], (-1, 1), strict=True))
-        for name, sign in names.items():
-            said = prior.base_rates.get(name)
-            if said is not None and 0 < said.rate < 1:
-                return sign * float(logit(said.rate))
-        return None
+        said = [prior.base_rates.get(name) for name in self._task_names()[2]]
+        rates = [None if one is None else one.rate for one in said]
+        rate = rates[1] if rates[0] is None else 1 - rates[0]
+        return float(logit(rate)) if rate and rate < 1 else None
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         classes = tuple(str(label) for label in self.classes_)
