@@ -354,10 +354,14 @@ class CurvesTold:
         """Return the features whose shape is far from its curve, the farthest first."""
         assert average.shape_deviations is not None
         space, features = self.space, np.arange(len(self.features))
-        along = space.said @ space.products
-        square = np.maximum((along * space.said).sum(axis=1), 1e-12)
-        length = (along * average.coef).sum(axis=1) / square
-        apart = average.coef - length[:, None] * space.said
+        # The length of most of what is said: one shape that leaves it moves no other.
+        lengths = space.judged(average.coef[None])[0]
+        square = (space.curves @ space.products * space.curves).sum(axis=2)
+        order = np.argsort(lengths, axis=1)
+        reached = np.take_along_axis(square, order, axis=1).cumsum(axis=1)
+        middle = (reached < reached[:, -1:] / 2).sum(axis=1, keepdims=True)
+        place = np.take_along_axis(order, middle, axis=1)
+        apart = average.coef - np.take_along_axis(lengths, place, axis=1) * space.said
         own = space.feature_of == features[:, None]
         variance = (apart * (apart @ space.products)) @ own.T / space.row_weight.sum()
         sure = abs(apart @ space.heights.T) > _SURELY * average.shape_deviations
