@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -23,19 +24,26 @@ from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_threads
 from llmreg.exceptions import FeatureNamesError, NoPosteriorError
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
-from llmreg.nn._factory import make_net, prior_of_shapes, resolve_device, user_settings
+from llmreg.nn._factory import (
+    is_averaged,
+    make_net,
+    prior_of_shapes,
+    resolve_device,
+    user_settings,
+)
 from llmreg.nn._net import AlignedNet
 from llmreg.nn._training import (
     check_weights,
     mean_attributions,
     n_iterations,
     predict_outputs,
+    shift_outputs,
     train,
     train_automatically,
 )
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import make_basis, scale_to_curves
-from llmreg.preprocessing._columns import refuse_cell_values
+from llmreg.preprocessing._columns import kept_columns, refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._units import settle_units
@@ -131,6 +139,7 @@ class BaseAttributionEstimator(
                     "a piece once, and holds back no rows of it. Set "
                     "early_stopping=False."
                 )
+            self._check_declared(one_pass)
             self._device = resolve_device(self.device)
             user_settings(self)
             source = None if goes_on else prior_source(self.prior)
@@ -139,6 +148,7 @@ class BaseAttributionEstimator(
                     X, y, sample_weight, source, classes, reset=not goes_on
                 )
             if not goes_on:
+                kept = kept_columns(self.encoder_.columns_, self.biased_features)
                 with stage("ask"):
                     prior = self._elicit(source)
                 self.prior_ = settle_units(
@@ -151,6 +161,9 @@ class BaseAttributionEstimator(
                     y = self._anchor(y, sample_weight)
                 rows = self.encoder_.encode(X), y, sample_weight
                 basis = make_basis(self.encoder_, prior, rows[0], self._loss_name())
+                if basis is not None:
+                    log_odds = self._expected_log_odds(rows[1], sample_weight)
+                    basis = replace(basis, log_odds=log_odds)
                 if goes_on:
                     self._seed += 1
                 else:
@@ -166,6 +179,7 @@ class BaseAttributionEstimator(
                         device=self._device,
                         seed=self._seed,
                         basis=basis,
+                        kept=kept,
                     )
                     self.gamma_, trust = model.gamma, model.trust
                     self.trust_ = trust if len(trust) > 1 else trust[0]
@@ -176,6 +190,10 @@ class BaseAttributionEstimator(
                         self.net_, self.trust_ = make(gamma, self.score_transform), None
                     train(self.net_, *rows, self, seed=self._seed, one_pass=one_pass)
                     self.gamma_ = float(self.net_.criterion_.gamma)
+                outputs = partial(predict_outputs, self.net_, rows[0])
+                shift = self._shift(outputs, rows[1], sample_weight)
+                if shift is not None:
+                    shift_outputs(self.net_, shift)
                 check_weights(self.net_)
                 self._describe_model(rows[0], sample_weight)
         return self
@@ -320,6 +338,39 @@ class BaseAttributionEstimator(
 
     def _anchor(self, y: Any, sample_weight: Any) -> Any:
         return y
+
+    def _shift(
+        self,
+        outputs: Callable[[], np.ndarray],
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+    ) -> np.ndarray | None:
+        """Return what is added to all outputs, because of a declared base rate."""
+        return None
+
+    def _expected_log_odds(
+        self, y: np.ndarray, sample_weight: np.ndarray
+    ) -> float | None:
+        """Return the log-odds that the prior expects of two classes, if it does."""
+        return None
+
+    def _check_declared(self, one_pass: bool) -> None:
+        """Refuse what is declared of the rows where nothing would come of it."""
+        makes_model = self.gamma == "auto" and is_averaged(self) and not one_pass
+        keeps = self.biased_features is not None
+        if keeps and (self.prior is None or not makes_model):
+            raise ValueError(
+                "biased_features keeps what the prior says of features. That takes a "
+                'prior, fit, and gamma="auto" without a training loop (solver, '
+                "attribution, early_stopping and net__* as they are by default). Set "
+                "biased_features=None, or these."
+            )
+        has_rate = getattr(self, "base_rate", None) is not None
+        if has_rate and (one_pass or self.warm_start):
+            raise ValueError(
+                "base_rate needs all rows at once, to tell how their classes were "
+                "drawn. Set base_rate=None, or call fit with warm_start=False."
+            )
 
     @abstractmethod
     def _loss_name(self) -> str:

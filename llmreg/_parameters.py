@@ -45,6 +45,7 @@ class AttributionParameters(BaseEstimator):
         "feature_kinds": [Mapping, None],
         "on_error": [StrOptions({"raise", "no_prior"})],
         "on_unit_mismatch": [StrOptions({"direction", "keep", "raise"})],
+        "biased_features": [StrOptions({"all"}), "array-like", None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "device": [str],
@@ -83,6 +84,7 @@ class AttributionParameters(BaseEstimator):
         encoder: str | None = "onehot",
         on_error: str = "raise",
         on_unit_mismatch: str = "direction",
+        biased_features: Sequence[str] | str | None = None,
         warm_start: bool = False,
         random_state: Any = None,
         device: str = "auto",
@@ -118,6 +120,7 @@ class AttributionParameters(BaseEstimator):
         self.encoder = encoder
         self.on_error = on_error
         self.on_unit_mismatch = on_unit_mismatch
+        self.biased_features = biased_features
         self.warm_start = warm_start
         self.random_state = random_state
         self.device = device

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._base_rate import check_base_rate, said_log_odds, shift_to_rates
 from llmreg._parameters import AttributionParameters
 from llmreg.posterior._intervals import check_level, probability_interval
-from llmreg.preprocessing._validation import check_labels, choose_classes, weigh_classes
+from llmreg.preprocessing._validation import (
+    check_labels,
+    choose_classes,
+    weigh_classes,
+)
 
 
 class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
@@ -113,6 +119,18 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         curve, as in other units or scaled by a step before. "direction" warns with
         :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
         that the curve sums up to; "raise" is an error; "keep" uses the curve.
+    biased_features : list of str, "all" or None, default=None
+        Columns along which the rows are known to be no fair sample, as where some of a
+        group are missing. Of these the model keeps what the prior says, and the rows
+        judge all others only. "all" says that they are no fair sample and not along
+        what: they decide no more than how much the prior counts. Where `gamma` is
+        "auto" and `fit` makes the model; hidden layers learn nothing then.
+    base_rate : float, dict or None, default=None
+        How frequent classes are in the population, for rows that were drawn by class:
+        the rate of ``classes_[1]`` of two, or rates by class that sum to 1. `fit` moves
+        the log-odds from the rows' own rates (weighted) to these. None keeps to the
+        rows; where they have more of one of two classes, and a prior with curves says
+        base rates, the intercept begins near those.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     warm_start : bool, default=False
@@ -193,6 +211,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AttributionParameters._parameter_constraints,
+        "base_rate": [Interval(Real, 0, 1, closed="neither"), Mapping, None],
         "class_weight": [StrOptions({"balanced"}), Mapping, None],
     }
 
@@ -227,6 +246,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         encoder: str | None = "onehot",
         on_error: str = "raise",
         on_unit_mismatch: str = "direction",
+        biased_features: Sequence[str] | str | None = None,
+        base_rate: float | Mapping[Any, float] | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         warm_start: bool = False,
         random_state: Any = None,
@@ -236,9 +257,10 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         **net__params: Any,
     ) -> None:
         shared = {**locals(), **net__params}
-        for name in ("self", "__class__", "class_weight", "net__params"):
+        for name in ("self", "__class__", "class_weight", "base_rate", "net__params"):
             del shared[name]
         super().__init__(**shared)
+        self.base_rate = base_rate
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -346,18 +368,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         return probability_interval(*self._uncertain(X), level)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithms of the probabilities of the classes.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Log-probabilities, in the order of ``classes_``.
-        """
+        """Return the logarithms of `predict_proba`, of the same shape."""
         return log_softmax(self._logits(X), axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -367,11 +378,6 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features)
             The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Class labels.
         """
         logits = self._logits(X)  # which checks that the model is fitted
         return self.classes_[logits.argmax(axis=1)]
@@ -398,6 +404,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         present = y[sample_weight > 0]
         self.classes_ = choose_classes(present, classes, known)
         self._numbering = self._find_numbering()
+        self._rates = check_base_rate(self.base_rate, self.classes_)
         return np.searchsorted(self.classes_, y).astype(np.float64), sample_weight
 
     def _find_numbering(self) -> Literal["own", "open"] | None:
@@ -408,6 +415,28 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
             return "open"
         is_counted = self.classes_[-1] == len(self.classes_) - 1
         return "own" if is_counted else None
+
+    def _shift(
+        self,
+        outputs: Callable[[], np.ndarray],
+        y: np.ndarray,
+        sample_weight: np.ndarray,
+    ) -> np.ndarray | None:
+        if self._rates is None:
+            return None
+        rows = outputs, y.astype(int), sample_weight
+        return shift_to_rates(
+            self._rates, self.classes_, *rows, self.biased_features is not None
+        )
+
+    def _expected_log_odds(
+        self, y: np.ndarray, sample_weight: np.ndarray
+    ) -> float | None:
+        if self._rates is not None or len(self.classes_) > 2:
+            return None
+        prior: Any = self.prior_
+        rows = y.astype(int), sample_weight
+        return said_log_odds(prior, self._task_names()[2], *rows)
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         classes = tuple(str(label) for label in self.classes_)

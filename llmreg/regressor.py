@@ -115,6 +115,12 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         curve, as in other units or scaled by a step before. "direction" warns with
         :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
         that the curve sums up to; "raise" is an error; "keep" uses the curve.
+    biased_features : list of str, "all" or None, default=None
+        Columns along which the rows are known to be no fair sample, as where some of a
+        group are missing. Of these the model keeps what the prior says, and the rows
+        judge all others only. "all" says that they are no fair sample and not along
+        what: they decide no more than how much the prior counts. Where `gamma` is
+        "auto" and `fit` makes the model; hidden layers learn nothing then.
     warm_start : bool, default=False
         Go on from the last weights, where there is a training loop or a fixed `gamma`.
     random_state : int, RandomState instance or None, default=None

@@ -39,7 +39,8 @@ ALLOWED = {
         *("_elicitation", "_coefficients", "_utils", "prior", "providers"),
         *("posterior", "preprocessing", "linear_model", "nn"),
     },
-    "classifier": {"_parameters", "_base", "posterior", "preprocessing"},
+    "_base_rate": {"prior"},
+    "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
     "regressor": {"_parameters", "_base", "posterior", "preprocessing"},
     "export": {"_utils", "_base", "preprocessing", "nn"},
 }

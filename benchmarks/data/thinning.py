@@ -39,6 +39,11 @@ class Rule:
     inside: Callable[[pd.DataFrame], pd.Series[bool]]
     outside: str = ""
 
+    @property
+    def feature(self) -> str:
+        """The column along which rows are removed, with which the words begin."""
+        return self.words.split()[0]
+
 
 #: The first five are the paper's. Age 5 of breast-ljubljana is the decade of 60 to 69
 #: years. That of titanic is ours, for a table that a package ships.

@@ -58,6 +58,10 @@ COMPARED = (
     *("no prior, tuned", "prior alone", "prior alone, exp", "LAAT linear (reference)"),
     *("LAAT MLP (reference)", "default linear", "default MLP"),
     *("default linear, rows at a tenth", "default MLP, rows at a tenth"),
+    *("sum of the curves", "default linear, curves"),
+    *("default linear, curves, feature declared",),
+    *("default linear, curves, feature and base rate declared",),
+    *("default linear, curves, all declared",),
     *("random forest", "XGBoost"),
 )
 KEY = ("card", "shots", "repetition", "delta", "method")

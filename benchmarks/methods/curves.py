@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmarks.data.datasets import Dataset
 from benchmarks.data.knowledge import recorded_knowledge
+from benchmarks.data.thinning import find_rule
 from benchmarks.methods.baselines import (
     Fit,
     FloatArray,
@@ -72,6 +73,39 @@ CURVES: Mapping[str, Method] = {
     "default MLP, curves": Method(
         knowing(laat(hidden_layer_sizes=(100,))), imports=("llmreg",)
     ),
+}
+
+
+def declaring(whole: bool, with_rate: bool = False) -> Fit:
+    """Make a method that is told along which column rows were removed, or "all".
+
+    And, if asked to, how frequent the positive class is in the whole table.
+    """
+
+    def fit(
+        dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
+    ) -> Predictor:
+        told: dict[str, Any] = {"biased_features": "all"}
+        if not whole:
+            told["biased_features"] = [find_rule(dataset.name).feature]
+        if with_rate:
+            rate = float((dataset.y == dataset.positive).mean())
+            told["base_rate"] = {dataset.positive: rate}
+        return laat(**told)(dataset, X, y, seed)
+
+    return fit
+
+
+#: What is declared of rows that are no fair sample; for tables of `thinning.py`.
+DECLARED: Mapping[str, Method] = {
+    f"default linear, curves, {name}": Method(
+        knowing(declaring(*told)), imports=("llmreg",)
+    )
+    for name, told in {
+        "feature declared": (False,),
+        "feature and base rate declared": (False, True),
+        "all declared": (True,),
+    }.items()
 }
 #: Curves that speak against the data, and what they must not fall behind.
 MISLED_CURVES: Mapping[str, Method] = {

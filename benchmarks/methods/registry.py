@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from benchmarks.methods.ablations import ABLATIONS
 from benchmarks.methods.automl import AUTOML
 from benchmarks.methods.baselines import Method
-from benchmarks.methods.curves import CURVES, MISLED_CURVES
+from benchmarks.methods.curves import CURVES, DECLARED, MISLED_CURVES
 from benchmarks.methods.disguised import DISGUISED
 from benchmarks.methods.estimators import CAUTIOUS, METHODS
 from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
@@ -49,6 +49,7 @@ SETS: Mapping[str, Mapping[str, Method]] = {
     "llmreg": METHODS,
     "curves": CURVES,
     "misled curves": MISLED_CURVES,
+    "declared": DECLARED,
     "cautious": CAUTIOUS,
     "rivals": RIVALS,
     "ablations": ABLATIONS,

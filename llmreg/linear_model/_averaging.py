@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
 from llmreg._utils._progress import steps
-from llmreg.linear_model._curve_space import CurveSpace
+from llmreg.linear_model._curve_space import CurveSpace, pilot_rows
 from llmreg.linear_model._laplace import (
     Fits,
     GaussianPriors,
@@ -60,8 +61,6 @@ _ROUGH, _EXACT = 0.03, 1e-7
 # From here on all priors are screened by one fit, and a few are fitted; fewer of them
 # to a part of the rows.
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW, _FEWER = 3e7, 20, 100, 6, 3
-# Rows that tell how far to trust curves, and how many for each feature.
-_PILOT_ROWS, _PILOT_RATIO = 2_000, 20
 # Fits by which priors with a design in common are screened.
 _ROUNDS = 2
 
@@ -95,10 +94,12 @@ def average_models(
     alpha: float = 1.0,
     seed: int = 0,
     basis: CurveBasis | None = None,
+    kept: np.ndarray | None = None,
 ) -> AveragedModel:
     """Weigh a prior against rows, for the targets of a regression one by one.
 
     With the basis of its curves the weights are those of segments, codes and columns.
+    Of columns that are `kept` the model has what the prior says, whatever rows say.
     """
     n_samples, total_weight = len(X), float(sample_weight.sum())
     if n_samples > MOST_ROWS:
@@ -120,16 +121,19 @@ def average_models(
         if basis is None:
             some, weight = slice(None), sample_weight
             units = directions(scores, transforms)
-            space: Space = Subspace(X, sample_weight, scores, relative, units, alpha)
+            space: Space = Subspace(
+                X, sample_weight, scores, relative, units, alpha, kept
+            )
             told = ColumnsTold(prior.features, outputs, scores, units)
             n_transforms = len(units) if units.any() else 0
             grid = make_prior_grid(n_transforms, told.n_scored, task)
         else:
-            some, weight = _pilot(targets[part], sample_weight, task, basis, seed)
-            few = len(weight) < len(X)
-            space = curves = CurveSpace(X[some], weight, basis, part, few)
+            some, weight = pilot_rows(targets[part], sample_weight, task, basis, seed)
+            is_part = len(weight) < len(X)
+            space = curves = CurveSpace(X[some], weight, basis, part, is_part, kept)
             told = CurvesTold(basis.features, outputs, curves)
             grid = make_curve_grid(task)
+        grid = grid if kept is None else grid.aligned()
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
         is_part = len(weight) < len(X)
         evidence, starts = problem.screen()
@@ -138,9 +142,8 @@ def average_models(
             more = X, targets[part], sample_weight
             average = problem.follow_up(average, starts, *more)
         averages.append(average)
-        trust.append(
-            summarize(average, told, n_samples=n_samples, total_weight=total_weight)
-        )
+        known = partial(summarize, n_samples=n_samples, total_weight=total_weight)
+        trust.append(known(average, told, kept=kept))
     likely = sum(average.of_transforms(len(transforms)) for average in averages)
     return AveragedModel(
         np.concatenate([average.coef for average in averages]),
@@ -234,7 +237,8 @@ class _Problem:
         width = priors.mean.shape[1]
         maps = np.broadcast_to(np.eye(width), (len(self.targets), width, width))
         # From what is neither stiff nor free to the best that is found.
-        best, start = np.flatnonzero(self.grid.transform < 0)[-1], None
+        transform, start = self.grid.transform, None
+        best = np.flatnonzero(transform == transform.min())[-1]
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
             likelihood = approximate(*rows, middle, start, _ROUGH)
@@ -402,34 +406,6 @@ class _Problem:
         )
         share = np.tensordot(posterior / posterior.sum(), ndtr(sign * ratio), axes=1)
         return np.where(sign != 0, share, np.nan)
-
-
-def _pilot(
-    targets: np.ndarray,
-    row_weight: np.ndarray,
-    task: str,
-    basis: CurveBasis,
-    seed: int,
-) -> tuple[Any, np.ndarray]:
-    """Choose rows that tell how far to trust curves, where there are very many.
-
-    Each class has as many of them as another, if it can; those that are taken stand for
-    all of their class.
-    """
-    most = max(_PILOT_ROWS, _PILOT_RATIO * len(basis.features))
-    if task == "regression" or len(row_weight) <= 2 * most:
-        return slice(None), row_weight
-    generator = np.random.default_rng(seed)
-    label = targets.argmax(axis=0) if len(targets) > 1 else targets[0]
-    classes = np.unique(label)
-    some, weight = [], []
-    for one in classes:
-        own = np.flatnonzero(label == one)
-        taken = generator.permutation(own)[: most // len(classes)]
-        some.append(taken)
-        share = row_weight[own].sum() / row_weight[taken].sum()
-        weight.append(row_weight[taken] * share)
-    return np.concatenate(some), np.concatenate(weight)
 
 
 def _transforms(score_transform: str | Transform) -> list[Transform]:

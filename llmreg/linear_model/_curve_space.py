@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -19,6 +19,15 @@ _SMALLEST = 1e-4
 # Directions in which a shape varies by less than this share, or by so little over all
 # rows that they tell next to nothing of it, are left out: the less, the fewer curves.
 _MINOR, _TOLD = 0.03, 0.25
+# Rows that tell how far to trust curves, and how many for each feature.
+_PILOT_ROWS, _PILOT_RATIO = 2_000, 20
+# How many times as far as others shapes go that are kept: what the rows say of them is
+# found, so that other features need not answer for it, and then left aside. Where there
+# are no others they stay as they are, and the rows tell how long they are.
+_ASIDE, _STIFF = 10.0, 0.01
+# How far log-odds may be from a base rate that is said, which is off by a factor of two
+# where nothing can be remembered; a standard deviation.
+_RATE_SD = 2.0
 
 
 class Rotation(NamedTuple):
@@ -31,6 +40,8 @@ class Rotation(NamedTuple):
 
     design: np.ndarray
     maps: np.ndarray
+    # The same without what the rows say of features that are kept.
+    answers: np.ndarray
     is_belief: np.ndarray | None
     turns: np.ndarray | None = None
 
@@ -53,6 +64,7 @@ class CurveSpace:
         basis: CurveBasis,
         rows: slice,
         has_many_rows: bool = False,
+        kept: np.ndarray | None = None,
     ) -> None:
         self.basis = basis
         columns = basis.design(X)
@@ -84,6 +96,9 @@ class CurveSpace:
             begins = basis.feature_of[basis.columns] == features
             heights = self.curves @ self.centre + starts @ begins.T
             self.bias_precision = 1 / basis.bias_sd**2
+        self.bias_mean = 0.0
+        if basis.log_odds is not None:
+            self.bias_mean, self.bias_precision = basis.log_odds, 1 / _RATE_SD**2
         self._height = heights.sum(axis=1)
         self.products = self._products()
         # How deviations vary together, those in directions that are left out as well.
@@ -98,6 +113,12 @@ class CurveSpace:
             beliefs = beliefs[:, :0]
         #: What turns coordinates into weights and a constant.
         self._maps = np.stack([np.vstack([belief, others]).T for belief in beliefs])
+        kept = np.zeros(X.shape[1], dtype=bool) if kept is None else kept
+        own = kept[np.concatenate(own)]
+        self._is_kept = (self._maps[0, :-1] * own[:, None]).any(axis=0)
+        self._freedom = np.where(self._is_kept, freedom(own), 1.0)
+        self._maps *= self._freedom
+        self._answers = self._maps * ~self._is_kept
         self._n_belief = beliefs.shape[1]
         self._is_wide = self._maps.shape[2] > len(X)
         self._rotations: dict[float, Rotation] = {}
@@ -138,7 +159,9 @@ class CurveSpace:
             if not self._rotations:
                 is_belief = np.arange(self._maps.shape[2]) < self._n_belief
                 design = self._design(self.columns, self._maps)
-                self._rotations[0.0] = Rotation(design, self._maps, is_belief)
+                self._rotations[0.0] = Rotation(
+                    design, self._maps, self._answers, is_belief
+                )
             yield self._rotations[0.0], np.arange(len(grid))
             return
         ratios = np.zeros(len(grid))
@@ -158,9 +181,10 @@ class CurveSpace:
                 rows = self.columns @ one[:-1] + one[-1]
                 turn = np.linalg.svd(rows, full_matrices=False)[2]
                 turns.append(scale[:, None] * turn.T)
-            maps, turned = self._maps @ np.stack(turns), np.stack(turns)
+            turned = np.stack(turns)
+            maps, answers = self._maps @ turned, self._answers @ turned
             design = self._design(self.columns, maps)
-            self._rotations[ratio] = Rotation(design, maps, None, turned)
+            self._rotations[ratio] = Rotation(design, maps, answers, None, turned)
             yield self._rotations[ratio], points
 
     def _design(self, columns: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -190,7 +214,7 @@ class CurveSpace:
         """Return the priors of a grid in the coordinates of a rotation."""
         width = rotation.maps.shape[2]
         mean = np.zeros((len(grid), width + 2))
-        mean[:, width] = grid.scale
+        mean[:, width:] = np.stack([grid.scale, np.full(len(grid), self.bias_mean)], 1)
         precision = np.full_like(mean, self.bias_precision)
         free = 1 / grid.deviation**2
         precision[:, :width] = (grid.precision if self._n_belief else free)[:, None]
@@ -209,7 +233,7 @@ class CurveSpace:
         rest = np.zeros((n_outputs, n_weights + 1, len(self._left_out) + 2))
         rest[:, :-1, :-2] = self._left_out.T
         rest[:, :-1, -2], rest[:, -1, -2], rest[:, -1, -1] = self.said, self._height, 1
-        return np.concatenate([self._maps, rest], axis=2)
+        return np.concatenate([self._maps / self._freedom, rest], axis=2)
 
     def before(self, grid: PriorGrid) -> np.ndarray:
         """Return variances of elements, 0 for the last, which rows always tell."""
@@ -225,18 +249,19 @@ class CurveSpace:
         n_elements = n_maps + len(self._left_out) + 2
         found = np.zeros((len(self.said), n_elements, width + 2))
         turns = np.eye(width) if rotation.turns is None else rotation.turns
-        found[:, :n_maps, :width] = turns
+        # What is kept is as uncertain as before.
+        found[:, :n_maps, :width] = turns * ~self._is_kept[:, None]
         found[:, -2:, -2:] = np.eye(2)
         return found
 
     def to_weights(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return weights, of shape (n_points, n_outputs, n_weights)."""
-        turned = np.einsum("gkq,kwq->gkw", found[:, :, :-2], rotation.maps[:, :-1])
+        turned = np.einsum("gkq,kwq->gkw", found[:, :, :-2], rotation.answers[:, :-1])
         return turned + found[:, :, -2, None] * self.said
 
     def intercepts(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return what is added to weighted columns, of shape (n_points, n_outputs)."""
-        constant = np.einsum("gkq,kq->gk", found[:, :, :-2], rotation.maps[:, -1])
+        constant = np.einsum("gkq,kq->gk", found[:, :, :-2], rotation.answers[:, -1])
         height = found[:, :, -2] * self._height
         return np.asarray(found[:, :, -1] + constant + height)
 
@@ -286,7 +311,7 @@ class CurveSpace:
         """Return the variances of what weights are turned into, by output."""
         variance = np.empty((len(covariance), *of.shape[:2]))
         for k, of_output in enumerate(of):
-            maps = np.hstack([rotation.maps[k, :-1], self.said[k][:, None]])
+            maps = np.hstack([rotation.answers[k, :-1], self.said[k][:, None]])
             along = csr_matrix(of_output) @ maps
             spread = np.matmul(along, covariance[:, k, :-1, :-1])
             variance[:, k] = (spread * along).sum(axis=2)
@@ -302,6 +327,39 @@ class CurveSpace:
         if not known.any():
             return 0.0
         return float(np.mean(inner[known] / np.sqrt(square[known])))
+
+
+def pilot_rows(
+    targets: np.ndarray,
+    row_weight: np.ndarray,
+    task: str,
+    basis: CurveBasis,
+    seed: int,
+) -> tuple[Any, np.ndarray]:
+    """Choose rows that tell how far to trust curves, where there are very many.
+
+    Each class has as many of them as another, if it can; those that are taken stand for
+    all of their class.
+    """
+    most = max(_PILOT_ROWS, _PILOT_RATIO * len(basis.features))
+    if task == "regression" or len(row_weight) <= 2 * most:
+        return slice(None), row_weight
+    generator = np.random.default_rng(seed)
+    label = targets.argmax(axis=0) if len(targets) > 1 else targets[0]
+    classes = np.unique(label)
+    some, weight = [], []
+    for one in classes:
+        own = np.flatnonzero(label == one)
+        taken = generator.permutation(own)[: most // len(classes)]
+        some.append(taken)
+        share = row_weight[own].sum() / row_weight[taken].sum()
+        weight.append(row_weight[taken] * share)
+    return np.concatenate(some), np.concatenate(weight)
+
+
+def freedom(kept: np.ndarray) -> float:
+    """Return how many times as far as others weights go that are kept."""
+    return _STIFF if kept.all() else _ASIDE
 
 
 def _walks(basis: CurveBasis, n_weights: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from scipy.special import logsumexp
 from torch import Tensor
 
 from llmreg.exceptions import PriorScoreError
@@ -70,6 +71,12 @@ class PriorGrid:
 
     def __getitem__(self, points: np.ndarray) -> PriorGrid:
         return PriorGrid(*(values[points] for values in vars(self).values()))
+
+    def aligned(self) -> PriorGrid:
+        """Return the priors that take the scores as they are, if there are any."""
+        is_aligned = (self.transform >= 0) & (self.scale > 0)
+        found = self[is_aligned if is_aligned.any() else ~is_aligned]
+        return replace(found, log_prior=found.log_prior - logsumexp(found.log_prior))
 
 
 def make_prior_grid(n_transforms: int, n_scored: int, task: str) -> PriorGrid:

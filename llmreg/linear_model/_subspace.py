@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import diags, spmatrix
 from sklearn.utils.extmath import randomized_svd
 
+from llmreg.linear_model._curve_space import freedom
 from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.linear_model._prior_grid import PriorGrid
 
@@ -36,6 +37,7 @@ class Subspace:
         relative_variance: np.ndarray | None,
         units: np.ndarray,
         alpha: float,
+        kept: np.ndarray | None = None,
     ) -> None:
         n_columns = X.shape[1]
         self.alpha, self.shape = alpha, scores.shape
@@ -49,6 +51,9 @@ class Subspace:
         scale = np.ones(n_columns)
         if relative_variance is not None:
             scale = np.sqrt(relative_variance)
+        kept = np.zeros(n_columns, dtype=bool) if kept is None else kept
+        self.scale = scale
+        scale = np.where(kept, freedom(kept) * scale, scale)
         # Weights with and without a score have their own precision, and so their own
         # rotation.
         groups = (self.scored, ~self.scored)
@@ -61,8 +66,9 @@ class Subspace:
             for basis, group in zip(bases, groups, strict=True)
         )
         self.basis = np.hstack(bases) * scale[:, None]
-        self.scale = scale
         self.inputs = self.columns @ self.basis
+        # Without what the rows say of columns that are kept.
+        self.answers = self.basis * ~kept[:, None]
         self.width = self.inputs.shape[1]
         self.shares_design = False
 
@@ -130,7 +136,8 @@ class Subspace:
         """Return what turns coordinates into elements, by output."""
         n_columns, width = self.basis.shape
         found = np.zeros((len(unit), n_columns + 1, width + 2))
-        found[:, :-1, :width] = self.basis / self.scale[:, None]
+        # What is kept is as uncertain as before.
+        found[:, :-1, :width] = self.answers / self.scale[:, None]
         found[:, :-1, width] = unit / self.scale
         found[:, -1, -1] = 1
         return found
@@ -138,7 +145,7 @@ class Subspace:
     def to_weights(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return weights of the columns, of shape (n_points, n_outputs, n_columns)."""
         along = weights[:, :, -2, None] * unit
-        return weights[:, :, :-2] @ self.basis.T + along
+        return weights[:, :, :-2] @ self.answers.T + along
 
     def intercepts(self, found: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return what is added to weighted columns, of shape (n_points, n_outputs)."""
@@ -152,7 +159,7 @@ class Subspace:
         """Return the standard deviations of the weights, shaped like them."""
         variance = np.empty((len(covariance), *unit.shape))
         for k, direction in enumerate(unit):
-            basis = np.hstack([self.basis, direction[:, None]])
+            basis = np.hstack([self.answers, direction[:, None]])
             spread = np.matmul(basis, covariance[:, k, :-1, :-1])
             variance[:, k] = (spread * basis).sum(axis=2)
         return np.sqrt(variance)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import compress
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -23,6 +24,10 @@ _HARDLY = 0.2
 # Rows agree with a prior if they make it this many times as likely to be right; less,
 # and in nats no more than this about how closely to take it, and they are too few.
 _STRONG, _LITTLE = 10.0, 1.0
+# A shape is far from its curve from so many logits on, a standard deviation over the
+# rows, and surely so from so many of its own: what the rows of a group that were
+# thinned out come to, and fair rows of the paper's tables do not.
+_FAR, _SURELY = 0.4, 1.9
 # From this cosine on a model follows its prior.
 _CLOSE = 0.95
 
@@ -110,6 +115,11 @@ class Trust:
         Heights are those where each feature begins, then those that segments, codes and
         other columns lead to. Of very many rows a part tells them, each standing for
         several. None without curves.
+    kept : tuple of str, default=()
+        Features of which the model keeps what the prior says, by `biased_features`.
+    departures : tuple of str, default=()
+        Features whose learnt shape is surely far from the curve of the prior, the
+        farthest first, be it only steeper.
 
     Examples
     --------
@@ -133,6 +143,8 @@ class Trust:
     n_samples: int
     prior_weights: np.ndarray | None = field(default=None, repr=False)
     shape_deviations: np.ndarray | None = field(default=None, repr=False)
+    kept: tuple[str, ...] = ()
+    departures: tuple[str, ...] = ()
 
     believed = _renamed("believed", "p_aligned")
     reversed = _renamed("reversed", "p_reversed")
@@ -170,11 +182,17 @@ class Trust:
     @property
     def verdict(self) -> str:
         """The conclusion in a sentence or two."""
-        rows = f"The {self.n_samples} training rows"
+        rows, found = f"The {self.n_samples} training rows", self.contradictions
         follows = "the model follows the rows."
         cosine = f"the cosine of the model and the prior is {self.cosine:.2f}"
         close = "the model follows it" if self.cosine > _CLOSE else cosine
         is_sure, told = self._news()
+        named = {c.feature: f"{c.feature} ({c.probability:.2f})" for c in found}
+        if len(self.kept) == self.agreement.shape[1]:
+            return (
+                "The model keeps what the prior says of every feature, as declared: "
+                f"{rows.lower()} tell no more than how much it counts."
+            )
         if self.p_reversed > 0.5:
             return (
                 f"{rows} indicate that the scores have the wrong sign (probability "
@@ -186,7 +204,7 @@ class Trust:
                 f"{rows} do not support the prior (probability "
                 f"{self.p_uninformative:.2f} that it is uninformative): {follows}"
             )
-        elif not (is_sure or self.contradictions) and told < _LITTLE:
+        elif not (is_sure or named or self.departures) and told < _LITTLE:
             text = f"{rows} are too few to tell whether the prior is right: {close}."
         elif self.cosine < _HARDLY:
             text = f"{rows} do not support the prior ({cosine}): {follows}"
@@ -195,10 +213,14 @@ class Trust:
         else:
             verb = "agree with the prior" if is_sure else "leave the prior as it is"
             text = f"{rows} {verb}: {close}."
-        if not self.contradictions:
-            return text
-        named = [f"{c.feature} ({c.probability:.2f})" for c in self.contradictions]
-        return f"{text} Contradicted: {list_names(named, 5, str)}."
+        if self.kept:
+            kept = list_names(self.kept, 5, str)
+            text += f" Kept as the prior has it, as declared: {kept}."
+        if named:
+            text += f" Contradicted: {list_names(named.values(), 5, str)}."
+        if far := [name for name in self.departures if name not in named]:
+            text += f" Far from what the prior says: {list_names(far, 5, str)}."
+        return text
 
     def _news(self) -> tuple[bool, float]:
         """Say whether rows speak strongly for the prior, and how much they tell of it.
@@ -214,7 +236,9 @@ class Trust:
         way = np.unique(ways, return_inverse=True)[1]
         old, new = np.bincount(way, before), np.bincount(way, self.weights)
         told = float(np.sum(new * np.log(np.where(new > 0, new, old) / old)))
-        return self.p_aligned * (1 - aligned) >= doubt, told
+        # Where nothing else was thought possible, nothing speaks for it.
+        is_open = aligned < 1 - 1e-9
+        return is_open and self.p_aligned * (1 - aligned) >= doubt, told
 
     def __str__(self) -> str:
         return self.verdict
@@ -291,6 +315,14 @@ class ColumnsTold:
     scores: np.ndarray
     units: np.ndarray
 
+    def far(self, average: AveragedWeights) -> tuple[str, ...]:
+        """Return no features: how sure weights are is not known in the average."""
+        return ()
+
+    def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
+        """Return the names of some columns."""
+        return () if kept is None else tuple(compress(self.features, kept))
+
     @property
     def n_scored(self) -> int:
         """How many columns have a score."""
@@ -320,6 +352,31 @@ class CurvesTold:
     outputs: Sequence[str]
     space: CurveSpace
 
+    def far(self, average: AveragedWeights) -> tuple[str, ...]:
+        """Return the features whose shape is far from its curve, the farthest first."""
+        assert average.shape_deviations is not None
+        space, features = self.space, np.arange(len(self.features))
+        # The length of most of what is said: one shape that leaves it moves no other.
+        lengths = space.judged(average.coef[None])[0]
+        square = (space.curves @ space.products * space.curves).sum(axis=2)
+        order = np.argsort(lengths, axis=1)
+        reached = np.take_along_axis(square, order, axis=1).cumsum(axis=1)
+        middle = (reached < reached[:, -1:] / 2).sum(axis=1, keepdims=True)
+        place = np.take_along_axis(order, middle, axis=1)
+        apart = average.coef - np.take_along_axis(lengths, place, axis=1) * space.said
+        own = space.feature_of == features[:, None]
+        variance = (apart * (apart @ space.products)) @ own.T / space.row_weight.sum()
+        sure = abs(apart @ space.heights.T) > _SURELY * average.shape_deviations
+        heights = np.append(features, space.feature_of) == features[:, None]
+        size = np.where(sure @ heights.T, variance, 0.0).max(axis=0)
+        order = np.argsort(-size, kind="stable")
+        return tuple(self.features[j] for j in order if size[j] > _FAR**2)
+
+    def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
+        """Return the names of the features of some columns."""
+        own = self.space.basis.feature_of[kept] if kept is not None else ()
+        return tuple(self.features[number] for number in np.unique(own).astype(int))
+
     @property
     def scores(self) -> np.ndarray:
         """The size of each curve."""
@@ -345,6 +402,7 @@ def summarize(
     *,
     n_samples: int,
     total_weight: float,
+    kept: np.ndarray | None = None,
 ) -> Trust:
     """Sum up an average."""
     grid = average.grid
@@ -375,4 +433,6 @@ def summarize(
         n_samples=n_samples,
         prior_weights=np.exp(grid.log_prior),
         shape_deviations=average.shape_deviations,
+        kept=(names := told.named(kept)),
+        departures=tuple(name for name in told.far(average) if name not in names),
     )

@@ -69,6 +69,10 @@ class ResidualEnsemble(NamedTuple):
         return state
 
 
+#: Where the linear model is all there is.
+NOTHING = ResidualEnsemble([], np.zeros(0), 1)
+
+
 def train_residual(
     module: nn.Module,
     X: np.ndarray,
@@ -91,7 +95,7 @@ def train_residual(
     held_out = held_out_rows(X, y, task, seed)
     if held_out is None:
         logger.info("too few rows to learn more than the linear model")
-        return ResidualEnsemble([], np.zeros(0), 1)
+        return NOTHING
     offsets = [
         fit_linear(~rows) for rows in steps(held_out, "folds", "fold", len(held_out))
     ]

@@ -15,13 +15,14 @@ from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 
 from llmreg._utils._reproducibility import torch_seed
-from llmreg.exceptions import DataError, DivergenceError
+from llmreg.exceptions import DataError, DivergenceError, ModuleOutputError
 from llmreg.linear_model._averaging import AveragedModel, average_models
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
 from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._attribution import attribute
 from llmreg.nn._factory import (
+    CorrectedModel,
     asks_for_loop,
     choose_solver,
     is_averaged,
@@ -30,8 +31,15 @@ from llmreg.nn._factory import (
     linear_module,
     module_factory,
 )
-from llmreg.nn._net import Adam, AlignedNet, LinearModel, TableDataset, check_module
-from llmreg.nn._residual import train_residual
+from llmreg.nn._net import (
+    MLP,
+    Adam,
+    AlignedNet,
+    LinearModel,
+    TableDataset,
+    check_module,
+)
+from llmreg.nn._residual import NOTHING, train_residual
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -236,13 +244,15 @@ def train_automatically(
     device: str,
     seed: int,
     basis: CurveBasis | None = None,
+    kept: np.ndarray | None = None,
 ) -> tuple[AlignedNet, AveragedModel]:
     """Find out how far the prior is to be trusted, and train a net accordingly.
 
     The prior is weighed against the rows for a linear model, which is done with that:
     its weights are the average. Other modules learn what the linear one leaves over.
     Where the parameters ask for a training loop, or for other attributions, the average
-    chooses the gamma that the loop trains with.
+    chooses the gamma that the loop trains with. Of columns that are `kept` the linear
+    model alone has what the prior says, so that other modules learn nothing then.
     """
     average = partial(
         average_models,
@@ -253,10 +263,13 @@ def train_automatically(
         alpha=params.alpha,
         seed=seed,
         basis=basis,
+        kept=kept,
     )
     model = average(X, y, sample_weight)
     make_net = partial(make_net, model.gamma, model.score_transform)
-    is_part = is_linear(params) and not model.is_whole and basis is None
+    is_part = (
+        is_linear(params) and not model.is_whole and basis is None and kept is None
+    )
     if not is_averaged(params) or is_part:
         # A part of a very large table settles the gamma; the weights are for all rows.
         net = make_net()
@@ -283,19 +296,23 @@ def train_automatically(
             made = module_factory(params, X.shape[1], len(model.coef))()
             # What does not fit is told before it is trained; lazy layers become real.
             module = check_module(made, X.shape[1], len(model.coef), torch.float32)
-            residual = train_residual(
-                module,
-                X,
-                y,
-                sample_weight,
-                fit_linear,
-                outputs(model),
-                task=task,
-                alpha=params.alpha,
-                learning_rate=params.learning_rate_init,
-                max_iter=params.max_iter,
-                device=device,
-                seed=seed,
+            residual = (
+                NOTHING
+                if kept is not None
+                else train_residual(
+                    module,
+                    X,
+                    y,
+                    sample_weight,
+                    fit_linear,
+                    outputs(model),
+                    task=task,
+                    alpha=params.alpha,
+                    learning_rate=params.learning_rate_init,
+                    max_iter=params.max_iter,
+                    device=device,
+                    seed=seed,
+                )
             )
         net, n_epochs = make_net(len(residual.states)), residual.n_epochs
         state = residual.model_state(state)
@@ -325,6 +342,21 @@ def check_weights(net: AlignedNet) -> None:
                 'columns (scaler="bounded"), or look for columns or targets of huge '
                 "numbers."
             )
+
+
+def shift_outputs(net: AlignedNet, shift: np.ndarray) -> None:
+    """Add a number to each output of all rows."""
+    module: Any = net.module_
+    module = module.linear if isinstance(module, CorrectedModel) else module
+    module = module[-1] if isinstance(module, MLP) else module
+    if not isinstance(module, LinearModel | AdditiveModel | torch.nn.Linear):
+        raise ModuleOutputError(
+            "base_rate moves the intercept of the model, and a module of your own that "
+            "is trained alone has none that is known. Set base_rate=None, or "
+            'gamma="auto" with a prior.'
+        )
+    with torch.no_grad():
+        module.bias.add_(torch.as_tensor(shift).to(module.bias))
 
 
 def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:

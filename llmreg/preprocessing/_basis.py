@@ -57,6 +57,8 @@ class CurveBasis:
     # How far an average case, beside which effects are told, may be from a target of
     # 0: a standard deviation, or None where nothing is known.
     bias_sd: float | None = None
+    # The log-odds of two classes that are said to be those of the population.
+    log_odds: float | None = None
 
     def design(self, X: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
         """Return rows as segments, codes and other columns, in this order."""

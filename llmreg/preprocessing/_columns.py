@@ -136,6 +136,21 @@ def declared_kinds(
     return {i: kinds[given[name]] for i, name in enumerate(names) if name in given}
 
 
+def kept_columns(
+    columns: Sequence[Any], named: Sequence[Any] | str | None
+) -> np.ndarray | None:
+    """Tell which encoded columns belong to `biased_features`."""
+    if named is None or isinstance(named, str):
+        return None if named is None else np.ones(len(columns), dtype=bool)
+    names = [column.name for column in columns]
+    if unexpected := [name for name in named if name not in names]:
+        raise FeatureNamesError(
+            f"biased_features contains columns that X does not have: {unexpected}. "
+            f"The columns are {list_names(list(dict.fromkeys(names)))}."
+        )
+    return np.isin(names, list(named))
+
+
 def refuse(
     kinds: Sequence[ColumnKind], names: Sequence[str], allowed: Collection[ColumnKind]
 ) -> None:
