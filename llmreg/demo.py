@@ -28,12 +28,8 @@ SHOTS = (1, 5, 10, 50)
 N_REPETITIONS = 20
 SEED = 0
 _TOP = 0.995
-METHODS = (
-    "no prior (tuned logistic regression)",
-    "prior alone",
-    "LAAT linear",
-    "LAAT MLP",
-)
+NO_PRIOR = "no prior (tuned logistic regression)"
+METHODS = (NO_PRIOR, "prior alone", "LAAT linear", "LAAT MLP")
 
 
 def run_demo(
@@ -155,7 +151,7 @@ def _score_draw(
         tuned = GridSearchCV(tuned, grid, cv=cv, scoring="neg_log_loss")
     aligned = LLMAttributionClassifier(prior, random_state=SEED, device="cpu")
     models = {
-        METHODS[0]: make_pipeline(MinMaxScaler(), tuned),
+        NO_PRIOR: make_pipeline(MinMaxScaler(), tuned),
         METHODS[2]: aligned,
         METHODS[3]: clone(aligned).set_params(hidden_layer_sizes=(100,)),
     }

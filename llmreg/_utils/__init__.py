@@ -15,10 +15,7 @@ def import_optional(
     requirement: str,
     error: type[MissingDependencyError] = MissingDependencyError,
 ) -> Any:
-    """Import a module; where it is missing, raise an error that says what to install.
-
-    `requirement` is what pip is to install, such as ``"llmreg[plot]"``.
-    """
+    """Import a module; where it is missing, say to `pip install` the requirement."""
     try:
         return import_module(module)
     except ImportError as cause:

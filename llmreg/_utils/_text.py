@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -59,3 +60,15 @@ def list_names(
     shown = ", ".join(map(write, names[:limit]))
     more = len(names) - limit
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def repeated(items: Iterable[Any]) -> list[Any]:
+    """List what is there more than once."""
+    return [item for item, count in Counter(items).items() if count > 1]
+
+
+def refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object of JSON; the parser alone would drop one of two equal names."""
+    if twice := repeated(name for name, _ in pairs):
+        raise ValueError(f"it has {sorted(twice)!r} twice in one object")
+    return dict(pairs)

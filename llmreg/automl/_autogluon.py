@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from llmreg._utils import import_optional
-from llmreg.automl._model import CodedModel, settle_prior
+from llmreg.automl._model import CodedModel, settle_apart
 from llmreg.exceptions import FeatureNamesError
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -32,10 +32,6 @@ def autogluon_options(
     *,
     kind: str = "classification",
     hyperparameters: str | dict[Any, Any] | None = "default",
-    task: str | None = None,
-    target_name: str | None = None,
-    feature_descriptions: Any = None,
-    on_error: str = "raise",
     **params: Any,
 ) -> dict[str, Any]:
     """Make the arguments that bring llmreg into ``TabularPredictor.fit``.
@@ -54,14 +50,9 @@ def autogluon_options(
     hyperparameters : str, dict or None, default="default"
         AutoGluon's other models, as ``TabularPredictor.fit`` takes them; None or an
         empty dict for llmreg alone.
-    task, target_name : str or None, default=None
-        The task in a sentence, and the name of the target, for the provider.
-    feature_descriptions : dict or None, default=None
-        What features mean, for the provider.
-    on_error : {"raise", "no_prior"}, default="raise"
-        What to do where a provider fails.
     **params : dict
-        Parameters of the estimators, for both models.
+        Parameters of the estimators, for both models; what a provider is told (`task`,
+        `target_name`, `feature_descriptions`), and `on_error`, go into `settle_prior`.
 
     Returns
     -------
@@ -93,17 +84,7 @@ def autogluon_options(
     >>> predictor = TabularPredictor("ill")  # doctest: +SKIP
     >>> predictor.fit(X.assign(ill=y), **options, time_limit=60)  # doctest: +SKIP
     """
-    settled = settle_prior(
-        prior,
-        X,
-        y,
-        kind=kind,
-        task=task,
-        target_name=target_name,
-        feature_descriptions=feature_descriptions,
-        feature_kinds=params.get("feature_kinds"),
-        on_error=on_error,
-    )
+    settled = settle_apart(prior, X, y, kind, params)
     # A prior as text is copied, hashed and written into logs without further ado.
     card = None if settled is None else settled.to_json()
     models: Any = hyperparameters or {}
@@ -186,13 +167,9 @@ def _make_generator() -> type[Any]:
         """AutoGluon's default, but that categories keep their names."""
 
         def __init__(self, **kwargs: Any) -> None:
-            kwargs.setdefault(
-                "pre_generators",
-                [
-                    generators.AsTypeFeatureGenerator(convert_bool=False),
-                    generators.FillNaFeatureGenerator(inplace=True),
-                ],
-            )
+            as_type = generators.AsTypeFeatureGenerator(convert_bool=False)
+            fill = generators.FillNaFeatureGenerator(inplace=True)
+            kwargs.setdefault("pre_generators", [as_type, fill])
             super().__init__(pre_enforce_types=False, **kwargs)
 
         def _get_category_feature_generator(self) -> Any:
@@ -208,11 +185,9 @@ def _make_model() -> type[Any]:
     too_late = exceptions.TimeLimitExceeded
 
     class LLMRegModel(base):  # type: ignore[valid-type, misc]
-        """llmreg, as AutoGluon trains it.
+        """llmreg, as AutoGluon trains it, with `prior`, `hidden` and their parameters.
 
-        Its hyper-parameters are `prior` (a dict, a FeaturePrior, the path or the text
-        of a card), `hidden` (width of a hidden layer, 0 for none), and those of the
-        estimators.
+        A prior is a dict, a FeaturePrior, the path or the text of a card.
         """
 
         ag_key = "LLMREG"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from llmreg._utils import import_optional
-from llmreg.automl._model import CodedModel, settle_prior
+from llmreg.automl._model import CodedModel, settle_apart
 from llmreg.prior._feature_prior import FeaturePrior
 
 #: FLAML scales its first guess of a learner's cost by this: a fit of the linear model
@@ -65,11 +65,9 @@ class FlamlLearner:
     def search_space(
         self, data_size: tuple[int, ...], task: Any, **kwargs: Any
     ) -> dict[str, dict[str, Any]]:
-        """Return domain and first value of each parameter that is searched for.
-
-        `gamma` stays "auto" without a prior. The arguments are not looked at.
-        """
+        """Return domain and first value of each parameter that is searched for."""
         tune = import_optional("flaml.tune", "llmreg[flaml]")
+        # Without a prior there is nothing that it could weigh.
         gammas = ["auto", 10.0, 100.0] if self.prior is not None else ["auto"]
         widths = {"domain": tune.choice([0, HIDDEN]), "low_cost_init_value": 0}
         space: dict[str, dict[str, Any]] = {
@@ -95,17 +93,7 @@ class FlamlLearner:
 
 
 def flaml_learner(
-    prior: Any,
-    X: Any,
-    y: Any,
-    *,
-    kind: str = "classification",
-    task: str | None = None,
-    target_name: str | None = None,
-    feature_descriptions: Any = None,
-    feature_names: Any = None,
-    on_error: str = "raise",
-    **params: Any,
+    prior: Any, X: Any, y: Any, *, kind: str = "classification", **params: Any
 ) -> FlamlLearner:
     """Make a learner for ``flaml.AutoML().add_learner``.
 
@@ -121,17 +109,11 @@ def flaml_learner(
         The table that FLAML will be given, and its labels or targets.
     kind : {"classification", "regression"}, default="classification"
         The `task` that FLAML will be given.
-    task, target_name : str or None, default=None
-        The task in a sentence, and the name of the target, for the provider.
-    feature_descriptions : dict or None, default=None
-        What features mean, for the provider.
-    feature_names : list of str, dict or None, default=None
-        Names of the columns, for the provider and the prior.
-    on_error : {"raise", "no_prior"}, default="raise"
-        What to do where a provider fails.
     **params : dict
         Parameters of the estimators to set, rather than search for: `gamma`, `alpha`,
-        `hidden` (width of a hidden layer, 0 for none), and any other.
+        `hidden` (width of a hidden layer, 0 for none), and any other. What a provider
+        is told (`task`, `target_name`, `feature_descriptions`), `feature_names` and
+        `on_error` go into `settle_prior`.
 
     Returns
     -------
@@ -169,18 +151,7 @@ def flaml_learner(
     >>> learner.classes
     ['healthy', 'ill']
     """
-    settled = settle_prior(
-        prior,
-        X,
-        y,
-        kind=kind,
-        task=task,
-        target_name=target_name,
-        feature_descriptions=feature_descriptions,
-        feature_names=feature_names,
-        feature_kinds=params.get("feature_kinds"),
-        on_error=on_error,
-    )
+    settled = settle_apart(prior, X, y, kind, params, "feature_names")
     classes = np.unique(np.asarray(y)).tolist() if kind == "classification" else None
     return FlamlLearner(settled, kind, classes, params)
 

@@ -21,14 +21,12 @@ FLAML_MISSING = "__NAN__"
 #: Times that hidden layers take what the linear model takes, at worst. Measured on the
 #: benchmark's tables at 5 to 400 rows per class.
 COST_OF_HIDDEN_LAYERS = 40
+#: What a provider is told, and what to do where it fails: of no use after that.
+WORDS = ("task", "target_name", "feature_descriptions", "on_error")
 
 
 class CodedModel:
-    """An estimator for a framework that has numbered the classes itself.
-
-    The prior names classes, columns and levels. So numbers are turned back into names
-    before the estimator sees them, and its predictions into numbers.
-    """
+    """An estimator for a framework that has numbered the classes of a prior."""
 
     def __init__(
         self,
@@ -48,11 +46,9 @@ class CodedModel:
     def fit(
         self, X: Any, y: Any, *, seconds: float | None = None, sample_weight: Any = None
     ) -> Self:
-        """Train the model.
+        """Train the model; in limited time the linear one first.
 
-        A fit cannot be stopped halfway. Where the time is limited, the linear model
-        is trained first, and the hidden layers only if they will be done in time,
-        going by how long the linear model took.
+        Hidden layers follow only if, by what that took, they will be done in time.
         """
         X, y = plain_frame(X), self._names(y)
         # Not the monotonic clock: the frameworks read this one.
@@ -89,10 +85,9 @@ class CodedModel:
         estimator = ESTIMATORS[self.kind](
             self.prior, hidden_layer_sizes=layers, **self.params
         )
-        with warnings.catch_warnings():
-            # The frameworks drop columns and add some; that the prior fits the table
-            # as it was given has been checked.
-            warnings.simplefilter("ignore", PriorMismatchWarning)
+        # The frameworks drop columns and add some; that the prior fits the table as it
+        # was given has been checked.
+        with warnings.catch_warnings(action="ignore", category=PriorMismatchWarning):
             self.estimator_ = estimator.fit(X, y, sample_weight)
 
     def _names(self, y: Any) -> np.ndarray:
@@ -178,3 +173,12 @@ def settle_prior(
         raise ValueError(f"kind must be one of {list(ESTIMATORS)}; got {kind!r}.")
     model: BaseAttributionEstimator = ESTIMATORS[kind](prior, **words)
     return model.elicit_prior(X, y)
+
+
+def settle_apart(
+    prior: Any, X: Any, y: Any, kind: str, params: dict[str, Any], *more: str
+) -> FeaturePrior | None:
+    """Settle a prior by the words among some parameters, and take these out."""
+    words = {name: params.pop(name) for name in (*WORDS, *more) if name in params}
+    kinds = params.get("feature_kinds")
+    return settle_prior(prior, X, y, kind=kind, feature_kinds=kinds, **words)

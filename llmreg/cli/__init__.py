@@ -10,24 +10,12 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from llmreg import __version__
 from llmreg._utils._text import escape
-from llmreg.cli import _cache, _cards, _elicit, _experts, _models
+from llmreg.cli import _cache, _cards, _elicit, _models
 from llmreg.exceptions import LLMRegError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Parameters
-    ----------
-    argv : sequence of str, default=None
-        The words of the command line; those of the process by default.
-
-    Returns
-    -------
-    int
-        0, or 1 after an error of llmreg, whose text goes to stderr; what else the
-        command says.
-    """
+    """Run a command; return 0, or 1 after an error, whose text goes to stderr."""
     arguments = _parser().parse_args(argv)
     # A name that the encoding of the output lacks must not end what has been paid for.
     if hasattr(sys.stdout, "reconfigure"):
@@ -52,6 +40,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (_elicit, _cards, _experts, _cache, _models):
+    for command in (_elicit, _cards, _cache, _models):
         command.add(commands)
     return parser

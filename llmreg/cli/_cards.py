@@ -1,20 +1,24 @@
-"""`llmreg show` and `llmreg diff`: prior cards in the terminal."""
+"""`llmreg show`, `diff`, `edit` and `new`: prior cards in terminal and browser."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from llmreg._utils._files import expand
-from llmreg._utils._text import can_write, clean_text, number
+from llmreg._utils._text import can_write, clean_text, escape, number
 from llmreg.cli._changes import NAME_WIDTH, tell_changes
-from llmreg.exceptions import PriorMismatchError
+from llmreg.cli._tables import add_tables, read_table, read_tables
+from llmreg.editing import PriorEditor
+from llmreg.exceptions import DataError, PriorMismatchError
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
 from llmreg.prior._formatting import (
     show_unit,
@@ -24,6 +28,7 @@ from llmreg.prior._formatting import (
     typical_span,
 )
 from llmreg.prior._scores import DEFAULT_OUTPUT
+from llmreg.prior._task import Task
 
 REASON_WIDTH = 60
 HALF_BAR = 10
@@ -48,6 +53,32 @@ def add(commands: Any) -> None:
     text = "exit with 1 if the cards differ"
     parser.add_argument("--exit-code", action="store_true", help=text)
 
+    parser = commands.add_parser(
+        "edit",
+        help="edit a prior card in the browser",
+        description="Open one HTML file in the browser, on which a prior card is "
+        "edited: curves, scores, reasons, units, typical ranges and base rates. The "
+        "page opens no connection, and saves a new card.",
+    )
+    parser.set_defaults(run=run_edit)
+    parser.add_argument("card", type=expand, help="the JSON file")
+    text = "a CSV file with a header, to draw histograms of its numeric columns under "
+    text += "the curves; their counts stay in the HTML file"
+    parser.add_argument("--data", type=expand, metavar="table", help=text)
+    text = "write the HTML file here, and do not open it"
+    parser.add_argument("-o", "--output", type=expand, help=text)
+    text = "do not open the HTML file; it goes beside the card"
+    parser.add_argument("--no-browser", action="store_true", help=text)
+
+    parser = commands.add_parser(
+        "new",
+        help="write an empty prior card for a table, for an expert to fill in",
+        description="Write a prior card with all columns and levels of a table, and "
+        "no opinion on any of them. No model is asked, and the card holds no row.",
+    )
+    parser.set_defaults(run=run_new)
+    add_tables(parser)
+
 
 def run_show(arguments: argparse.Namespace) -> None:
     """Run `llmreg show`."""
@@ -66,11 +97,58 @@ def run_diff(arguments: argparse.Namespace) -> int:
     return int(arguments.exit_code and not (found.empty and not changes))
 
 
-def draw(prior: FeaturePrior, *, top: int = 0) -> str:
-    """Draw a prior as a table with a bar for every score, and with its curves.
+def run_edit(arguments: argparse.Namespace) -> None:
+    """Run `llmreg edit`."""
+    prior = FeaturePrior.read(arguments.card)
+    data = None if arguments.data is None else read_table(arguments.data)
+    editor = PriorEditor(prior.to_json(), data, name=arguments.card.name)
+    path: Path | None = arguments.output
+    if path is None and not arguments.no_browser:
+        path = editor.open()
+    else:
+        path = path or arguments.card.with_suffix(".html")
+        editor.write(path)
+    sys.stdout.write(
+        f"The editor is in {escape(str(path))}, which a browser opens. It saves a new "
+        "card, and leaves this one as it is.\n"
+    )
 
-    The bars are of block characters where the encoding of the terminal has them.
-    """
+
+def run_new(arguments: argparse.Namespace) -> None:
+    """Run `llmreg new`."""
+    tables = read_tables(arguments)
+    for table in tables:
+        if table.card.exists():
+            raise DataError(
+                f"{str(table.card)!r} is there already, and an empty card would "
+                "replace it. Name another file with --output, or delete this one."
+            )
+    for table in tables:
+        make_empty(table.task).write(table.card)
+        words = ["llmreg", "edit", str(table.card), "--data", str(table.path)]
+        count = len(table.task.keys)
+        sys.stdout.write(
+            f"{escape(str(table.card))}: {count} feature{'s' * (count != 1)}, and no "
+            f"opinion on any of them. Next: {escape(shlex.join(words))}\n"
+        )
+
+
+def make_empty(task: Task) -> FeaturePrior:
+    """Make a prior for a task that has no opinion on anything."""
+    texts = {f.key: f.level_description or f.description for f in task.features}
+    return FeaturePrior(
+        task.keys,
+        np.full((len(task.outputs), len(task.keys)), np.nan),
+        task.outputs,
+        task=task.description,
+        target=task.target,
+        descriptions={key: text for key, text in texts.items() if text},
+        provenance={"source": "an expert"},
+    )
+
+
+def draw(prior: FeaturePrior, *, top: int = 0) -> str:
+    """Draw a prior as a table with a bar for every score, and with its curves."""
     marks = ("█", "│") if can_write("█│", sys.stdout) else ("#", "|")
     lines = _headline(prior)
     for k, output in enumerate(prior.outputs):
@@ -115,9 +193,8 @@ def _block(prior: FeaturePrior, k: int, top: int, marks: tuple[str, str]) -> lis
         header += "  spread"
     lines = [header + ("  reason" if prior.rationale else "")]
     for name, j in zip(names, shown, strict=True):
-        line = (
-            f"{name:{width}}  {_bar(scores[j], marks)}  {number(scores[j], '+.1f'):>5}"
-        )
+        bar, score = _bar(scores[j], marks), number(scores[j], "+.1f")
+        line = f"{name:{width}}  {bar}  {score:>5}"
         if prior.spread is not None:
             line += f"  {number(prior.spread[k, j], '.1f'):>6}"
         if reason := prior.rationale.get(prior.features[j]):
@@ -165,10 +242,7 @@ def _bar(score: float, marks: tuple[str, str]) -> str:
 def compare(
     before: FeaturePrior, after: FeaturePrior, tolerance: float = 0.0
 ) -> pd.DataFrame:
-    """List the scores in which two priors differ, changes of sign first.
-
-    The index is output and feature; a card that has no score has NaN.
-    """
+    """List the scores in which two priors differ, by output and feature."""
     single = len(before.outputs) == len(after.outputs) == 1
     if not single and set(before.outputs) != set(after.outputs):
         raise PriorMismatchError(

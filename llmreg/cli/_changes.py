@@ -27,10 +27,7 @@ ROUNDING = 1e-3
 def tell_changes(
     before: FeaturePrior, after: FeaturePrior, tolerance: float = 0.0
 ) -> list[str]:
-    """Tell what changed of curves, typical ranges, units and base rates.
-
-    The priors have the same outputs, in any order, or one each.
-    """
+    """Tell what changed of curves, ranges, units and base rates of the same outputs."""
     told = []
     for feature in before.features:
         if feature not in after.features:

@@ -27,11 +27,7 @@ from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
 from llmreg.providers import _resolve as registry
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._anthropic_batch import (
-    collect_batch,
-    count_lacking,
-    submit_batch,
-)
+from llmreg.providers._anthropic_batch import collect_batch, count_lacking, submit_batch
 
 LIMIT = 100_000
 NAME_WIDTH = 40
@@ -40,7 +36,6 @@ MOST_NAMED = 12
 NEW = "new"
 # What vendors take for a batch, as a share of the price of single requests.
 BATCH_PRICE = 0.5
-
 # Options that are parameters of providers, under the same names.
 SETTINGS = ("model", "base_url", "n_estimates", "ask", "send_levels", "cache")
 
@@ -54,10 +49,7 @@ class Plan(NamedTuple):
 
 
 class WatchedCache(PriorCache):
-    """A cache that tells on stderr how many answers have come in.
-
-    One line that is written over in a terminal, a line each elsewhere.
-    """
+    """A cache that tells on stderr how many answers have come in."""
 
     def __init__(self, cache: PriorCache, total: int) -> None:
         super().__init__(cache.folder)
@@ -101,21 +93,13 @@ def add(commands: Any) -> None:
     text = "scores of all features at once, response curves with typical ranges and "
     text += "base rates, each column by itself, or a ranking with signs"
     add("--ask", choices=list(WAYS), help=text)
-    add(
-        "--send-levels",
-        action=argparse.BooleanOptionalAction,
-        help="whether names of levels, which are values of the table, are sent; "
-        "without them levels have no score (default: they are)",
-    )
+    text = "whether names of levels, which are values of the table, are sent; without "
+    text += "them levels have no score (default: they are)"
+    add("--send-levels", action=argparse.BooleanOptionalAction, help=text)
     add("--cache", type=expand, help="the folder of the cache")
-    add(
-        "--batch",
-        nargs="?",
-        const=NEW,
-        metavar="ID",
-        help="ask through the vendor's batches, at half the price, and wait for the "
-        "answers, which may take hours; with an ID, for those of an earlier batch",
-    )
+    text = "ask through the vendor's batches, at half the price, and wait for the "
+    text += "answers, which may take hours; with an ID, for those of an earlier batch"
+    add("--batch", nargs="?", const=NEW, metavar="ID", help=text)
     text = "ask before spending more tokens than this (default: %(default)s)"
     add("--limit", type=int, default=LIMIT, help=text)
     add("--yes", action="store_true", help="do not ask before spending")
@@ -126,9 +110,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     tables = read_tables(arguments)
-    provider = make_provider(
-        arguments.provider, {name: getattr(arguments, name) for name in SETTINGS}
-    )
+    settings = {name: getattr(arguments, name) for name in SETTINGS}
+    provider = make_provider(arguments.provider, settings)
     batch = arguments.batch is not None
     if batch and not isinstance(provider, AnthropicProvider):
         raise ProviderError(

@@ -29,12 +29,9 @@ def add(commands: Any) -> None:
     add("model", type=expand, help="the file, which must be trusted")
     text = "where the page goes (default: %(default)s)"
     add("-o", "--output", type=expand, default=Path("report.html"), help=text)
-    add(
-        "--data",
-        type=expand,
-        help="a CSV file with a header, to measure the performance on by "
-        "cross-validation; no provider is called",
-    )
+    text = "a CSV file with a header, to measure the performance on by "
+    text += "cross-validation; no provider is called"
+    add("--data", type=expand, help=text)
     text = "the column that is predicted; once for each where there are several"
     add("--target", action="append", help=text)
     add("--title", help="the headline")
@@ -44,19 +41,12 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("demo", help=text)
     parser.set_defaults(run=run_demo)
     add = parser.add_argument
-    add(
-        "--provider",
-        choices=["recorded", "anthropic"],
-        default="recorded",
-        help="where the prior comes from (default: recorded, no key needed)",
-    )
+    text = "where the prior comes from (default: recorded, no key needed)"
+    choices = ["recorded", "anthropic"]
+    add("--provider", choices=choices, default="recorded", help=text)
     add("--model", help="the model that a live provider asks")
-    add(
-        "--plot",
-        type=expand,
-        default=Path("llmreg-demo.png"),
-        help="where the plot goes (default: %(default)s)",
-    )
+    text = "where the plot goes (default: %(default)s)"
+    add("--plot", type=expand, default=Path("llmreg-demo.png"), help=text)
     add("--no-plot", dest="plot", action="store_const", const=None, help="draw none")
     add("--jobs", type=int, default=-1, help="processes (default: one a core)")
 

@@ -30,12 +30,8 @@ MAX_NUMERIC_CLASSES = 20
 # pandas would take it for names of the rows, and put every field one column further.
 _ROWS: dict[str, Any] = {"index_col": False}
 # The first line as it is: pandas renames columns that share a name.
-_HEADER: dict[str, Any] = {
-    "header": None,
-    "nrows": 1,
-    "dtype": str,
-    "keep_default_na": False,
-}
+_HEADER: dict[str, Any] = {"header": None, "nrows": 1, "dtype": str}
+_HEADER |= {"keep_default_na": False}
 
 
 class Table(NamedTuple):
@@ -50,10 +46,9 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
     """Describe the words that name tables."""
     add = parser.add_argument
     each = "; once for all tables, or once for each"
+    text = "CSV files with headers"
+    add("tables", nargs="+", type=expand, metavar="table", help=text)
     text = f"the column to be predicted{each}"
-    add(
-        "tables", nargs="+", type=expand, metavar="table", help="CSV files with headers"
-    )
     add("--target", action="append", required=True, help=text)
     add("--task", action="append", help=f"the task in a sentence{each}")
     text = f"a JSON file: what features mean, by name{each}"
@@ -62,22 +57,12 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
     text = f"the kind of prediction{each}"
     add("--kind", action="append", choices=kinds, help=text)
     add("--drop", action="append", default=[], help="a column that is no feature")
-    add(
-        "--feature-kind",
-        action="append",
-        default=[],
-        type=_named_kind,
-        metavar="NAME=KIND",
-        help="what a column is, numeric or categorical; for several columns several "
-        "times",
-    )
-    add(
-        "-o",
-        "--output",
-        type=expand,
-        help=f"the card (default: {CARD}); of several tables the folder of the cards, "
-        "which are named as the tables are",
-    )
+    kind: dict[str, Any] = {"type": _named_kind, "metavar": "NAME=KIND"}
+    text = "what a column is, numeric or categorical; for several columns several times"
+    add("--feature-kind", action="append", default=[], help=text, **kind)
+    text = f"the card (default: {CARD}); of several tables the folder of the cards, "
+    text += "which are named as the tables are"
+    add("-o", "--output", type=expand, help=text)
 
 
 def read_tables(arguments: argparse.Namespace) -> list[Table]:
@@ -155,11 +140,7 @@ def read_task(
     drop: Sequence[str] = (),
     feature_kinds: Mapping[str, str] | None = None,
 ) -> Task:
-    """Read from a table what an estimator would tell a provider about it.
-
-    An estimator that is fitted on the same table, with the same texts, asks for the
-    same task, and so finds its prior in the cache.
-    """
+    """Read the task for which an estimator fitted on this table would ask, too."""
     table = read_table(path)
     check_columns(table, [target, *drop], path)
     X, y = table.drop(columns=[target, *drop]), known_labels(table, [target])[target]
@@ -197,9 +178,8 @@ def read_descriptions(path: Path | None) -> dict[str, str]:
         found: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as e:
         raise DataError(f"The descriptions {str(path)!r} cannot be read: {e}.") from e
-    if not isinstance(found, dict) or not all(
-        isinstance(text, str) for text in found.values()
-    ):
+    texts = found.values() if isinstance(found, dict) else [None]
+    if not all(isinstance(text, str) for text in texts):
         raise DataError(
             f"The descriptions {str(path)!r} must be one JSON object with texts by "
             'feature name, such as {"bmi": "body mass index in kg/m^2"}.'

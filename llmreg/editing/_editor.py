@@ -9,22 +9,14 @@ import webbrowser
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from llmreg._utils._files import write_text
-from llmreg.editing._histograms import count_values
-from llmreg.editing._page import format_page
+from llmreg.editing._page import count_values, format_page
 
 CARD_NAME = "prior.json"
 #: Height of the page in a notebook, in pixels.
 HEIGHT = 720
-
-
-class HasCard(Protocol):
-    """What can be edited: whatever gives the text of a prior card."""
-
-    def to_json(self) -> str:
-        """Give the text of a prior card."""
 
 
 class PriorEditor:
@@ -108,9 +100,9 @@ class PriorEditor:
 
 
 class Editable:
-    """Gives a prior the method that opens the editor on it."""
+    """Gives a prior, which writes itself as a card, a method that opens the editor."""
 
-    def edit(self: HasCard, data: Any = None) -> PriorEditor:
+    def edit(self: Any, data: Any = None) -> PriorEditor:
         """Edit the prior by hand, on a page that a notebook shows.
 
         The prior itself stays as it is: the page saves a card, which `read` reads.
@@ -118,8 +110,7 @@ class Editable:
         Parameters
         ----------
         data : DataFrame or mapping of str to array-like, default=None
-            A table, to draw the histograms of its numeric columns under the curves.
-            The page holds the counts, and no row.
+            A table to draw histograms of, as in `PriorEditor`.
 
         Returns
         -------

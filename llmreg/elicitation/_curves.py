@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,15 @@ from llmreg._utils._text import clean_text
 from llmreg.elicitation._prompt import PREAMBLE, give_ids, object_schema
 from llmreg.elicitation._responses import Estimate
 from llmreg.exceptions import PriorScoreError, ProviderResponseError
-from llmreg.prior._curves import (
-    MAX_KNOTS,
-    ResponseCurve,
-    read_curve,
-    stack_outputs,
-)
-from llmreg.prior._ranges import (
+from llmreg.prior._curves import MAX_KNOTS, ResponseCurve, read_curve, stack_outputs
+from llmreg.prior._scores import (
+    SCORE_LIMIT,
     BaseRate,
     TypicalRange,
     as_numbers,
     check_range,
     check_rate,
 )
-from llmreg.prior._scores import SCORE_LIMIT
 from llmreg.prior._task import Task
 
 # The most curves of one question, and the most special values of one curve.
@@ -178,14 +173,10 @@ def _read_curve(
     special = [_read_special(p or [], key) for p in special_points]
     if not any(drawn):
         return None
-    codes = dict.fromkeys(code for one in special for code in one)
+    codes = {code for one in special for code in one}
     for one in drawn:
         _check_units(one, key, typical, codes)
-    curve = stack_outputs(drawn)
-    effects = {
-        code: np.array([one.get(code, math.nan) for one in special]) for code in codes
-    }
-    return ResponseCurve(curve.values, curve.effects, special=effects)
+    return stack_outputs(drawn, special)
 
 
 def _read_special(points: Any, key: str) -> dict[float, float]:
@@ -205,7 +196,7 @@ def _check_units(
     curve: ResponseCurve | None,
     key: str,
     typical: TypicalRange | None,
-    codes: Mapping[float, Any],
+    codes: Set[float],
 ) -> None:
     """Refuse a curve in another unit than the typical range of the same reply."""
     quantities = [v for v in (typical or ())[:3] if v not in codes]

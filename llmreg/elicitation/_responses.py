@@ -6,7 +6,6 @@ import json
 import math
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from llmreg._utils._text import clean_text, list_names
+from llmreg._utils._text import clean_text, list_names, refuse_twins, repeated
 from llmreg.elicitation._prompt import give_ids
 from llmreg.exceptions import (
     IncompleteReplyError,
@@ -25,8 +24,14 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._curves import ResponseCurve, average_curves
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._ranges import BaseRate, TypicalRange, average_ranges, average_rates
-from llmreg.prior._scores import FloatArray, mean
+from llmreg.prior._scores import (
+    BaseRate,
+    FloatArray,
+    TypicalRange,
+    average_ranges,
+    average_rates,
+    mean,
+)
 from llmreg.prior._task import Task
 
 
@@ -89,13 +94,6 @@ def read_json(text: str) -> Any:
         ) from e
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a dict, refusing a name that is there twice."""
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("an object has the same name twice")
-    return dict(pairs)
-
-
 # What follows the last of these is no thought, whatever braces stood before it.
 _THOUGHTS_END = re.compile(
     r"</(?:\w+:)?(?:think|thinking|thought|reasoning|analysis|reflection)\s*>"
@@ -103,7 +101,7 @@ _THOUGHTS_END = re.compile(
     re.IGNORECASE,
 )
 # Not strict: a line break inside of a text is a fault that leaves no doubt.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, strict=False)
+_DECODER = json.JSONDecoder(object_pairs_hook=refuse_twins, strict=False)
 
 
 def check_reply(reply: Any, schema: Mapping[str, Any], name: str = "the reply") -> None:
@@ -159,8 +157,7 @@ def by_feature(
     """Give checked entries by key; refuse several for one, and too few in all."""
     keys = give_ids("f", task.keys)
     by_key = {keys[entry["id"]]: entry for entry in entries}
-    counts = Counter(keys[entry["id"]] for entry in entries)
-    if twice := [key for key, count in counts.items() if count > 1]:
+    if twice := repeated(keys[entry["id"]] for entry in entries):
         raise ProviderResponseError(
             f"The reply of the model has features more than once: {twice!r}."
         )

@@ -144,10 +144,7 @@ def side_by_side(
     seconds: float | None = None,
     late: Exception | None = None,
 ) -> list[Future[T]]:
-    """Make calls in threads, each in the context of the caller.
-
-    The threads of a ThreadPoolExecutor would be waited for when the interpreter ends.
-    """
+    """Make calls in threads, each in the context of the caller."""
     futures: list[Future[T]] = [Future() for _ in calls]
     waiting: deque[tuple[Future[T], Callable[[], T]]] = deque()
     for future, call in zip(futures, calls, strict=True):
@@ -158,6 +155,7 @@ def side_by_side(
     try:
         for n in range(min(limit, len(calls))):
             work = partial(_work, waiting)
+            # Those of a ThreadPoolExecutor would be waited for at the end of Python.
             threading.Thread(target=work, name=f"llmreg-{n}", daemon=True).start()
         most = None if seconds is None else min(max(seconds, 0), threading.TIMEOUT_MAX)
         left = wait(futures, most).not_done

@@ -170,14 +170,9 @@ def _add_levels(graph: Graph, text: str, levels: Sequence[str], gap: str | None)
         )
     if gap is not None:
         places[""] = levels.index(gap)
-    found = graph.add(
-        "LabelEncoder",
-        text,
-        domain="ai.onnx.ml",
-        keys_strings=list(places),
-        values_int64s=list(places.values()),
-        default_int64=len(levels),
-    )
+    keys = {"keys_strings": [*places], "values_int64s": [*places.values()]}
+    code: dict[str, Any] = {"domain": "ai.onnx.ml", "default_int64": len(levels)}
+    found = graph.add("LabelEncoder", text, **keys, **code)
     rows = graph.constant(np.eye(len(levels) + 1, len(levels)))
     return graph.add("Flatten", graph.add("Gather", rows, found, axis=0), axis=1)
 
@@ -222,8 +217,7 @@ def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
     through = graph.add("Gather", rows, own, axis=1)
     through = graph.add("Sub", through, graph.constant(array_of(module.low)[None]))
     width = graph.constant(array_of(module.high - module.low)[None])
-    through = graph.add("Div", through, width)
-    through = graph.add("Clip", through, zero, one)
+    through = graph.add("Clip", graph.add("Div", through, width), zero, one)
     parts, weights = [rows], [module.weight * module.is_plain, module.steps]
     if basis.codes:
         curves, values = (np.array(part) for part in zip(*basis.codes, strict=True))

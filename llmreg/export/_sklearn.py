@@ -153,9 +153,8 @@ def _shapes(
                 'and scikit-learn has no counterpart. Fit with scaler="bounded", whose '
                 "range holds the curves, or export with llmreg.export.to_onnx."
             )
-        spline = SplineTransformer(
-            degree=1, knots=knots[:, None], extrapolation="constant"
-        )
+        flat: dict[str, Any] = {"degree": 1, "extrapolation": "constant"}
+        spline = SplineTransformer(knots=knots[:, None], **flat)
         # Of scaling that levels off the last columns are those that do not.
         steps.append((f"shape{place}", spline, [place + is_bounded * n_made]))
         found.append(heights)
@@ -228,9 +227,8 @@ def _levels(encoder: Any, names: np.ndarray, weight: np.ndarray) -> list[_Part]:
 def _onehot(spelled: list[str]) -> Pipeline:
     # pandas knows what is missing, in columns of any type; objects that are spelled
     # would turn a gap into a level called None.
-    onehot = OneHotEncoder(
-        categories=[spelled], handle_unknown="ignore", sparse_output=False
-    )
+    unknown: dict[str, Any] = {"handle_unknown": "ignore", "sparse_output": False}
+    onehot = OneHotEncoder(categories=[spelled], **unknown)
     imputer = SimpleImputer(strategy="constant", fill_value=_GAP)
     row = np.array([[spelled[0]]], dtype=object)
     return Pipeline(

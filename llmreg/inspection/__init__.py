@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from llmreg.inspection._learning_curve import PriorCurveDisplay
-from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
+from llmreg.inspection._comparison import PriorCurveDisplay
+from llmreg.inspection._fitted_display import AlignmentDisplay, TrustDisplay
+from llmreg.inspection._prior_display import PriorDisplay
 from llmreg.inspection._report import format_report, write_report
 from llmreg.inspection._shape_display import ShapeDisplay
 from llmreg.inspection._shapes import Shape, shapes
-from llmreg.inspection._trust_display import TrustDisplay
 
 __all__ = [
     "AlignmentDisplay",

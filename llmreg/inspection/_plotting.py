@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -15,13 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg._base import BaseAttributionEstimator
 from llmreg._utils import import_optional
 from llmreg._utils._text import shorten
-from llmreg.exceptions import PriorError
+from llmreg.prior._formatting import is_wide, show_unit, show_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpecBase, SubplotSpec
-    from matplotlib.lines import Line2D
 
 
 # Okabe and Ito's colours, told apart with any colour vision.
@@ -35,8 +33,25 @@ NAME_SHARE = 0.8
 NAME_WIDTH = 32
 OUTPUT_WIDTH = 24
 N_COLUMNS = 3
+# Okabe and Ito's, one for each output; further outputs are left out, and counted.
+COLOURS = (BLUE, VERMILION, "#009E73", ORANGE, "#CC79A7", "#56B4E9")
+MAX_LEVELS = 12
+CURVE_HEIGHT, PANEL_WIDTH = 2.0, 3.0
+N_POINTS = 200
+TITLE_WIDTH, LEVEL_WIDTH = 28, 18
+BAND: dict[str, Any] = {"alpha": 0.2, "linewidth": 0}
+CODE: dict[str, Any] = {"marker": "D", "s": 18, "zorder": 3}
 # Names are shown as they are: "$x^2$" is a name, no formula.
 LITERAL: Mapping[str, Any] = {"parse_math": False, "usetex": False}
+
+
+class Panel(NamedTuple):
+    """One column of a table: its curve, its levels; or all plain scores together."""
+
+    title: str
+    # Places of its features in the prior, in the order of the prior.
+    places: list[int]
+    is_curve: bool
 
 
 class Display(ABC):
@@ -78,84 +93,35 @@ class BarDisplay(Display):
     def _plot(self, ax: Any) -> None:
         size = self._size()
         shown = strongest(size, self.n_features)
-        panels = self._panels(ax, len(size), len(shown))
+        blocks, width = self._blocks(len(size), len(shown))
+        n_columns = grid_shape(len(size))[1]
+        page = 3.2 + width * n_columns, sum(sum(heights) for _, heights in blocks)
+        panels = make_panels(ax, blocks, page)
+        if len(np.ravel(ax)) < len(panels):
+            # The first panel of a row names the features for all of it.
+            for panel in panels:
+                panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
         self._draw(panels, shown)
+        self._finish(panels, outside=ax is None)
+
+    def _finish(self, panels: np.ndarray, *, outside: bool) -> None:
+        """Keep the panels, and explain what they show."""
         self.ax_ = panels if len(panels) > 1 else panels[0]
         self.figure_ = panels[0].figure
-        add_legend(panels, outside=ax is None)
+        add_legend(panels, outside=outside)
 
     @abstractmethod
     def _size(self) -> np.ndarray:
         """Return how much there is to see, of shape (n_outputs, n_features)."""
 
-    def _panels(self, ax: Any, n_outputs: int, n_bars: int) -> np.ndarray:
-        """Return the panels."""
-        return make_panels(ax, [(n_outputs, 1.4 + row_height() * n_bars)], width=2.8)
+    def _blocks(self, n_outputs: int, n_bars: int) -> tuple[list[Any], float]:
+        """Return numbers of panels with the heights of their rows, and a width."""
+        heights = [1.4 + row_height() * n_bars] * grid_shape(n_outputs)[0]
+        return [(n_outputs, heights)], 2.8
 
     @abstractmethod
     def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
         """Fill the panels with the features `shown`."""
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class FittedDisplay(BarDisplay):
-    """A display of the prior of a fitted estimator."""
-
-    features: Sequence[str]
-    outputs: Sequence[str]
-    n_features: int = 20
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, *, n_features: int = 20, ax: Any = None
-    ) -> Self:
-        """Draw what became of the prior of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : LLMAttributionClassifier or LLMAttributionRegressor
-            A fitted estimator that has a prior; for the trust in it, one that was
-            fitted with ``gamma="auto"``.
-        n_features : int, default=20
-            How many features are shown at most, at least 1: the strongest.
-        ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw, see `plot`.
-
-        Returns
-        -------
-        object
-            The display.
-
-        Raises
-        ------
-        PriorError
-            If the estimator was fitted without a prior, or has learnt no trust in it
-            where that is what is drawn.
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is no estimator of llmreg.
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        check_estimator(estimator, cls.__name__)
-        prior = estimator.prior_
-        if prior is None:
-            raise PriorError(
-                f"This {type(estimator).__name__} has no prior to compare with: it was "
-                "fitted with prior=None, or with gamma=0, where no provider is asked."
-            )
-        return cls(
-            features=prior.features,
-            outputs=prior.outputs,
-            n_features=n_features,
-            **cls._read(estimator),
-        ).plot(ax=ax)
-
-    @classmethod
-    @abstractmethod
-    def _read(cls, estimator: Any) -> dict[str, Any]:
-        """Return what else the display shows."""
 
 
 def check_estimator(estimator: Any, asking: str) -> None:
@@ -177,55 +143,48 @@ def strongest(size: np.ndarray, n_features: int) -> np.ndarray:
 
 
 def make_panels(
-    ax: Any, groups: Sequence[tuple[int, float]], *, width: float
+    ax: Any,
+    blocks: Sequence[tuple[int, Sequence[float]]],
+    size: tuple[float, float],
+    each: str = "output",
+    **space: Any,
 ) -> np.ndarray:
-    """Return Axes, group after group, where the caller wants them.
+    """Return Axes, block after block, where the caller wants them; else on a new page.
 
-    A group is how many panels it has and how high they are, in inches; a panel that
-    is alone has the whole row.
+    A block is how many panels it has and how high its rows are, in inches.
     """
-    n_panels = sum(n for n, _ in groups)
-    n_columns = grid_shape(groups[-1][0])[1]
-    heights = [height for n, height in groups for _ in range(grid_shape(n)[0])]
-    shape = len(heights), n_columns
+    n_panels = sum(n for n, _ in blocks)
+    totals = [sum(heights) for _, heights in blocks]
+    shape: dict[str, Any] = {"nrows": len(blocks), "ncols": 1, "height_ratios": totals}
     if ax is None:
-        figure = new_figure((3.2 + width * n_columns, sum(heights)))
-        grid: GridSpecBase = figure.add_gridspec(*shape, height_ratios=heights)
+        figure, space = new_figure(size), {}
+        outer: GridSpecBase = figure.add_gridspec(**shape)
     else:
         given = np.asarray(ax, dtype=object).ravel()
         if len(given) == n_panels:
             return given
-        figure = given[0].figure
-        place, space = place_of(given, n_panels), 0.5 if len(groups) > 1 else None
-        grid = place.subgridspec(*shape, height_ratios=heights, hspace=space)
-    places, row = [], 0
-    for n, _ in groups:
-        start = row * n_columns
-        places += [grid[row, :]] if n == 1 else [grid[start + i] for i in range(n)]
-        row += grid_shape(n)[0]
-    panels = np.array([figure.add_subplot(place) for place in places])
-    for panel in panels:
-        # The first panel of a row names the features for all of it.
-        panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
-    return panels
+        place, figure = given[0].get_subplotspec(), given[0].figure
+        if len(given) > 1 or place is None:
+            raise ValueError(
+                f"ax must be {n_panels} Axes, one per {each}, or one that is part of a "
+                f"grid, as plt.subplots makes it; got {len(given)}."
+            )
+        # The panels share its place.
+        given[0].set_axis_off()
+        outer = place.subgridspec(**shape, hspace=0.4)
+    places: list[SubplotSpec] = []
+    for i, (n, heights) in enumerate(blocks):
+        n_columns = grid_shape(n)[1]
+        shape = {"nrows": len(heights), "ncols": n_columns, "height_ratios": heights}
+        grid = outer[i].subgridspec(**shape, **space)
+        places += [grid[divmod(k, n_columns)] for k in range(n)]
+    return np.array([figure.add_subplot(place) for place in places])
 
 
 def grid_shape(n_panels: int) -> tuple[int, int]:
     """Return how many rows and columns of panels there are, with few places empty."""
     n_rows = -(-n_panels // N_COLUMNS)
     return n_rows, -(-n_panels // n_rows)
-
-
-def place_of(given: np.ndarray, n_panels: int, each: str = "output") -> SubplotSpec:
-    """Clear the place of one Axes that several panels are to share."""
-    place = given[0].get_subplotspec()
-    if len(given) > 1 or place is None:
-        raise ValueError(
-            f"ax must be {n_panels} Axes, one per {each}, or one that is part of a "
-            f"grid, as plt.subplots makes it; got {len(given)}."
-        )
-    given[0].set_axis_off()
-    return place
 
 
 def load_pyplot() -> Any:
@@ -269,26 +228,6 @@ def faint(ax: Axes) -> Any:
     return tuple(np.array([FAINT, 1 - FAINT]) @ pair)
 
 
-def draw_points(
-    ax: Axes,
-    x: np.ndarray,
-    kinds: Mapping[str, tuple[str, str, str | None]],
-    masks: Sequence[np.ndarray],
-    other: Any,
-) -> dict[str, Line2D]:
-    """Draw a point per row; its shape and colour, or `other`, tell its kind."""
-    points = {}
-    for (kind, (label, marker, colour)), mask in zip(kinds.items(), masks, strict=True):
-        rows = np.flatnonzero(mask)
-        (points[kind],) = ax.plot(
-            *(x[rows], rows, marker),
-            color=other if colour is None else colour,
-            label=label if len(rows) else "_nolegend_",
-            markersize=7,
-        )
-    return points
-
-
 def dress(
     ax: Axes, features: Sequence[str], shown: np.ndarray, title: str, head: float = 0
 ) -> float:
@@ -313,14 +252,13 @@ def mark_zero(ax: Axes, label: str, limit: float) -> None:
 
 def name_rows(ax: Axes, names: Sequence[str]) -> float:
     """Name the rows, the first on top, and say in what size: one that has room."""
-    ax.set_yticks(range(len(names)), names, **LITERAL)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+    name_levels(ax, names)
     ax.grid(axis="x", alpha=0.3)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     height = ax.get_window_extent().height / ax.figure.dpi
     size = float(min(_name_size(), NAME_SHARE * 72 * height / len(names)))
-    ax.tick_params(axis="y", length=0, labelsize=size)
+    ax.tick_params(axis="y", labelsize=size)
     return size
 
 
@@ -337,3 +275,80 @@ def add_legend(panels: np.ndarray, *, outside: bool) -> None:
         panels[0].figure.legend(*given, **look)
     elif labels:
         panels[-1].legend(*given, fontsize="small")
+
+
+def make_curve_panels(ax: Any, panels: Sequence[Panel], n_outputs: int) -> np.ndarray:
+    """Return Axes, where the caller wants them: rows of curves, then rows of bars."""
+    curves = [panel for panel in panels if panel.is_curve]
+    bars = panels[len(curves) :]
+    blocks: list[tuple[int, Sequence[float]]] = []
+    if curves:
+        blocks.append((len(curves), [CURVE_HEIGHT] * grid_shape(len(curves))[0]))
+    if bars:
+        thickness = row_height() * max(1.0, 0.45 * n_outputs)
+        n_columns = grid_shape(len(bars))[1]
+        rows = [bars[i : i + n_columns] for i in range(0, len(bars), n_columns)]
+        n_bars = (max(min(len(p.places), MAX_LEVELS) for p in row) for row in rows)
+        blocks.append((len(bars), [1.1 + thickness * n for n in n_bars]))
+    widest = max(N_COLUMNS - 1, *(grid_shape(n)[1] for n, _ in blocks), 0)
+    size = PANEL_WIDTH * widest, 0.5 + sum(sum(heights) for _, heights in blocks)
+    return make_panels(ax, blocks, size, "panel", hspace=0.9, wspace=0.5)
+
+
+def title_panel(ax: Axes, title: str, **look: Any) -> None:
+    """Write the title of a panel, which is open to the top and to the right."""
+    ax.set_title(title, loc="left", **look, **LITERAL)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def scale_panel(
+    ax: Axes, ends: tuple[float, float], label: str, *, is_bars: bool
+) -> None:
+    """Give a panel the scale of its like, and a line at zero."""
+    zero: dict[str, Any] = {"color": ink(ax), "linewidth": 0.8, "zorder": 1}
+    if is_bars:
+        ax.set(xlim=ends)
+        ax.set_xlabel("\n".join(filter(None, [label, ax.get_xlabel()])), **LITERAL)
+        ax.axvline(0, **zero)
+    else:
+        place = ax.get_subplotspec()
+        is_first = place is None or place.is_first_col()
+        ax.set(ylim=ends)
+        ax.set_ylabel(label if is_first else "", **LITERAL)
+        ax.axhline(0, **zero)
+    ax.locator_params(axis="x" if is_bars else "y", nbins=5)
+
+
+def tell_left_out(ax: Axes, n_shown: int, n: int, noun: str) -> None:
+    """Count in the legend what is not drawn."""
+    if n > n_shown:
+        ax.plot([], [], " ", label=f"{n - n_shown} of {n} {noun} left out")
+
+
+def choose_levels(size: np.ndarray) -> np.ndarray:
+    """Choose the strongest, in the order of the card, which may be their own."""
+    return np.sort(np.argsort(-size, kind="stable")[:MAX_LEVELS])
+
+
+def name_levels(ax: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a panel of bars, the first on top."""
+    ax.set_yticks(range(len(names)), names, fontsize="small", **LITERAL)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+
+
+def dress_values(ax: Axes, low: float, high: float, unit: str, last: float) -> None:
+    """Give the axis of values few numbers, and its unit; tell where a curve goes on."""
+    if is_wide(low, high):
+        from matplotlib.ticker import LogLocator, NullLocator
+
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(numticks=5))
+        ax.xaxis.set_minor_locator(NullLocator())
+    else:
+        ax.locator_params(axis="x", nbins=4)
+    ax.set_xlim(low, high)
+    label = shorten(show_unit(unit).strip(), LEVEL_WIDTH)
+    if last > high:
+        label = f"{label} (goes on to {show_value(last)})".strip()
+    ax.set_xlabel(label, **LITERAL)

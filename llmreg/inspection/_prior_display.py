@@ -1,4 +1,4 @@
-"""Pictures of a prior, and of what a model made of it."""
+"""Pictures of a prior: its response curves, its scores as bars."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_scalar
 
 from llmreg._utils._text import shorten
 from llmreg.exceptions import PriorError
-from llmreg.inspection._curve_panels import (
-    draw_curve_panels,
-    make_curve_panels,
-    plan_panels,
-)
 from llmreg.inspection._plotting import (
+    BAND,
     BLUE,
-    ORANGE,
+    CODE,
+    COLOURS,
+    LEVEL_WIDTH,
+    N_POINTS,
     OUTPUT_WIDTH,
+    TITLE_WIDTH,
     VERMILION,
     BarDisplay,
-    FittedDisplay,
-    add_legend,
-    draw_points,
+    Panel,
+    choose_levels,
     dress,
+    dress_values,
     faint,
     ink,
+    make_curve_panels,
     mark_zero,
+    name_levels,
+    scale_panel,
+    tell_left_out,
+    title_panel,
 )
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
+from llmreg.prior._formatting import shown_span, spaced, spread_at, trace
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
     from matplotlib.lines import Line2D
 
 
 KINDS = ("auto", "curves", "scores")
-# How the model's part is drawn: the shape alone tells the cases apart.
-POINTS = {
-    "agrees": ("model", "o", BLUE),
-    "disagrees": ("model, against the prior", "X", VERMILION),
-    "unscored": ("model, prior has no score", "D", None),
-}
+# One for each output, as the colours are.
+STYLES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1)))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -53,16 +55,14 @@ class PriorDisplay(BarDisplay):
 
     `from_prior` makes it.
 
-    Curves have one panel per column, the strongest first: the effect of every value,
-    a line per output, with the standard deviation of the estimates as a band and the
-    typical range shaded. The levels of a category are bars in one panel, and so are
-    plain scores. All curves have the same scale of effects, and all bars. A curve is
-    drawn as far as one typical range beyond the typical range; on a logarithmic axis,
-    where values are positive and span a factor of 1000.
+    Curves have one panel per column, the strongest first, with the standard deviation
+    of the estimates as a band and the typical range shaded; levels of a category are
+    bars, and so are plain scores. All curves have one scale, and all bars. A curve ends
+    one typical range beyond the typical range; its axis is logarithmic where values are
+    positive and span a factor of 1000.
 
     Scores have one panel per output, all with the same features, by their largest
-    absolute score. Error bars are the standard deviation of the estimates, where there
-    are several.
+    absolute score. Error bars are the standard deviation of several estimates.
 
     Parameters
     ----------
@@ -148,18 +148,30 @@ class PriorDisplay(BarDisplay):
     def _plot(self, ax: Any) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}; got {self.kind!r}.")
+        prior = self.prior
         self.lines_: list[Line2D] = []
         self.bars_: list[BarContainer] = []
-        if self.kind == "scores" or (self.kind == "auto" and not self.prior.curves):
+        if self.kind == "scores" or (self.kind == "auto" and not prior.curves):
             super()._plot(ax)
             return
         check_scalar(self.n_features, "n_features", Integral, min_val=1)
-        panels = plan_panels(self.prior, self.n_features)
-        axes = make_curve_panels(ax, panels, len(self.prior.outputs))
-        self.lines_, self.bars_ = draw_curve_panels(axes, panels, self.prior)
-        self.ax_ = axes if len(axes) > 1 else axes[0]
-        self.figure_ = axes[0].figure
-        add_legend(axes, outside=ax is None)
+        panels = plan_panels(prior, self.n_features)
+        axes = make_curve_panels(ax, panels, len(prior.outputs))
+        # By whether it is a curve. Next to strong curves bars of levels would vanish.
+        reach = {True: 1.0, False: 1.0}
+        for panel, plan in zip(axes, panels, strict=True):
+            if plan.is_curve:
+                found = _draw_curve(panel, prior, plan, self.lines_)
+            else:
+                found = _draw_bars(panel, prior, plan, self.bars_)
+            reach[plan.is_curve] = max(found, reach[plan.is_curve])
+        for panel, plan in zip(axes, panels, strict=True):
+            limit = 1.08 * reach[plan.is_curve]
+            scale_panel(panel, (-limit, limit), "effect", is_bars=not plan.is_curve)
+        tell_left_out(axes[0], len(COLOURS), len(prior.outputs), "outputs")
+        n_columns = len(plan_panels(prior, len(prior.features)))
+        tell_left_out(axes[0], len(panels), n_columns, "columns")
+        self._finish(axes, outside=ax is None)
 
     def _size(self) -> np.ndarray:
         return np.abs(self.prior.scores)
@@ -174,7 +186,6 @@ class PriorDisplay(BarDisplay):
             label += "\n± standard deviation of the estimates"
         reach = np.nan_to_num(np.abs(prior.scores) + np.nan_to_num(spread)).max()
         limit = 1.05 * max(SCORE_LIMIT, reach)
-        self.bars_ = []
         for i, panel in enumerate(panels):
             scores = prior.scores[i, shown]
             bars = {
@@ -190,89 +201,100 @@ class PriorDisplay(BarDisplay):
             mark_zero(panel, label, limit)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class AlignmentDisplay(FittedDisplay):
-    """What the prior says, beside what the model has learnt.
+def plan_panels(prior: FeaturePrior, n_features: int) -> list[Panel]:
+    """Choose the strongest columns: first those with a curve, then those of bars."""
+    # Keys are pairs, since a category may have the name of the panel of scores.
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for place, key in enumerate(prior.features):
+        name, mark, _ = key.partition("=")
+        is_curve = key in prior.curves
+        group = (key if is_curve else name if mark else "", is_curve)
+        groups.setdefault(group, []).append(place)
+    panels = [
+        Panel(name, places, is_curve) for (name, is_curve), places in groups.items()
+    ]
+    panels.sort(key=lambda panel: -_strength(prior, panel))
+    panels = panels[:n_features]
+    # Bars of about the same number stand side by side.
+    return sorted(panels, key=lambda panel: 0 if panel.is_curve else len(panel.places))
 
-    `from_estimator` makes it. Bars are the prior, after the `score_transform` of the
-    estimator; points are the model's attributions, a cross where their sign is
-    against the prior. Both are scaled to unit length over all features. There is one
-    panel per output.
 
-    The cosine in the title is `alignment_` of the estimator, which leaves out the
-    features without a score. A high cosine with points far shorter than the bars
-    says that the model relies on features without a score.
+def _strength(prior: FeaturePrior, panel: Panel) -> float:
+    """Say how much a column moves at most, as scores measure it."""
+    if not panel.is_curve:
+        return float(np.nan_to_num(np.abs(prior.scores[:, panel.places])).max())
+    name = prior.features[panel.places[0]]
+    x = spaced(*shown_span(prior.curves[name], prior.ranges.get(name)), N_POINTS)
+    return float(np.nan_to_num(np.ptp(trace(prior.curves[name], x), axis=1)).max() / 2)
 
-    Parameters
-    ----------
-    features : sequence of str
-        Names of the features.
-    outputs : sequence of str
-        Names of the classes or targets.
-    n_features : int, default=20
-        How many features are shown at most.
-    direction : ndarray of shape (n_outputs, n_features)
-        The prior, rows of unit length; NaN where it has no score.
-    attributions : ndarray of shape (n_outputs, n_features)
-        What the model has learnt, rows of unit length.
-    alignment : ndarray of shape (n_outputs,)
-        The cosine of the two; NaN for an output without a direction.
 
-    Attributes
-    ----------
-    ax_ : matplotlib Axes or ndarray of Axes of shape (n_outputs,)
-        The panels; no array for one output.
-    figure_ : matplotlib Figure
-        The figure they are in.
-    bars_ : list of BarContainer
-        The prior, for each output.
-    points_ : list of dict of Line2D
-        The model, for each output, by "agrees", "disagrees" and "unscored".
+def _draw_curve(
+    ax: Axes, prior: FeaturePrior, panel: Panel, lines: list[Line2D]
+) -> float:
+    """Draw the curve of a feature, a line per output; return how far it reaches."""
+    name = panel.title
+    title_panel(ax, shorten(name, TITLE_WIDTH))
+    curve, typical = prior.curves[name], prior.ranges.get(name)
+    low, high = shown_span(curve, typical)
+    x = np.union1d(spaced(low, high, N_POINTS), curve.values.clip(low, high))
+    y, spread = trace(curve, x), spread_at(curve, x)
+    several, shade = len(y) > 1, faint(ax)
+    if typical is not None:
+        label = "typical range, median dotted"
+        ends = typical.low, typical.high
+        ax.axvspan(*ends, color=shade, alpha=0.15, linewidth=0, label=label)
+        ax.axvline(typical.middle, color=shade, linestyle=":", linewidth=1)
+    for k, (line, s) in enumerate(zip(y[: len(COLOURS)], spread, strict=False)):
+        label = shorten(prior.outputs[k], OUTPUT_WIDTH) if several else "_"
+        is_knot = np.isin(x, curve.values[~np.isnan(curve.effects[k])])
+        (drawn,) = ax.plot(x, line, color=COLOURS[k], linestyle=STYLES[k], label=label)
+        drawn.set(marker="o", markersize=3, markevery=np.flatnonzero(is_knot))
+        lines.append(drawn)
+        if s.any():
+            ends, label = (line - s, line + s), "± standard deviation of estimates"
+            ax.fill_between(x, *ends, label=label, color=COLOURS[k], **BAND)
+    for code, effects in curve.special.items():
+        # A code that is far off stands at the edge.
+        at = np.full(len(effects), min(max(code, low), high))[: len(COLOURS)]
+        codes = ax.scatter(at, effects[: len(at)], color=COLOURS[: len(at)], **CODE)
+        codes.set_label("a code of its own")
+    if np.isnan(y).all():
+        centre: dict[str, Any] = {"ha": "center", "transform": ax.transAxes}
+        ax.text(0.5, 0.6, "no opinion", color=shade, **centre)
+    unit = prior.units.get(name, "")
+    dress_values(ax, low, high, unit, float(curve.values[-1]))
+    peaks = [np.abs(found) for found in curve.special.values()]
+    return float(max(np.nan_to_num(p).max() for p in [np.abs(y) + spread, *peaks]))
 
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from llmreg import LLMAttributionRegressor
-    >>> from llmreg.inspection import AlignmentDisplay
-    >>> X, y = load_iris(return_X_y=True, as_frame=True)
-    >>> prior = {"petal length (cm)": 3, "petal width (cm)": 3}
-    >>> model = LLMAttributionRegressor(prior).fit(X, y)
-    >>> display = AlignmentDisplay.from_estimator(model)
-    >>> print(display.ax_.get_title())
-    target: cosine 1.00
-    """
 
-    direction: np.ndarray
-    attributions: np.ndarray
-    alignment: np.ndarray
-
-    @classmethod
-    def _read(cls, estimator: Any) -> dict[str, Any]:
-        direction = estimator.net_.criterion_.direction.cpu().numpy()
-        is_unscored = np.isnan(estimator.prior_.scores)
-        return {
-            "direction": np.where(is_unscored, np.nan, direction),
-            "attributions": normalize(estimator.attributions_),
-            "alignment": estimator.alignment_,
-        }
-
-    def _size(self) -> np.ndarray:
-        return np.asarray(np.fmax(np.abs(self.direction), np.abs(self.attributions)))
-
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
-        limit = 1.08 * (self._size().max() or 1.0)
-        self.bars_: list[BarContainer] = []
-        self.points_: list[dict[str, Line2D]] = []
-        for i, panel in enumerate(panels):
-            prior, model = self.direction[i, shown], self.attributions[i, shown]
-            rows = range(len(shown))
-            self.bars_.append(panel.barh(rows, prior, color=ORANGE, label="prior"))
-            unscored = np.isnan(prior)
-            disagrees = np.sign(prior) * np.sign(model) < 0
-            masks = (~(unscored | disagrees), disagrees, unscored)
-            self.points_.append(draw_points(panel, model, POINTS, masks, faint(panel)))
-            cosine = round(float(self.alignment[i]), 2) + 0.0
-            told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
-            title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: {told}"
-            dress(panel, self.features, shown, title)
-            mark_zero(panel, "direction, unit length", limit)
+def _draw_bars(
+    ax: Axes, prior: FeaturePrior, panel: Panel, bars: list[BarContainer]
+) -> float:
+    """Draw the scores of levels, or of plain features; return how far they reach."""
+    scores = prior.scores[: len(COLOURS), panel.places]
+    spread = np.zeros_like(scores)
+    if prior.spread is not None:
+        spread = np.nan_to_num(prior.spread[: len(COLOURS), panel.places])
+    shown = choose_levels(np.nan_to_num(np.abs(scores)).max(axis=0))
+    height = 0.8 / len(scores)
+    whiskers = {"ecolor": ink(ax), "elinewidth": 1}
+    for k, row in enumerate(scores):
+        at = np.arange(len(shown)) - 0.4 + height * (k + 0.5)
+        colour: Any = COLOURS[k]
+        if len(scores) == 1:
+            colour = np.where(row[shown] < 0, VERMILION, BLUE).tolist()
+        error = np.where(spread[k, shown] > 0, spread[k, shown], np.nan)
+        look: dict[str, Any] = {"height": height, "color": colour}
+        bars.append(ax.barh(at, row[shown], xerr=error, error_kw=whiskers, **look))
+        if len(scores) > 1:
+            bars[-1].set_label(shorten(prior.outputs[k], OUTPUT_WIDTH))
+    for row in np.flatnonzero(np.isnan(scores[:, shown]).all(axis=0)).tolist():
+        ax.text(0, row, " no score", va="center", color=faint(ax), fontsize="small")
+    keys = (prior.features[panel.places[j]] for j in shown)
+    names = [key.partition("=")[2] if panel.title else key for key in keys]
+    name_levels(ax, [shorten(name, LEVEL_WIDTH) for name in names])
+    title = shorten(panel.title, TITLE_WIDTH) or "plain scores"
+    if n_left := len(panel.places) - len(shown):
+        title += f"\n{n_left} of {len(panel.places)} left out"
+    title_panel(ax, title)
+    return float(np.nan_to_num(np.abs(scores) + spread)[:, shown].max())

@@ -19,13 +19,17 @@ from llmreg._utils import import_optional
 from llmreg._utils._files import write_text
 from llmreg._utils._text import escape, list_names
 from llmreg.exceptions import DataError
-from llmreg.inspection._comparison import last_step, measure, with_prior
-from llmreg.inspection._learning_curve import PriorCurveDisplay
+from llmreg.inspection._comparison import (
+    PriorCurveDisplay,
+    last_step,
+    measure,
+    with_prior,
+)
+from llmreg.inspection._fitted_display import AlignmentDisplay, TrustDisplay
 from llmreg.inspection._plotting import load_pyplot
-from llmreg.inspection._prior_display import AlignmentDisplay, PriorDisplay
+from llmreg.inspection._prior_display import PriorDisplay
 from llmreg.inspection._report_content import content
 from llmreg.inspection._shape_display import ShapeDisplay
-from llmreg.inspection._trust_display import TrustDisplay
 from llmreg.linear_model._trust import has_opinion
 from llmreg.nn._additive import AdditiveModel
 from llmreg.prior._feature_prior import FeaturePrior
@@ -47,10 +51,7 @@ def write_report(
     path: str | os.PathLike[str],
     X: Any = None,
     y: Any = None,
-    *,
-    title: str | None = None,
-    random_state: int = 0,
-    n_jobs: int | None = None,
+    **options: Any,
 ) -> None:
     """Write a page about a fitted model: one HTML file that fetches nothing.
 
@@ -68,19 +69,13 @@ def write_report(
     X, y : DataFrame or array-like, default=None
         A table to measure the performance on, by cross-validation, and its labels or
         targets.
-    title : str, default=None
-        The headline.
-    random_state : int, default=0
-        Seed of the folds.
-    n_jobs : int, default=None
-        Processes of the cross-validation.
+    **options : dict
+        `title`, `random_state` and `n_jobs`, as `format_report` takes them.
 
     Raises
     ------
-    TypeError
-        If the model is none of llmreg.
-    NotFittedError
-        If it is not fitted.
+    TypeError, NotFittedError
+        If the model is no fitted one of llmreg.
     ValueError
         If one of `X` and `y` is given without the other.
     DataError
@@ -98,10 +93,7 @@ def write_report(
     >>> with TemporaryDirectory() as folder:
     ...     write_report(model, Path(folder) / "report.html")
     """
-    text = format_report(
-        model, X, y, title=title, random_state=random_state, n_jobs=n_jobs
-    )
-    write_text(path, text, errors="replace")
+    write_text(path, format_report(model, X, y, **options), errors="replace")
 
 
 def format_report(
@@ -118,7 +110,7 @@ def format_report(
     Parameters
     ----------
     model : estimator, Pipeline or search
-        As in `write_report`, and so are all others.
+        As in `write_report`.
     X, y : DataFrame or array-like, default=None
         A table to measure the performance on, and its labels or targets.
     title : str, default=None
@@ -229,11 +221,7 @@ def draw_curve(estimator: Any, X: Any, y: Any, scoring: str, seed: int) -> Image
 
 
 def draw(make: Callable[[], Any]) -> Images:
-    """Draw a display as images for a light and a dark page.
-
-    An SVG that is an image, and no part of the page, runs no script and fetches
-    nothing, whatever its texts are.
-    """
+    """Draw a display for a light and a dark page; as images, SVGs run no script."""
     plt = load_pyplot()
     images = []
     for kind, style in (("light", "default"), ("dark", "dark_background")):

@@ -184,21 +184,12 @@ def _origin(prior: FeaturePrior) -> Pairs:
 
 
 def _sent(prior: FeaturePrior, given: Any, task: Task) -> dict[str, Any] | None:
-    """Say what a provider received, and which one; None where there was none."""
-    source = prior.provenance
+    """Say what a provider received; None where there was none."""
     by_this_model = isinstance(given, str | Provider)
-    if not by_this_model and "provider" not in source:
+    if not by_this_model and "provider" not in prior.provenance:
         return None
-    return {
-        "by_this_model": by_this_model,
-        "whom": [
-            ("Provider", source.get("provider", "not recorded")),
-            ("Model", source.get("model") or "not recorded"),
-            ("When", source.get("created", "not recorded")),
-            *([("Members", source["members"])] if source.get("members") else []),
-        ],
-        "questions": find_questions(prior, task),
-    }
+    questions = find_questions(prior, task)
+    return {"by_this_model": by_this_model, "questions": questions}
 
 
 def find_questions(prior: FeaturePrior, task: Task) -> Sequence[Questionnaire]:
@@ -242,10 +233,9 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
     if isinstance(estimator, Pipeline):
         steps = [f"{name} ({type(s).__name__})" for name, s in estimator.steps]
         pairs.append(("Pipeline", " → ".join(steps)))
-    form = FORMS.get(type(model.net_.module_), "with hidden layers")
     return [
         *pairs,
-        ("Form", form),
+        ("Form", FORMS.get(type(model.net_.module_), "with hidden layers")),
         ("Weight of the prior (gamma)", f"{model.gamma_:.3g}"),
         ("Iterations", str(model.n_iter_)),
         ("llmreg", __version__),

@@ -12,31 +12,29 @@ from sklearn.utils import check_scalar
 
 from llmreg._utils._text import list_names, shorten
 from llmreg.exceptions import FeatureNamesError
-from llmreg.inspection._curve_panels import (
+from llmreg.inspection._plotting import (
     BAND,
+    BLUE,
     CODE,
     COLOURS,
     LEVEL_WIDTH,
     N_POINTS,
+    ORANGE,
+    OUTPUT_WIDTH,
     TITLE_WIDTH,
+    VERMILION,
+    Display,
     Panel,
+    add_legend,
     choose_levels,
     dress_values,
+    faint,
+    ink,
     make_curve_panels,
     name_levels,
     scale_panel,
     tell_left_out,
     title_panel,
-)
-from llmreg.inspection._plotting import (
-    BLUE,
-    ORANGE,
-    OUTPUT_WIDTH,
-    VERMILION,
-    Display,
-    add_legend,
-    faint,
-    ink,
 )
 from llmreg.inspection._shapes import Shape, shapes
 from llmreg.linear_model._trust import each_trust
@@ -58,15 +56,14 @@ class ShapeDisplay(Display):
     """What was said of every column, and what the model has learnt.
 
     `from_estimator` makes it. One panel per column, the strongest first: numbers as
-    lines, the levels of a category as bars. What was said is the prior's curve, or its
-    scores, at a length that all columns share; what was learnt is the shape of the
-    fitted model, with its standard deviation as a band where the model keeps it. Both
-    are in log-odds, or in the units of the target, and 0 in the mean of the rows. All
-    lines have one scale, and all bars. What was said lies pale beneath, or above, what
-    was learnt; several outputs have a colour each.
+    lines, levels as bars, each with one scale. What was said, pale, is the prior's
+    curve, or its scores, at a length that all columns share; what was learnt is the
+    shape of the fitted model, with its standard deviation as a band where the model
+    keeps it. Both are in log-odds, or in the units of the target, and 0 in the mean of
+    the rows. Several outputs have a colour each.
 
-    A column in whose title "against the prior" stands is one that the rows contradict.
-    Given rows lie along the lower edge, or are counted beside the levels.
+    "against the prior" names a column that the rows contradict. Given rows lie along
+    the lower edge, or are counted beside the levels.
 
     Parameters
     ----------
@@ -80,10 +77,8 @@ class ShapeDisplay(Display):
         The only one to show.
     unit : str, default="log-odds"
         What heights are measured in.
-    spans : mapping of str to pair of float
-        The ends of the panels of numbers.
-    units : mapping of str to str
-        Units of the columns.
+    spans, units : mapping by str
+        The ends of the panels of numbers, two floats each, and units of the columns.
     contradicted : frozenset of pair of str, default=frozenset()
         Columns, and the outputs for which the rows contradict what was said.
 
@@ -152,12 +147,8 @@ class ShapeDisplay(Display):
 
         Raises
         ------
-        TypeError
-            If `estimator` is none of llmreg.
-        NotFittedError
-            If it is not fitted.
-        CoefficientsError
-            If it is no sum of shapes.
+        TypeError, NotFittedError, CoefficientsError
+            If `estimator` has no shapes, as `shapes` raises them.
         FeatureNamesError
             If a column of `features` has no shape.
         ValueError
@@ -167,19 +158,15 @@ class ShapeDisplay(Display):
         """
         found, prior = shapes(estimator, X), estimator.prior_
         target, outputs, classes = estimator._task_names()
-        if features is not None:
-            if unknown := [name for name in features if name not in found]:
-                raise FeatureNamesError(
-                    f"features contains columns without a shape: {unknown}. There are "
-                    f"{list_names(found)}."
-                )
-            found = {name: found[name] for name in features}
-        else:
-            size = {
-                name: -np.ptp(shape.learnt, axis=1).max()
-                for name, shape in found.items()
-            }
-            found = {name: found[name] for name in sorted(found, key=size.__getitem__)}
+        if features is None:
+            size = {n: np.ptp(shape.learnt, axis=1).max() for n, shape in found.items()}
+            features = sorted(found, key=lambda name: -size[name])
+        elif unknown := [name for name in features if name not in found]:
+            raise FeatureNamesError(
+                f"features contains columns without a shape: {unknown}. There are "
+                f"{list_names(found)}."
+            )
+        found = {name: found[name] for name in features}
         spans = {}
         for name, shape in found.items():
             if shape.is_levels:
@@ -214,34 +201,31 @@ class ShapeDisplay(Display):
             )
         shown = [k for k, n in enumerate(self.outputs) if self.output in (None, n)]
         shown = shown[: len(COLOURS)]
-        names = list(self.shapes)[: self.n_features]
+        found = list(self.shapes.items())[: self.n_features]
         # Lines first; bars of about the same number stand side by side.
-        levels = [name for name in names if self.shapes[name].is_levels]
-        levels.sort(key=lambda name: len(self.shapes[name].values))
-        names = [name for name in names if name not in levels] + levels
+        found.sort(key=lambda each: len(each[1].values) if each[1].is_levels else 0)
         panels = [
-            Panel(name, [*range(len(self.shapes[name].values))], name not in levels)
-            for name in names
+            Panel(name, [*range(len(shape.values))], not shape.is_levels)
+            for name, shape in found
         ]
         self.axes_ = make_curve_panels(ax, panels, 2 * len(shown))
         self.figure_ = self.axes_[0].figure
         # By whether they are bars.
         reach = {True: [0.0], False: [0.0]}
-        for panel, name in zip(self.axes_, names, strict=True):
-            shape = self.shapes[name]
+        for panel, (name, shape) in zip(self.axes_, found, strict=True):
             self._title(panel, name, shown)
             draw = self._draw_bars if shape.is_levels else self._draw_line
             reach[shape.is_levels] += draw(panel, name, shape, shown)
         has_rows = any(shape.rows is not None for shape in self.shapes.values())
-        for panel, name in zip(self.axes_, names, strict=True):
-            is_bars = name in levels
+        for panel, (_, shape) in zip(self.axes_, found, strict=True):
+            is_bars = shape.is_levels
             low, high = np.nanmin(reach[is_bars]), np.nanmax(reach[is_bars])
             margin = 0.06 * (high - low) or 1.0
             low, high = low - margin, high + margin
             if has_rows and not is_bars:
                 low -= _RUG * (high - low)
             scale_panel(panel, (low, high), self.unit, is_bars=is_bars)
-        tell_left_out(self.axes_[0], len(names), len(self.shapes), "columns")
+        tell_left_out(self.axes_[0], len(found), len(self.shapes), "columns")
         if self.output is None:
             n_outputs = len(self.outputs)
             tell_left_out(self.axes_[0], len(shown), n_outputs, "outputs")

@@ -16,7 +16,7 @@ from llmreg.nn._factory import CorrectedModel
 from llmreg.nn._net import LinearModel
 from llmreg.preprocessing._basis import is_code
 from llmreg.preprocessing._validation import check_table
-from llmreg.prior._ranges import TypicalRange
+from llmreg.prior._scores import TypicalRange
 
 # Probabilities at which a typical range stands in for rows.
 _LEVELS = np.linspace(0.05, 0.95, 37)
@@ -35,11 +35,10 @@ class Shape:
     ----------
     values : ndarray of shape (n_values,) or tuple of str
         The knots, in the units of the column, or the levels.
-    learnt : ndarray of shape (n_outputs, n_values)
-        The height of what the model has learnt.
-    said : ndarray of shape (n_outputs, n_values)
-        That of what the prior says, times a length that all its columns share: with
-        it they vary as much as what was learnt. NaN without an opinion.
+    learnt, said : ndarray of shape (n_outputs, n_values)
+        The height of what the model has learnt, and of what the prior says, NaN without
+        an opinion, times a length that all its columns share: with it they vary as much
+        as what was learnt.
     deviations : ndarray of shape (n_outputs, n_values) or None
         Standard deviation of `learnt` after the rows, around its mean over those of the
         training, where the model keeps it: of an additive model.
@@ -76,10 +75,7 @@ class Shape:
         return np.array([np.interp(x, self.values, row) for row in self.learnt])
 
     def _moments(self, typical: TypicalRange | None) -> Any:
-        """Give means of what was learnt and said, and variances, each (2, n_outputs).
-
-        They are over the rows, or over what stands in for them.
-        """
+        """Give means of what was learnt and said, and variances: (2, n_outputs)."""
         table = np.stack([self.learnt, self.said])
         if self.is_levels:
             at, share = table, self.rows
@@ -137,10 +133,8 @@ def shapes(model: Any, X: Any = None) -> dict[str, Shape]:
 
     Raises
     ------
-    TypeError
-        If `model` is no estimator of llmreg.
-    NotFittedError
-        If it is not fitted.
+    TypeError, NotFittedError
+        If `model` is no fitted estimator of llmreg.
     CoefficientsError
         If it is no sum of shapes.
 
@@ -201,11 +195,8 @@ class _Reader:
         self.rows = None
         if X is not None:
             self.rows = self.encoder.encode(check_table(model, X, reset=False))
-        known = [
-            trust.shape_deviations
-            for trust in each_trust(model.trust_)
-            if trust.shape_deviations is not None
-        ]
+        found = (trust.shape_deviations for trust in each_trust(model.trust_))
+        known = [deviations for deviations in found if deviations is not None]
         self.deviations = None
         if self.basis is not None and known:
             self.deviations = np.concatenate(known) * self.unit
@@ -219,16 +210,12 @@ class _Reader:
             if column.level is not None:
                 levels.setdefault(column.name, []).append(j)
                 continue
-            shape = (
-                self._curve(j, place) if self._has_curve(j) else self._line(j, place)
-            )
+            has_curve = self.basis is not None and j in self.basis.columns
+            shape = (self._curve if has_curve else self._line)(j, place)
             if np.isfinite(shape.values).all():
                 found[column.name] = shape
             place += 1
         return found | {name: self._levels(places) for name, places in levels.items()}
-
-    def _has_curve(self, j: int) -> bool:
-        return self.basis is not None and j in self.basis.columns
 
     def _curve(self, j: int, place: int) -> Shape:
         basis = self.basis
@@ -241,21 +228,18 @@ class _Reader:
         heights = np.cumsum(np.insert(steps, 0, 0.0, axis=2), axis=2) * self.unit
         effects = self.prior.curves[self.prior.features[j]].effects
         heights[1, np.isnan(effects).all(axis=1)] = np.nan
-        values = self._decode([basis.codes[i][1] for i in codes], place)
+        values = self._decode([basis.codes[i][1] for i in codes], place).tolist()
         spread = self._deviations(-1, [len(basis.low) + i for i in codes])
+        sure = {} if spread is None else dict(zip(values, spread.T, strict=True))
+        beside = at_codes[:, :, codes] * self.unit
         return Shape(
             self._decode(knots, place),
             heights[0],
             heights[1],
             deviations=self._deviations(j, own),
-            special={
-                float(code): at_codes[:, :, i] * np.squeeze(self.unit)
-                for code, i in zip(values, codes, strict=True)
-            },
+            special=dict(zip(values, np.moveaxis(beside, 2, 0), strict=True)),
             rows=self._rows(j, place),
-            special_deviations={}
-            if spread is None
-            else dict(zip(values.tolist(), spread.T, strict=True)),
+            special_deviations=sure,
         )
 
     def _line(self, j: int, place: int) -> Shape:

@@ -109,8 +109,8 @@ _DEVIATIONS = tuple(10.0 ** (k / 2) for k in range(-3, 2))
 _FREE = (0.3, 1.0)
 # Probabilities that they tell little of single features, of two classes; that they are
 # turned over; and that they tell nothing.
-_P_LOOSE, _P_TURNED = 0.1, 0.001
-_P_FREE = {"binary": 0.1, "multiclass": 0.05, "regression": 0.05}
+_P_LOOSE, _P_TURNED = 0.05, 0.001
+_P_FREE = {"binary": 0.03, "multiclass": 0.05, "regression": 0.05}
 _CURVE_NOISES = (0.05, 0.2, 0.8)
 
 

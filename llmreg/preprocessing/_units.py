@@ -15,8 +15,7 @@ from llmreg.exceptions import PriorMismatchError, PriorUnitsWarning
 from llmreg.preprocessing._columns import as_table
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._ranges import TypicalRange, rescale_range
-from llmreg.prior._scores import FloatArray
+from llmreg.prior._scores import FloatArray, TypicalRange, rescale_range
 
 # From so many rows on half of them suffice; of fewer all must lie outside, and by far.
 ENOUGH_ROWS = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._ranges import BaseRate, TypicalRange
+from llmreg.prior._scores import BaseRate, TypicalRange
 from llmreg.prior._task import Feature, Task
 
 __all__ = [

@@ -9,7 +9,6 @@ plain list of the answers that a model gave, is read as well.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
@@ -17,10 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from llmreg._utils._text import refuse_twins
 from llmreg.exceptions import PriorCardError
 from llmreg.prior._curves import ResponseCurve, average, read_curve, stack_outputs
-from llmreg.prior._ranges import BaseRate, TypicalRange, check_range
-from llmreg.prior._scores import SCORE_LIMIT, check_names, spread
+from llmreg.prior._scores import (
+    SCORE_LIMIT,
+    BaseRate,
+    TypicalRange,
+    check_names,
+    check_range,
+    spread,
+)
 
 CARD_FORMAT = "llmreg prior card"
 # The second version has curves; a prior without any is written as the first.
@@ -51,7 +57,7 @@ def format_card(fields: Mapping[str, Any]) -> str:
 def parse_card(text: str) -> dict[str, Any]:
     """Read the fields of a FeaturePrior from a card or a recorded elicitation."""
     try:
-        card = json.loads(text, object_pairs_hook=_refuse_twins)
+        card = json.loads(text, object_pairs_hook=refuse_twins)
     except (ValueError, RecursionError) as e:
         raise PriorCardError(f"The prior card is not valid JSON: {e}.") from e
     if not isinstance(card, dict):
@@ -71,14 +77,6 @@ def parse_card(text: str) -> dict[str, Any]:
         f'This JSON is not a prior card: it has neither "format": "{CARD_FORMAT}" nor '
         f'a list of "estimates". Its fields are {list(card)!r}.'
     )
-
-
-def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a dict; the parser alone would drop the first of two equal names."""
-    counts = Counter(name for name, _ in pairs)
-    if twice := sorted(name for name, count in counts.items() if count > 1):
-        raise PriorCardError(f"The prior card has {twice!r} twice in one object.")
-    return dict(pairs)
 
 
 def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
@@ -242,22 +240,19 @@ def _curve(entry: Mapping[str, Any], outputs: Sequence[str]) -> ResponseCurve:
     if all(row is None for row in rows):
         raise PriorCardError(f'The "curve" of {feature!r} must be a list; it is null.')
     each = [None if row is None else read_curve(row, feature) for row in rows]
-    curve = stack_outputs(each)
     codes = [pairs or [] for pairs in _cells([entry], "special_values", outputs)]
+    for pairs in codes:
+        if any(not isinstance(pair, list) or len(pair) != 2 for pair in pairs):
+            raise PriorCardError(
+                f'The "special_values" of {feature!r} must be a list of [value, '
+                f"effect]; got {pairs!r}."
+            )
+    curve = stack_outputs(each, [dict(pairs) for pairs in codes])
     spreads = _cells([entry], "curve_spread", outputs)
-    special: dict[float, Any] = {}
-    for k, pairs in enumerate(codes):
-        for pair in pairs:
-            if not isinstance(pair, list) or len(pair) != 2:
-                raise PriorCardError(
-                    f'The "special_values" of {feature!r} must be a list of [value, '
-                    f"effect]; got {pairs!r}."
-                )
-            special.setdefault(pair[0], [None] * len(outputs))[k] = pair[1]
     # An expert who adds a knot need not say how far estimates of it lay apart.
     fits = all(row is not None and len(row) == len(curve.values) for row in spreads)
     spread = np.array(spreads, dtype=np.float64) if fits else None
-    return replace(curve, special=special, spread=spread)
+    return replace(curve, spread=spread)
 
 
 def _range(found: Any, spreads: Any, what: str) -> TypicalRange:

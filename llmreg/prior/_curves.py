@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmreg.exceptions import PriorMismatchError, PriorScoreError
-from llmreg.prior._ranges import TypicalRange, as_numbers, check_range
 from llmreg.prior._scores import (
     SCORE_LIMIT,
     FloatArray,
+    TypicalRange,
+    as_numbers,
+    check_range,
     check_scores,
     mean,
     spread,
@@ -72,7 +74,7 @@ class ResponseCurve:
         if values.ndim != 1 or not 2 <= len(values) <= MAX_KNOTS:
             raise PriorScoreError(
                 f"A curve has 2 to {MAX_KNOTS} knots in increasing order; got "
-                f"{values.tolist()!r}."
+                f"{values.tolist()!r}. A flat one has two with the same effect."
             )
         if not (np.isfinite(values).all() and (np.diff(values) > 0).all()):
             raise PriorScoreError(
@@ -118,14 +120,7 @@ class ResponseCurve:
     def from_points(cls, points: Any) -> ResponseCurve:
         """Make a curve of one output from a list of (value, effect) pairs.
 
-        Parameters
-        ----------
-        points : sequence of pairs of numbers
-            The knots in increasing order; an effect of None is no opinion.
-
-        Returns
-        -------
-        ResponseCurve
+        The values increase; an effect of None is no opinion.
 
         Raises
         ------
@@ -146,12 +141,7 @@ class ResponseCurve:
                 "A curve is a list of (value, effect) pairs of numbers; got "
                 f"{points!r}."
             )
-        if len(pairs) < 2:
-            raise PriorScoreError(
-                f"A curve has 2 to {MAX_KNOTS} knots; got {points!r}. A flat one has "
-                "two with the same effect."
-            )
-        values, effects = zip(*pairs, strict=True)
+        values, effects = zip(*pairs, strict=True) if len(pairs) else ((), ())
         return cls(values, effects)  # type: ignore[arg-type]
 
     def __call__(self, X: ArrayLike) -> FloatArray:
@@ -207,16 +197,7 @@ class ResponseCurve:
     def rescale(self, factor: float, offset: float = 0.0) -> ResponseCurve:
         """Give the same curve in another unit: ``factor * value + offset``.
 
-        Parameters
-        ----------
-        factor : float
-            By what values are multiplied; not 0.
-        offset : float, default=0.0
-            What is added then.
-
-        Returns
-        -------
-        ResponseCurve
+        The factor is not 0; a negative one turns the curve round.
 
         Examples
         --------
@@ -238,19 +219,7 @@ class ResponseCurve:
         )
 
     def take(self, rows: Sequence[int], sign: float = 1.0) -> ResponseCurve:
-        """Give the curve of some outputs, turned over where `sign` is -1.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Numbers of the outputs.
-        sign : float, default=1.0
-            What the effects are multiplied with.
-
-        Returns
-        -------
-        ResponseCurve
-        """
+        """Give the curve of the outputs in some rows, its effects times `sign`."""
         rows = list(rows)
         return ResponseCurve(
             self.values,
@@ -297,15 +266,19 @@ def line(
     return ResponseCurve(np.array([low, high]), np.stack([-score, score], axis=1))
 
 
-def stack_outputs(curves: Sequence[ResponseCurve | None]) -> ResponseCurve:
-    """Put the curves of several outputs together; None for one without an opinion."""
+def stack_outputs(
+    curves: Sequence[ResponseCurve | None], codes: Sequence[Mapping[float, Any]] = ()
+) -> ResponseCurve:
+    """Put outputs together, with effects of codes; None is one without an opinion."""
     known = [curve for curve in curves if curve is not None]
     values = np.unique(np.concatenate([curve.values for curve in known]))
     nothing = np.full((1, len(values)), np.nan)
     rows = [nothing if curve is None else _at(curve, values) for curve in curves]
     effects = np.concatenate(rows)
     kept = _strongest(values, effects)
-    return ResponseCurve(values[kept], effects[:, kept].round(3))
+    names = dict.fromkeys(code for each in codes for code in each)
+    special: Any = {code: [each.get(code) for each in codes] for code in names}
+    return ResponseCurve(values[kept], effects[:, kept].round(3), special=special)
 
 
 def _at(curve: ResponseCurve, values: FloatArray) -> FloatArray:

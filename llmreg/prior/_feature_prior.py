@@ -16,19 +16,17 @@ from llmreg.prior._card import format_card, parse_card
 from llmreg.prior._curves import ResponseCurve, average, sum_up
 from llmreg.prior._formatting import format_html, format_text
 from llmreg.prior._names import match, match_outputs, rename, take
-from llmreg.prior._ranges import (
-    BaseRate,
-    TypicalRange,
-    check_range,
-    check_rate,
-    rescale_range,
-)
 from llmreg.prior._scores import (
     DEFAULT_OUTPUT,
     SCORE_LIMIT,
+    BaseRate,
     FloatArray,
+    TypicalRange,
     check_names,
+    check_range,
+    check_rate,
     check_scores,
+    rescale_range,
     spread,
 )
 from llmreg.prior._task import Feature
@@ -128,11 +126,9 @@ class FeaturePrior(Editable):
         if self.estimates is not None:
             own["estimates"] = check_scores(self.estimates, features, outputs, ndim=3)
         own["curves"] = dict(self.curves)
-        rates = self.base_rates.items()
-        own["base_rates"] = {name: check_rate(r, repr(name)) for name, r in rates}
-        for field_name in ("ranges", "target_ranges"):
-            found = own[field_name].items()
-            own[field_name] = {name: check_range(r, repr(name)) for name, r in found}
+        checks: dict[str, Any] = {"ranges": check_range, "target_ranges": check_range}
+        for kind, check in {**checks, "base_rates": check_rate}.items():
+            own[kind] = {name: check(r, repr(name)) for name, r in own[kind].items()}
 
     @classmethod
     def from_dict(
@@ -149,10 +145,6 @@ class FeaturePrior(Editable):
             Name of the output, where `scores` does not name any.
         **meta
             Other fields of the prior, such as ``rationale``.
-
-        Returns
-        -------
-        FeaturePrior
 
         Examples
         --------
@@ -187,10 +179,6 @@ class FeaturePrior(Editable):
         **meta
             Other fields of the prior.
 
-        Returns
-        -------
-        FeaturePrior
-
         Examples
         --------
         >>> FeaturePrior.from_array([1, -2], ["age", "bmi"]).scores
@@ -207,7 +195,7 @@ class FeaturePrior(Editable):
     def from_estimates(
         cls, estimates: Sequence[Mapping[str, Any]], **meta: Any
     ) -> FeaturePrior:
-        """Average independent answers to one questionnaire.
+        """Average independent answers to one questionnaire, and keep them.
 
         Parameters
         ----------
@@ -219,11 +207,6 @@ class FeaturePrior(Editable):
             the straight line over the typical range.
         **meta
             Other fields of the prior, such as ``ranges``.
-
-        Returns
-        -------
-        FeaturePrior
-            The prior, with the answers in `estimates`.
 
         Examples
         --------
@@ -356,17 +339,9 @@ class FeaturePrior(Editable):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> FeaturePrior:
-        """Read a prior card, or a recorded elicitation, from a file.
+        """Read a prior card, or a recorded elicitation, from a JSON file in UTF-8.
 
-        Parameters
-        ----------
-        path : str or path-like
-            A JSON file in UTF-8.
-
-        Returns
-        -------
-        FeaturePrior
-            The prior. The score on a card wins over the estimates behind it.
+        The score on a card wins over the estimates behind it.
 
         Raises
         ------
@@ -383,38 +358,16 @@ class FeaturePrior(Editable):
         return cls.from_json(text)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write a prior card to a file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; replaced if it is there.
-        """
+        """Write a prior card to a file, which is replaced if it is there."""
         write_text(path, self.to_json())
 
     @classmethod
     def from_json(cls, text: str) -> FeaturePrior:
-        """Read the text of a prior card, or of a recorded elicitation.
-
-        Parameters
-        ----------
-        text : str
-            JSON, as `to_json` gives it.
-
-        Returns
-        -------
-        FeaturePrior
-        """
+        """Read the JSON text of a prior card, or of a recorded elicitation."""
         return cls(**parse_card(text))
 
     def to_json(self) -> str:
-        """Give the text of a prior card.
-
-        Returns
-        -------
-        str
-            JSON, one object per feature.
-        """
+        """Give the text of a prior card: JSON, one object per feature."""
         return format_card(vars(self))
 
     def __repr__(self) -> str:

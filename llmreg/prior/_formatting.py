@@ -13,8 +13,7 @@ import numpy as np
 
 from llmreg._utils._text import can_write, clean_text, list_names, number, shorten
 from llmreg.prior._curves import ResponseCurve
-from llmreg.prior._ranges import TypicalRange
-from llmreg.prior._scores import FloatArray, spread
+from llmreg.prior._scores import FloatArray, TypicalRange, spread
 
 MAX_ROWS = 20
 MAX_OUTPUTS = 5

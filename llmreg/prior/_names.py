@@ -98,11 +98,10 @@ def number_twins(columns: Sequence[Feature]) -> tuple[Feature, ...]:
     n_seen: Counter[str] = Counter()
     numbered = []
     for column in columns:
-        if count := n_seen[column.key]:
-            numbered.append(replace(column, name=f"{column.name}.{count}"))
-        else:
-            numbered.append(column)
+        count = n_seen[column.key]
         n_seen[column.key] += 1
+        name = f"{column.name}.{count}" if count else column.name
+        numbered.append(replace(column, name=name))
     return tuple(numbered)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from llmreg._utils._text import repeated
 from llmreg.exceptions import FeatureNamesError
 
 Kind = Literal["classification", "regression"]
@@ -116,7 +116,7 @@ class Task:
             raise ValueError(
                 f"outputs must name each scored output once; got {self.outputs!r}."
             )
-        if twice := [key for key, count in Counter(self.keys).items() if count > 1]:
+        if twice := repeated(self.keys):
             raise FeatureNamesError(
                 f"Every feature of a task needs a name of its own; got {twice!r} "
                 "more than once. Rename the columns."
@@ -130,10 +130,7 @@ class Task:
     def to_dict(self) -> dict[str, Any]:
         """Give the task as plain lists, dicts and strings, in a fixed order.
 
-        Returns
-        -------
-        dict
-            Ready for `json.dumps`; equal tasks give equal text.
+        Ready for `json.dumps`; equal tasks give equal text.
         """
         pairs = asdict(self).items()
         fields = {n: list(v) if isinstance(v, tuple) else v for n, v in pairs}
@@ -145,16 +142,6 @@ class Task:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Task:
-        """Build a task from what `to_dict` gives.
-
-        Parameters
-        ----------
-        fields : mapping
-            The fields of the task; the features as mappings.
-
-        Returns
-        -------
-        Task
-        """
+        """Build a task from what `to_dict` gives."""
         features = tuple(Feature(**feature) for feature in fields["features"])
         return cls(**{**fields, "features": features})

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
-from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import (
     MissingDependencyError,
     MissingKeyError,
     ProviderResponseError,
 )
-from llmreg.providers._hosted import DEFAULT_ASK, HostedProvider
-from llmreg.providers._replies import completion, plain, stop_reason, unusable
-from llmreg.providers._secrets import Secrets
+from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._wire import Secrets, completion, plain, stop_reason, unusable
 
 if TYPE_CHECKING:
     import anthropic
@@ -32,6 +30,7 @@ _TOKEN_COUNTS = (
 )
 
 
+@dataclass(eq=False, repr=False)
 class AnthropicProvider(HostedProvider):
     """Ask a model of Anthropic, once per task, and average several answers.
 
@@ -51,10 +50,6 @@ class AnthropicProvider(HostedProvider):
         a ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.
-    effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
-        How thorough the model is; None leaves it to the model.
-    thinking : dict or None, default=None
-        How the model thinks, such as ``{"type": "adaptive"}``.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the features.
     max_parallel : int, default=5
@@ -72,6 +67,10 @@ class AnthropicProvider(HostedProvider):
         Where answers are kept; see `PriorCache`.
     network : {"allow", "never"}, default="allow"
         With "never" no connection is opened: the prior is in the cache, or an error.
+    effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
+        How thorough the model is; None leaves it to the model.
+    thinking : dict or None, default=None
+        How the model thinks, such as ``{"type": "adaptive"}``.
 
     See Also
     --------
@@ -99,38 +98,10 @@ class AnthropicProvider(HostedProvider):
         "thinking": [dict, None],
     }
 
-    def __init__(
-        self,
-        model: str = DEFAULT_MODEL,
-        *,
-        n_estimates: int | str | None = None,
-        ask: str = DEFAULT_ASK,
-        send_levels: bool = True,
-        effort: str | None = None,
-        thinking: Mapping[str, Any] | None = None,
-        max_tokens: int | None = None,
-        max_parallel: int = 5,
-        max_attempts: int = 8,
-        timeout: float = 600.0,
-        api_key: Callable[[], str] | None = None,
-        base_url: str | None = None,
-        cache: PriorCache | str | os.PathLike[str] | None = None,
-        network: str = "allow",
-    ) -> None:
-        self.model = model
-        self.n_estimates = n_estimates
-        self.ask = ask
-        self.send_levels = send_levels
-        self.effort = effort
-        self.thinking = thinking
-        self.max_tokens = max_tokens
-        self.max_parallel = max_parallel
-        self.max_attempts = max_attempts
-        self.timeout = timeout
-        self.api_key = api_key
-        self.base_url = base_url
-        self.cache = cache
-        self.network = network
+    model: str = DEFAULT_MODEL
+    _: KW_ONLY
+    effort: str | None = None
+    thinking: Mapping[str, Any] | None = None
 
     @contextmanager
     def _connect(self) -> Iterator[anthropic.Anthropic]:

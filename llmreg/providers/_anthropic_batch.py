@@ -23,7 +23,7 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._secrets import Secrets
+from llmreg.providers._wire import Secrets
 
 T = TypeVar("T")
 
@@ -94,10 +94,7 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
 def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | None:
     """Send what the cache of a provider lacks about some tasks as one batch.
 
-    Returns
-    -------
-    str or None
-        The id of the batch, for `collect_batch`; None if nothing is lacking.
+    Returns its id, for `collect_batch`; None if nothing is lacking.
 
     Raises
     ------
@@ -161,11 +158,6 @@ def collect_batch(
     sleep : callable, default=time.sleep
         Waits the given seconds.
 
-    Returns
-    -------
-    BatchReport
-        How many estimates are new in the cache, and why others are not.
-
     Raises
     ------
     ProviderError
@@ -216,13 +208,11 @@ def collect_batch(
 
 
 def _results(client: Any, batch: str) -> Iterator[tuple[str, Any]]:
-    """Read the results of a batch line by line, from the address of the client.
-
-    The method of the SDK takes the key to whatever address the server names.
-    """
+    """Read the results of a batch line by line, from the address of the client."""
     import httpx2
     from anthropic.types.messages import MessageBatchIndividualResponse
 
+    # The method of the SDK takes the key to whatever address the server names.
     response = client.get(
         f"/v1/messages/batches/{quote(batch, safe='')}/results",
         cast_to=httpx2.Response,

@@ -38,18 +38,7 @@ class PriorProvider(BaseEstimator):
         return True
 
     def elicit(self, task: Task) -> FeaturePrior:
-        """Give a score for every feature and output of a task.
-
-        Parameters
-        ----------
-        task : Task
-            What is predicted from what.
-
-        Returns
-        -------
-        FeaturePrior
-            The scores, by name.
-        """
+        """Give a score, by name, for every feature and output of a task."""
         raise NotImplementedError(
             f"{type(self).__name__} must define elicit(self, task), which returns a "
             "FeaturePrior: for instance FeaturePrior.from_dict({key: score for key in "

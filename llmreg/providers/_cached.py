@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import MethodType
 from typing import Any
 
@@ -24,6 +24,7 @@ from llmreg.prior._task import Task
 from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
 
 
+@dataclass(eq=False, repr=False)
 class CachedProvider(PriorProvider):
     """Ask another provider once per task, and remember its prior.
 
@@ -52,15 +53,9 @@ class CachedProvider(PriorProvider):
     ({}, {'served_from_cache': 1})
     """
 
-    def __init__(
-        self,
-        provider: Any,
-        cache: PriorCache | str | os.PathLike[str] | None = None,
-        timeout: float = 600.0,
-    ) -> None:
-        self.provider = provider
-        self.cache = cache
-        self.timeout = timeout
+    provider: Any
+    cache: PriorCache | str | os.PathLike[str] | None = None
+    timeout: float = 600.0
 
     def elicit(self, task: Task) -> FeaturePrior:
         """Give the prior from the cache, or ask for it and keep it.
@@ -181,6 +176,7 @@ OPEN_SECONDS = 300.0
 MAX_FAILURES = 100
 
 
+@dataclass
 class CircuitBreaker:
     """Keeps a provider that was out of reach from using up its time in every fit.
 
@@ -188,13 +184,10 @@ class CircuitBreaker:
     may be right the next time, and another process that held a lock may be done.
     """
 
-    def __init__(
-        self, seconds: float = OPEN_SECONDS, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.seconds = seconds
-        self.clock = clock
-        self._failures: dict[str, tuple[float, str]] = {}
-        self._lock = threading.Lock()
+    seconds: float = OPEN_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    _failures: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def watch(self, provider: Any, task: Task) -> Iterator[None]:
@@ -213,21 +206,18 @@ class CircuitBreaker:
             raise
         except ProviderUnavailableError as error:
             if key is not None:
-                self._remember(key, str(error))
+                with self._lock:
+                    self._failures.pop(key, None)
+                    self._failures[key] = self.clock(), str(error)
+                    # Of very many the latest.
+                    while len(self._failures) > MAX_FAILURES:
+                        del self._failures[next(iter(self._failures))]
             raise
 
     def reset(self) -> None:
         """Forget all failures."""
         with self._lock:
             self._failures.clear()
-
-    def _remember(self, key: str, reason: str) -> None:
-        """Remember a failure; of very many the latest."""
-        with self._lock:
-            self._failures.pop(key, None)
-            self._failures[key] = self.clock(), reason
-            while len(self._failures) > MAX_FAILURES:
-                del self._failures[next(iter(self._failures))]
 
 
 #: The one that all estimators of a process share.

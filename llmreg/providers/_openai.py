@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
-from llmreg.providers._hosted import DEFAULT_ASK, HostedProvider
-from llmreg.providers._replies import completion, plain, stop_reason, unusable
-from llmreg.providers._secrets import Secrets
+from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._wire import Secrets, completion, plain, stop_reason, unusable
 
 if TYPE_CHECKING:
     import openai
@@ -35,6 +33,7 @@ _TEXTS = (None, "text", "output_text")
 _UNKNOWN = ("support", "unrecognized", "unknown", "extra", "not permitted", "instead")
 
 
+@dataclass(eq=False, repr=False)
 class OpenAIProvider(HostedProvider):
     """Ask a model of OpenAI, or of a compatible server, once per task.
 
@@ -56,18 +55,6 @@ class OpenAIProvider(HostedProvider):
         a ranking with signs.
     send_levels : bool, default=True
         Whether the names of levels are sent; without them levels get no score.
-    reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
-default="json_schema"
-        How the server is held to the form of the reply. ``"json_schema"`` is what
-        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take; with
-        ``"json_object_schema"`` the latter holds even a small model to one entry for
-        each feature. ``"json_object"`` and ``"text"`` are for servers that know none.
-    temperature : float or None, default=None
-        How freely the model chooses its words; models that think refuse it.
-    reasoning_effort : str or None, default=None
-        How long the model thinks, such as ``"high"``.
-    extra_body : dict or None, default=None
-        Other fields of the request, sent as they are. Never a key.
     max_tokens : int or None, default=None
         The most tokens of an answer, thinking included; None goes by the features.
     max_parallel : int, default=5
@@ -87,6 +74,18 @@ default="json_schema"
         Where answers are kept; see `PriorCache`.
     network : {"allow", "never"}, default="allow"
         With "never" no connection is opened: the prior is in the cache, or an error.
+    reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
+default="json_schema"
+        How the server is held to the form of the reply. ``"json_schema"`` is what
+        OpenAI, Ollama, vLLM, LM Studio and llama.cpp's own server take; with
+        ``"json_object_schema"`` the latter holds even a small model to one entry for
+        each feature. ``"json_object"`` and ``"text"`` are for servers that know none.
+    temperature : float or None, default=None
+        How freely the model chooses its words; models that think refuse it.
+    reasoning_effort : str or None, default=None
+        How long the model thinks, such as ``"high"``.
+    extra_body : dict or None, default=None
+        Other fields of the request, sent as they are. Never a key.
 
     See Also
     --------
@@ -121,42 +120,12 @@ default="json_schema"
         "extra_body": [dict, None],
     }
 
-    def __init__(
-        self,
-        model: str = DEFAULT_MODEL,
-        *,
-        n_estimates: int | str | None = None,
-        ask: str = DEFAULT_ASK,
-        send_levels: bool = True,
-        reply_format: str = "json_schema",
-        temperature: float | None = None,
-        reasoning_effort: str | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        max_tokens: int | None = None,
-        max_parallel: int = 5,
-        max_attempts: int = 8,
-        timeout: float = 600.0,
-        api_key: Callable[[], str] | None = None,
-        base_url: str | None = None,
-        cache: PriorCache | str | os.PathLike[str] | None = None,
-        network: str = "allow",
-    ) -> None:
-        self.model = model
-        self.n_estimates = n_estimates
-        self.ask = ask
-        self.send_levels = send_levels
-        self.reply_format = reply_format
-        self.temperature = temperature
-        self.reasoning_effort = reasoning_effort
-        self.extra_body = extra_body
-        self.max_tokens = max_tokens
-        self.max_parallel = max_parallel
-        self.max_attempts = max_attempts
-        self.timeout = timeout
-        self.api_key = api_key
-        self.base_url = base_url
-        self.cache = cache
-        self.network = network
+    model: str = DEFAULT_MODEL
+    _: KW_ONLY
+    reply_format: str = "json_schema"
+    temperature: float | None = None
+    reasoning_effort: str | None = None
+    extra_body: Mapping[str, Any] | None = None
 
     def _connect(self) -> Any:
         """Open a client, with a key or for a server that asks for none."""

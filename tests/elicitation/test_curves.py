@@ -15,7 +15,7 @@ from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import MAX_REASON_LENGTH, plan
 from llmreg.elicitation._responses import average_by_name, combine, merge
 from llmreg.exceptions import IncompleteReplyError, ProviderResponseError
-from llmreg.prior._ranges import TypicalRange
+from llmreg.prior._scores import TypicalRange
 from llmreg.prior._task import Feature, Task
 
 FEATURES = (

@@ -6,7 +6,8 @@ from matplotlib import pyplot as plt
 
 from llmreg import FeaturePrior, ResponseCurve, TypicalRange
 from llmreg.inspection import PriorDisplay
-from llmreg.inspection._curve_panels import COLOURS, MAX_LEVELS, plan_panels
+from llmreg.inspection._plotting import COLOURS, MAX_LEVELS
+from llmreg.inspection._prior_display import plan_panels
 from tests.pictures import check_readable
 
 GLUCOSE = [(70, -6), (100, -3), (126, 3), (200, 9)]

@@ -9,7 +9,7 @@ from sklearn.preprocessing import OneHotEncoder
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import DataError, PriorError
 from llmreg.inspection import PriorCurveDisplay
-from llmreg.inspection._learning_curve import _order
+from llmreg.inspection._comparison import _order
 from tests.fakes import FailingProvider, FakeProvider
 
 draw = PriorCurveDisplay.from_estimator

@@ -20,7 +20,6 @@ from llmreg.exceptions import DataError, MissingDependencyError
 from llmreg.inspection import (
     PriorDisplay,
     _comparison,
-    _learning_curve,
     _report,
     format_report,
     write_report,
@@ -246,7 +245,7 @@ def test_a_provider_that_failed_is_told(rows, labels, few_folds):
 
 
 def test_performance_with_and_without(model, rows, labels, no_pictures, monkeypatch):
-    monkeypatch.setattr(_learning_curve, "TRAIN_SIZES", (4,))
+    monkeypatch.setattr(_comparison, "TRAIN_SIZES", (4,))
     X = rows.rename(columns={"c": HOSTILE})
     text = Page(format_report(model, X, labels)).text
     assert "60 rows: 5 folds, dealt 2 times" in text

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import MissingDependencyError, PriorError
 from llmreg.inspection import TrustDisplay
-from llmreg.inspection._trust_display import NO_GUIDE, STRENGTHS, TURNED
+from llmreg.inspection._fitted_display import NO_GUIDE, STRENGTHS, TURNED
 
 WAYS = [*(name for _, name in STRENGTHS), TURNED, NO_GUIDE]
 

@@ -1,26 +1,30 @@
-"""A picture of how much of a prior survived the training rows."""
+"""Pictures of what became of a prior in a fitted model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from llmreg._utils._text import number, shorten
 from llmreg.exceptions import PriorError
 from llmreg.inspection._plotting import (
     BLUE,
     LITERAL,
+    ORANGE,
     OUTPUT_WIDTH,
     VERMILION,
-    FittedDisplay,
-    draw_points,
+    BarDisplay,
+    check_estimator,
     dress,
     faint,
+    grid_shape,
     ink,
-    make_panels,
+    mark_zero,
     name_rows,
     row_height,
 )
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
     from matplotlib.lines import Line2D
-
 
 # The ways to take the scores: at least this gamma, and what it is called.
 STRENGTHS = (
@@ -46,6 +49,156 @@ SIGNS = {
     "open": ("sign not settled", "s", None),
     "contradicted": ("sign against the score", "X", VERMILION),
 }
+# How the model's part is drawn: the shape alone tells the cases apart.
+POINTS = {
+    "agrees": ("model", "o", BLUE),
+    "disagrees": ("model, against the prior", "X", VERMILION),
+    "unscored": ("model, prior has no score", "D", None),
+}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FittedDisplay(BarDisplay):
+    """A display of the prior of a fitted estimator."""
+
+    features: Sequence[str]
+    outputs: Sequence[str]
+    n_features: int = 20
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, n_features: int = 20, ax: Any = None
+    ) -> Self:
+        """Draw what became of the prior of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : LLMAttributionClassifier or LLMAttributionRegressor
+            A fitted estimator that has a prior; for the trust in it, one that was
+            fitted with ``gamma="auto"``.
+        n_features : int, default=20
+            How many features are shown at most, at least 1: the strongest.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw, see `plot`.
+
+        Returns
+        -------
+        object
+            The display.
+
+        Raises
+        ------
+        PriorError
+            If the estimator was fitted without a prior, or has learnt no trust in it
+            where that is what is drawn.
+        TypeError, NotFittedError
+            If it is no fitted estimator of llmreg.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        check_estimator(estimator, cls.__name__)
+        prior = estimator.prior_
+        if prior is None:
+            raise PriorError(
+                f"This {type(estimator).__name__} has no prior to compare with: it was "
+                "fitted with prior=None, or with gamma=0, where no provider is asked."
+            )
+        return cls(
+            features=prior.features,
+            outputs=prior.outputs,
+            n_features=n_features,
+            **cls._read(estimator),
+        ).plot(ax=ax)
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, estimator: Any) -> dict[str, Any]:
+        """Return what else the display shows."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AlignmentDisplay(FittedDisplay):
+    """What the prior says, beside what the model has learnt.
+
+    `from_estimator` makes it. Bars are the prior, after the `score_transform` of the
+    estimator; points are the model's attributions, a cross where their sign is
+    against the prior. Both are scaled to unit length over all features. There is one
+    panel per output.
+
+    The cosine in the title is `alignment_` of the estimator, which leaves out the
+    features without a score. A high cosine with points far shorter than the bars
+    says that the model relies on features without a score.
+
+    Parameters
+    ----------
+    features, outputs : sequence of str
+        Names of the features, and of the classes or targets.
+    n_features : int, default=20
+        How many features are shown at most.
+    direction, attributions : ndarray of shape (n_outputs, n_features)
+        The prior, NaN where it has no score, and what the model has learnt; rows of
+        unit length.
+    alignment : ndarray of shape (n_outputs,)
+        The cosine of the two; NaN for an output without a direction.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes or ndarray of Axes of shape (n_outputs,)
+        The panels; no array for one output.
+    figure_ : matplotlib Figure
+        The figure they are in.
+    bars_ : list of BarContainer
+        The prior, for each output.
+    points_ : list of dict of Line2D
+        The model, for each output, by "agrees", "disagrees" and "unscored".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from llmreg import LLMAttributionRegressor
+    >>> from llmreg.inspection import AlignmentDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> prior = {"petal length (cm)": 3, "petal width (cm)": 3}
+    >>> model = LLMAttributionRegressor(prior).fit(X, y)
+    >>> display = AlignmentDisplay.from_estimator(model)
+    >>> print(display.ax_.get_title())
+    target: cosine 1.00
+    """
+
+    direction: np.ndarray
+    attributions: np.ndarray
+    alignment: np.ndarray
+
+    @classmethod
+    def _read(cls, estimator: Any) -> dict[str, Any]:
+        direction = estimator.net_.criterion_.direction.cpu().numpy()
+        is_unscored = np.isnan(estimator.prior_.scores)
+        return {
+            "direction": np.where(is_unscored, np.nan, direction),
+            "attributions": normalize(estimator.attributions_),
+            "alignment": estimator.alignment_,
+        }
+
+    def _size(self) -> np.ndarray:
+        return np.asarray(np.fmax(np.abs(self.direction), np.abs(self.attributions)))
+
+    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
+        limit = 1.08 * (self._size().max() or 1.0)
+        self.bars_: list[BarContainer] = []
+        self.points_: list[dict[str, Line2D]] = []
+        for i, panel in enumerate(panels):
+            prior, model = self.direction[i, shown], self.attributions[i, shown]
+            rows = range(len(shown))
+            self.bars_.append(panel.barh(rows, prior, color=ORANGE, label="prior"))
+            unscored = np.isnan(prior)
+            disagrees = np.sign(prior) * np.sign(model) < 0
+            masks = (~(unscored | disagrees), disagrees, unscored)
+            self.points_.append(draw_points(panel, model, POINTS, masks, faint(panel)))
+            cosine = round(float(self.alignment[i]), 2) + 0.0
+            told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
+            title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: {told}"
+            dress(panel, self.features, shown, title)
+            mark_zero(panel, "direction, unit length", limit)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -57,29 +210,22 @@ class TrustDisplay(FittedDisplay):
     as they are, how closely, with their signs turned, or not at all; there is one for
     a classification, and one for each target of a regression.
 
-    The lower panels, one per output, show for each feature the probability that its
-    weight has the sign of its score, prior and rows taken together: with few rows it
-    is the prior that makes a sign likely. A cross is a sign that the rows contradict,
-    with a probability of 0.9 or more. Beside a panel stand the scores and the learnt
-    attributions. The probabilities are those of the linear model; hidden layers learn
-    what it leaves over.
+    The lower panels, one per output, show the probability that a weight has the sign of
+    its score, prior and rows taken together: with few rows it is the prior that makes a
+    sign likely. A cross is a sign that the rows contradict, with a probability of 0.9
+    or more. Beside it stand scores and learnt attributions. Probabilities are those of
+    the linear model; hidden layers learn what it leaves over.
 
     Parameters
     ----------
-    features : sequence of str
-        Names of the features.
-    outputs : sequence of str
-        Names of the classes or targets.
+    features, outputs : sequence of str
+        Names of the features, and of the classes or targets.
     n_features : int, default=20
         How many features are shown at most: those with the largest scores.
-    scores : ndarray of shape (n_outputs, n_features)
-        The prior's scores; NaN where it has none.
-    attributions : ndarray of shape (n_outputs, n_features)
-        What the model has learnt.
-    trusts : sequence of Trust
-        What was found: one, or one per output.
-    names : sequence of str
-        What each of `trusts` is about.
+    scores, attributions : ndarray of shape (n_outputs, n_features)
+        The prior's scores, NaN where it has none, and what the model has learnt.
+    trusts, names : sequence of Trust, and of str
+        What was found, one or one per output, and what each is about.
 
     Attributes
     ----------
@@ -146,10 +292,10 @@ class TrustDisplay(FittedDisplay):
     def _size(self) -> np.ndarray:
         return np.abs(self.scores)
 
-    def _panels(self, ax: Any, n_outputs: int, n_bars: int) -> np.ndarray:
+    def _blocks(self, n_outputs: int, n_bars: int) -> tuple[list[Any], float]:
         heights = 1.1 + row_height() * (len(STRENGTHS) + 2), 1.7 + row_height() * n_bars
-        groups = list(zip((len(self.trusts), n_outputs), heights, strict=True))
-        return make_panels(ax, groups, width=4.0)
+        blocks = zip((len(self.trusts), n_outputs), heights, strict=True)
+        return [(n, [height] * grid_shape(n)[0]) for n, height in blocks], 4.0
 
     def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
         upper, lower = np.split(panels, [len(self.trusts)])
@@ -223,4 +369,24 @@ def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
     for line in points.values():
         ends, rows = line.get_data()
         ax.hlines(rows, 0.5, ends, color=line.get_color(), linewidth=1.2)
+    return points
+
+
+def draw_points(
+    ax: Axes,
+    x: np.ndarray,
+    kinds: Mapping[str, tuple[str, str, str | None]],
+    masks: Sequence[np.ndarray],
+    other: Any,
+) -> dict[str, Line2D]:
+    """Draw a point per row; its shape and colour, or `other`, tell its kind."""
+    points = {}
+    for (kind, (label, marker, colour)), mask in zip(kinds.items(), masks, strict=True):
+        rows = np.flatnonzero(mask)
+        (points[kind],) = ax.plot(
+            *(x[rows], rows, marker),
+            color=other if colour is None else colour,
+            label=label if len(rows) else "_nolegend_",
+            markersize=7,
+        )
     return points
