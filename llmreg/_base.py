@@ -321,7 +321,7 @@ class BaseAttributionEstimator(
             check_scalar(n_rows, "n_rows", Integral, min_val=1)
         posterior, columns = self._known(X)
         factors = posterior.factors(columns).astype(np.float64)
-        noise, slope = self._label_noise(self._uncertain(X)[0])
+        noise, slope = self._label_noise(self._outputs(X).astype(np.float64))
         utilities = expected_reduction(factors, noise, slope)
         if n_rows is None:
             rows = np.argsort(-utilities, kind="stable")
