@@ -162,21 +162,22 @@ def table_of(results: pd.DataFrame, measured: str) -> str:
     frame = results.assign(place=results["card"].map(place_of)).dropna(
         subset=[measured]
     )
-    # The first rows of some tables are three or more.
+    # The first rows of some tables are three or more, and stand at smaller sizes too.
     is_ours = frame["strategy"] != ALL
     first = frame.groupby(["card", "strategy"])["labels"].transform("min")
     frame["labels"] = frame["labels"].mask(is_ours & (frame["labels"] == first), 2)
     frame["labels"] = frame["labels"].where(is_ours, 0)
-    by = ["place", "prior", "strategy", "labels"]
-    mean = frame.groupby([*by, "card"])[measured].mean().groupby(by).mean()
+    by = ["place", "prior", "strategy"]
+    each = frame.groupby([*by, "card", "labels"])[measured].mean().unstack()
+    mean = each.ffill(axis=1).groupby(by).mean()
     lines = []
     for place in PLACES:
         for prior in dict.fromkeys(frame["prior"]):
             if (place, prior) not in mean.index:
                 continue
-            full = mean[place, prior, ALL, 0]
+            full = mean.loc[(place, prior, ALL), 0]
             for strategy in STRATEGIES:
-                line = mean[place, prior, strategy]
+                line = mean.loc[(place, prior, strategy)].dropna()
                 cells = [f"{line.get(size, np.nan):.3f}" for size in (2, *_SHOWN)]
                 needed = _needed(line, full) if measured == "score" else []
                 lines.append([place, prior, strategy, *cells, f"{full:.3f}", *needed])
@@ -195,16 +196,43 @@ def _needed(line: pd.Series[float], full: float) -> list[str]:
     return [f"> {SIZES[-1]}" if np.isnan(one) else f"{one:.0f}" for one in found]
 
 
+def beside_random(results: pd.DataFrame) -> str:
+    """Write means over 4 to 64 labels less those of rows drawn by chance, by table."""
+    place_of = {card: name for name, cards in PLACES.items() for card in cards}
+    kept = "to choose on", "regression"
+    place = results["card"].map(place_of).replace("cell_capacity", "regression")
+    frame = results.assign(place=place.where(place.isin(kept), "not chosen on"))
+    frame = frame[frame["labels"].isin(SIZES)]
+    lines = []
+    for (where, prior), part in frame.groupby(["place", "prior"]):
+        by_card = part.groupby(["card", "strategy"])[["score", "log_loss"]].mean()
+        cells = []
+        for measured in ("score", "log_loss"):
+            wide = by_card[measured].unstack()
+            for strategy in list(STRATEGIES)[1:]:
+                gap = (wide[strategy] - wide["random"]).dropna()
+                error = gap.std() / np.sqrt(max(len(gap), 1))
+                cells.append(f"{gap.mean():+.3f} ± {error:.3f}" if len(gap) else "")
+        lines.append([str(where), str(prior), str(len(wide)), *cells])
+    names = [*list(STRATEGIES)[1:], *(f"{one}, loss" for one in list(STRATEGIES)[1:])]
+    return markdown(f"| {' | '.join(['on', 'prior', 'tables', *names])} |", lines)
+
+
 def write(results: pd.DataFrame) -> str:
     """Write the tables, and what their columns are."""
+    first = (
+        "Mean ROC AUC (R2) over 4 to 64 labels, and mean log loss, less those of rows "
+        "drawn by chance: means over the tables and their standard errors.\n\n"
+    )
     note = (
-        "ROC AUC (R2 in a regression), the means over the draws of a table and then "
+        "\nROC AUC (R2 in a regression), the means over the draws of a table and then "
         "over the tables, by the number of labels; all: of all rows of the pool. Then "
         "the labels with which the mean has gone a share of the way from the start to "
         f"all rows, where that is {_LEAST_WAY} or more.\n\n"
     )
     loss = "\nLog loss of the same.\n\n"
-    return note + table_of(results, "score") + loss + table_of(results, "log_loss")
+    each = table_of(results, "score") + loss + table_of(results, "log_loss")
+    return first + beside_random(results) + note + each
 
 
 def _run(options: argparse.Namespace) -> int:

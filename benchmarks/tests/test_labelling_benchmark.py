@@ -38,3 +38,5 @@ def test_table_has_means_and_the_labels_that_are_needed():
     lines = labelling.table_of(pd.DataFrame(rows), "score").splitlines()
     assert lines[0].endswith("| all | 90% | 95% | 99% |")
     assert lines[-1].endswith("| 0.885 | 0.885 | 0.900 | 16 | > 64 | > 64 |")
+    gap = labelling.beside_random(pd.DataFrame(rows)).splitlines()[-1]
+    assert gap.startswith("| to choose on | curves | 1 | +0.000 ± nan | +0.000 ± nan |")
