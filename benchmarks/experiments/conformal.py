@@ -94,7 +94,8 @@ def _intervals(
         made = SplitConformalRegressor(model, LEVEL, prefit=False)
         made.fit(X[held:], y[held:]).conformalize(X[:held], y[:held])
     else:
-        made = CrossConformalRegressor(model, LEVEL, cv=FOLDS).fit_conformalize(X, y)
+        made = CrossConformalRegressor(model, LEVEL, cv=FOLDS, random_state=SEED)
+        made.fit_conformalize(X, y)
     # Without it nine rows are refused, which are enough.
     return made.predict_interval(X_test, allow_infinite_bounds=True)[1][..., 0]
 
@@ -109,7 +110,8 @@ def _sets(
         made = SplitConformalClassifier(model, LEVEL, prefit=False)
         made.fit(X[held:], y[held:]).conformalize(X[:held], y[:held])
     else:
-        made = CrossConformalClassifier(model, LEVEL, cv=FOLDS).fit_conformalize(X, y)
+        made = CrossConformalClassifier(model, LEVEL, cv=FOLDS, random_state=SEED)
+        made.fit_conformalize(X, y)
     return made.predict_set(X_test)[1][..., 0]
 
 
