@@ -36,9 +36,17 @@ ALLOWED = {
         "nn",
     },
     "_base": {
-        *("_elicitation", "_coefficients", "_utils", "prior", "providers"),
+        *(
+            "_elicitation",
+            "_coefficients",
+            "_uncertainty",
+            "_utils",
+            "prior",
+            "providers",
+        ),
         *("posterior", "preprocessing", "linear_model", "nn"),
     },
+    "_uncertainty": {"preprocessing", "posterior", "nn"},
     "_base_rate": {"prior"},
     "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
     "regressor": {"_parameters", "_base", "posterior", "preprocessing"},

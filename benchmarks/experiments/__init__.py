@@ -257,6 +257,14 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "conformal",
+        "conformal intervals and sets on sixty rows, and temperature scaling",
+        "experiments.conformal",
+        "",
+        "--cards titanic salaries --repetitions 1",
+        ("5 s", "10 min"),
+    ),
+    Experiment(
         "speed",
         "time of fits and predictions beside scikit-learn",
         "experiments.speed",

@@ -17,6 +17,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -121,10 +122,28 @@ def test_cross_validation(table, illness, risk, classifier, regressor):
     assert cross_validate(classifier, table, illness)["test_score"].mean() > 0.6
 
 
-@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
 def test_calibration(table, illness, classifier, method):
     model = CalibratedClassifierCV(classifier, method=method, cv=2)
     assert model.fit(table, illness).score(table, illness) > 0.7
+    plain = model.predict_proba(table)
+    weights = np.linspace(0.1, 2, len(table))
+    model.fit(table, illness, sample_weight=weights)
+    assert not np.allclose(model.predict_proba(table), plain)
+
+
+def test_a_temperature_multiplies_the_logits_of_a_model_with_names(table, stage, prior):
+    prior = {"early": {"age": -6}, "middle": {"age": 0}, "late": prior}
+    model = LLMAttributionClassifier(prior, random_state=0, device="cpu")
+    model.fit(table, stage)
+    scaled = CalibratedClassifierCV(FrozenEstimator(model), method="temperature")
+    scaled.fit(table, stage)
+    assert list(scaled.classes_) == list(model.classes_)
+    # Of single precision, and of softmax only differences are known.
+    before, after = model.decision_function(table), np.log(scaled.predict_proba(table))
+    (factor,) = [each.calibrators[0].beta_ for each in scaled.calibrated_classifiers_]
+    expected = factor * np.diff(before, axis=1)
+    np.testing.assert_allclose(np.diff(after, axis=1), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_bagging(numbers, illness, risk, number_prior):
