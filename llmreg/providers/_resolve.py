@@ -368,6 +368,11 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
             f"{name} left {len(prior.missing)} of {len(task.features)} features "
             f"without a score: {list_names(prior.missing)}. No model was trained."
         )
+    if prior.unknown:
+        near = "; ".join(unheard(reply.features, task.features))
+        message = f"{name} scores {list_names(prior.unknown)}, which were not asked for"
+        message += f". {near}." if near else "."
+        warnings.warn(message, PriorMismatchWarning, stacklevel=2)
     return prior
 
 
