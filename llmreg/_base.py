@@ -44,7 +44,7 @@ from llmreg.nn._training import (
 )
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import make_basis, scale_to_curves
-from llmreg.preprocessing._columns import kept_columns, refuse_cell_values
+from llmreg.preprocessing._columns import kept_columns
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._units import settle_units
@@ -227,20 +227,19 @@ class BaseAttributionEstimator(
             self.encoder_.extend(X)
             return X, y, sample_weight
         names, self._has_names = column_names(X, self.feature_names)
-        if self._is_asked(source):
-            if needs_names(source) and not self._has_names:
-                raise FeatureNamesError(
-                    "The provider judges features by their names, but the columns of "
-                    f"X have none. {WAYS_TO_NAMES}"
-                )
-            refuse_cell_values(X, names, declared=self.feature_kinds or ())
+        is_asked = self._is_asked(source)
+        if is_asked and needs_names(source) and not self._has_names:
+            raise FeatureNamesError(
+                "The provider judges features by their names, but the columns of "
+                f"X have none. {WAYS_TO_NAMES}"
+            )
         self.encoder_ = TableEncoder(
             scaler=self.scaler,
             imputer=self.imputer,
             encoder=self.encoder,
             levels=known_levels(source, names),
             feature_kinds=self.feature_kinds,
-        ).fit(X, feature_names=names, sample_weight=row_weight)
+        ).fit(X, feature_names=names, sample_weight=row_weight, told=is_asked)
         logger.info(
             "%d rows of %d columns, encoded in %d",
             *(len(X), len(names), len(self.encoder_.columns_)),

@@ -61,7 +61,9 @@ class ElicitationMixin(AttributionParameters, ABC):
         task = self._describe_task(number=isinstance(source, np.ndarray))
         if self.on_error == "no_prior" and isinstance(source, Provider):
             return resolve_or_warn(source, task)
-        return resolve(source, task, named=self._has_names, numbering=self._numbering)
+        named, numbering = self._has_names, self._numbering
+        unseen = self.encoder_._unseen
+        return resolve(source, task, named=named, numbering=numbering, unseen=unseen)
 
     def _describe_task(self, *, number: bool = False) -> Task:
         """Put the task into words, after the encoder has been fitted."""

@@ -147,7 +147,7 @@ def read_task(
     if X.shape[1] == 0:
         raise DataError(f"{str(path)!r} has no columns beside the target {target!r}.")
     try:
-        refuse_cell_values(X, list(X.columns), declared=feature_kinds or ())
+        encoder = TableEncoder(feature_kinds=feature_kinds).fit(X, told=True)
         if kind is None:
             refuse_cell_values(y.to_frame(), [target])
     except UnsupportedColumnError as error:
@@ -157,7 +157,6 @@ def read_task(
             "of the target are classes."
         )
         raise
-    encoder = TableEncoder(feature_kinds=feature_kinds).fit(X)
     classes = _classes(y, kind)
     outputs = classes[1:] if len(classes) == 2 else classes or (target,)
     return Task(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, time, timedelta
-from decimal import Decimal
 from numbers import Complex, Real
 from typing import Any, Literal
 
@@ -24,34 +22,48 @@ from llmreg.exceptions import (
     UnsupportedColumnError,
 )
 from llmreg.preprocessing._frames import is_foreign, to_pandas
-
-ColumnKind = Literal["numbers", "levels", "dates", "text", "objects", "complex"]
-
-_NUMBERS = (Real, np.bool_, Decimal)
-_DATES = (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)
-_ISO_DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?"
+from llmreg.preprocessing._texts import (
+    NUMBERS,
+    is_date,
+    is_text,
+    looks_like_cells,
+    written_kind,
 )
 
-# A handful of rows cannot tell a sentence from a long level name: in a sample of
-# two rows nearly everything is distinct.
-_MIN_TEXTS = 5
-_TEXT_DISTINCT = 0.9
-_TEXT_WORDS = 5
-_MIN_IDENTIFIERS = 50
-# Below this many different strings a column is as likely a short list of levels.
-_MIN_SUSPECT = 5
+ColumnKind = Literal[
+    "numbers",
+    "levels",
+    "dates",
+    "spelled",
+    "unread",
+    "infinite",
+    "text",
+    "cells",
+    "objects",
+    "complex",
+]
 
+_DATES = (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)
 _ADVICE: dict[ColumnKind, str] = {
     "complex": "complex numbers. Complex data not supported: use the real and the "
     "imaginary parts",
-    "dates": "dates or times. Derive numbers from them, such as an age in days, a "
-    "month or a duration, and drop the column",
+    "dates": "dates or times. Derive numbers from them, such as year, month and "
+    "weekday, an age in days or a duration, and drop the column",
+    "spelled": "numbers with units, separators or signs, such as 79 kg, 1,234.50 or "
+    "<5. Make numbers of them with str.replace and pd.to_numeric, or declare levels, "
+    'feature_kinds={name: "categorical"}',
+    "unread": "declared numeric, but strings that are no numbers. Make numbers of "
+    'them, pd.to_numeric(X[name], errors="coerce") where odd ones may be gaps',
+    "infinite": "infinite numbers. Replace such values, or drop the rows",
     "text": "free text or identifiers. Drop the column, derive numbers from it, or "
     'cast it with astype("category") if it really is a category, as '
     'feature_kinds={name: "categorical"} says',
     "objects": "lists, dicts or other objects. Spread their content over columns of "
     "numbers or strings, or drop the column",
+    "cells": "strings that look like the content of cells, not like levels, and would "
+    "be sent to the provider as levels. Nothing has been sent. If they are levels, "
+    'cast the column with astype("category") or say so, feature_kinds={name: '
+    '"categorical"}; turn it into numbers if they are numbers, or drop it',
     "levels": "strings or categories, and encoder=None turns their encoding off. Use "
     'encoder="onehot", encode them beforehand, or drop the column',
 }
@@ -102,20 +114,50 @@ def check_names(
 
 
 def column_kinds(
-    table: pd.DataFrame, known: Collection[int] = (), *, numeric_text: bool = False
+    table: pd.DataFrame,
+    known: Collection[int] = (),
+    declared: Mapping[int, ColumnKind] | None = None,
+    *,
+    numeric_text: bool = False,
+    told: bool = False,
+    encoded: bool = True,
 ) -> list[ColumnKind]:
-    """Decide what each column is; those at the places `known` are levels or numbers."""
+    """Decide what each column is; those at the places `known` are levels or numbers.
+
+    Booleans with known levels have levels: a prior may speak of ``garden=True``. Where
+    levels are `told` to a provider, what looks like cells is a kind of its own.
+    """
     # One look at the whole array: thousands of columns are slow one by one.
-    if numeric_text and _spells_numbers(table.to_numpy(dtype=object)):
-        return ["numbers"] * table.shape[1]
-    dtypes = list(table.dtypes)
-    numeric = {dtype for dtype in set(dtypes) if _is_real(dtype)}
-    return [
+    all_numbers = numeric_text and _spells_numbers(table.to_numpy(dtype=object))
+    dtypes, declared = list(table.dtypes), declared or {}
+    numeric = {dtype for dtype in set(dtypes) if all_numbers or _is_real(dtype)}
+    kinds: list[ColumnKind] = [
         "numbers"
-        if dtype in numeric
+        if dtype in numeric and not (i in known and pd.api.types.is_bool_dtype(dtype))
         else _kind(table, i, known=i in known, numeric_text=numeric_text)
         for i, dtype in enumerate(dtypes)
     ]
+    for i, kind in enumerate(kinds):
+        if i in declared:
+            kinds[i] = _declared_kind(table.iloc[:, i], kind, declared[i])
+        elif kind == "levels" and not encoded and table.iloc[:, i].isna().all():
+            # It has no string to encode, and becomes 0.
+            kinds[i] = "numbers"
+        elif told and kind == "levels" and looks_like_cells(table.iloc[:, i], table):
+            kinds[i] = "cells"
+    return kinds
+
+
+def _declared_kind(column: pd.Series, kind: ColumnKind, said: ColumnKind) -> ColumnKind:
+    """Give what a column is said to be, if it can be that."""
+    # Dates may be levels, but are no numbers.
+    if kind in ("objects", "complex") or (kind == "dates" and said == "numbers"):
+        return kind
+    if said == "numbers" and not (
+        _is_real(column.dtype) or _spells_numbers(column.to_numpy(dtype=object))
+    ):
+        return "spelled" if kind == "spelled" else "unread"
+    return said
 
 
 def declared_kinds(
@@ -152,17 +194,29 @@ def kept_columns(
 
 
 def refuse(
-    kinds: Sequence[ColumnKind], names: Sequence[str], allowed: Collection[ColumnKind]
+    kinds: Sequence[ColumnKind],
+    names: Sequence[str],
+    allowed: Collection[str],
+    table: pd.DataFrame | None = None,
 ) -> None:
     """Raise one error that names every column of another kind, if there are any."""
+    kinds = list(kinds)
+    if table is not None and not set(kinds) <= set(allowed):
+        # They would be found later, when the others are mended.
+        for i in (i for i, kind in enumerate(kinds) if kind == "numbers"):
+            if np.isinf(to_numbers(table.iloc[:, [i]], [names[i]])).any():
+                kinds[i] = "infinite"
     lines = []
     for kind, what in _ADVICE.items():
         if kind in kinds and kind not in allowed:
             named = (n for n, k in zip(names, kinds, strict=True) if k == kind)
-            lines.append(f"- {list_names(named)}: {what}.")
+            lines.append(f"- {list_names(named, limit=30)}: {what}.")
     if lines:
         raise UnsupportedColumnError(
-            "Some columns cannot be encoded:\n" + "\n".join(lines)
+            "Some columns cannot be encoded:\n"
+            + "\n".join(lines)
+            + '\nThe page "Prepare a messy table" of the documentation has a pipeline '
+            "that does this."
         )
 
 
@@ -203,8 +257,11 @@ def _kind(
         return "numbers"
     present = values[~pd.isna(values)]
     kind = _kind_of_objects(present, known=known)
-    is_text = kind == "levels" and not known and _is_text(present, table)
-    return "text" if is_text else kind
+    if kind != "levels" or known:
+        return kind
+    if (written := written_kind(present)) is not None:
+        return written
+    return "text" if is_text(present, table) else kind
 
 
 def _kind_of_objects(present: np.ndarray, *, known: bool) -> ColumnKind:
@@ -213,49 +270,18 @@ def _kind_of_objects(present: np.ndarray, *, known: bool) -> ColumnKind:
         return "dates"
     if any(issubclass(t, Complex) and not issubclass(t, Real) for t in types):
         return "complex"
-    if not all(issubclass(t, (str, *_NUMBERS)) for t in types):
+    if not all(issubclass(t, (str, *NUMBERS)) for t in types):
         return "objects"
     if known or not types:
         return "levels"
-    if all(issubclass(t, _NUMBERS) for t in types):
+    if all(issubclass(t, NUMBERS) for t in types):
         return "numbers"
     if not all(issubclass(t, str) for t in types):
         return "levels"
     # Most of them: a fold may lack the one that is none.
     texts = set(present)
-    n_dates = sum(_ISO_DATE.fullmatch(text) is not None for text in texts)
+    n_dates = sum(is_date(text) for text in texts)
     return "dates" if n_dates > len(texts) / 2 else "levels"
-
-
-def _is_text(present: np.ndarray, table: pd.DataFrame) -> bool:
-    """Say whether strings look like free text (long) or like identifiers (many)."""
-    distinct = set(present)
-    n = len(distinct)
-    if n < _MIN_TEXTS or not all(isinstance(value, str) for value in distinct):
-        return False
-    is_long = sum(len(value.split()) for value in distinct) >= _TEXT_WORDS * n
-    if not is_long and n < _MIN_IDENTIFIERS:
-        return False
-    n_rows = count_rows(table, 2 * n)
-    n_present = min(len(present), n_rows)
-    numbers = pd.to_numeric(pd.Series(list(distinct)), errors="coerce")
-    is_measured = (numbers % 1 > 0).mean() > 0.5
-    # A fold has fewer rows for its levels than the table: all of them must differ, but
-    # those of numbers with decimals, which are no codes.
-    is_identifier = n > n_rows / 2 and (n >= n_present or is_measured)
-    return (n >= _MIN_IDENTIFIERS and is_identifier) or (
-        is_long and n >= _TEXT_DISTINCT * n_present
-    )
-
-
-def count_rows(table: pd.DataFrame, enough: int) -> int:
-    """Count different rows, up to `enough`; in a table of one column all of them."""
-    if table.shape[1] == 1:
-        return len(table)
-    n_rows = len(table.head(2 * enough).astype(str).drop_duplicates())
-    if n_rows > enough or len(table) <= 2 * enough:
-        return n_rows
-    return len(table.astype(str).drop_duplicates())
 
 
 def _spells_numbers(values: Any) -> bool:
@@ -280,34 +306,11 @@ def refuse_cell_values(
     if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
         return
     table = pd.DataFrame(X)
-    suspects = [
-        name
-        for name, (_, column) in zip(names, table.items(), strict=True)
-        if name not in declared and _looks_like_cells(column, table)
+    kinds: list[ColumnKind] = [
+        "cells" if n not in declared and looks_like_cells(c, table) else "levels"
+        for n, (_, c) in zip(names, table.items(), strict=True)
     ]
-    if suspects:
-        raise UnsupportedColumnError(
-            f"The strings of {suspects} look like the content of cells, not like "
-            "levels, and would be sent to the provider as levels. Nothing has been "
-            'sent. If they are levels, cast the columns with astype("category") or say '
-            'so, feature_kinds={name: "categorical"}; turn them into numbers if they '
-            "are numbers, or drop them."
-        )
-
-
-def _looks_like_cells(column: pd.Series, table: pd.DataFrame) -> bool:
-    dtype = column.dtype
-    if pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
-        return False
-    present = column.dropna()
-    if all(isinstance(value, _NUMBERS) for value in present):
-        return False  # Numbers without a type have no levels.
-    levels = pd.Series(present.astype(str).unique())
-    if len(levels) < _MIN_SUSPECT:
-        return False
-    are_numbers = pd.to_numeric(levels, errors="coerce").notna()
-    n_cells = min(len(present), count_rows(table, 2 * len(levels)))
-    return len(levels) > n_cells / 2 or bool(are_numbers.mean() > 0.5)
+    refuse(kinds, names, {"levels"})
 
 
 def blank_texts(

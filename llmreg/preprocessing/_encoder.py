@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from llmreg.preprocessing._levels import (
     open_levels,
     place_levels,
     to_levels,
+    unseen,
 )
 from llmreg.preprocessing._scaler import (
     Ranges,
@@ -137,6 +138,7 @@ default="median"
         y: Any = None,
         feature_names: Sequence[str] | None = None,
         sample_weight: Any = None,
+        told: bool = False,
     ) -> TableEncoder:
         """Learn the kinds of the columns, the levels, the gaps' values and the scales.
 
@@ -152,6 +154,8 @@ default="median"
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows: one of weight 2 counts as two rows. A transformer of
             your own gets them if its ``fit`` takes `sample_weight`.
+        told : bool, default=False
+            Whether a provider will be told the levels: what looks like cells is none.
 
         Returns
         -------
@@ -190,13 +194,14 @@ default="median"
         if self.feature_kinds:
             # Of an array, too, some columns may have levels.
             table = pd.DataFrame(table)
-        self._sort_columns(table, levels, typed=typed)
+        self._sort_columns(table, levels, typed=typed, told=told)
         self._imputer, self._scaler, self.encoder_ = None, None, None
         self._summary: Summary | None = None
         self._ranges: Ranges | None = None
         self._constant = np.zeros(0, dtype=bool)
         self._levels: list[list[str]] = []
         self._gaps: list[str | None] = []
+        self._unseen: set[str] = set()  # Keys of levels that a prior alone knows.
         if self._numeric:
             weight = None
             if sample_weight is not None and np.ptp(sample_weight) > 0:
@@ -293,11 +298,7 @@ default="median"
         return tags
 
     def _sort_columns(
-        self,
-        table: pd.DataFrame | np.ndarray,
-        levels: Mapping[str, set[str]],
-        *,
-        typed: bool,
+        self, table: Any, levels: Collection[str], *, typed: bool, told: bool
     ) -> None:
         """Decide which columns are numbers and which have levels."""
         kinds: list[ColumnKind] = ["numbers"] * table.shape[1]
@@ -306,26 +307,19 @@ default="median"
         self._guessed: set[int] = set()
         if isinstance(table, pd.DataFrame):
             known = {i for i, name in enumerate(self._names) if name in levels}
-            kinds = column_kinds(table, known, numeric_text=not typed)
-            for i, kind in declared.items():
-                # Dates may be levels, but are no numbers.
-                fixed = {"objects", "complex", *(["dates"] * (kind == "numbers"))}
-                kinds[i] = kinds[i] if kinds[i] in fixed else kind
+            encoded = self.encoder is not None
+            rules = {"numeric_text": not typed, "told": told, "encoded": encoded}
+            kinds = column_kinds(table, known, declared, **rules)
             dtypes = enumerate(table.dtypes)
             self._guessed = {i for i, d in dtypes if d.kind == "O"} - {*declared}
-            if self.encoder is None:
-                # A column without values has no string to encode: it becomes 0.
-                for i, kind in enumerate(kinds):
-                    if kind == "levels" and table.iloc[:, i].isna().all():
-                        kinds[i] = "numbers"
             if not typed and "objects" in kinds:
                 # The words and the type that scikit-learn's own checks ask for.
                 raise TypeError(
                     "Each entry of the argument must be a string or a number; column "
                     f"{self._names[kinds.index('objects')]!r} holds other objects."
                 )
-            allowed: set[ColumnKind] = {"numbers", "levels"}
-            refuse(kinds, self._names, allowed if self.encoder else {"numbers"})
+            allowed = ["numbers", "levels"] if self.encoder else ["numbers"]
+            refuse(kinds, self._names, allowed, table)
         self._numeric = [i for i, kind in enumerate(kinds) if kind == "numbers"]
         self._categorical = [i for i, kind in enumerate(kinds) if kind == "levels"]
 
@@ -431,15 +425,18 @@ default="median"
             open_levels(table.iloc[:, i], extra.get(self._names[i], set()))
             for i in self._categorical
         ]
-        self._levels = [levels for levels, _ in opened]
-        self._gaps = [gap for _, gap in opened]
+        self._levels, self._gaps = map(list, zip(*opened, strict=True))
         self._decimal = {i for i in self._categorical if has_decimals(table.iloc[:, i])}
         self.encoder_ = OneHotEncoder(
             categories=[np.array(names, dtype=object) for names in self._levels],
             handle_unknown="ignore",
             sparse_output=False,
             dtype=np.float64,
-        ).fit(self._level_names(table))
+        ).fit(found := self._level_names(table))
+        for j, i in enumerate(self._categorical):
+            if (name := self._names[i]) in extra:
+                about = table.iloc[:, i], self._levels[j], self._gaps[j], found[:, j]
+                self._unseen |= {Feature(name, level=x).key for x in unseen(*about)}
 
     def _level_names(self, table: pd.DataFrame) -> np.ndarray:
         """Give the level names of a table, of shape (n_samples, n_categorical)."""

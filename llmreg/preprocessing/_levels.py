@@ -70,6 +70,15 @@ def open_levels(
     return ([*names, gap], gap) if has_gaps else (names, None)
 
 
+def unseen(
+    column: pd.Series, levels: Collection[str], gap: str | None, found: Collection[str]
+) -> set[str]:
+    """Give the levels that neither the names found nor a category dtype has."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        found = to_levels(pd.Series(column.cat.categories), levels, gap)
+    return {*levels} - {gap, *found}
+
+
 def place_levels(
     names: Sequence[str] | None, table: pd.DataFrame | np.ndarray, column: int
 ) -> list[tuple[str | None, int | None]]:

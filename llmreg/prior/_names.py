@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from llmreg._utils._text import escape, list_names
 from llmreg.exceptions import (
     FeatureNamesError,
     PriorMismatchError,
@@ -200,6 +202,68 @@ def _unknown(
         stems = tuple(f"{name}_" for name in starts)
         if names.isdisjoint(starts) and not any(n.startswith(stems) for n in names):
             yield key
+
+
+def unheard(
+    keys: Iterable[str], features: Sequence[Feature], unseen: Collection[str] = ()
+) -> list[str]:
+    """Say what scores find no column and no level of the rows, and what is nearest.
+
+    `unseen` are the levels that only the prior has. A score of one is kept for rows to
+    come, and nothing to tell of where the other levels all have theirs.
+    """
+    sources = match(tuple(keys), features).sources
+    table = {f: s is not None for f, s in zip(features, sources, strict=True)}
+    shown = {f: heard for f, heard in table.items() if f.key not in unseen}
+    found = {s for f, s in zip(features, sources, strict=True) if f in shown}
+    left = [key for key in keys if key not in found]
+    return [text for key in left if (text := _nearest(key, shown))]
+
+
+def _nearest(key: str, table: Mapping[Feature, bool]) -> str:
+    """Say which names are near a key; of columns it is known whether they are scored.
+
+    Nothing where a level is simply not among the rows.
+    """
+    if levels := _levels_of(key, table):
+        scores = ", ".join(
+            f"'{escape(f'{key}={level}')}': ..." for level in list(levels)[:2]
+        )
+        return f"{escape(key)} is a category: score its levels, as in {{{scores}}}"
+    for name, level in _splits(key):
+        if levels := _levels_of(name, table):
+            if all(levels.values()) and level.casefold() not in _folded(levels):
+                return ""
+            near = get_close_matches(level, levels) if len(levels) > 10 else []
+            told = list_names(
+                [*near, *(n for n in levels if n not in near)], 10, escape
+            )
+            return f"{escape(key)}: the levels are {told}"
+        if any(name in (f.name, without_prefix(f.name)) for f in table):
+            return (
+                f"{escape(key)}: {name!r} is a column of numbers: score it as such, or "
+                f"set feature_kinds={{{name!r}: 'categorical'}}"
+            )
+    names = dict.fromkeys(name for f in table for name in (f.key, f.name))
+    near = get_close_matches(key.casefold(), set(_folded(names)))
+    told = list_names([n for found in near for n in names if n.casefold() == found])
+    return f"{escape(key)}: the nearest names are {told}" if near else ""
+
+
+def _levels_of(name: str, table: Mapping[Feature, bool]) -> dict[str, bool]:
+    """Give the levels of a column, or of its one-hot columns, and which are scored."""
+    named, spelled = {}, {}
+    for feature, heard in table.items():
+        bare = without_prefix(feature.name)
+        if feature.level is not None and name in (feature.name, bare):
+            named[feature.level] = heard
+        elif feature.level is None and bare.startswith(f"{name}_"):
+            spelled[bare.removeprefix(f"{name}_")] = heard
+    return named or (spelled if len(spelled) > 1 else {})
+
+
+def _folded(names: Iterable[str]) -> Iterator[str]:
+    return map(str.casefold, names)
 
 
 def take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -28,7 +28,12 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._names import name_by_number, warn_of_outputs, without_prefix
+from llmreg.prior._names import (
+    name_by_number,
+    unheard,
+    warn_of_outputs,
+    without_prefix,
+)
 from llmreg.prior._scores import DEFAULT_OUTPUT
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
@@ -218,15 +223,17 @@ def resolve(
     *,
     named: bool = True,
     numbering: Literal["own", "open"] | None = None,
+    unseen: Collection[str] = (),
 ) -> FeaturePrior:
     """Give every feature and output of a task its score, or say what does not fit.
 
     `numbering` says that labels are whole numbers: the user's, or perhaps of others.
+    Levels that are `unseen` are columns for the sake of the prior alone.
     """
     if isinstance(source, np.ndarray):
         prior = _from_array(source, task)
     elif isinstance(source, FeaturePrior | Mapping):
-        prior = _from_scores(source, task, named, numbering)
+        prior = _from_scores(source, task, named, numbering, unseen)
     else:
         prior = _from_provider(source, task)
     n_scored = int((~np.isnan(prior.scores).all(axis=0)).sum())
@@ -287,6 +294,7 @@ def _from_scores(
     task: Task,
     named: bool,
     numbering: str | None,
+    unseen: Collection[str],
 ) -> FeaturePrior:
     given = source if isinstance(source, FeaturePrior) else from_mapping(source)
     if numbering and not {*given.outputs} <= {
@@ -307,6 +315,8 @@ def _from_scores(
         given = replace(given, outputs=outputs)
     warn_of_outputs(given.outputs, given.scores, given.target, task)
     prior = align(given, task)
+    told = unheard(given.features, task.features, unseen)
+    near = f" {'; '.join(told)}." if told else ""
     if np.isnan(prior.scores).all():
         if not named:
             raise FeatureNamesError(
@@ -316,25 +326,31 @@ def _from_scores(
         raise PriorMismatchError(
             "The prior has no score for any column of the table. It scores "
             f"{list_names(given.features)}; the columns are {list_names(task.keys)}."
+            f"{near}"
         )
-    if isinstance(source, Mapping):
-        if prior.unknown:
-            raise PriorMismatchError(
-                f"prior contains {len(prior.unknown)} unexpected feature names: "
-                f"{list_names(prior.unknown)}. The columns are "
-                f"{list_names(task.keys)}."
-            )
-        return prior
+    is_mapping = isinstance(source, Mapping)
+    if is_mapping and prior.unknown:
+        raise PriorMismatchError(
+            f"prior contains {len(prior.unknown)} unexpected feature names: "
+            f"{list_names(prior.unknown)}. The columns are {list_names(task.keys)}."
+            f"{near}"
+        )
     differences = []
-    if prior.missing:
+    if prior.missing and not is_mapping:
         differences.append(f"has no score for {list_names(prior.missing)}")
     if prior.unknown:
         differences.append(
             f"scores {list_names(prior.unknown)}, which the table does not have"
         )
+    elif near:
+        differences.append("has scores that fit nothing in the training rows")
     if differences:
-        message = f"The prior {' and '.join(differences)}."
+        message = f"The prior {' and '.join(differences)}.{near}"
         warnings.warn(message, PriorMismatchWarning, stacklevel=2)
+    if given.outputs == (DEFAULT_OUTPUT,) and len(task.classes) == 2:
+        # Said once, where the scores are looked at.
+        note = f"the scores name no class; they speak for {task.outputs[0]!r}"
+        prior = replace(prior, provenance={**prior.provenance, "class": note})
     return prior
 
 
@@ -352,6 +368,11 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
             f"{name} left {len(prior.missing)} of {len(task.features)} features "
             f"without a score: {list_names(prior.missing)}. No model was trained."
         )
+    if prior.unknown:
+        near = "; ".join(unheard(reply.features, task.features))
+        message = f"{name} scores {list_names(prior.unknown)}, which were not asked for"
+        message += f". {near}." if near else "."
+        warnings.warn(message, PriorMismatchWarning, stacklevel=2)
     return prior
 
 

@@ -137,7 +137,7 @@ def test_what_an_estimator_refuses_is_refused_before_anything_is_sent(
     card = ["-o", str(tmp_path / "card.json")]
     assert cli.main([*words, *card, *more]) == 1
     out, err = capsys.readouterr()
-    assert "['who']" in err
+    assert "- 'who': " in err
     assert "--drop" in err
     assert "--feature-kind" in err
     assert not any(str(cell) in out + err for cell in cells if len(str(cell)) > 3)

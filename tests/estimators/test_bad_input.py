@@ -128,6 +128,70 @@ def test_feature_prior_that_fits_in_part(table, illness):
     assert "smoker" in model.prior_.missing
 
 
+HOMES = pd.DataFrame(
+    {
+        "age": np.arange(20.0, 60.0),
+        "sex": ["F", "M", "f", "male"] * 10,
+        "garden": [True, False] * 20,
+    }
+)
+OLD = np.arange(40) > 20
+
+
+@pytest.mark.parametrize("make", [dict, FeaturePrior.from_dict])
+@pytest.mark.parametrize(
+    ("score", "told"),
+    [
+        ({"sex=Male": 2}, "sex=Male: the levels are F, M, f, male"),
+        ({"sex=female": 2}, "sex=female: the levels are F, M, f, male"),
+        ({"garden=yes": 2}, "garden=yes: the levels are False, True"),
+        ({"age=30": 2}, "age=30: 'age' is a column of numbers.* feature_kinds={'age'"),
+        ({"agee": 2}, "agee: the nearest names are 'age'"),
+        ({"aeg": [(20, -3), (60, 4)]}, "aeg: the nearest names are 'age'"),
+        ({"sx=F": 1}, "sx=F: the nearest names are 'sex=F', 'sex=f'"),
+        ({"sex": 2}, "sex is a category: score its levels, as in {'sex=F': ..., 's"),
+        ({"sex": [(0, 1), (1, 2)]}, "sex is a category"),
+        ({"zip": 2}, "'zip'"),
+    ],
+)
+def test_nothing_said_is_dropped_in_silence(make, score, told):
+    # A key of a dict that is of no column is a mistake, that of a card may be none.
+    [key] = score
+    is_error = make is dict and key in ("agee", "aeg", "sx=F", "sex", "zip")
+    with (
+        pytest.raises(PriorMismatchError, match=told)
+        if is_error
+        else pytest.warns(PriorMismatchWarning, match=told)
+    ):
+        fit(HOMES, OLD, make({**score, "age": 1}))
+
+
+def test_levels_of_one_hot_columns_are_told_as_well():
+    X = pd.get_dummies(HOMES)
+    with pytest.warns(PriorMismatchWarning, match="sex=Male: the levels are F, M, f"):
+        fit(X, OLD, {"age": 1, "sex=Male": 2})
+    with pytest.raises(PriorMismatchError, match="sex is a category"):
+        fit(X, OLD, {"sex": 1})
+
+
+def test_level_that_rows_to_come_may_have_is_nothing_to_tell_of():
+    scores = {"sex=F": 1, "sex=f": 1, "sex=M": -1, "sex=male": -1, "sex=other": 3}
+    prior = fit(HOMES, OLD, scores).prior_
+    assert prior.scores[0, prior.features.index("sex=other")] == 3
+    with pytest.warns(PriorMismatchWarning, match="sex=male"):
+        fit(HOMES[HOMES["sex"] != "male"], OLD[HOMES["sex"] != "male"], {"sex=male": 1})
+    declared = HOMES.astype({"sex": pd.CategoricalDtype(["F", "M", "f", "male", "x"])})
+    fit(declared, OLD, {"sex=x": 1})
+    fit(HOMES, OLD, {"age": 1, "sex=missing": 1})
+
+
+def test_prior_says_for_which_class_a_dict_without_one_speaks():
+    y = np.where(OLD, "old", "young")
+    note = fit(HOMES, y, {"age": 1}).prior_.provenance["class"]
+    assert note == "the scores name no class; they speak for 'young'"
+    assert "class" not in fit(HOMES, y, {"young": {"age": 1}}).prior_.provenance
+
+
 def test_scores_out_of_range(table, illness):
     with pytest.raises(PriorScoreError, match=r"'age' has 11.*'bmi' has -50"):
         fit(table, illness, {"age": 11, "bmi": -50})

@@ -32,6 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.exceptions import PriorMismatchWarning
 from tests.fakes import DropoutNet, FakeProvider
 
 
@@ -66,9 +67,10 @@ def test_pipeline_with_a_column_transformer(table, illness, prior):
     model = LLMAttributionClassifier(
         {**prior, "sex=female": -1}, random_state=0, device="cpu"
     )
-    pipeline = make_pipeline(columns, model).fit(
-        table.assign(region=table["region"].astype(str)), illness
-    )
+    X = table.assign(region=table["region"].astype(str))
+    # Without its categories the column does not say that there is a west.
+    with pytest.warns(PriorMismatchWarning, match="region=west: the levels are north"):
+        pipeline = make_pipeline(columns, model).fit(X, illness)
     fitted = pipeline[-1]
     scored = dict(zip(fitted.prior_.features, fitted.prior_.scores[0], strict=True))
     assert scored["num__age"] == 6

@@ -88,7 +88,7 @@ def test_what_is_declared_wrong():
     for kinds, error, message in (
         ({"e": "numeric"}, FeatureNamesError, r"does not have: \['e'\]"),
         ({"c": "levels"}, EncodingError, r"\"numeric\" or \"categorical\"; got"),
-        ({"c": "numeric", "d": "categorical"}, EncodingError, "'c' is numeric, but"),
+        ({"c": "numeric", "d": "categorical"}, EncodingError, "'c': declared numeric"),
         ({"d": "numeric"}, UnsupportedColumnError, "'d': dates or times"),
     ):
         with pytest.raises(error, match=message):

@@ -13,7 +13,12 @@ from sklearn.preprocessing import (
 )
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg.exceptions import FeatureNamesError, UnsupportedColumnError
+from llmreg.exceptions import (
+    FeatureNamesError,
+    PriorMismatchWarning,
+    UnsupportedColumnError,
+)
+from llmreg.export import to_sklearn
 
 
 def make(prior=None, **parameters):
@@ -54,12 +59,28 @@ def test_new_levels_and_new_holes_at_predict_time(table, illness):
 
 
 def test_a_level_that_only_the_prior_knows(table, illness):
-    model = make({"age": 2, "sex=diverse": 9}, gamma=100.0).fit(table, illness)
+    model = make({"age": 2, "sex=diverse": 9}, gamma=100.0)
+    with pytest.warns(PriorMismatchWarning, match="sex=diverse: the levels are female"):
+        model.fit(table, illness)
     assert "sex=diverse" in keys(model)
     new = table.head(2).assign(sex=["diverse", "female"], age=40.0, bmi=25.0)
     new = new.assign(smoker=False, region=table["region"][0])
     ill = model.predict_proba(new)[:, list(model.classes_).index("ill")]
     assert ill[0] > ill[1]
+
+
+@pytest.mark.parametrize("dtype", [bool, "boolean", object])
+def test_scores_of_booleans_may_speak_of_levels(dtype):
+    garden = np.tile([True, False], 20)
+    X = pd.DataFrame({"size": np.arange(40.0), "garden": garden})
+    X = X.astype({"garden": dtype})
+    model = make({"garden=True": 8}, gamma=100.0).fit(X, np.arange(40) % 3 == 0)
+    assert keys(model) == ["size", "garden=False", "garden=True"]
+    with_one, without = model.predict_proba(X.assign(size=3.0))[:2, 1]
+    assert with_one > without
+    pipeline = to_sklearn(model)
+    np.testing.assert_allclose(pipeline.predict_proba(X), model.predict_proba(X))
+    assert keys(make({"garden": 8}).fit(X.astype({"garden": bool}), garden)) == [*X]
 
 
 def test_constant_and_empty_columns(table, illness):
@@ -147,7 +168,8 @@ def test_strings_pass_through_a_column_transformer(table, illness, prior):
         [("num", StandardScaler(), ["age"]), ("raw", "passthrough", ["sex", "region"])]
     ).set_output(transform="pandas")
     prior = {"age": 6, "sex=male": 1, "sex=diverse": -3, "region=west": -2}
-    model = make_pipeline(columns, make(prior)).fit(table, illness)[-1]
+    with pytest.warns(PriorMismatchWarning, match="sex=diverse: the levels are female"):
+        model = make_pipeline(columns, make(prior)).fit(table, illness)[-1]
     scores = dict(zip(model.prior_.features, model.prior_.scores[0], strict=True))
     assert scores["raw__sex=male"] == 1
     assert scores["raw__sex=diverse"] == -3

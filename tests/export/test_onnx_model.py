@@ -241,6 +241,8 @@ LEVELS = {
 }
 
 
+# Some of the columns have no such level.
+@pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorMismatchWarning")
 @pytest.mark.parametrize("name", LEVELS)
 def test_one_value_is_one_level(name, illness):
     X = pd.DataFrame({"s": LEVELS[name], "n": 1.0})

@@ -197,6 +197,8 @@ def test_neither_torch_nor_llmreg_is_needed(table, strange, illness, risk, prior
     np.testing.assert_allclose(numbers, models[1].predict(strange))
 
 
+# Some of the columns have no such level.
+@pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorMismatchWarning")
 @pytest.mark.parametrize("name", LEVELS)
 def test_one_value_is_one_level(name, illness):
     X = pd.DataFrame({"s": LEVELS[name], "n": 1.0})

@@ -7,7 +7,12 @@ import pytest
 import scipy.sparse as sp
 
 from llmreg import LLMAttributionClassifier
-from llmreg.exceptions import DataError, EncodingError, UnsupportedColumnError
+from llmreg.exceptions import (
+    DataError,
+    EncodingError,
+    PriorMismatchWarning,
+    UnsupportedColumnError,
+)
 from llmreg.preprocessing._columns import (
     as_table,
     column_kinds,
@@ -126,6 +131,81 @@ def test_many_distinct_strings_are_identifiers():
     assert kind(codes + codes) == "levels"
 
 
+def test_dates_as_people_write_them():
+    for pattern in ("%d/%m/%Y", "%m.%d.%y", "%d %b %Y", "%B %d, %Y", "%d/%m/%Y %H:%M"):
+        written = pd.date_range("2020", periods=9, freq="40h").strftime(pattern)
+        assert kind([*written, None, "unknown"]) == "dates"
+    assert kind([f"{hour}:30" for hour in range(9)]) == "dates"
+    # So few of them may be levels.
+    assert kind(["1:10", "1:20", "1:40"]) == "levels"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["{} kg", "{}kg", "1,{:03}.50", "1.{:03},50", "{}%", "${}", "{} €", "{} mg/dL"],
+)
+def test_numbers_as_people_write_them(pattern):
+    assert kind([pattern.format(i) for i in range(9)]) == "spelled"
+    assert kind([None, "n/a", *(pattern.format(i) for i in range(9))]) == "spelled"
+    assert kind([pattern.format(i) for i in range(4)]) == "levels"
+    assert kind([pattern.format(i) for i in range(9)], known={0}) == "levels"
+    assert kind([pattern.format(i) for i in range(9)], "category") == "levels"
+
+
+def test_numbers_below_what_can_be_measured():
+    assert kind(["<5", "5", "7", "11", "12", "30"]) == "spelled"
+    assert kind(["< 5", ">5", "7", "11", "12", "> 1,000"]) == "spelled"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["10-19", "20-29", "30-39", "40-49", "50-59", "60+"],
+        ["12A", "12B", "13C", "14D", "15E", "16F"],
+        ["9th", "10th", "Bachelors", "Masters", "Doctorate", "Some-college"],
+        ["1", "2", "3", "4", "5", "6"],
+        ["A1", "A2", "B1", "B2", "C1", "C2"],
+        ["", " ", "-", "+", "%", "kg"],
+    ],
+)
+def test_levels_that_look_a_little_like_numbers(values):
+    assert kind(values) == "levels"
+
+
+def test_all_problems_of_all_columns_are_told_at_once():
+    n = 60
+    X = pd.DataFrame(
+        {
+            "age": np.arange(n),
+            "id": [f"P-{i:03}" for i in range(n)],
+            "note": [f"a rather long remark on row {i}" for i in range(n)],
+            "weight": [f"{50 + i % 30} kg" for i in range(n)],
+            "seen": pd.date_range("2020", periods=n).strftime("%d/%m/%Y"),
+            "ratio": np.where(np.arange(n) == 3, np.inf, 1.5),
+            "dose": ["low", "high", "7"] * 20,
+            "town": [f"Town {i % 45}" for i in range(n)],
+            "tags": [[]] * n,
+        }
+    )
+    y, told = np.arange(n) % 2, []
+    for prior in (None, {"age": 1}, FakeProvider()):
+        model = LLMAttributionClassifier(prior, feature_kinds={"dose": "numeric"})
+        with pytest.raises(UnsupportedColumnError) as caught:
+            model.fit(X, y)
+        told.append(str(caught.value).splitlines())
+    assert told[0] == told[1] == [line for line in told[2] if "'town'" not in line]
+    for names, what in {
+        "'seen'": "dates or times",
+        "'weight'": "numbers with units",
+        "'dose'": "declared numeric",
+        "'ratio'": "infinite",
+        "'id', 'note'": "free text or identifiers",
+        "'tags'": "lists, dicts",
+        "'town'": "strings that look like the content of cells",
+    }.items():
+        assert any(line.startswith(f"- {names}: {what}") for line in told[2])
+
+
 def test_numeric_text_is_for_arrays_only():
     assert kind(["1", "2.5", None], "object", numeric_text=True) == "numbers"
     assert kind(["1", "b"], "object", numeric_text=True) == "levels"
@@ -234,14 +314,15 @@ def test_cells_are_not_told_as_levels(kind):
     y = np.arange(20) % 2
     before = FakeProvider.n_calls
     model = LLMAttributionClassifier(FakeProvider(), device="cpu")
-    with pytest.raises(UnsupportedColumnError, match=r"\['secret'\] look like"):
+    with pytest.raises(UnsupportedColumnError, match="'secret': strings that look"):
         model.fit(X, y)
     assert FakeProvider.n_calls == before
     declared = X.assign(secret=X["secret"].astype(str).astype("category"))
     model.fit(declared, y)
     assert FakeProvider.n_calls == before + 1
     # Nothing is told to anybody here.
-    LLMAttributionClassifier({"age": 1, "secret=a": 2}, device="cpu").fit(X, y)
+    with pytest.warns(PriorMismatchWarning, match="secret=a: the levels are"):
+        LLMAttributionClassifier({"age": 1, "secret=a": 2}, device="cpu").fit(X, y)
     LLMAttributionClassifier(FakeProvider(), gamma=0.0, device="cpu").fit(X, y)
 
 
@@ -261,7 +342,7 @@ def test_levels_are_levels(column):
 
 def test_arrays():
     refuse_cell_values(np.random.default_rng(0).random((20, 2)), ["a", "b"])
-    with pytest.raises(UnsupportedColumnError, match=r"\['b'\]"):
+    with pytest.raises(UnsupportedColumnError, match="'b': strings"):
         X = np.array([[i, f"p{i}"] for i in range(20)], dtype=object)
         refuse_cell_values(X[:, 1:], ["b"])
 
@@ -269,7 +350,7 @@ def test_arrays():
 def test_cells_are_not_previewed_as_levels():
     X = pd.DataFrame({"age": np.arange(20.0), "secret": CELLS["names"]})
     provider = AnthropicProvider()
-    with pytest.raises(UnsupportedColumnError, match=r"\['secret'\] look like"):
+    with pytest.raises(UnsupportedColumnError, match="'secret': strings that look"):
         LLMAttributionClassifier(provider).preview_prompt(X, np.arange(20) % 2)
 
 

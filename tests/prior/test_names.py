@@ -6,7 +6,13 @@ import pytest
 
 from llmreg import Feature, LLMAttributionClassifier
 from llmreg.exceptions import FeatureNamesError
-from llmreg.prior._names import column_names, describe, match, without_prefix
+from llmreg.prior._names import (
+    column_names,
+    describe,
+    match,
+    unheard,
+    without_prefix,
+)
 from tests.fakes import FakeProvider
 
 
@@ -95,6 +101,18 @@ def test_unknown_features_are_listed_and_unknown_levels_are_not():
 def test_a_level_that_no_one_hot_column_shows_is_not_unknown():
     found = match(["sex=male", "sex=female"], columns("cat__sex_male"))
     assert found.unknown == ()
+
+
+def test_the_nearest_of_many_levels_come_first():
+    table = [Feature("cat__city", level=f"Town {i}") for i in range(30)]
+    table.append(Feature("cat__city", level="Paris"))
+    [told] = unheard(["city=Pariss"], table)
+    assert told.startswith("city=Pariss: the levels are Paris, Town 0, ")
+    assert told.endswith("and 21 more")
+    # The level is there for the sake of the prior alone.
+    extra = Feature("cat__city", level="Pariss")
+    assert unheard(["city=Pariss"], [*table, extra], {extra.key}) == [told]
+    assert unheard(["city=Pariss"], [*table, extra]) == []
 
 
 def test_a_score_for_the_whole_of_a_categorical_column_is_unknown():

@@ -95,6 +95,16 @@ def test_provider_of_a_few_lines():
     assert resolve(prior_source(Mine()), TASK).scores.tolist() == [[2, 2]]
 
 
+def test_provider_that_says_more_than_it_was_asked():
+    class Eager:
+        def elicit(self, task):
+            return {**dict.fromkeys(task.keys, 2), "Sex=female": 1, "zip": 3}
+
+    message = "Eager scores 'Sex=female', 'zip', .* Sex=female: the nearest names are"
+    with pytest.warns(PriorMismatchWarning, match=message):
+        assert resolve(Eager(), TASK).scores.tolist() == [[2, 2]]
+
+
 def test_provider_that_answers_something_else():
     class Chatty:
         def elicit(self, task):
