@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import torch
 from joblib import effective_n_jobs
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from llmreg._coefficients import CoefficientsMixin
@@ -41,6 +42,7 @@ from llmreg.nn._training import (
     train,
     train_automatically,
 )
+from llmreg.posterior._labelling import expected_reduction, pick
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import make_basis, scale_to_curves
 from llmreg.preprocessing._columns import kept_columns, refuse_cell_values
@@ -282,6 +284,66 @@ class BaseAttributionEstimator(
             cosines = ", ".join(f"{cosine:.3f}" for cosine in self.alignment_)
             text += f"; gamma {self.gamma_:.3g}, alignment with the prior {cosines}"
         logger.info(text)
+
+    def rank_unlabelled(
+        self, X: Any, n_rows: int | None = None, *, return_utilities: bool = False
+    ) -> Any:
+        """Return which rows to label next, best first.
+
+        Best is the row whose label is expected to make the predictions of all rows of
+        `X` most certain: a label tells about every row that is like its own, most where
+        the model does not know yet and where the outcome is not a matter of chance.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows without a label.
+        n_rows : int, default=None
+            How many rows will be labelled before the next fit: each is chosen as if
+            those before it had a label, so that they are not alike. None ranks all
+            rows, each as if it alone got one.
+        return_utilities : bool, default=False
+            Return how much each row would tell, too.
+
+        Returns
+        -------
+        rows : ndarray of shape (min(n_rows, n_samples),) or (n_samples,)
+            Positions in `X`.
+        utilities : ndarray of shape (n_samples,)
+            For each row of `X`, what its label alone is expected to take off the mean
+            variance of the predictions: of the probabilities, summed over the logits
+            that the model has; in a regression, of the standardized targets. Only with
+            `return_utilities`.
+
+        Raises
+        ------
+        NoPosteriorError
+            If the model has no `posterior_`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from llmreg import LLMAttributionClassifier
+        >>> X = np.random.default_rng(0).random((30, 2))
+        >>> model = LLMAttributionClassifier([5, 1]).fit(X[:2], ["no", "yes"])
+        >>> model.rank_unlabelled(X[2:], n_rows=3).shape
+        (3,)
+        """
+        if n_rows is not None:
+            check_scalar(n_rows, "n_rows", Integral, min_val=1)
+        posterior, columns = self._known(X)
+        factors = posterior.factors(columns).astype(np.float64)
+        noise, slope = self._label_noise(self._outputs(X).astype(np.float64))
+        utilities = expected_reduction(factors, noise, slope)
+        if n_rows is None:
+            rows = np.argsort(-utilities, kind="stable")
+        else:
+            rows = pick(factors, noise, slope, min(n_rows, len(columns)))
+        return (rows, utilities) if return_utilities else rows
+
+    @abstractmethod
+    def _label_noise(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the variance of a label, and how predictions move with outputs."""
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""

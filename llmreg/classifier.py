@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -387,6 +387,12 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         logits = self._outputs(X)
         is_single = logits.shape[1] == 1
         return np.hstack([np.zeros_like(logits), logits]) if is_single else logits
+
+    def _label_noise(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        p = expit(outputs) if outputs.shape[1] == 1 else softmax(outputs, axis=1)
+        # A logit that is all but certain learns nothing from its own label.
+        slope = np.maximum(p * (1 - p), 1e-12)
+        return 1 / slope, slope
 
     def _check_target(self, y: Any) -> np.ndarray:
         self._target_label = str(getattr(y, "name", None) or "target")

@@ -294,6 +294,11 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         std = np.sqrt(deviation**2 + noise)
         return self._in_targets(mean, with_mean=True), self._in_targets(std)
 
+    def _label_noise(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert self.posterior_ is not None
+        ones = np.ones_like(outputs)
+        return ones * [noise.variance for noise in self.posterior_.noise], ones
+
     def _in_targets(self, outputs: np.ndarray, with_mean: bool = False) -> np.ndarray:
         """Bring outputs to the units and the shape of the targets."""
         targets = outputs * self.target_scaler_.scale_

@@ -248,6 +248,15 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "labelling",
+        "the labels that are needed, by who chooses the rows",
+        "experiments.labelling",
+        "",
+        "--cards titanic salaries --repetitions 1",
+        ("15 s", "10 min"),
+        data=True,
+    ),
+    Experiment(
         "speed",
         "time of fits and predictions beside scikit-learn",
         "experiments.speed",
