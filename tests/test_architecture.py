@@ -40,7 +40,7 @@ ALLOWED = {
     },
     "classifier": {"_parameters", "_base", "preprocessing"},
     "regressor": {"_parameters", "_base", "preprocessing"},
-    "export": {"_utils", "_base", "preprocessing", "nn"},
+    "export": {"_utils", "_base", "prior", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.
 ON_TOP = {"__init__", "_moved", "automl", "cli", "demo", "inspection"}
