@@ -39,7 +39,10 @@ CURVES = "default linear, curves"
 METHODS = (CURVES, *(name for name in LIBRARIES if name not in ELSEWHERE), *ELSEWHERE)
 SHOTS: tuple[Shots, ...] = (25, 100, 400, 0.8)
 #: Where all rows are many, only what answers what comes next is fitted on them.
-ON_ALL = tuple(name for name in METHODS if "," not in name or "confirmed" in name)
+ON_ALL = (
+    CURVES,
+    *(name for name in METHODS if "," not in name or "confirmed" in name),
+)
 _NUMBERS = ("ames", "concrete", "wage")
 PLACES: Mapping[str, tuple[str, ...]] = {
     "packaged, up to 1,300 rows": PACKAGED,

@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, softmax
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from benchmarks.data.datasets import Dataset, load
 from benchmarks.data.knowledge import recorded_knowledge
@@ -81,6 +81,12 @@ def linear_model(name: str, rows: tuple[int, ...], seed: int) -> Any:
     X, y = dataset.X.iloc[kept], dataset.y.iloc[kept]
     model.fit(X, y)
     return model, of_names(dataset, model, boosting_margin(model, X, y, cv=_FOLDS))
+
+
+def folds_of(dataset: Dataset) -> Any:
+    """Divide rows as `boosting_margin` does: shuffled, for some tables are sorted."""
+    kind = KFold if dataset.kind == "regression" else StratifiedKFold
+    return kind(_FOLDS, shuffle=True, random_state=0)
 
 
 def of_names(dataset: Dataset, model: Any, margin: FloatArray) -> FloatArray:
@@ -228,8 +234,7 @@ def _confirmed(
 ) -> int:
     """Choose the number of trees on rows left out; 0 where they do not confirm any."""
     more, found = SMALL[library], np.empty(0)
-    folds = check_cv(_FOLDS, y, classifier=dataset.kind != "regression")
-    for number, (train, test) in enumerate(folds.split(X, y)):
+    for number, (train, test) in enumerate(folds_of(dataset).split(X, y)):
         trees = grow(
             library, dataset, X.iloc[train], y[train], margin[train], seed, **more
         )

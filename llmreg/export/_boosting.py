@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils import _safe_indexing
 
 from llmreg.export._sklearn import check_model
@@ -144,7 +144,8 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
         the model that is fitted without it; no provider is asked. Trees that start at
         a model which has seen their rows learn too little.
     cv : int, cross-validator or iterable, default=5
-        How training rows are divided, as in scikit-learn.
+        How training rows are divided, as in scikit-learn; a number of folds is
+        shuffled, for tables are often sorted, and the same in every call.
 
     Returns
     -------
@@ -174,8 +175,11 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
     if y is None:
         predict = model.decision_function if is_classifier(model) else model.predict
         return np.asarray(predict(X), dtype=np.float64)
+    if isinstance(cv, int):
+        kind = StratifiedKFold if is_classifier(model) else KFold
+        cv = kind(cv, shuffle=True, random_state=0)
     margins, rows = [], []
-    for train, test in check_cv(cv, y, classifier=is_classifier(model)).split(X, y):
+    for train, test in check_cv(cv).split(X, y):
         copy = clone(model).set_params(prior=model.prior_, warm_start=False)
         copy._is_clone = model._is_clone  # The labels are those of the caller.
         copy.fit(_safe_indexing(X, train), _safe_indexing(y, train))

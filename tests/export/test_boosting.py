@@ -144,7 +144,8 @@ class TestMargin:
     def test_training_rows_get_what_others_say(self, table, illness, prior):
         model = LLMAttributionClassifier({"ill": prior}).fit(table, illness)
         found = boosting_margin(model, table, illness, cv=3)
-        (train, test), *_ = StratifiedKFold(3).split(table, illness)
+        folds = StratifiedKFold(3, shuffle=True, random_state=0)
+        (train, test), *_ = folds.split(table, illness)
         part = LLMAttributionClassifier({"ill": prior})
         part.fit(table.iloc[train], illness.iloc[train])
         expected = part.decision_function(table.iloc[test])
