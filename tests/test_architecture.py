@@ -50,7 +50,7 @@ ALLOWED = {
     "_base_rate": {"prior"},
     "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
     "regressor": {"_parameters", "_base", "posterior", "preprocessing"},
-    "export": {"_utils", "_base", "preprocessing", "nn"},
+    "export": {"_utils", "_base", "prior", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.
 ON_TOP = {"__init__", "_moved", "automl", "cli", "demo", "inspection"}

@@ -230,6 +230,15 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "elsewhere",
+        "boosted trees that are given what a prior knows, or start at the curves",
+        "experiments.elsewhere",
+        "",
+        "--cards titanic --shots 25 --repetitions 1",
+        ("20 s", "15 min"),
+        jobs=True,
+    ),
+    Experiment(
         "units",
         "rows in other units than the prior: how often it is seen, how often wrongly",
         "experiments.units",

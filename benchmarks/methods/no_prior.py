@@ -34,7 +34,12 @@ from benchmarks.data.datasets import Dataset
 from benchmarks.methods.baselines import Fit, Predictor, make_encoder, predictor
 
 #: The libraries of boosting, and how the names of their models begin.
-_NAMES = {"xgboost": "XGB", "lightgbm": "LGBM", "catboost": "CatBoost"}
+_NAMES = {
+    "xgboost": "XGB",
+    "lightgbm": "LGBM",
+    "catboost": "CatBoost",
+    "sklearn.ensemble": "HistGradientBoosting",
+}
 
 
 def fit_random_forest(
@@ -58,7 +63,7 @@ def boosting(library: str) -> Fit:
     def fit(
         dataset: Dataset, X: pd.DataFrame, y: pd.Series[Any], seed: int
     ) -> Predictor:
-        model = _untrained(library, dataset, seed)
+        model = untrained(library, dataset, seed)
         if dataset.kind == "regression":
             model.fit(X, y)
             return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
@@ -74,11 +79,11 @@ def boosting(library: str) -> Fit:
     return fit
 
 
-def _untrained(library: str, dataset: Dataset, seed: int) -> Any:
+def untrained(library: str, dataset: Dataset, seed: int, **more: Any) -> Any:
     """Make the model of a library, which only now has to be installed."""
     kind = "Regressor" if dataset.kind == "regression" else "Classifier"
     model = getattr(importlib.import_module(library), f"{_NAMES[library]}{kind}")
-    return model(**_settings(library, dataset, seed))
+    return model(**{**_settings(library, dataset, seed), **more})
 
 
 def _settings(library: str, dataset: Dataset, seed: int) -> dict[str, Any]:
@@ -92,6 +97,8 @@ def _settings(library: str, dataset: Dataset, seed: int) -> dict[str, Any]:
             "cat_features": list(dataset.X.select_dtypes("category").columns),
             "one_hot_max_size": 255,
         }
+    if library == "sklearn.ensemble":
+        return {"random_state": seed}
     settings: dict[str, Any] = {"n_jobs": 1, "random_state": seed}
     if library == "xgboost":
         return {**settings, "enable_categorical": True, "verbosity": 0}

@@ -9,6 +9,7 @@ from benchmarks.methods.automl import AUTOML
 from benchmarks.methods.baselines import Method
 from benchmarks.methods.curves import CURVES, DECLARED, MISLED_CURVES
 from benchmarks.methods.disguised import DISGUISED
+from benchmarks.methods.elsewhere import ELSEWHERE
 from benchmarks.methods.estimators import CAUTIOUS, METHODS
 from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
 from benchmarks.methods.linear_rivals import fit_llm_lasso, fit_llm_select, fit_signs
@@ -55,6 +56,7 @@ SETS: Mapping[str, Mapping[str, Method]] = {
     "ablations": ABLATIONS,
     "disguised": DISGUISED,
     "automl": AUTOML,
+    "elsewhere": ELSEWHERE,
 }
 
 
