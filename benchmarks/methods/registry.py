@@ -13,7 +13,7 @@ from benchmarks.methods.estimators import CAUTIOUS, METHODS
 from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
 from benchmarks.methods.linear_rivals import fit_llm_lasso, fit_llm_select, fit_signs
 from benchmarks.methods.misled import flipped, misled, shuffled
-from benchmarks.methods.no_prior import boosting, fit_mlp_search, fit_random_forest
+from benchmarks.methods.no_prior import boosting, fit_mlp_search, random_forest
 from benchmarks.programs import RequestError
 
 
@@ -32,7 +32,7 @@ def _rivals() -> dict[str, Method]:
     }
     return {
         "MLP, tuned": Method(fit_mlp_search),
-        "random forest": Method(fit_random_forest),
+        "random forest": Method(random_forest()),
         "XGBoost": Method(boosting("xgboost"), imports=("xgboost",)),
         "LightGBM": Method(boosting("lightgbm"), imports=("lightgbm",)),
         "CatBoost": Method(boosting("catboost"), imports=("catboost",)),
@@ -44,6 +44,31 @@ def _rivals() -> dict[str, Method]:
 RIVALS: Mapping[str, Method] = _rivals()
 
 
+def _searched() -> dict[str, Method]:
+    """List the ensembles of trees whose settings are chosen on the training rows."""
+    libraries = {
+        "XGBoost, tuned": "xgboost",
+        "LightGBM, tuned": "lightgbm",
+        "CatBoost, tuned": "catboost",
+        "explainable boosting, tuned": "interpret.glassbox",
+    }
+    boosted = {
+        name: Method(boosting(library, tuned=True), imports=(library,))
+        for name, library in libraries.items()
+    }
+    glass = Method(boosting("interpret.glassbox"), imports=("interpret.glassbox",))
+    forest = Method(random_forest(tuned=True))
+    return {
+        "explainable boosting": glass,
+        "random forest, tuned": forest,
+        **boosted,
+    }
+
+
+#: The field beside `RIVALS`.
+FIELD: Mapping[str, Method] = _searched()
+
+
 #: Sets of methods that are asked for by one name.
 SETS: Mapping[str, Mapping[str, Method]] = {
     "llmreg": METHODS,
@@ -51,6 +76,7 @@ SETS: Mapping[str, Mapping[str, Method]] = {
     "misled curves": MISLED_CURVES,
     "cautious": CAUTIOUS,
     "rivals": RIVALS,
+    "field": FIELD,
     "ablations": ABLATIONS,
     "disguised": DISGUISED,
     "automl": AUTOML,

@@ -178,6 +178,29 @@ class TestEveryRival:
 
 
 class TestTrees:
+    @pytest.mark.parametrize("name", ["random forest", "XGBoost", "CatBoost"])
+    def test_settings_are_chosen_where_rows_can_be_left_out(self, name, monkeypatch):
+        if name in NEEDS:
+            pytest.importorskip(NEEDS[name])
+        shorter = {
+            library: {key: values[:1] for key, values in grid.items()}
+            for library, grid in no_prior.GRIDS.items()
+        }
+        monkeypatch.setattr(no_prior, "GRIDS", shorter)
+        tuned = f"{name}, tuned"
+        names = [name, tuned]
+        one, same = run_cell(Cell(CANCER, 1, 0), names, 0)
+        some, other = run_cell(Cell(CANCER, 5, 0), names, 0)
+        assert one["log_loss"] == same["log_loss"]
+        assert some["log_loss"] != other["log_loss"] and other["roc_auc"] > 0.7
+        (row,) = run_cell(Cell(PROGRESSION, 10, 0), [tuned], 0)
+        assert np.isfinite(row["r2"])
+
+    def test_glass(self):
+        pytest.importorskip("interpret.glassbox")
+        (row,) = run_cell(Cell(CANCER, 1, 0), ["explainable boosting, tuned"], 0)
+        assert row["roc_auc"] > 0.5
+
     def test_lightgbm_cannot_split_few_rows(self):
         pytest.importorskip("lightgbm")
         dataset, X, y, test = rows_of(CANCER, 10)
