@@ -50,7 +50,6 @@ def _searched() -> dict[str, Method]:
         "XGBoost, tuned": "xgboost",
         "LightGBM, tuned": "lightgbm",
         "CatBoost, tuned": "catboost",
-        "explainable boosting, tuned": "interpret.glassbox",
     }
     boosted = {
         name: Method(boosting(library, tuned=True), imports=(library,))

@@ -192,13 +192,14 @@ class TestTrees:
         one, same = run_cell(Cell(CANCER, 1, 0), names, 0)
         some, other = run_cell(Cell(CANCER, 5, 0), names, 0)
         assert one["log_loss"] == same["log_loss"]
-        assert some["log_loss"] != other["log_loss"] and other["roc_auc"] > 0.7
+        assert (some["log_loss"] == other["log_loss"]) == (name == "random forest")
+        assert other["roc_auc"] > 0.7
         (row,) = run_cell(Cell(PROGRESSION, 10, 0), [tuned], 0)
         assert np.isfinite(row["r2"])
 
     def test_glass(self):
         pytest.importorskip("interpret.glassbox")
-        (row,) = run_cell(Cell(CANCER, 1, 0), ["explainable boosting, tuned"], 0)
+        (row,) = run_cell(Cell(CANCER, 1, 0), ["explainable boosting"], 0)
         assert row["roc_auc"] > 0.5
 
     def test_lightgbm_cannot_split_few_rows(self):
