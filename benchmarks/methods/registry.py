@@ -14,6 +14,7 @@ from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
 from benchmarks.methods.linear_rivals import fit_llm_lasso, fit_llm_select, fit_signs
 from benchmarks.methods.misled import flipped, misled, shuffled
 from benchmarks.methods.no_prior import boosting, fit_mlp_search, random_forest
+from benchmarks.methods.statsformer import fit_statsformer
 from benchmarks.programs import RequestError
 
 
@@ -44,8 +45,8 @@ def _rivals() -> dict[str, Method]:
 RIVALS: Mapping[str, Method] = _rivals()
 
 
-def _searched() -> dict[str, Method]:
-    """List the ensembles of trees whose settings are chosen on the training rows."""
+def _field() -> dict[str, Method]:
+    """List what is compared beside the rivals: trees with searched settings, stacks."""
     libraries = {
         "XGBoost, tuned": "xgboost",
         "LightGBM, tuned": "lightgbm",
@@ -61,11 +62,12 @@ def _searched() -> dict[str, Method]:
         "explainable boosting": glass,
         "random forest, tuned": forest,
         **boosted,
+        "Statsformer": Method(fit_statsformer, imports=("xgboost",)),
     }
 
 
 #: The field beside `RIVALS`.
-FIELD: Mapping[str, Method] = _searched()
+FIELD: Mapping[str, Method] = _field()
 
 
 #: Sets of methods that are asked for by one name.

@@ -27,8 +27,9 @@ from benchmarks.methods.linear_rivals import (
     penalty_factors,
 )
 from benchmarks.methods.misled import flipped, misled
-from benchmarks.methods.registry import RIVALS, methods
+from benchmarks.methods.registry import FIELD, RIVALS, methods
 from benchmarks.methods.solver import Penalty, losses, predict, solve
+from benchmarks.methods.statsformer import combination
 from benchmarks.methods.tuning import cross_validate, prepare, ridge_strengths
 
 CANCER = "breast-cancer-wisconsin"
@@ -356,3 +357,26 @@ class TestLLMSelect:
         least = dataset.prior.features[np.abs(dataset.prior.scores[0]).argmin()]
         changed = test.assign(**{least: test[least] * 2})
         np.testing.assert_array_equal(model(test), model(changed))
+
+
+class TestStatsformer:
+    @pytest.mark.parametrize("shots", [1, 10])
+    def test_every_kind(self, shots):
+        pytest.importorskip("xgboost")
+        method = FIELD["Statsformer"]
+        rows = run_cell(Cell(CANCER, shots, 0), ["Statsformer"], 0)
+        assert rows[0]["roc_auc"] > 0.9
+        (row,) = run_cell(Cell(PROGRESSION, 5 * shots, 0), ["Statsformer"], 0)
+        assert row["r2"] > -1
+        dataset, X, y, test = three_classes(shots)
+        found = method.fit(dataset, X, y, 0)(test)
+        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+    def test_the_better_member_counts_more(self):
+        right = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+        weights = combination([1 - right, right], np.array([0, 1, 0]), 2)
+        np.testing.assert_allclose(weights, [0, 1], atol=1e-3)
+        numbers = [np.array([3.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0])]
+        weights = combination(numbers, np.array([1.0, 2.0, 3.0]), 2)
+        np.testing.assert_allclose(weights, [0, 1], atol=1e-6)
+        np.testing.assert_allclose(combination([], np.zeros(2), 2), 0.5)
