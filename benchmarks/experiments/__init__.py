@@ -230,6 +230,18 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "worlds",
+        "tables that no model can have seen, the best of the field at every size",
+        "experiments.worlds",
+        "",
+        f"--cards titanic salaries {_SMALL} --methods 'no prior, tuned, standardised' "
+        "'prior alone' 'sum of the curves' 'random forest, tuned'",
+        ("10 s", "a day; an hour with --repetitions 2 --cards worlds"),
+        writes=".csv .json .md .png",
+        jobs=True,
+        data=True,
+    ),
+    Experiment(
         "units",
         "rows in other units than the prior: how often it is seen, how often wrongly",
         "experiments.units",

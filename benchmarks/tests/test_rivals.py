@@ -368,7 +368,7 @@ class TestStatsformer:
         assert rows[0]["roc_auc"] > 0.9
         (row,) = run_cell(Cell(PROGRESSION, 5 * shots, 0), ["Statsformer"], 0)
         assert row["r2"] > -1
-        dataset, X, y, test = three_classes(shots)
+        dataset, X, y, test = three_classes()
         found = method.fit(dataset, X, y, 0)(test)
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
