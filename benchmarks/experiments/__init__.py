@@ -110,6 +110,15 @@ EXPERIMENTS = (
         f"carseats>thirds {_SMALL} {_FEW}",
         takes=("5 s", "hours"),
     ),
+    _fewshot(
+        "field-choice",
+        "whether trees are tuned where the field is compared, by one draw",
+        "development --shots 25 100 --repetitions 1 --methods 'random forest' "
+        "'random forest, tuned' XGBoost 'XGBoost, tuned' LightGBM 'LightGBM, tuned' "
+        "CatBoost 'CatBoost, tuned' 'explainable boosting'",
+        f"carseats>median {_SMALL} --methods 'random forest, tuned'",
+        takes=("5 s", "10 min"),
+    ),
     Experiment(
         "bounds",
         "the goals that were set for the default beforehand, met or not",

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from benchmarks.methods.ablations import ABLATIONS
 from benchmarks.methods.automl import AUTOML
 from benchmarks.methods.baselines import Method
-from benchmarks.methods.curves import CURVES, MISLED_CURVES
+from benchmarks.methods.curves import CURVES, MISLED_CURVES, knowing
 from benchmarks.methods.disguised import DISGUISED
 from benchmarks.methods.estimators import CAUTIOUS, METHODS
 from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
 from benchmarks.methods.linear_rivals import fit_llm_lasso, fit_llm_select, fit_signs
 from benchmarks.methods.misled import flipped, misled, shuffled
 from benchmarks.methods.no_prior import boosting, fit_mlp_search, random_forest
+from benchmarks.methods.rules import fit_rules
 from benchmarks.methods.statsformer import fit_statsformer
 from benchmarks.programs import RequestError
 
@@ -62,6 +63,7 @@ def _field() -> dict[str, Method]:
         "explainable boosting": glass,
         "random forest, tuned": forest,
         **boosted,
+        "FeatLLM, rules of curves": Method(knowing(fit_rules)),
         "Statsformer": Method(fit_statsformer, imports=("xgboost",)),
     }
 

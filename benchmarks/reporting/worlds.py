@@ -28,7 +28,8 @@ FIELD = (
     *("XGBoost, tuned", "LightGBM, tuned", "CatBoost", "explainable boosting"),
 )
 INFORMED = (
-    *("LLM-Select", "LLM-Lasso", "Gaussian prior", "sign constraints", "Statsformer"),
+    *("LLM-Select", "LLM-Lasso", "Gaussian prior", "sign constraints"),
+    *("FeatLLM, rules of curves", "Statsformer"),
 )
 OURS = (
     *("default linear", "default MLP", "default linear, curves"),

@@ -13,9 +13,10 @@ from sklearn.linear_model import (
 )
 
 from benchmarks.data.datasets import load
+from benchmarks.data.knowledge import recorded_knowledge
 from benchmarks.data.splits import Cell, draw
 from benchmarks.experiments.runner import run_cell
-from benchmarks.methods import linear_rivals, no_prior
+from benchmarks.methods import linear_rivals, no_prior, rules
 from benchmarks.methods.baselines import tuned_without_prior
 from benchmarks.methods.gaussian_prior import laplace, with_gaussian_prior
 from benchmarks.methods.linear_rivals import (
@@ -380,3 +381,26 @@ class TestStatsformer:
         weights = combination(numbers, np.array([1.0, 2.0, 3.0]), 2)
         np.testing.assert_allclose(weights, [0, 1], atol=1e-6)
         np.testing.assert_allclose(combination([], np.zeros(2), 2), 0.5)
+
+
+class TestRules:
+    @pytest.mark.parametrize("card", ["clinic_wait", "demographic_history"])
+    def test_equal_votes_where_there_is_one_row(self, card):
+        dataset = replace(load(card), prior=recorded_knowledge(card))
+        train, _ = draw(dataset.y, len(dataset.classes), Cell(card, 1, 0), 0)
+        X, y = dataset.X, dataset.y
+        found = rules.fit_rules(dataset, X.iloc[train], y.iloc[train], 0)(X)
+        blocks = rules.rules(dataset, X)
+        votes = np.column_stack([block[:, -1] for block in blocks])
+        if card == "clinic_wait":
+            found, votes = found[:, None], 4 * votes
+            assert np.allclose(np.log(found / (1 - found)), votes)
+        else:
+            assert (found.argmax(axis=1) == votes.argmax(axis=1)).mean() > 0.8
+
+    def test_rows_count(self):
+        name = "FeatLLM, rules of curves"
+        few, some = (run_cell(Cell("clinic_wait", n, 0), [name], 0) for n in (1, 50))
+        assert 0.7 < few[0]["roc_auc"] < some[0]["roc_auc"]
+        (row,) = run_cell(Cell("cell_capacity", 50, 0), [name], 0)
+        assert row["r2"] > 0
