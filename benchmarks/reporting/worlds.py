@@ -126,10 +126,11 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
                     linewidth=1.2,
                     label=name,
                 )
-            panel.set_xticks(range(len(sizes)), map(heading, sizes), rotation=30)
+            ticks = [heading(size).removesuffix(" of rows") for size in sizes]
+            panel.set_xticks(range(len(sizes)), ticks)
             count = rows["card"].nunique()
             panel.set_title(f"{count} {where}", fontsize=9)
-            panel.set_xlabel("training rows per class")
+            panel.set_xlabel("training rows per class, or share of all")
             panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
         axes[0].set_ylabel("ROC AUC, mean over tables")
         handles, names = axes[0].get_legend_handles_labels()
