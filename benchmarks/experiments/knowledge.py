@@ -35,7 +35,7 @@ from benchmarks.data.knowledge import read_knowledge, recorded_knowledge
 from benchmarks.data.results import note_run
 from benchmarks.experiments.runner import Row, add_out
 from benchmarks.methods.baselines import exponential, make_encoder, of_columns
-from benchmarks.methods.curves import sum_of_effects
+from benchmarks.methods.curves import effects
 from benchmarks.programs import Progress, make_parser, publish, run_program
 from benchmarks.reporting import knowledge as report
 from benchmarks.reporting.knowledge import plot
@@ -132,7 +132,7 @@ class Table:
 
     def curves(self, prior: FeaturePrior, X: pd.DataFrame | None = None) -> FloatArray:
         """Sum the effects of each row; of shape (n_rows, n_outputs)."""
-        return sum_of_effects(prior, self.dataset.X if X is None else X)
+        return effects(prior, self.dataset.X if X is None else X).sum(axis=1)
 
     def scores(
         self,

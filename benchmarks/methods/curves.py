@@ -39,16 +39,16 @@ def knowing(fit: Fit) -> Fit:
     return fit_knowing
 
 
-def sum_of_effects(prior: FeaturePrior, X: pd.DataFrame) -> FloatArray:
-    """Sum the effects of each row; of shape (n_rows, n_outputs)."""
+def effects(prior: FeaturePrior, X: pd.DataFrame) -> FloatArray:
+    """Look up what every value of a row does; (n_rows, n_columns, n_outputs)."""
     place = {key: number for number, key in enumerate(prior.features)}
-    found = np.zeros((len(X), len(prior.outputs)))
-    for name, column in X.items():
+    found = np.zeros((len(X), X.shape[1], len(prior.outputs)))
+    for number, (name, column) in enumerate(X.items()):
         if name in prior.curves:
-            found += prior.curves[str(name)](column).T
+            found[:, number] = prior.curves[str(name)](column).T
             continue
         keys = [place[f"{name}={level}"] for level in column.cat.categories]
-        found += np.nan_to_num(prior.scores[:, keys])[:, column.cat.codes].T
+        found[:, number] = np.nan_to_num(prior.scores[:, keys])[:, column.cat.codes].T
     return found
 
 
@@ -58,7 +58,7 @@ def fit_sum(
     """Sum the effects of a prior with curves; trained as little as `prior_alone`."""
 
     def score(rows: pd.DataFrame) -> FloatArray:
-        sums = sum_of_effects(dataset.prior, rows)
+        sums = effects(dataset.prior, rows).sum(axis=1)
         return sums if dataset.task == "multiclass" else sums[:, 0]
 
     if dataset.kind == "regression":

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping
 from benchmarks.methods.ablations import ABLATIONS
 from benchmarks.methods.automl import AUTOML
 from benchmarks.methods.baselines import Method
-from benchmarks.methods.curves import CURVES, DECLARED, MISLED_CURVES
+from benchmarks.methods.curves import CURVES, DECLARED, MISLED_CURVES, knowing
 from benchmarks.methods.disguised import DISGUISED
 from benchmarks.methods.elsewhere import ELSEWHERE
 from benchmarks.methods.estimators import CAUTIOUS, METHODS
 from benchmarks.methods.gaussian_prior import CONSTANTS, with_gaussian_prior
 from benchmarks.methods.linear_rivals import fit_llm_lasso, fit_llm_select, fit_signs
 from benchmarks.methods.misled import flipped, misled, shuffled
-from benchmarks.methods.no_prior import boosting, fit_mlp_search, fit_random_forest
+from benchmarks.methods.no_prior import boosting, fit_mlp_search, random_forest
+from benchmarks.methods.rules import fit_rules
+from benchmarks.methods.statsformer import fit_statsformer
 from benchmarks.programs import RequestError
 
 
@@ -33,7 +35,7 @@ def _rivals() -> dict[str, Method]:
     }
     return {
         "MLP, tuned": Method(fit_mlp_search),
-        "random forest": Method(fit_random_forest),
+        "random forest": Method(random_forest()),
         "XGBoost": Method(boosting("xgboost"), imports=("xgboost",)),
         "LightGBM": Method(boosting("lightgbm"), imports=("lightgbm",)),
         "CatBoost": Method(boosting("catboost"), imports=("catboost",)),
@@ -45,6 +47,32 @@ def _rivals() -> dict[str, Method]:
 RIVALS: Mapping[str, Method] = _rivals()
 
 
+def _field() -> dict[str, Method]:
+    """List what is compared beside the rivals: trees with searched settings, stacks."""
+    libraries = {
+        "XGBoost, tuned": "xgboost",
+        "LightGBM, tuned": "lightgbm",
+        "CatBoost, tuned": "catboost",
+    }
+    boosted = {
+        name: Method(boosting(library, tuned=True), imports=(library,))
+        for name, library in libraries.items()
+    }
+    glass = Method(boosting("interpret.glassbox"), imports=("interpret.glassbox",))
+    forest = Method(random_forest(tuned=True))
+    return {
+        "explainable boosting": glass,
+        "random forest, tuned": forest,
+        **boosted,
+        "FeatLLM, rules of curves": Method(knowing(fit_rules)),
+        "Statsformer": Method(fit_statsformer, imports=("xgboost",)),
+    }
+
+
+#: The field beside `RIVALS`.
+FIELD: Mapping[str, Method] = _field()
+
+
 #: Sets of methods that are asked for by one name.
 SETS: Mapping[str, Mapping[str, Method]] = {
     "llmreg": METHODS,
@@ -53,6 +81,7 @@ SETS: Mapping[str, Mapping[str, Method]] = {
     "declared": DECLARED,
     "cautious": CAUTIOUS,
     "rivals": RIVALS,
+    "field": FIELD,
     "ablations": ABLATIONS,
     "disguised": DISGUISED,
     "automl": AUTOML,

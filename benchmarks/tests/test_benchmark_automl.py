@@ -41,7 +41,11 @@ def test_tables_say_how_long_and_what_did_not_end():
 
 def test_a_report_alone_runs_nothing(tmp_path, capsys):
     out = tmp_path / "automl.csv"
-    row = {"card": "toy", "shots": "5", "repetition": 0, "method": "default linear"}
-    ResultFile(out).append({**row, "roc_auc": 0.8, "fit_seconds": 0.2})
+    row = {"shots": "5", "repetition": 0, "method": "default linear"}
+    for card in ("adult", "clinic_wait", "bodyfat"):
+        ResultFile(out).append({**row, "card": card, "roc_auc": 0.8, "fit_seconds": 1})
     assert automl.main(["--report", "--out", str(out)]) == 0
-    assert "default linear" in out.with_suffix(".md").read_text()
+    text = out.with_suffix(".md").read_text()
+    assert "## Public tables" in text and "## Tables that nobody" in text
+    # What was not asked for is in no mean.
+    assert "| default linear | 2 | 2 |" in text

@@ -13,9 +13,10 @@ from sklearn.linear_model import (
 )
 
 from benchmarks.data.datasets import load
+from benchmarks.data.knowledge import recorded_knowledge
 from benchmarks.data.splits import Cell, draw
 from benchmarks.experiments.runner import run_cell
-from benchmarks.methods import linear_rivals, no_prior
+from benchmarks.methods import linear_rivals, no_prior, rules
 from benchmarks.methods.baselines import tuned_without_prior
 from benchmarks.methods.gaussian_prior import laplace, with_gaussian_prior
 from benchmarks.methods.linear_rivals import (
@@ -27,8 +28,9 @@ from benchmarks.methods.linear_rivals import (
     penalty_factors,
 )
 from benchmarks.methods.misled import flipped, misled
-from benchmarks.methods.registry import RIVALS, methods
+from benchmarks.methods.registry import FIELD, RIVALS, methods
 from benchmarks.methods.solver import Penalty, losses, predict, solve
+from benchmarks.methods.statsformer import combination
 from benchmarks.methods.tuning import cross_validate, prepare, ridge_strengths
 
 CANCER = "breast-cancer-wisconsin"
@@ -178,6 +180,30 @@ class TestEveryRival:
 
 
 class TestTrees:
+    @pytest.mark.parametrize("name", ["random forest", "XGBoost", "CatBoost"])
+    def test_settings_are_chosen_where_rows_can_be_left_out(self, name, monkeypatch):
+        if name in NEEDS:
+            pytest.importorskip(NEEDS[name])
+        shorter = {
+            library: {key: values[:1] for key, values in grid.items()}
+            for library, grid in no_prior.GRIDS.items()
+        }
+        monkeypatch.setattr(no_prior, "GRIDS", shorter)
+        tuned = f"{name}, tuned"
+        names = [name, tuned]
+        one, same = run_cell(Cell(CANCER, 1, 0), names, 0)
+        some, other = run_cell(Cell(CANCER, 5, 0), names, 0)
+        assert one["log_loss"] == same["log_loss"]
+        assert (some["log_loss"] == other["log_loss"]) == (name == "random forest")
+        assert other["roc_auc"] > 0.7
+        (row,) = run_cell(Cell(PROGRESSION, 10, 0), [tuned], 0)
+        assert np.isfinite(row["r2"])
+
+    def test_glass(self):
+        pytest.importorskip("interpret.glassbox")
+        (row,) = run_cell(Cell(CANCER, 1, 0), ["explainable boosting"], 0)
+        assert row["roc_auc"] > 0.5
+
     def test_lightgbm_cannot_split_few_rows(self):
         pytest.importorskip("lightgbm")
         dataset, X, y, test = rows_of(CANCER, 10)
@@ -332,3 +358,49 @@ class TestLLMSelect:
         least = dataset.prior.features[np.abs(dataset.prior.scores[0]).argmin()]
         changed = test.assign(**{least: test[least] * 2})
         np.testing.assert_array_equal(model(test), model(changed))
+
+
+class TestStatsformer:
+    @pytest.mark.parametrize("shots", [1, 10])
+    def test_every_kind(self, shots):
+        pytest.importorskip("xgboost")
+        method = FIELD["Statsformer"]
+        rows = run_cell(Cell(CANCER, shots, 0), ["Statsformer"], 0)
+        assert rows[0]["roc_auc"] > 0.9
+        (row,) = run_cell(Cell(PROGRESSION, 5 * shots, 0), ["Statsformer"], 0)
+        assert row["r2"] > -1
+        dataset, X, y, test = three_classes()
+        found = method.fit(dataset, X, y, 0)(test)
+        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+    def test_the_better_member_counts_more(self):
+        right = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+        weights = combination([1 - right, right], np.array([0, 1, 0]), 2)
+        np.testing.assert_allclose(weights, [0, 1], atol=1e-3)
+        numbers = [np.array([3.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0])]
+        weights = combination(numbers, np.array([1.0, 2.0, 3.0]), 2)
+        np.testing.assert_allclose(weights, [0, 1], atol=1e-6)
+        np.testing.assert_allclose(combination([], np.zeros(2), 2), 0.5)
+
+
+class TestRules:
+    @pytest.mark.parametrize("card", ["clinic_wait", "demographic_history"])
+    def test_equal_votes_where_there_is_one_row(self, card):
+        dataset = replace(load(card), prior=recorded_knowledge(card))
+        train, _ = draw(dataset.y, len(dataset.classes), Cell(card, 1, 0), 0)
+        X, y = dataset.X, dataset.y
+        found = rules.fit_rules(dataset, X.iloc[train], y.iloc[train], 0)(X)
+        blocks = rules.rules(dataset, X)
+        votes = np.column_stack([block[:, -1] for block in blocks])
+        if card == "clinic_wait":
+            found, votes = found[:, None], 4 * votes
+            assert np.allclose(np.log(found / (1 - found)), votes)
+        else:
+            assert (found.argmax(axis=1) == votes.argmax(axis=1)).mean() > 0.8
+
+    def test_rows_count(self):
+        name = "FeatLLM, rules of curves"
+        few, some = (run_cell(Cell("clinic_wait", n, 0), [name], 0) for n in (1, 50))
+        assert 0.7 < few[0]["roc_auc"] < some[0]["roc_auc"]
+        (row,) = run_cell(Cell("cell_capacity", 50, 0), [name], 0)
+        assert row["r2"] > 0

@@ -1,0 +1,138 @@
+"""The field on tables that nobody has published, and on public ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.data.catalogue import WORLDS, read_card
+from benchmarks.reporting.tables import (
+    COLOURS,
+    MARKERS,
+    drawing,
+    heading,
+    line,
+    markdown,
+    size_order,
+    summarise,
+    table,
+)
+
+#: What every table has a row for, measured or not.
+ALWAYS = ("prior alone", "sum of the curves", "no prior, tuned, standardised")
+#: Trees are tuned or not as was better on ``field-choice``, see `CHOICE`.
+FIELD = (
+    *("no prior, tuned", "no prior, tuned, standardised", "random forest, tuned"),
+    *("XGBoost, tuned", "LightGBM, tuned", "CatBoost", "explainable boosting"),
+)
+INFORMED = (
+    *("LLM-Select", "LLM-Lasso", "Gaussian prior", "sign constraints"),
+    *("FeatLLM, rules of curves", "Statsformer"),
+)
+OURS = (
+    *("default linear", "default MLP", "default linear, curves"),
+    *("default MLP, curves", "default linear, flipped curves"),
+)
+COMPARED = (*FIELD, *INFORMED, *ALWAYS[:2], *OURS)
+#: The lines of the figure, and what it calls them.
+DRAWN = {
+    "default linear, curves": "llmreg, curves",
+    "default linear": "llmreg, scores",
+    "sum of the curves": "curves alone, no training",
+    "Gaussian prior": "AutoElicit's prior",
+    "Statsformer": "Statsformer",
+    "no prior, tuned, standardised": "logistic regression",
+    "random forest, tuned": "random forest",
+    "CatBoost": "CatBoost",
+}
+TWO, MORE, NUMBER = "Two classes", "More than two classes", "Regression"
+WORLD, PUBLIC = "tables that nobody has published", "public tables"
+CHOICE = (
+    "Trees are tuned (three folds of the training rows, `GRIDS` of "
+    "`methods/no_prior.py`) where that had the higher mean ROC AUC on the development "
+    "tables at 25 and 100 rows per class, one draw (`field-choice.md`): the random "
+    "forest, XGBoost and LightGBM, and not CatBoost. TabPFN and TabICL are not here: "
+    "their packages bring no weights, and these runs could fetch none.\n"
+)
+
+
+def place(card: str) -> tuple[str, str]:
+    """Say of a card of what kind it is, and whether anybody can have seen it."""
+    about = read_card(card)
+    two = MORE if about["positive"] is None else TWO
+    kind = NUMBER if about["kind"] == "regression" else two
+    return kind, WORLD if card in WORLDS else PUBLIC
+
+
+def places(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield the rows of every kind of tables that there are results of."""
+    found = frame["card"].map({card: place(card) for card in frame["card"].unique()})
+    for kind in (TWO, MORE, NUMBER):
+        for where in (WORLD, PUBLIC):
+            rows = frame[found == (kind, where)]
+            if not rows.empty:
+                yield kind, where, rows
+
+
+def write(frame: pd.DataFrame) -> str:
+    """Write all tables in markdown, and what a fit takes."""
+    parts = ["# The field on tables that no model can have seen\n", CHOICE]
+    for kind, where, rows in places(frame):
+        parts.append(f"## {kind}: {where}\n\n{', '.join(rows['card'].unique())}\n")
+        known = list(rows["method"].unique())
+        every = [*known, *(name for name in ALWAYS if name not in known)]
+        metrics = ("r2",) if kind == NUMBER else ("roc_auc", "log_loss", "brier")
+        for metric in metrics:
+            summary = summarise(rows, metric)
+            if not summary.empty:
+                parts.append(table(summary, metric, [(name, name) for name in every]))
+    parts.append(f"## Seconds of a fit\n\n{times(frame)}\nMedian over tables and draws")
+    return "\n".join(parts) + ", on one core that others may have shared.\n"
+
+
+def times(frame: pd.DataFrame) -> str:
+    """Write how long fits took, by method and size."""
+    sizes = sorted(frame["shots"].unique(), key=size_order)
+    seconds = frame.groupby(["method", "shots"], sort=False)["fit_seconds"].median()
+    wide = seconds.unstack("shots").reindex(frame["method"].unique())[sizes]
+    rows = [
+        [str(method), *("-" if pd.isna(each) else f"{each:.2f}" for each in row)]
+        for method, row in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
+    return markdown(line(["seconds", *map(heading, sizes)]), rows)
+
+
+def draw(frame: pd.DataFrame, path: Path) -> None:
+    """Draw tables of two classes, a panel for worlds and one for public ones."""
+    panels = [(where, rows) for kind, where, rows in places(frame) if kind == TWO]
+    if not panels:
+        return
+    with drawing(path, 3.2 * len(panels) + 2.4, 3.8) as figure:
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for panel, (where, rows) in zip(axes, panels, strict=True):
+            summary = summarise(rows, "roc_auc")
+            sizes = sorted(summary["shots"].unique(), key=size_order)
+            for number, (method, name) in enumerate(DRAWN.items()):
+                these = summary[summary["method"] == method]
+                panel.errorbar(
+                    [sizes.index(size) for size in these["shots"]],
+                    these["mean"],
+                    these["spread"].fillna(0),
+                    color=COLOURS[number],
+                    marker=MARKERS[number],
+                    markersize=4,
+                    linewidth=1.2,
+                    label=name,
+                )
+            ticks = [heading(size).removesuffix(" of rows") for size in sizes]
+            panel.set_xticks(range(len(sizes)), ticks)
+            count = rows["card"].nunique()
+            panel.set_title(f"{count} {where}", fontsize=9)
+            panel.set_xlabel("training rows per class, or share of all")
+            panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        axes[0].set_ylabel("ROC AUC, mean over tables")
+        handles, names = axes[0].get_legend_handles_labels()
+        # Beside the panels: no name can lie over another, or over a line.
+        figure.legend(handles, names, loc="outside right center", frameon=False)
