@@ -179,7 +179,7 @@ class Space(Protocol):
     def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
     def roots(self) -> Any: ...
     def before(self, grid: PriorGrid) -> np.ndarray: ...
-    def elements(self, group: Any) -> np.ndarray: ...
+    def frame(self, groups: list[Any], output: int) -> tuple[np.ndarray, Any]: ...
 
 
 class _Problem:
@@ -316,23 +316,22 @@ class _Problem:
         """Sum up all fits: how uncertain each is, and how far they are apart."""
         space, n_outputs = self.space, len(self.targets)
         before = posterior @ space.before(grid)
-        means = np.empty((len(grid), n_outputs, len(before)))
-        updates: list[Any] = [[] for _ in range(n_outputs)]
-        for group, points, fits, priors in done:
-            known = posterior[points] @ (1 / priors.precision)
-            known[-2:] = 0  # Of what rows always tell.
-            for k, lift in enumerate(space.elements(group)):
+        weights = []
+        for k, root in enumerate(space.roots()):
+            frame, places = space.frame([group for group, *_ in done], k)
+            means = np.zeros((len(grid), frame.shape[1]))
+            added = np.zeros((frame.shape[1],) * 2)
+            for (_, points, fits, priors), place in zip(done, places, strict=True):
+                known = posterior[points] @ (1 / priors.precision)
+                known[-2:] = 0  # Of what rows always tell.
                 found = np.tensordot(posterior[points], fits.covariance[:, k], axes=1)
-                updates[k].append((lift, found - np.diag(known)))
-                means[points, k] = fits.weights[:, k] @ lift.T
-        means -= np.tensordot(posterior, means, axes=1)
-        means *= np.sqrt(posterior)[:, None, None]
-        weights = tuple(
-            make_gaussian(root, before, updates[k], means[:, k])
-            for k, root in enumerate(space.roots())
-        )
+                added[np.ix_(place, place)] += found - np.diag(known)
+                means[np.ix_(points, place)] = fits.weights[:, k]
+            means -= posterior @ means
+            added += (means.T * posterior) @ means
+            weights.append(make_gaussian(root, before, frame, added))
         shift = np.zeros((n_outputs, space.shape[1] + 1))
-        return Posterior(space.centre, weights, shift)
+        return Posterior(space.centre, tuple(weights), shift)
 
     def _noise(
         self,

@@ -126,14 +126,17 @@ class Subspace:
         variance = 1 / self._precision(grid, ~self.scored)
         return np.pad(variance, ((0, 0), (0, 1)))
 
-    def elements(self, unit: np.ndarray) -> np.ndarray:
-        """Return what turns coordinates into elements, by output."""
+    def frame(
+        self, units: list[np.ndarray], output: int
+    ) -> tuple[np.ndarray, list[list[int]]]:
+        """Return what turns coordinates into elements, and the place of each group."""
         n_columns, width = self.basis.shape
-        found = np.zeros((len(unit), n_columns + 1, width + 2))
-        found[:, :-1, :width] = self.basis / self.scale[:, None]
-        found[:, :-1, width] = unit / self.scale
-        found[:, -1, -1] = 1
-        return found
+        along = np.stack([unit[output] for unit in units], axis=1)
+        found = np.zeros((n_columns + 1, width + len(units) + 1))
+        found[:-1, :-1] = np.hstack([self.basis, along]) / self.scale[:, None]
+        found[-1, -1] = 1
+        last = width + len(units)
+        return found, [[*range(width), place, last] for place in range(width, last)]
 
     def to_weights(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return weights of the columns, of shape (n_points, n_outputs, n_columns)."""
@@ -153,8 +156,8 @@ class Subspace:
         variance = np.empty((len(covariance), *unit.shape))
         for k, direction in enumerate(unit):
             basis = np.hstack([self.basis, direction[:, None]])
-            spread = np.matmul(basis, covariance[:, k, :-1, :-1])
-            variance[:, k] = (spread * basis).sum(axis=2)
+            for found, one in zip(variance, covariance, strict=True):
+                found[k] = ((basis @ one[k, :-1, :-1]) * basis).sum(axis=1)
         return np.sqrt(variance)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,8 @@ from scipy.sparse import csr_matrix
 
 # What changes a variance by a smaller share is left out.
 _NEGLIGIBLE = 1e-9
+# From so many numbers on fewer digits are kept of each.
+_MANY = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,26 +46,25 @@ class Gaussian:
 
 
 def make_gaussian(
-    root: Any,
-    before: np.ndarray,
-    updates: Sequence[tuple[np.ndarray, np.ndarray]],
-    spread: np.ndarray,
+    root: Any, before: np.ndarray, frame: np.ndarray, added: np.ndarray
 ) -> Gaussian:
-    """Put a Gaussian together from the moments of a mixture.
+    """Put a Gaussian together from what rows add to the covariance before them.
 
-    `before` are the variances of elements, 0 for those that rows always tell; each
-    update is a pair of a map from coordinates to elements and what is added to the
-    covariance of the coordinates; `spread` are the means of the mixture, weighed by the
-    roots of their probabilities, (n_points, n_elements).
+    `before` are the variances of elements, 0 for those that rows always tell; `frame`,
+    of shape (n_elements, n_coordinates), turns into elements the coordinates whose
+    covariance rows add to.
     """
     always = np.flatnonzero(before == 0)
     scale = np.sqrt(np.where(before > 0, before, 1.0))
-    maps = [*(lift for lift, _ in updates), spread.T, np.eye(len(before))[:, always]]
-    added = [*(one for _, one in updates), np.eye(len(spread)), -np.eye(len(always))]
-    turn, size = np.linalg.qr(np.hstack(maps) / scale[:, None])
-    change, main = np.linalg.eigh(size @ block_diag(*added) @ size.T)
+    units = np.zeros((len(before), len(always)))
+    units[always, np.arange(len(always))] = 1.0
+    turn, size = np.linalg.qr(np.hstack([frame, units]) / scale[:, None])
+    added = block_diag(added, -np.eye(len(always)))
+    change, main = np.linalg.eigh(size @ added @ size.T)
     kept = np.abs(change) > _NEGLIGIBLE
-    # Half the digits are enough for how uncertain something is.
-    told = (turn @ main[:, kept]).astype(np.float32)
+    # Half the digits are enough for how uncertain something is; of many numbers, which
+    # are most of a saved model, a quarter.
+    told = turn @ main[:, kept]
+    told = told.astype(np.float16 if told.size > _MANY else np.float32)
     share = np.maximum(1 + change[kept], 0.0)
     return Gaussian(csr_matrix(csr_matrix(root).multiply(scale)), told, share)
