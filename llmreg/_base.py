@@ -38,6 +38,7 @@ from llmreg.preprocessing._basis import make_basis, scale_to_curves
 from llmreg.preprocessing._columns import refuse_cell_values
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
+from llmreg.preprocessing._sparse import to_dense
 from llmreg.preprocessing._units import settle_units
 from llmreg.preprocessing._validation import check_table, weigh_rows
 from llmreg.prior._feature_prior import FeaturePrior
@@ -149,7 +150,10 @@ class BaseAttributionEstimator(
                 if prior is not None:
                     scale_to_curves(self.encoder_, prior)
                     y = self._anchor(y, sample_weight)
-                rows = self.encoder_.encode(X), y, sample_weight
+                encoded = self.encoder_.encode(X)
+                if prior is not None:
+                    encoded = to_dense(encoded)
+                rows = encoded, y, sample_weight
                 basis = make_basis(self.encoder_, prior, rows[0], self._loss_name())
                 if goes_on:
                     self._seed += 1
@@ -251,7 +255,7 @@ class BaseAttributionEstimator(
             last_weights=last_weights,
         )
 
-    def _describe_model(self, X: np.ndarray, sample_weight: np.ndarray) -> None:
+    def _describe_model(self, X: Any, sample_weight: np.ndarray) -> None:
         """Set the attributes that tell what the model has learnt, and log them."""
         self.n_iter_ = n_iterations(self.net_)
         mean, cosine = mean_attributions(self.net_, X, sample_weight)
@@ -279,13 +283,13 @@ class BaseAttributionEstimator(
         shift, deviation = posterior.moments(columns)
         return outputs + shift, deviation
 
-    def _known(self, X: Any) -> tuple[Posterior, np.ndarray]:
+    def _known(self, X: Any) -> tuple[Posterior, Any]:
         """Return the posterior, and rows as it takes them."""
         posterior = self._need_posterior()
         columns = self.encoder_.encode(check_table(self, X, reset=False))
         module = getattr(self.net_.module_, "linear", self.net_.module_)
         basis = getattr(module, "basis", None)
-        return posterior, columns if basis is None else basis.design(columns)
+        return posterior, columns if basis is None else basis.design(to_dense(columns))
 
     def _need_posterior(self) -> Posterior:
         """Return the posterior, or say why there is none."""
@@ -336,7 +340,7 @@ class BaseAttributionEstimator(
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.imputer is not None
         tags.input_tags.string = self.encoder is not None
         tags.input_tags.categorical = self.encoder is not None

@@ -47,6 +47,7 @@ from llmreg.posterior._gaussian import make_gaussian
 from llmreg.posterior._noise import Noise, learn_noise
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import CurveBasis
+from llmreg.preprocessing._sparse import Centred
 from llmreg.prior._feature_prior import FeaturePrior
 
 #: More rows than this tell no more about a handful of numbers.
@@ -161,7 +162,7 @@ class Space(Protocol):
 
     shape: tuple[int, ...]
     centre: np.ndarray
-    columns: np.ndarray
+    columns: Any
     is_whole: bool
 
     @property
@@ -343,7 +344,8 @@ class _Problem:
         """Tell the noise of a regression from what the average leaves over."""
         columns = self.space.columns
         gap = self.targets[0] - columns @ weights - constant
-        rows = columns + self.space.centre
+        is_sparse = isinstance(columns, Centred)
+        rows = columns.X if is_sparse else columns + self.space.centre
         variance = uncertainty.moments(rows)[1][:, 0] ** 2
         return learn_noise(gap, self.row_weight, variance, assumed)
 

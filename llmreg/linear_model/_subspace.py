@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from scipy.sparse import diags, spmatrix
+from scipy.sparse import diags, issparse, spmatrix
 from sklearn.utils.extmath import randomized_svd
 
 from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.preprocessing._sparse import Centred
 
 # Precision of a length that is not free to move.
 _FIXED = 1e8
@@ -30,7 +32,7 @@ class Subspace:
 
     def __init__(
         self,
-        X: np.ndarray,
+        X: Any,
         row_weight: np.ndarray,
         scores: np.ndarray,
         relative_variance: np.ndarray | None,
@@ -44,16 +46,26 @@ class Subspace:
         # The last one, number -1, stands for uninformative scores.
         self.units = np.concatenate([units, np.zeros_like(units[:1])])
         self.scored = ~np.isnan(scores).all(axis=0)
-        self.centre = np.average(X, axis=0, weights=row_weight)
-        self.columns = X - self.centre
+        self.columns: Any
+        if issparse(X):
+            self.centre = row_weight @ X / row_weight.sum()
+            self.columns = Centred(X, self.centre)
+        else:
+            self.centre = np.average(X, axis=0, weights=row_weight)
+            self.columns = X - self.centre
         scale = np.ones(n_columns)
         if relative_variance is not None:
             scale = np.sqrt(relative_variance)
         # Weights with and without a score have their own precision, and so their own
         # rotation.
         groups = (self.scored, ~self.scored)
-        scaled = self.columns * scale
-        bases = [row_space(scaled[:, group], group) for group in groups]
+        if issparse(X):
+            bases = [
+                row_space(self.columns.part(group, scale), group) for group in groups
+            ]
+        else:
+            scaled = self.columns * scale
+            bases = [row_space(scaled[:, group], group) for group in groups]
         self.is_free = np.repeat([False, True], [basis.shape[1] for basis in bases])
         # Whether the coordinates hold all that the columns do.
         self.is_whole = all(
@@ -161,13 +173,15 @@ class Subspace:
         return np.sqrt(variance)
 
 
-def row_space(X: np.ndarray, group: np.ndarray) -> np.ndarray:
+def row_space(X: Any, group: np.ndarray) -> np.ndarray:
     """Find an orthonormal basis for rows of a group of columns, padded to all."""
     n_samples, width = X.shape
     if width <= n_samples and width <= _MOST:
         basis = np.eye(width)
     else:
-        if min(n_samples, width) > _MOST:
+        if isinstance(X, Centred):
+            size, rotation = X.directions(_MOST)
+        elif min(n_samples, width) > _MOST:
             _, size, rotation = randomized_svd(X, _MOST, random_state=0)
         else:
             _, size, rotation = np.linalg.svd(X, full_matrices=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array, csr_matrix
 
 # What changes a variance by a smaller share is left out.
 _NEGLIGIBLE = 1e-9
@@ -43,6 +43,16 @@ class Gaussian:
     def variance(self, columns: np.ndarray) -> np.ndarray:
         """Return the variance of each row, of shape (n_rows,)."""
         return np.asarray((self.factor(columns) ** 2).sum(axis=1))
+
+    def variance_of_sparse(self, columns: Any, centre: np.ndarray) -> np.ndarray:
+        """Return the variance of sparse rows, which are told from a centre."""
+        root = csr_array(self.root)
+        found = columns @ root[:-1]
+        offset = root[[-1]].toarray()[0] - centre @ root[:-1]
+        told = found @ self.told.astype(np.float64) + offset @ self.told
+        square = found.power(2).sum(axis=1) + 2 * (found @ offset) + offset @ offset
+        rest = np.maximum(square - (told**2).sum(axis=1), 0.0)
+        return np.asarray(rest + told**2 @ self.share)
 
 
 def make_gaussian(

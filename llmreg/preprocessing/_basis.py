@@ -6,14 +6,13 @@ beyond it, and in part by rows within. It is straight between knots and flat bey
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._encoder import TableEncoder
-from llmreg.preprocessing._scaler import Ranges
 from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -126,7 +125,7 @@ def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
             values.append(low[i] + 1 / scale[i])
         low[i] = min(values)
         scale[i] = 1 / (max(values) - low[i])
-    encoder._ranges = Ranges(low, scale, ranges.bounded)
+    encoder._ranges = replace(ranges, low=low, scale=scale)
     encoder._scaler = None
 
 
@@ -228,8 +227,8 @@ def _encode(encoder: TableEncoder, place: int, values: np.ndarray) -> np.ndarray
     """Encode values of one numeric column, as the encoder does those of rows."""
     if (ranges := encoder._ranges) is not None:
         low, scale = ranges.low[place, None], ranges.scale[place, None]
-        own: np.ndarray = Ranges(low, scale, ranges.bounded).transform(values[:, None])
-        return own[:, 0]
+        own = replace(ranges, low=low, scale=scale).transform(values[:, None])
+        return np.asarray(own[:, 0])
     n_numeric = sum(column.level is None for column in encoder.columns_)
     table = np.zeros((len(values), n_numeric))
     table[:, place] = values
