@@ -70,8 +70,8 @@ def test_many_levels_give_the_model_of_few(task, monkeypatch):
     X, y = towns()
     estimator, prior = LLMAttributionClassifier, {"age": 5, "town=t3": 2}
     if task == "multiclass":
-        y = np.where(X["town"].cat.codes < 6, 2, y)
-        prior = {"1": prior, "2": {"town=t3": 8}}
+        y = np.array(["no", "yes", "far"])[np.where(X["town"].cat.codes < 6, 2, y)]
+        prior = {"yes": prior, "far": {"town=t3": 8}}
     elif task == "regression":
         estimator = LLMAttributionRegressor
     dense = estimator(prior, random_state=0).fit(X, y)
