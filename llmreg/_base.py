@@ -151,7 +151,7 @@ class BaseAttributionEstimator(
                     scale_to_curves(self.encoder_, prior)
                     y = self._anchor(y, sample_weight)
                 encoded = self.encoder_.encode(X)
-                if prior is not None:
+                if prior is not None and self.gamma != "auto":
                     encoded = to_dense(encoded)
                 rows = encoded, y, sample_weight
                 basis = make_basis(self.encoder_, prior, rows[0], self._loss_name())
@@ -289,7 +289,7 @@ class BaseAttributionEstimator(
         columns = self.encoder_.encode(check_table(self, X, reset=False))
         module = getattr(self.net_.module_, "linear", self.net_.module_)
         basis = getattr(module, "basis", None)
-        return posterior, columns if basis is None else basis.design(to_dense(columns))
+        return posterior, columns if basis is None else basis.design(columns)
 
     def _need_posterior(self) -> Posterior:
         """Return the posterior, or say why there is none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
@@ -25,6 +25,7 @@ from llmreg.linear_model._laplace import (
     fit_regressor,
     follow_up,
 )
+from llmreg.linear_model._part import Columns, Rest, choose_columns, choose_rows
 from llmreg.linear_model._prior_grid import (
     SCORE_TRANSFORMS,
     TEMPERATURES,
@@ -61,8 +62,8 @@ _ROUGH, _EXACT = 0.03, 1e-7
 # From here on all priors are screened by one fit, and a few are fitted; fewer of them
 # to a part of the rows.
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW, _FEWER = 3e7, 20, 100, 6, 3
-# Rows that tell how far to trust curves, and how many for each feature.
-_PILOT_ROWS, _PILOT_RATIO = 2_000, 20
+# Rounds in which the noise is told from what many columns explain.
+_NOISES = 4
 # Fits by which priors with a design in common are screened.
 _ROUNDS = 2
 
@@ -114,7 +115,7 @@ def average_models(
         parts = [slice(k, k + 1) for k in range(len(targets))]
     transforms = _transforms(score_transform)
     relative = _relative_variance(prior) if penalty_weights == "spread" else None
-    averages, trust = [], []
+    averages, trust, columns = [], [], Columns(X, cast(CurveBasis, basis))
     for part in parts:
         scores, outputs = prior.scores[part], prior.outputs[part]
         told: ColumnsTold | CurvesTold
@@ -126,22 +127,26 @@ def average_models(
             n_transforms = len(units) if units.any() else 0
             grid = make_prior_grid(n_transforms, told.n_scored, task)
         else:
-            some, weight = _pilot(targets[part], sample_weight, task, basis, seed)
-            few = len(weight) < len(X)
-            space = curves = CurveSpace(X[some], weight, basis, part, few)
-            told = CurvesTold(basis.features, outputs, curves)
+            columns = choose_columns(X, sample_weight, basis)
+            of_rows = targets[part], sample_weight, task, basis, seed
+            some, weight = choose_rows(*of_rows)
+            few, basis_of = len(weight) < len(X), columns.basis
+            space = curves = CurveSpace(columns.X[some], weight, basis_of, part, few)
+            told = CurvesTold(basis_of.features, outputs, curves)
             grid = make_curve_grid(task)
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
-        is_part = len(weight) < len(X)
+        is_part = len(weight) < len(X) or columns.rest is not None
         evidence, starts = problem.screen()
         average = problem.average(evidence, starts, is_part)
         if is_part:
-            more = X, targets[part], sample_weight
-            average = problem.follow_up(average, starts, *more)
+            more = columns, targets[part], sample_weight
+            average, rest = problem.follow_up(average, starts, *more)
+        found = summarize(average, told, n_samples=n_samples, total_weight=total_weight)
+        if columns.rest is not None:
+            average = columns.widen(average, rest, X, sample_weight)
+            found = columns.widen_trust(found, rest)
         averages.append(average)
-        trust.append(
-            summarize(average, told, n_samples=n_samples, total_weight=total_weight)
-        )
+        trust.append(found)
     likely = sum(average.of_transforms(len(transforms)) for average in averages)
     return AveragedModel(
         np.concatenate([average.coef for average in averages]),
@@ -353,27 +358,45 @@ class _Problem:
         self,
         average: AveragedWeights,
         starts: np.ndarray,
-        X: np.ndarray,
+        columns: Columns,
         targets: np.ndarray,
         row_weight: np.ndarray,
-    ) -> AveragedWeights:
-        """Go on with all rows from the likeliest prior of a part of them."""
+    ) -> tuple[AveragedWeights, Rest]:
+        """Go on with all rows and columns from the likeliest prior of a part."""
         assert isinstance(self.space, CurveSpace)
         best = np.array([np.argmax(average.posterior)])
-        ((group, _),) = self.space.groups(self.grid)
+        ((group, _),) = self.space.groups(self.grid[best])
         priors = self.space.priors(group, self.grid[best])
         rows = group.design, self.targets, self.row_weight
         fits = self.fit(*rows, priors, starts[best], _ROUGH)
-        table = self.space.basis.design(X, np.float32).T
-        maps = self.space.to_table(group)
-        weights = follow_up(table, maps, targets, row_weight, priors, fits)
+        table = self.space.basis.design(columns.X, np.float32).T
+        maps, rest = self.space.to_table(group), columns.rest
+        free = float(self.grid.deviation[best[0]] ** -2)
+        noise = self.grid.noise[best[0]] if self.task == "regression" else None
+        for _ in range(1 if noise is None else _NOISES):
+            start = table, maps, targets, row_weight, priors, fits
+            weights, variance, outputs = follow_up(*start, rest, free, noise)
+            if noise is not None:
+                # What the rest explains is no noise.
+                gap = targets[0] - outputs[0]
+                unsure = rest.power(2).T @ variance[0]
+                noise = row_weight @ (gap**2 + unsure) / row_weight.sum()
+        uncertainty = average.uncertainty.around_mean()
+        if noise is not None:
+            unsure += uncertainty.moments(table.T)[1][:, 0] ** 2
+            learnt = learn_noise(gap, row_weight, unsure, noise)
+            uncertainty = replace(uncertainty, noise=(learnt,))
+        n_told = priors.mean.shape[1]
+        others = Rest(weights[0, :, n_told:], variance)
+        weights = weights[:, :, :n_told]
         coef = self.space.to_weights(weights, group)[0]
         intercept = self.space.intercepts(weights, group)[0]
-        return average._replace(
+        average = average._replace(
             coef=coef,
             intercept=intercept - coef @ self.space.centre,
-            uncertainty=average.uncertainty.around_mean(),
+            uncertainty=uncertainty,
         )
+        return average, others
 
     def _groups(self, grid: PriorGrid) -> Iterable[tuple[Any, np.ndarray]]:
         """Go over the parts of a grid that have a design in common, and report each."""
@@ -403,34 +426,6 @@ class _Problem:
         )
         share = np.tensordot(posterior / posterior.sum(), ndtr(sign * ratio), axes=1)
         return np.where(sign != 0, share, np.nan)
-
-
-def _pilot(
-    targets: np.ndarray,
-    row_weight: np.ndarray,
-    task: str,
-    basis: CurveBasis,
-    seed: int,
-) -> tuple[Any, np.ndarray]:
-    """Choose rows that tell how far to trust curves, where there are very many.
-
-    Each class has as many of them as another, if it can; those that are taken stand for
-    all of their class.
-    """
-    most = max(_PILOT_ROWS, _PILOT_RATIO * len(basis.features))
-    if task == "regression" or len(row_weight) <= 2 * most:
-        return slice(None), row_weight
-    generator = np.random.default_rng(seed)
-    label = targets.argmax(axis=0) if len(targets) > 1 else targets[0]
-    classes = np.unique(label)
-    some, weight = [], []
-    for one in classes:
-        own = np.flatnonzero(label == one)
-        taken = generator.permutation(own)[: most // len(classes)]
-        some.append(taken)
-        share = row_weight[own].sum() / row_weight[taken].sum()
-        weight.append(row_weight[taken] * share)
-    return np.concatenate(some), np.concatenate(weight)
 
 
 def _transforms(score_transform: str | Transform) -> list[Transform]:

@@ -338,6 +338,8 @@ def predict_outputs(net: AlignedNet, X: Any) -> np.ndarray:
         if issparse(X) and isinstance(module, LinearModel):
             weight = module.weight.cpu().numpy()
             return np.asarray(X @ weight.T + module.bias.cpu().numpy(), weight.dtype)
+        if issparse(X) and isinstance(module, AdditiveModel):
+            return module.of_sparse(X)
         for rows, part in dense_blocks(X, _PREDICT_ROWS):
             block = torch.as_tensor(part).to(net.device, net.dtype)
             outputs[rows] = module(block).cpu()

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.linear_model import _part
 from llmreg.preprocessing import _sparse
 from llmreg.preprocessing._sparse import SparseRows
 
@@ -71,7 +72,7 @@ def test_many_levels_give_the_model_of_few(task, monkeypatch):
     estimator, prior = LLMAttributionClassifier, {"age": 5, "town=t3": 2}
     if task == "multiclass":
         y = np.array(["no", "yes", "far"])[np.where(X["town"].cat.codes < 6, 2, y)]
-        prior = {"yes": prior, "far": {"town=t3": 8}}
+        prior = {"yes": prior, "far": {"town=t3": 8}, "no": {"age": -3}}
     elif task == "regression":
         estimator = LLMAttributionRegressor
     dense = estimator(prior, random_state=0).fit(X, y)
@@ -136,3 +137,50 @@ def test_wide_sparse_rows_take_the_memory_of_their_numbers():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 0.75 * n_rows * n_columns * 8
+
+
+def curves():
+    return {"age": [(-2, -6), (0, 0), (2, 6)], "town=t3": 2}
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_levels_beside_curves_end_where_all_are_weighed_at_once(
+    regression, monkeypatch
+):
+    X, y = towns(600, 60)
+    estimator = LLMAttributionRegressor if regression else LLMAttributionClassifier
+    dense = estimator(curves(), random_state=0).fit(X, y)
+    with monkeypatch.context() as patch:
+        keep_few(patch)
+        patch.setattr(_part, "_MOST", 20)
+        sparse = estimator(curves(), random_state=0).fit(X, y)
+        (found, known), (expected, other) = (
+            (model._outputs(X), model._uncertain(X)[1]) for model in (sparse, dense)
+        )
+    # Levels that are left out tell nothing of how far to trust curves.
+    assert np.corrcoef(found[:, 0], expected[:, 0])[0, 1] > 0.99
+    np.testing.assert_allclose(found, expected, atol=0.5)
+    assert np.abs(found - expected).mean() < 0.1
+    np.testing.assert_allclose(known.mean(), other.mean(), rtol=0.25)
+    np.testing.assert_allclose(sparse._outputs(X), found, atol=1e-6)
+    trust = sparse.trust_
+    assert trust.agreement.shape == dense.trust_.agreement.shape
+    assert trust.shape_deviations.shape == dense.trust_.shape_deviations.shape
+    columns = sparse._known(X)[1]
+    factor = sparse.posterior_.factors(columns)[0]
+    deviation = sparse.posterior_.moments(columns)[1][:, 0]
+    np.testing.assert_allclose((factor**2).sum(axis=1), deviation**2, rtol=1e-3)
+
+
+def test_a_level_that_no_row_shows_stays_at_its_prior(monkeypatch):
+    X, y = towns(600, 60)
+    X["town"] = X["town"].cat.add_categories(["nowhere"])
+    keep_few(monkeypatch)
+    monkeypatch.setattr(_part, "_MOST", 20)
+    model = LLMAttributionClassifier(curves(), random_state=0).fit(X, y)
+    place = list(model.encoder_.get_feature_names_out()).index("town=nowhere")
+    assert model.net_.module_.weight[0, place] == 0
+    later = X.iloc[[0, 0]].assign(town=["nowhere", "t1"])
+    later["town"] = later["town"].astype(X["town"].dtype)
+    _, deviation = model._uncertain(later)
+    assert deviation[0] > deviation[1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg.linear_model import _averaging
+from llmreg.linear_model import _averaging, _part
 from llmreg.linear_model._curve_space import CurveSpace
 from llmreg.linear_model._laplace import fit_classifier
 from llmreg.linear_model._prior_grid import make_curve_grid
@@ -127,8 +127,8 @@ def test_screening_by_one_fit_finds_what_all_fits_find(monkeypatch):
 def test_rows_beyond_a_part_have_their_say(monkeypatch):
     X, y, _ = labelled(4_000)
     whole = fitted(X, y)
-    monkeypatch.setattr(_averaging, "_PILOT_ROWS", 500)
-    monkeypatch.setattr(_averaging, "_PILOT_RATIO", 1)
+    monkeypatch.setattr(_part, "_PILOT_ROWS", 500)
+    monkeypatch.setattr(_part, "_PILOT_RATIO", 1)
     part = fitted(X, y)
     gap = np.abs(whole.predict_proba(X) - part.predict_proba(X)).mean()
     alone = fitted(X[:500], y[:500])
@@ -147,7 +147,7 @@ def test_follow_up_ends_where_newton_does():
     design, targets = space.design(group), y[None].astype(float)
     pilot = fit_classifier(design[:, some], targets[:, some], np.full(200, 3.0), priors)
     rows = basis.design(X).T, space.to_table(group), targets, np.ones(600)
-    found = _averaging.follow_up(*rows, priors, pilot)
+    found, *_ = _averaging.follow_up(*rows, priors, pilot)
     exact = fit_classifier(design, targets, np.ones(600), priors).weights
     gap = (found - exact) @ design[0].T
     assert np.abs(gap).max() < 0.02
