@@ -114,12 +114,8 @@ def _widen(part: Gaussian, own: np.ndarray, variance: np.ndarray) -> Gaussian:
     row = np.concatenate([places[root.row], np.flatnonzero(~own)])
     column = np.concatenate([root.col, n_told + np.arange(n_rest)])
     data = np.concatenate([root.data, np.sqrt(variance)])
-    told = np.zeros((n_rest, part.told.shape[1]), part.told.dtype)
-    return replace(
-        part,
-        root=csr_matrix((data, (row, column)), (len(own) + 1, n_told + n_rest)),
-        told=np.vstack([part.told, told]),
-    )
+    shape = len(own) + 1, n_told + n_rest
+    return replace(part, root=csr_matrix((data, (row, column)), shape))
 
 
 def choose_rows(

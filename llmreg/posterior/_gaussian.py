@@ -21,8 +21,9 @@ class Gaussian:
 
     Weights are `root`, of shape (n_weights + 1, n_elements), times elements that had a
     variance of 1 before a row was seen, and have no covariance. Rows left the `share`
-    of it, of shape (n_told,), along the orthonormal columns of `told`, (n_elements,
-    n_told). So what no row tells is as uncertain as before, in spaces of any width.
+    of it, of shape (n_told,), along the orthonormal columns of `told`, (n_first,
+    n_told), of the first elements. So what no row tells is as uncertain as before, in
+    spaces of any width.
     """
 
     root: csr_matrix
@@ -36,9 +37,12 @@ class Gaussian:
         with, then what the constant is.
         """
         found: np.ndarray = (self.root.T @ columns.T).T
-        told = found @ self.told
+        first = found[:, : len(self.told)]
+        told = first @ self.told
         # Not added to one another first: the share that is left may be tiny.
-        return (found - told @ self.told.T) + (told * np.sqrt(self.share)) @ self.told.T
+        first -= told @ self.told.T
+        first += (told * np.sqrt(self.share)) @ self.told.T
+        return found
 
     def variance(self, columns: np.ndarray) -> np.ndarray:
         """Return the variance of each row, of shape (n_rows,)."""
@@ -49,7 +53,9 @@ class Gaussian:
         root = csr_array(self.root)
         found = columns @ root[:-1]
         offset = root[[-1]].toarray()[0] - centre @ root[:-1]
-        told = found @ self.told.astype(np.float64) + offset @ self.told
+        width = len(self.told)
+        told = found[:, :width] @ self.told.astype(np.float64)
+        told += offset[:width] @ self.told
         square = found.power(2).sum(axis=1) + 2 * (found @ offset) + offset @ offset
         rest = np.maximum(square - (told**2).sum(axis=1), 0.0)
         return np.asarray(rest + told**2 @ self.share)
