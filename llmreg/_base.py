@@ -75,8 +75,9 @@ class BaseAttributionEstimator(
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            Rows: numbers, booleans, strings, categories, missing values.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows: numbers, booleans, strings, categories, missing values. Columns of a
+            sparse matrix are scaled so that zeros stay zeros.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Class labels, or the targets of a regression.
         sample_weight : array-like of shape (n_samples,), default=None

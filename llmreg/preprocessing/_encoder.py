@@ -347,9 +347,9 @@ default="median"
     @property
     def scaler_(self) -> Any:
         """The fitted scaler, made when it is first needed."""
-        if self._scaler is None and self._ranges is not None:
-            low, scale = self._ranges.low, self._ranges.scale
-            self._scaler = fit_minmax(make_scaler(self.scaler), low, scale)
+        if self._scaler is None and (ranges := self._ranges) is not None:
+            parts = ranges.low, ranges.scale, ranges.keeps_zeros
+            self._scaler = fit_minmax(make_scaler(self.scaler), *parts)
         return self._scaler
 
     @property

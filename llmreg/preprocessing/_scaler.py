@@ -108,11 +108,13 @@ def extend(
     return replace(ranges, low=low, scale=scale), None, constant & ~late
 
 
-def fit_minmax(scaler: MinMaxScaler, low: np.ndarray, scale: np.ndarray) -> Any:
+def fit_minmax(
+    scaler: MinMaxScaler, low: np.ndarray, scale: np.ndarray, keeps_zeros: bool = False
+) -> Any:
     """Set a scaler to what `scale_of` says of ranges that begin at `low`."""
     length = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     scaler.fit(np.stack([low, low + length]))
-    scaler.scale_, scaler.min_ = scale, -low * scale
+    scaler.scale_, scaler.min_ = scale, -low * scale * (not keeps_zeros)
     return scaler
 
 

@@ -8,6 +8,8 @@ import pytest
 import scipy.sparse as sp
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.exceptions import ExportError
+from llmreg.export import to_sklearn
 from llmreg.linear_model import _part
 from llmreg.preprocessing import _sparse
 from llmreg.preprocessing._sparse import SparseRows
@@ -184,3 +186,20 @@ def test_a_level_that_no_row_shows_stays_at_its_prior(monkeypatch):
     later["town"] = later["town"].astype(X["town"].dtype)
     _, deviation = model._uncertain(later)
     assert deviation[0] > deviation[1]
+
+
+def test_negative_numbers_are_weighed_in_their_own_units_but_not_exported():
+    X, y = words()
+    X[0, 0] = -2.0
+    model = LLMAttributionClassifier(scores(40), scaler="minmax", random_state=0)
+    model.fit(sp.csr_array(X), y)
+    found = X @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(found[:, 0], model.decision_function(X), atol=1e-9)
+    dense = LLMAttributionClassifier(scores(40), scaler="minmax", random_state=0)
+    np.testing.assert_allclose(dense.fit(X, y).coef_, model.coef_, atol=1e-6)
+    with pytest.raises(ExportError, match="zeros stay zeros"):
+        to_sklearn(model)
+    positive = LLMAttributionClassifier(scores(40)).fit(sp.csr_array(np.abs(X)), y)
+    expected = positive.predict_proba(np.abs(X))
+    exported = to_sklearn(positive).predict_proba(np.abs(X))
+    np.testing.assert_allclose(exported, expected, atol=1e-9)
