@@ -287,7 +287,8 @@ def train_automatically(
             module = check_module(made, X.shape[1], len(model.coef), torch.float32)
             residual = train_residual(
                 module,
-                to_dense(X),
+                # As copies of the module take them, which is half of double.
+                to_dense(X.astype(np.float32) if issparse(X) else X),
                 y,
                 sample_weight,
                 fit_linear,
