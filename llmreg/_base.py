@@ -47,6 +47,7 @@ from llmreg.preprocessing._basis import make_basis, scale_to_curves
 from llmreg.preprocessing._columns import kept_columns
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._frames import is_foreign, to_pandas
+from llmreg.preprocessing._sparse import to_dense
 from llmreg.preprocessing._units import settle_units
 from llmreg.preprocessing._validation import check_table, weigh_rows
 from llmreg.prior._feature_prior import FeaturePrior
@@ -83,8 +84,9 @@ class BaseAttributionEstimator(
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            Rows: numbers, booleans, strings, categories, missing values.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows: numbers, booleans, strings, categories, missing values. Columns of a
+            sparse matrix are scaled so that zeros stay zeros.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Class labels, or the targets of a regression.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -160,7 +162,10 @@ class BaseAttributionEstimator(
                 if prior is not None:
                     scale_to_curves(self.encoder_, prior)
                     y = self._anchor(y, sample_weight)
-                rows = self.encoder_.encode(X), y, sample_weight
+                encoded = self.encoder_.encode(X)
+                if prior is not None and self.gamma != "auto":
+                    encoded = to_dense(encoded)
+                rows = encoded, y, sample_weight
                 basis = make_basis(self.encoder_, prior, rows[0], self._loss_name())
                 if basis is not None:
                     log_odds = self._expected_log_odds(rows[1], sample_weight)
@@ -269,7 +274,7 @@ class BaseAttributionEstimator(
             last_weights=last_weights,
         )
 
-    def _describe_model(self, X: np.ndarray, sample_weight: np.ndarray) -> None:
+    def _describe_model(self, X: Any, sample_weight: np.ndarray) -> None:
         """Set the attributes that tell what the model has learnt, and log them."""
         self.n_iter_ = n_iterations(self.net_)
         mean, cosine = mean_attributions(self.net_, X, sample_weight)
@@ -358,7 +363,7 @@ class BaseAttributionEstimator(
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.imputer is not None
         tags.input_tags.string = self.encoder is not None
         tags.input_tags.categorical = self.encoder is not None

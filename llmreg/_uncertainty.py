@@ -104,7 +104,7 @@ class UncertaintyMixin:
         shift, deviation = posterior.moments(columns)
         return outputs + shift, deviation
 
-    def _known(self, X: Any) -> tuple[Posterior, np.ndarray]:
+    def _known(self, X: Any) -> tuple[Posterior, Any]:
         """Return the posterior, and rows as it takes them."""
         posterior = self._need_posterior()
         columns = self.encoder_.encode(check_table(self, X, reset=False))

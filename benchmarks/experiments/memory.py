@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from benchmarks.data.results import ResultFile, threads
 from benchmarks.experiments.runner import add_measured, measure_missing
@@ -41,6 +42,10 @@ CASES = (
     *(("linear", 1_000, n_columns) for n_columns in (625, 1_250, 2_500, 5_000)),
     *(("auto", 1_000, n_columns) for n_columns in (625, 1_250, 2_500, 5_000)),
     *(("minibatches", 1_000, n_columns) for n_columns in (1_250, 2_500, 5_000)),
+    ("levels", 20_000, 5_000),
+    ("levels, curve", 20_000, 5_000),
+    ("sparse", 5_000, 10_000),
+    ("sparse, curve", 5_000, 10_000),
 )
 PIECE = 10_000
 BOUND = 3.0
@@ -62,11 +67,13 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
 
     The kinds are the default, linear or with 100 hidden units; the linear model's
     solver for a fixed gamma; Adam on batches for two passes; one pass over pieces of
-    the table. The table is random, in single precision.
+    the table. The table is random, in single precision; of the kinds "levels" and
+    "sparse" it is `mostly_zeros`, and the fit the default.
     """
     warm = np.random.default_rng(SEED).random((40, 3), dtype=np.float32)
     settings: dict[str, Any] = {"random_state": SEED, "device": "cpu", "gamma": 1.0}
-    if kind.startswith("auto"):
+    is_sparse = kind.startswith(("levels", "sparse"))
+    if kind.startswith("auto") or is_sparse:
         settings["gamma"] = "auto"
         if kind == "auto, MLP":
             settings["hidden_layer_sizes"] = (100,)
@@ -75,11 +82,19 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
     LLMAttributionClassifier(1.0, **settings).fit(warm, np.arange(40) % 2)
     before = peak()
     rng = np.random.default_rng(SEED)
-    X = rng.random((n_rows, n_columns), dtype=np.float32)
-    weight = rng.normal(size=n_columns).astype(np.float32)
-    y = (X[:, :8] @ weight[:8] > weight[:8].sum() / 2).astype(int)
-    scores = np.clip(np.round(3 * weight), -10, 10)
-    model = LLMAttributionClassifier(scores, **settings)
+    X: Any
+    if is_sparse:
+        X, y, size = mostly_zeros(kind, n_rows, n_columns, rng)
+        prior: Any = {"n0" if kind.startswith("levels") else "x0": 5.0}
+        if kind.endswith("curve"):
+            prior = {name: [(-2, -5), (0, 0), (2, 5)] for name in prior}
+            settings["on_unit_mismatch"] = "keep"
+    else:
+        X = rng.random((n_rows, n_columns), dtype=np.float32)
+        weight = rng.normal(size=n_columns).astype(np.float32)
+        y = (X[:, :8] @ weight[:8] > weight[:8].sum() / 2).astype(int)
+        prior, size = np.clip(np.round(3 * weight), -10, 10), X.nbytes
+    model = LLMAttributionClassifier(prior, **settings)
     start = time.perf_counter()
     if kind == "partial_fit":
         for piece in range(0, n_rows, PIECE):
@@ -88,7 +103,7 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
     else:
         model.fit(X, y)
     seconds = time.perf_counter() - start
-    data, top = X.nbytes / 1e6, peak() - before
+    data, top = size / 1e6, peak() - before
     return {
         "kind": kind,
         "rows": n_rows,
@@ -99,6 +114,33 @@ def measure(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:
         "ratio": top / data,
         "n_iter": model.n_iter_,
     }
+
+
+def mostly_zeros(
+    kind: str, n_rows: int, n_columns: int, rng: np.random.Generator
+) -> tuple[Any, np.ndarray, int]:
+    """Make a table of zeros but for a few, its labels, and count its bytes.
+
+    Of "levels" that is four numbers and a category of `n_columns` levels, of which all
+    are as frequent; of "sparse" a sparse matrix of counts, 60 in a row, in which the
+    column of rank k has a share of 1 / k.
+    """
+    if kind.startswith("levels"):
+        level = rng.integers(0, n_columns, n_rows)
+        X = pd.DataFrame({f"n{k}": rng.normal(size=n_rows) for k in range(4)})
+        names = [f"level {k}" for k in range(n_columns)]
+        X["level"] = pd.Categorical.from_codes(level, names)
+        output = 2 * X["n0"] + rng.normal(size=n_columns)[level]
+        size = int(X.memory_usage().sum())
+    else:
+        share = 1 / np.arange(1, n_columns + 1)
+        words = rng.choice(n_columns, 60 * n_rows, p=share / share.sum())
+        rows = np.repeat(np.arange(n_rows), 60)
+        X = csr_array((np.ones(len(words)), (rows, words)), (n_rows, n_columns))
+        X.sum_duplicates()
+        output = X @ rng.normal(size=n_columns)
+        size = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+    return X, (output > np.median(output)).astype(int), size
 
 
 def measure_apart(kind: str, n_rows: int, n_columns: int) -> dict[str, Any]:

@@ -164,6 +164,7 @@ def _shapes(
 
 def _filling(encoder: Any, row: Any) -> list[tuple[str, Any]]:
     """Make the steps that fill gaps; the first makes floats of what a table holds."""
+    _check_zeros(encoder)
     if isinstance(encoder.imputer, str):
         # The median of a single row is that row; unlike the most frequent value it is
         # of numbers, whatever the type of the column.
@@ -302,6 +303,7 @@ def is_level(encoder: Any) -> np.ndarray:
 
 def fills_of(encoder: Any) -> np.ndarray | None:
     """Read off what gaps of the numeric columns are filled with, for each of them."""
+    _check_zeros(encoder)
     imputer = encoder.imputer_
     if imputer is None:
         return None
@@ -310,6 +312,16 @@ def fills_of(encoder: Any) -> np.ndarray | None:
     # A row of gaps shows what each is filled with, a column without values included.
     gaps = np.full((1, len(encoder._numeric)), np.nan)
     return np.asarray(imputer.transform(gaps), dtype=np.float64)[0]
+
+
+def _check_zeros(encoder: Any) -> None:
+    """Refuse the scaling of sparse columns that reach below 0."""
+    ranges = encoder._ranges
+    if ranges is not None and ranges.keeps_zeros and (ranges.low < 0).any():
+        raise ExportError(
+            "Of a sparse matrix zeros stay zeros, and some of its columns are below 0: "
+            "their scaling has no counterpart. Fit a dense array, or set scaler=None."
+        )
 
 
 def spellings(levels: Sequence[str], gap: str | None) -> dict[str, int]:

@@ -15,6 +15,7 @@ from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._factory import CorrectedModel
 from llmreg.nn._net import LinearModel
 from llmreg.preprocessing._basis import is_code
+from llmreg.preprocessing._sparse import to_dense
 from llmreg.preprocessing._validation import check_table
 from llmreg.prior._scores import TypicalRange
 
@@ -194,7 +195,9 @@ class _Reader:
             self.said = np.where(np.isnan(self.prior.scores), np.nan, said)
         self.rows = None
         if X is not None:
-            self.rows = self.encoder.encode(check_table(model, X, reset=False))
+            self.rows = to_dense(
+                self.encoder.encode(check_table(model, X, reset=False))
+            )
         found = (trust.shape_deviations for trust in each_trust(model.trust_))
         known = [deviations for deviations in found if deviations is not None]
         self.deviations = None

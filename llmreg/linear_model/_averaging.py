@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
@@ -26,6 +26,7 @@ from llmreg.linear_model._laplace import (
     fit_regressor,
     follow_up,
 )
+from llmreg.linear_model._part import Columns, Rest, choose_columns
 from llmreg.linear_model._prior_grid import (
     SCORE_TRANSFORMS,
     TEMPERATURES,
@@ -35,6 +36,7 @@ from llmreg.linear_model._prior_grid import (
     directions,
     make_curve_grid,
     make_prior_grid,
+    relative_variance,
 )
 from llmreg.linear_model._subspace import Subspace
 from llmreg.linear_model._trust import (
@@ -48,6 +50,7 @@ from llmreg.posterior._gaussian import make_gaussian
 from llmreg.posterior._noise import Noise, learn_noise
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import CurveBasis
+from llmreg.preprocessing._sparse import Centred
 from llmreg.prior._feature_prior import FeaturePrior
 
 #: More rows than this tell no more about a handful of numbers.
@@ -61,6 +64,8 @@ _ROUGH, _EXACT = 0.03, 1e-7
 # From here on all priors are screened by one fit, and a few are fitted; fewer of them
 # to a part of the rows.
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW, _FEWER = 3e7, 20, 100, 6, 3
+# Rounds in which the noise is told from what many columns explain.
+_NOISES = 4
 # Fits by which priors with a design in common are screened.
 _ROUNDS = 2
 
@@ -113,8 +118,8 @@ def average_models(
     elif task == "regression":
         parts = [slice(k, k + 1) for k in range(len(targets))]
     transforms = _transforms(score_transform)
-    relative = _relative_variance(prior) if penalty_weights == "spread" else None
-    averages, trust = [], []
+    relative = relative_variance(prior) if penalty_weights == "spread" else None
+    averages, trust, columns = [], [], Columns(X, cast(CurveBasis, basis))
     for part in parts:
         scores, outputs = prior.scores[part], prior.outputs[part]
         told: ColumnsTold | CurvesTold
@@ -128,22 +133,31 @@ def average_models(
             n_transforms = len(units) if units.any() else 0
             grid = make_prior_grid(n_transforms, told.n_scored, task)
         else:
-            some, weight = pilot_rows(targets[part], sample_weight, task, basis, seed)
-            is_part = len(weight) < len(X)
-            space = curves = CurveSpace(X[some], weight, basis, part, is_part, kept)
-            told = CurvesTold(basis.features, outputs, curves)
+            columns = choose_columns(X, sample_weight, basis, kept)
+            of_rows = targets[part], sample_weight, task, basis, seed
+            some, weight = pilot_rows(*of_rows)
+            few, basis_of = len(weight) < len(X), columns.basis
+            of_kept = columns.of_kept(kept)
+            rows_of = columns.X[some], weight, basis_of, part, few, of_kept
+            space = curves = CurveSpace(*rows_of)
+            told = CurvesTold(basis_of.features, outputs, curves)
             grid = make_curve_grid(task)
         grid = grid if kept is None else grid.aligned()
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
-        is_part = len(weight) < len(X)
+        is_part = len(weight) < len(X) or columns.rest is not None
         evidence, starts = problem.screen()
         average = problem.average(evidence, starts, is_part)
         if is_part:
-            more = X, targets[part], sample_weight
-            average = problem.follow_up(average, starts, *more)
-        averages.append(average)
+            more = columns, targets[part], sample_weight
+            average, rest = problem.follow_up(average, starts, *more)
         known = partial(summarize, n_samples=n_samples, total_weight=total_weight)
-        trust.append(known(average, told, kept=kept))
+        of_kept = columns.of_kept(kept) if basis is not None else kept
+        found = known(average, told, kept=of_kept)
+        if columns.rest is not None:
+            average = columns.widen(average, rest, X, sample_weight)
+            found = columns.widen_trust(found, rest)
+        averages.append(average)
+        trust.append(found)
     likely = sum(average.of_transforms(len(transforms)) for average in averages)
     return AveragedModel(
         np.concatenate([average.coef for average in averages]),
@@ -164,7 +178,7 @@ class Space(Protocol):
 
     shape: tuple[int, ...]
     centre: np.ndarray
-    columns: np.ndarray
+    columns: Any
     is_whole: bool
 
     @property
@@ -182,7 +196,7 @@ class Space(Protocol):
     def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
     def roots(self) -> Any: ...
     def before(self, grid: PriorGrid) -> np.ndarray: ...
-    def elements(self, group: Any) -> np.ndarray: ...
+    def frame(self, groups: list[Any], output: int) -> tuple[np.ndarray, Any]: ...
 
 
 class _Problem:
@@ -320,23 +334,22 @@ class _Problem:
         """Sum up all fits: how uncertain each is, and how far they are apart."""
         space, n_outputs = self.space, len(self.targets)
         before = posterior @ space.before(grid)
-        means = np.empty((len(grid), n_outputs, len(before)))
-        updates: list[Any] = [[] for _ in range(n_outputs)]
-        for group, points, fits, priors in done:
-            known = posterior[points] @ (1 / priors.precision)
-            known[-2:] = 0  # Of what rows always tell.
-            for k, lift in enumerate(space.elements(group)):
+        weights = []
+        for k, root in enumerate(space.roots()):
+            frame, places = space.frame([group for group, *_ in done], k)
+            means = np.zeros((len(grid), frame.shape[1]))
+            added = np.zeros((frame.shape[1],) * 2)
+            for (_, points, fits, priors), place in zip(done, places, strict=True):
+                known = posterior[points] @ (1 / priors.precision)
+                known[-2:] = 0  # Of what rows always tell.
                 found = np.tensordot(posterior[points], fits.covariance[:, k], axes=1)
-                updates[k].append((lift, found - np.diag(known)))
-                means[points, k] = fits.weights[:, k] @ lift.T
-        means -= np.tensordot(posterior, means, axes=1)
-        means *= np.sqrt(posterior)[:, None, None]
-        weights = tuple(
-            make_gaussian(root, before, updates[k], means[:, k])
-            for k, root in enumerate(space.roots())
-        )
+                added[np.ix_(place, place)] += found - np.diag(known)
+                means[np.ix_(points, place)] = fits.weights[:, k]
+            means -= posterior @ means
+            added += (means.T * posterior) @ means
+            weights.append(make_gaussian(root, before, frame, added))
         shift = np.zeros((n_outputs, space.shape[1] + 1))
-        return Posterior(space.centre, weights, shift)
+        return Posterior(space.centre, tuple(weights), shift)
 
     def _noise(
         self,
@@ -348,7 +361,8 @@ class _Problem:
         """Tell the noise of a regression from what the average leaves over."""
         columns = self.space.columns
         gap = self.targets[0] - columns @ weights - constant
-        rows = columns + self.space.centre
+        is_sparse = isinstance(columns, Centred)
+        rows = columns.X if is_sparse else columns + self.space.centre
         variance = uncertainty.moments(rows)[1][:, 0] ** 2
         return learn_noise(gap, self.row_weight, variance, assumed)
 
@@ -356,27 +370,45 @@ class _Problem:
         self,
         average: AveragedWeights,
         starts: np.ndarray,
-        X: np.ndarray,
+        columns: Columns,
         targets: np.ndarray,
         row_weight: np.ndarray,
-    ) -> AveragedWeights:
-        """Go on with all rows from the likeliest prior of a part of them."""
+    ) -> tuple[AveragedWeights, Rest]:
+        """Go on with all rows and columns from the likeliest prior of a part."""
         assert isinstance(self.space, CurveSpace)
         best = np.array([np.argmax(average.posterior)])
-        ((group, _),) = self.space.groups(self.grid)
+        ((group, _),) = self.space.groups(self.grid[best])
         priors = self.space.priors(group, self.grid[best])
         rows = group.design, self.targets, self.row_weight
         fits = self.fit(*rows, priors, starts[best], _ROUGH)
-        table = self.space.basis.design(X, np.float32).T
-        maps = self.space.to_table(group)
-        weights = follow_up(table, maps, targets, row_weight, priors, fits)
+        table = self.space.basis.design(columns.X, np.float32).T
+        maps, rest = self.space.to_table(group), columns.rest
+        free = float(self.grid.deviation[best[0]] ** -2)
+        noise = self.grid.noise[best[0]] if self.task == "regression" else None
+        for _ in range(1 if noise is None else _NOISES):
+            start = table, maps, targets, row_weight, priors, fits
+            weights, variance, outputs = follow_up(*start, rest, free, noise)
+            if noise is not None:
+                # What the rest explains is no noise.
+                gap = targets[0] - outputs[0]
+                unsure = rest.power(2).T @ variance[0]
+                noise = row_weight @ (gap**2 + unsure) / row_weight.sum()
+        uncertainty = average.uncertainty.around_mean()
+        if noise is not None:
+            unsure += uncertainty.moments(table.T)[1][:, 0] ** 2
+            learnt = learn_noise(gap, row_weight, unsure, noise)
+            uncertainty = replace(uncertainty, noise=(learnt,))
+        n_told = priors.mean.shape[1]
+        others = Rest(weights[0, :, n_told:], variance)
+        weights = weights[:, :, :n_told]
         coef = self.space.to_weights(weights, group)[0]
         intercept = self.space.intercepts(weights, group)[0]
-        return average._replace(
+        average = average._replace(
             coef=coef,
             intercept=intercept - coef @ self.space.centre,
-            uncertainty=average.uncertainty.around_mean(),
+            uncertainty=uncertainty,
         )
+        return average, others
 
     def _groups(self, grid: PriorGrid) -> Iterable[tuple[Any, np.ndarray]]:
         """Go over the parts of a grid that have a design in common, and report each."""
@@ -414,12 +446,3 @@ def _transforms(score_transform: str | Transform) -> list[Transform]:
     if score_transform == "auto":
         return [Sharpen(temperature) for temperature in TEMPERATURES]
     return [SCORE_TRANSFORMS[score_transform]]
-
-
-def _relative_variance(prior: FeaturePrior) -> np.ndarray | None:
-    """Turn the spread of the estimates into variances around the scores."""
-    if prior.spread is None:
-        return None
-    # A point of the scale is what even agreeing estimates may be wrong by.
-    variance = (1 + np.nan_to_num(prior.spread).mean(axis=0)) ** 2
-    return variance / variance.mean()

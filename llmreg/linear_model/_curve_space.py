@@ -243,16 +243,22 @@ class CurveSpace:
         variance[:, : self._n_belief] = 1 / grid.precision[:, None]
         return variance
 
-    def elements(self, rotation: Rotation) -> np.ndarray:
-        """Return what turns coordinates into elements, by output."""
-        n_maps, width = self._maps.shape[2], rotation.maps.shape[2]
-        n_elements = n_maps + len(self._left_out) + 2
-        found = np.zeros((len(self.said), n_elements, width + 2))
-        turns = np.eye(width) if rotation.turns is None else rotation.turns
+    def frame(
+        self, rotations: list[Rotation], output: int
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return what turns coordinates into elements, and the place of each group."""
+        n_maps = self._maps.shape[2]
+        turns = [
+            np.eye(n_maps) if r.turns is None else r.turns[output] for r in rotations
+        ]
+        widths = np.cumsum([0, *(turn.shape[1] for turn in turns)])
+        found = np.zeros((n_maps + len(self._left_out) + 2, widths[-1] + 2))
         # What is kept is as uncertain as before.
-        found[:, :n_maps, :width] = turns * ~self._is_kept[:, None]
-        found[:, -2:, -2:] = np.eye(2)
-        return found
+        found[:n_maps, :-2] = np.hstack(turns) * ~self._is_kept[:, None]
+        found[-2:, -2:] = np.eye(2)
+        places = np.arange(widths[-1] + 2)
+        parts = np.split(places[:-2], widths[1:-1])
+        return found, [np.append(part, places[-2:]) for part in parts]
 
     def to_weights(self, found: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return weights, of shape (n_points, n_outputs, n_weights)."""

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
+from scipy.sparse import csr_array
 
 from llmreg.linear_model._objective import logistic_loss
 
@@ -126,44 +127,69 @@ def follow_up(
     row_weight: np.ndarray,
     priors: GaussianPriors,
     fits: Fits,
-) -> np.ndarray:
+    rest: Any = None,
+    free: float = 1.0,
+    noise: float | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Go on from the weights that some of the rows led to, with all of them.
 
     There is one prior. `maps`, of shape (n_outputs, n_columns + 1, n_weights), turn
-    weights into those of a `table`, (n_columns, n_samples), and constants. These are
-    conjugate gradients, with the fits to some rows to tell which steps are long.
+    weights into those of a `table`, (n_columns, n_samples), and constants. Columns of
+    the `rest`, sparse and of the same shape, have weights of precision `free`, which
+    come last, and are returned with their variances and the outputs for all rows. With
+    a `noise` targets are numbers. These are conjugate gradients, with the fits to some
+    rows to tell which steps are long.
     """
-    weights, covariance = fits.weights[0], fits.covariance[0]
+    weights, covariance, n_told = fits.weights[0], fits.covariance[0], maps.shape[2]
+    mean, precision = priors.mean, priors.precision
+    if rest is None:
+        rest = csr_array((0, table.shape[1]))
+    squares = rest.power(2)
+    more = ((0, 0), (0, rest.shape[0]))
+    weights, mean = np.pad(weights, more), np.pad(mean, more)
+    precision = np.pad(precision, more, constant_values=free)
+    most = 0.25 if noise is None else 1 / noise
+    spread = 1 / (free + most * (squares @ row_weight))
 
     def outputs(weights: np.ndarray) -> np.ndarray:
-        of_table = np.einsum("kcw,kw->kc", maps, weights)
+        of_table = np.einsum("kcw,kw->kc", maps, weights[:, :n_told])
         logits: np.ndarray = of_table[:, :-1].astype(table.dtype) @ table
-        return logits + of_table[:, -1:]
+        return logits + of_table[:, -1:] + weights[:, n_told:] @ rest
 
     def value(weights: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
-        losses, probabilities = _losses(logits, targets)
-        gap = (priors.precision * (weights - priors.mean) ** 2).sum()
-        return float(losses @ row_weight + 0.5 * gap), probabilities
+        if noise is None:
+            losses, found = _losses(logits, targets)
+        else:
+            losses, found = ((targets - logits) ** 2).sum(axis=0) / (2 * noise), logits
+        gap = (precision * (weights - mean) ** 2).sum()
+        return float(losses @ row_weight + 0.5 * gap), found
+
+    def bends(found: np.ndarray, along: np.ndarray) -> np.ndarray:
+        if noise is not None:
+            return (along**2).sum(axis=0) / noise
+        curved = (found * along**2).sum(axis=0) - (found * along).sum(axis=0) ** 2
+        return np.asarray(curved)
 
     logits = outputs(weights)
     now, probabilities = value(weights, logits)
     step, before, gain = np.zeros_like(weights), np.zeros_like(weights), np.inf
     for _ in range(_MAX_NEWTON):
-        residual = (targets - probabilities) * row_weight
+        residual = (targets - probabilities) * row_weight / (noise or 1.0)
         data = residual.astype(table.dtype) @ table.T
         data = np.column_stack([data, residual.sum(axis=1)])
         gradient = np.einsum("kcw,kc->kw", maps, data)
-        gradient -= priors.precision * (weights - priors.mean)
-        ahead = np.einsum("kpq,kq->kp", covariance, gradient)
+        gradient = np.hstack([gradient, residual @ rest.T])
+        gradient -= precision * (weights - mean)
+        ahead = np.einsum("kpq,kq->kp", covariance, gradient[:, :n_told])
+        ahead = np.hstack([ahead, spread * gradient[:, n_told:]])
         turn = max(0.0, float(((gradient - before) * ahead).sum()) / gain)
         before, gain = gradient, float((gradient * ahead).sum())
         if gain < _ENOUGH:
             break
         step = ahead + turn * step
         along = outputs(step)
-        mean = (probabilities * along).sum(axis=0)
-        bend = (probabilities * along**2).sum(axis=0) - mean**2
-        curvature = bend @ row_weight + (priors.precision * step**2).sum()
+        bend = bends(probabilities, along)
+        curvature = bend @ row_weight + (precision * step**2).sum()
         length = float((gradient * step).sum() / curvature)
         for _ in range(30):
             moved = weights + length * step, logits + length * along
@@ -172,7 +198,11 @@ def follow_up(
                 break
             length /= 2
         (weights, logits), now = moved, new
-    return weights[None]
+    told = row_weight / (noise or 1.0)
+    if noise is None:
+        told = told * probabilities * (1 - probabilities)
+    variance = 1 / (free + np.atleast_2d(told) @ squares.T)
+    return weights[None], variance, logits
 
 
 def _losses(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

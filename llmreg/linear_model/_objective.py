@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.special import logsumexp
 
+from llmreg.preprocessing._sparse import to_dense
+
+#: Up to so many parameters a Hessian is worth its while.
+DENSE = 600
 # Numbers of a block of rows: a block, and what is computed of it, stay in the cache.
 _BLOCK = 65_536
 # The criterion keeps the direction of a vanishing attribution defined by this.
@@ -53,7 +58,7 @@ class LinearObjective:
 
     def __init__(
         self,
-        X: np.ndarray,
+        X: Any,
         y: np.ndarray,
         sample_weight: np.ndarray,
         criterion: Any,
@@ -117,13 +122,15 @@ class LinearObjective:
             value += self._add_penalty(W, gradient[:, :-1], curvature)
         return Point(value, gradient.ravel(), curvature)
 
-    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def blocks(self) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
         """Yield rows, targets and weights, as many as the cache holds at a time."""
-        step = max(1, _BLOCK // self.shape[1])
+        # Of so many parameters there is no Hessian, and zeros need not be filled in.
+        is_wide = issparse(self.X) and self.n_outputs * self.shape[1] > DENSE
+        step = len(self.X) if is_wide else max(1, _BLOCK // self.shape[1])
         for start in range(0, len(self.X), step):
             rows = slice(start, start + step)
             Z = self.X[rows].astype(np.float64, copy=False)
-            yield Z, self.targets[rows], self.weight[rows]
+            yield Z if is_wide else to_dense(Z), self.targets[rows], self.weight[rows]
 
     def _outputs(self, table: np.ndarray, Z: np.ndarray) -> np.ndarray:
         # One output is a vector: NumPy has no quick way for a matrix of one.

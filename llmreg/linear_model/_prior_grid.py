@@ -23,6 +23,7 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from llmreg.exceptions import PriorScoreError
+from llmreg.prior._feature_prior import FeaturePrior
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -239,3 +240,12 @@ def transform_scores(transform: Transform, scores: Tensor) -> Tensor:
             f"{scores.tolist()[:10]} it gave {str(transformed.tolist())[:100]}."
         )
     return transformed
+
+
+def relative_variance(prior: FeaturePrior) -> np.ndarray | None:
+    """Turn the spread of the estimates into variances around the scores."""
+    if prior.spread is None:
+        return None
+    # A point of the scale is what even agreeing estimates may be wrong by.
+    variance = (1 + np.nan_to_num(prior.spread).mean(axis=0)) ** 2
+    return variance / variance.mean()

@@ -11,10 +11,8 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.optimize import minimize
 
-from llmreg.linear_model._objective import LinearObjective, Point
+from llmreg.linear_model._objective import DENSE, LinearObjective, Point
 
-# Up to so many parameters a Hessian is worth its while.
-_DENSE = 600
 # Rows that decide the Hessian where there are many: at least so many, and so many
 # times the number of parameters.
 _PILOT_ROWS, _PILOT_RATIO = 1_000, 10
@@ -61,7 +59,7 @@ def minimize_aligned(
         if objective.gamma:
             table[:, :-1] = objective.direction
         theta = table.ravel()
-    if theta.size > _DENSE:
+    if theta.size > DENSE:
         return _descend_wide(objective, theta, max_iter)
     n_rows = len(objective.X)
     pilot_rows = max(_PILOT_ROWS, _PILOT_RATIO * theta.size)
@@ -218,7 +216,7 @@ def _wide_units(objective: LinearObjective, theta: np.ndarray) -> Units:
     Turning weights away from the prior is stiff, making them longer is not.
     """
     squares = sum(
-        (weight @ np.square(Z) for Z, _, weight in objective.blocks()),
+        (weight @ (Z * Z) for Z, _, weight in objective.blocks()),
         np.zeros(objective.shape[1] - 1),
     )
     bend = 2.0 if objective.task == "regression" else 0.25

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from scipy.sparse import diags, spmatrix
+from scipy.sparse import diags, issparse, spmatrix
 from sklearn.utils.extmath import randomized_svd
 
 from llmreg.linear_model._curve_space import freedom
 from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.preprocessing._sparse import Centred
 
 # Precision of a length that is not free to move.
 _FIXED = 1e8
@@ -31,7 +33,7 @@ class Subspace:
 
     def __init__(
         self,
-        X: np.ndarray,
+        X: Any,
         row_weight: np.ndarray,
         scores: np.ndarray,
         relative_variance: np.ndarray | None,
@@ -46,8 +48,13 @@ class Subspace:
         # The last one, number -1, stands for uninformative scores.
         self.units = np.concatenate([units, np.zeros_like(units[:1])])
         self.scored = ~np.isnan(scores).all(axis=0)
-        self.centre = np.average(X, axis=0, weights=row_weight)
-        self.columns = X - self.centre
+        self.columns: Any
+        if issparse(X):
+            self.centre = row_weight @ X / row_weight.sum()
+            self.columns = Centred(X, self.centre)
+        else:
+            self.centre = np.average(X, axis=0, weights=row_weight)
+            self.columns = X - self.centre
         scale = np.ones(n_columns)
         if relative_variance is not None:
             scale = np.sqrt(relative_variance)
@@ -57,8 +64,13 @@ class Subspace:
         # Weights with and without a score have their own precision, and so their own
         # rotation.
         groups = (self.scored, ~self.scored)
-        scaled = self.columns * scale
-        bases = [row_space(scaled[:, group], group) for group in groups]
+        if issparse(X):
+            bases = [
+                row_space(self.columns.part(group, scale), group) for group in groups
+            ]
+        else:
+            scaled = self.columns * scale
+            bases = [row_space(scaled[:, group], group) for group in groups]
         self.is_free = np.repeat([False, True], [basis.shape[1] for basis in bases])
         # Whether the coordinates hold all that the columns do.
         self.is_whole = all(
@@ -132,15 +144,18 @@ class Subspace:
         variance = 1 / self._precision(grid, ~self.scored)
         return np.pad(variance, ((0, 0), (0, 1)))
 
-    def elements(self, unit: np.ndarray) -> np.ndarray:
-        """Return what turns coordinates into elements, by output."""
+    def frame(
+        self, units: list[np.ndarray], output: int
+    ) -> tuple[np.ndarray, list[list[int]]]:
+        """Return what turns coordinates into elements, and the place of each group."""
         n_columns, width = self.basis.shape
-        found = np.zeros((len(unit), n_columns + 1, width + 2))
+        along = np.stack([unit[output] for unit in units], axis=1)
+        found = np.zeros((n_columns + 1, width + len(units) + 1))
         # What is kept is as uncertain as before.
-        found[:, :-1, :width] = self.answers / self.scale[:, None]
-        found[:, :-1, width] = unit / self.scale
-        found[:, -1, -1] = 1
-        return found
+        found[:-1, :-1] = np.hstack([self.answers, along]) / self.scale[:, None]
+        found[-1, -1] = 1
+        last = width + len(units)
+        return found, [[*range(width), place, last] for place in range(width, last)]
 
     def to_weights(self, weights: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return weights of the columns, of shape (n_points, n_outputs, n_columns)."""
@@ -160,18 +175,20 @@ class Subspace:
         variance = np.empty((len(covariance), *unit.shape))
         for k, direction in enumerate(unit):
             basis = np.hstack([self.answers, direction[:, None]])
-            spread = np.matmul(basis, covariance[:, k, :-1, :-1])
-            variance[:, k] = (spread * basis).sum(axis=2)
+            for found, one in zip(variance, covariance, strict=True):
+                found[k] = ((basis @ one[k, :-1, :-1]) * basis).sum(axis=1)
         return np.sqrt(variance)
 
 
-def row_space(X: np.ndarray, group: np.ndarray) -> np.ndarray:
+def row_space(X: Any, group: np.ndarray) -> np.ndarray:
     """Find an orthonormal basis for rows of a group of columns, padded to all."""
     n_samples, width = X.shape
     if width <= n_samples and width <= _MOST:
         basis = np.eye(width)
     else:
-        if min(n_samples, width) > _MOST:
+        if isinstance(X, Centred):
+            size, rotation = X.directions(_MOST)
+        elif min(n_samples, width) > _MOST:
             _, size, rotation = randomized_svd(X, _MOST, random_state=0)
         else:
             _, size, rotation = np.linalg.svd(X, full_matrices=False)

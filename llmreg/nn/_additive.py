@@ -99,6 +99,13 @@ class AdditiveModel(_Segments):
             outputs = outputs + at_code[:, None] * self.code_steps[:, number]
         return outputs + through @ self.steps.T
 
+    def of_sparse(self, X: Any) -> np.ndarray:
+        """Return what `forward` does, for sparse rows."""
+        plain = self.weight[:, self.is_plain > 0]
+        weights = torch.cat([self.steps, self.code_steps, plain], 1).cpu().numpy()
+        outputs = self.basis.design(X, weights.dtype) @ weights.T
+        return np.asarray(outputs + self.bias.cpu().numpy(), weights.dtype)
+
     def on_rows(self, X: Tensor) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
         """Return what makes outputs at rows, and their gradients, again and again.
 
@@ -153,7 +160,7 @@ class AdditiveModel(_Segments):
         )
         return bends, steps @ parts[0].T + code_steps @ parts[1].T
 
-    def mean_slopes(self, X: np.ndarray, sample_weight: np.ndarray) -> Tensor:
+    def mean_slopes(self, X: Any, sample_weight: np.ndarray) -> Tensor:
         """Return the mean gradient over rows, of shape (n_outputs, n_columns)."""
         steps = self.steps.detach().cpu().numpy().astype(np.float64)
         mean = self.weight.detach() * self.is_plain

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -21,6 +22,7 @@ from llmreg._utils._log import get_logger
 from llmreg._utils._progress import following
 from llmreg.exceptions import ModuleOutputError
 from llmreg.nn._loss import AttributionAlignedLoss
+from llmreg.preprocessing._sparse import to_dense
 
 logger = get_logger(__name__)
 
@@ -109,17 +111,22 @@ class MLP(nn.Sequential):
 
 
 class TableDataset(Dataset[Any]):
-    """Rows of a table with their targets and weights, held as tensors."""
+    """Rows of a table, tensors or sparse, with their targets and weights."""
 
-    def __init__(self, X: Tensor, y: Tensor, sample_weight: Tensor) -> None:
+    def __init__(self, X: Any, y: Tensor, sample_weight: Tensor) -> None:
         self.X, self.y, self.sample_weight = X, y, sample_weight
 
     def __len__(self) -> int:
         return len(self.X)
 
     def __getitem__(self, rows: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y = self.y[rows]
-        return self.X[rows].to(y.dtype), (y, self.sample_weight[rows])
+        y, X = self.y[rows], self.X
+        if issparse(X):
+            some = rows if isinstance(rows, slice) else np.asarray(rows)
+            X = torch.as_tensor(to_dense(X[some]))
+        else:
+            X = X[rows]
+        return X.to(y.dtype), (y, self.sample_weight[rows])
 
 
 class BatchIterator:

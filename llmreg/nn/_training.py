@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
@@ -41,6 +42,7 @@ from llmreg.nn._net import (
 )
 from llmreg.nn._residual import NOTHING, train_residual
 from llmreg.preprocessing._basis import CurveBasis
+from llmreg.preprocessing._sparse import dense_blocks, to_dense
 from llmreg.prior._feature_prior import FeaturePrior
 
 # Rows of a batch, where `batch_size` leaves it open. Of a fit: up to here a step on
@@ -57,7 +59,7 @@ _LINEAR_ROWS = 8_192
 
 def train(
     net: AlignedNet,
-    X: np.ndarray,
+    X: Any,
     y: np.ndarray,
     sample_weight: np.ndarray,
     params: Any,
@@ -88,7 +90,7 @@ def train(
 
 def _train_in_loop(
     net: AlignedNet,
-    X: np.ndarray,
+    X: Any,
     y: np.ndarray,
     sample_weight: np.ndarray,
     params: Any,
@@ -156,7 +158,7 @@ def _train_on_piece(net: AlignedNet, data: TableDataset, params: Any) -> None:
 
 def _solve(
     net: AlignedNet,
-    X: np.ndarray,
+    X: Any,
     y: np.ndarray,
     sample_weight: np.ndarray,
     params: Any,
@@ -190,7 +192,7 @@ def _solve(
 
 def _solve_additive(
     net: AlignedNet,
-    X: np.ndarray,
+    X: Any,
     y: np.ndarray,
     sample_weight: np.ndarray,
     params: Any,
@@ -234,7 +236,7 @@ def _warn_of_max_iter(params: Any) -> None:
 
 def train_automatically(
     make_net: Callable[..., AlignedNet],
-    X: np.ndarray,
+    X: Any,
     y: np.ndarray,
     sample_weight: np.ndarray,
     prior: FeaturePrior,
@@ -285,7 +287,7 @@ def train_automatically(
 
         def outputs(model: AveragedModel) -> np.ndarray:
             # In parts, since all rows in double may be more than the memory holds.
-            parts = np.array_split(X, -(-len(X) // _LINEAR_ROWS))
+            parts = (part for _, part in dense_blocks(X, _LINEAR_ROWS))
             tables = (part if basis is None else basis.design(part) for part in parts)
             return np.concatenate([t @ model.coef.T + model.intercept for t in tables])
 
@@ -301,7 +303,8 @@ def train_automatically(
                 if kept is not None
                 else train_residual(
                     module,
-                    X,
+                    # As copies of the module take them, half of double.
+                    to_dense(X.astype(np.float32) if issparse(X) else X),
                     y,
                     sample_weight,
                     fit_linear,
@@ -359,21 +362,25 @@ def shift_outputs(net: AlignedNet, shift: np.ndarray) -> None:
         module.bias.add_(torch.as_tensor(shift).to(module.bias))
 
 
-def predict_outputs(net: AlignedNet, X: np.ndarray) -> np.ndarray:
+def predict_outputs(net: AlignedNet, X: Any) -> np.ndarray:
     """Return the outputs for encoded rows, of shape (n_samples, n_outputs)."""
     module = net.module_
     module.eval()
     outputs = torch.empty(len(X), net.n_outputs, dtype=net.dtype)
     with torch.no_grad():
-        for start in range(0, len(X), _PREDICT_ROWS):
-            rows = slice(start, start + _PREDICT_ROWS)
-            block = torch.as_tensor(X[rows]).to(net.device, net.dtype)
+        if issparse(X) and isinstance(module, LinearModel):
+            weight = module.weight.cpu().numpy()
+            return np.asarray(X @ weight.T + module.bias.cpu().numpy(), weight.dtype)
+        if issparse(X) and isinstance(module, AdditiveModel):
+            return module.of_sparse(X)
+        for rows, part in dense_blocks(X, _PREDICT_ROWS):
+            block = torch.as_tensor(part).to(net.device, net.dtype)
             outputs[rows] = module(block).cpu()
     return outputs.numpy()
 
 
 def mean_attributions(
-    net: AlignedNet, X: np.ndarray, sample_weight: np.ndarray
+    net: AlignedNet, X: Any, sample_weight: np.ndarray
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the weighted mean attributions, and their cosine with the prior.
 
@@ -391,9 +398,8 @@ def mean_attributions(
     total = torch.zeros_like(criterion.direction)
     # Of rows without a direction there is no cosine.
     told = torch.zeros(2, len(total), dtype=net.dtype, device=net.device)
-    for start in range(0, len(X), _AUTO_BATCH_ROWS):
-        rows = slice(start, start + _AUTO_BATCH_ROWS)
-        block = torch.as_tensor(X[rows]).to(net.device, net.dtype)
+    for rows, part in dense_blocks(X, _AUTO_BATCH_ROWS):
+        block = torch.as_tensor(part).to(net.device, net.dtype)
         attributions = attribute(
             module, block, method=criterion.attribution, n_steps=criterion.n_steps
         ).detach()
@@ -417,11 +423,11 @@ def n_iterations(net: AlignedNet) -> int:
 
 
 def _dataset(
-    net: AlignedNet, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
+    net: AlignedNet, X: Any, y: np.ndarray, sample_weight: np.ndarray
 ) -> TableDataset:
     """Turn rows into tensors, targets and weights in the net's dtype."""
     return TableDataset(
-        torch.as_tensor(X),
+        X if issparse(X) else torch.as_tensor(X),
         torch.as_tensor(y, dtype=net.dtype),
         torch.as_tensor(sample_weight, dtype=net.dtype),
     )

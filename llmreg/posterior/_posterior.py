@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from scipy.sparse import issparse
 
 from llmreg.posterior._gaussian import Gaussian
 from llmreg.posterior._noise import Noise
@@ -76,12 +77,12 @@ class Posterior:
         centred = self._centred(columns)
         return np.stack([one.factor(centred) for one in self.weights])
 
-    def moments(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def moments(self, columns: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return what to add to a model's outputs, and their standard deviations.
 
         Parameters
         ----------
-        columns : ndarray of shape (n_rows, n_weights)
+        columns : {ndarray, sparse array} of shape (n_rows, n_weights)
             The rows, in segments, codes and columns.
 
         Returns
@@ -91,6 +92,13 @@ class Posterior:
         deviation : ndarray of shape (n_rows, n_outputs)
             The standard deviations.
         """
+        if issparse(columns):
+            shift = self.shift[:, :-1]
+            of_sparse = [
+                w.variance_of_sparse(columns, self.centre) for w in self.weights
+            ]
+            constant = self.shift[:, -1] - shift @ self.centre
+            return columns @ shift.T + constant, np.sqrt(np.stack(of_sparse, axis=1))
         centred = self._centred(columns)
         blocks = np.split(centred, range(_BLOCK, len(centred), _BLOCK))
         variance = [

@@ -6,14 +6,15 @@ beyond it, and in part by rows within. It is straight between knots and flat bey
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array, hstack, issparse
 
 from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._encoder import TableEncoder
-from llmreg.preprocessing._scaler import Ranges
+from llmreg.preprocessing._sparse import SparseRows, to_dense
 from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -60,8 +61,13 @@ class CurveBasis:
     # The log-odds of two classes that are said to be those of the population.
     log_odds: float | None = None
 
-    def design(self, X: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+    def design(self, X: Any, dtype: Any = np.float64) -> Any:
         """Return rows as segments, codes and other columns, in this order."""
+        if issparse(X):
+            own = replace(self, columns=np.arange(len(self.columns)))
+            bent = own.design(to_dense(X[:, self.columns]), dtype)
+            plain = np.setdiff1d(np.arange(X.shape[1]), self.columns)
+            return SparseRows(hstack([csr_array(bent), X[:, plain].astype(dtype)]))
         plain = np.setdiff1d(np.arange(X.shape[1]), self.columns)
         ends = np.cumsum([len(self.low), len(self.codes), len(plain)])
         # A row of memory for each column, which is several times as fast.
@@ -85,17 +91,18 @@ class CurveBasis:
             np.clip(part, 0, 1, out=part)
 
     def mean_slopes(
-        self, X: np.ndarray, row_weight: np.ndarray, steps: np.ndarray
+        self, X: Any, row_weight: np.ndarray, steps: np.ndarray
     ) -> np.ndarray:
         """Return the mean slope over the rows of shapes with such steps.
 
         The slope of each curve's column, of shape (n_outputs, n_curves).
         """
         found = np.zeros((len(steps), len(self.columns)))
-        for curve, column in enumerate(self.columns):
+        X = to_dense(X[:, self.columns])
+        for curve in range(len(self.columns)):
             own = slice(*np.searchsorted(self.curve_of, [curve, curve + 1]))
             bends = np.append(self.low[own], self.high[own][-1])
-            values, weight = X[:, column], row_weight
+            values, weight = X[:, curve], row_weight
             for at, code in self.codes:
                 weight = weight * ~is_code(values, code) if at == curve else weight
             place = np.searchsorted(bends, values, side="right")
@@ -128,12 +135,12 @@ def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
             values.append(low[i] + 1 / scale[i])
         low[i] = min(values)
         scale[i] = 1 / (max(values) - low[i])
-    encoder._ranges = Ranges(low, scale, ranges.bounded)
+    encoder._ranges = replace(ranges, low=low, scale=scale)
     encoder._scaler = None
 
 
 def make_basis(
-    encoder: TableEncoder, prior: FeaturePrior | None, X: np.ndarray, task: str
+    encoder: TableEncoder, prior: FeaturePrior | None, X: Any, task: str
 ) -> CurveBasis | None:
     """Find the segments of a prior's curves for encoded rows; None without any.
 
@@ -146,6 +153,7 @@ def make_basis(
     effects = np.nan_to_num(prior.scores) / _EFFECT
     feature_of: list[int] = []
     features: list[str] = []
+    X = X.tocsc() if issparse(X) else X
     numeric = {key: i for i, key in enumerate(_numeric(encoder, prior))}
     for j, (column, key) in enumerate(
         zip(encoder.columns_, prior.features, strict=True)
@@ -160,7 +168,8 @@ def make_basis(
         typical = prior.ranges.get(key)
         whole = () if curve is None else curve.values[[0, -1]]
         span = np.array(typical[:3:2] if typical else whole, dtype=np.float64)
-        rows = X[:, j].astype(np.float64, copy=False)
+        rows = to_dense(X[:, [j]] if issparse(X) else X[:, j]).ravel()
+        rows = rows.astype(np.float64, copy=False)
         ends = np.array([rows.min(), rows.max()])
         said = _encode(encoder, place, span) if len(span) else ends
         width = said[-1] - said[0]
@@ -230,8 +239,8 @@ def _encode(encoder: TableEncoder, place: int, values: np.ndarray) -> np.ndarray
     """Encode values of one numeric column, as the encoder does those of rows."""
     if (ranges := encoder._ranges) is not None:
         low, scale = ranges.low[place, None], ranges.scale[place, None]
-        own: np.ndarray = Ranges(low, scale, ranges.bounded).transform(values[:, None])
-        return own[:, 0]
+        own = replace(ranges, low=low, scale=scale).transform(values[:, None])
+        return np.asarray(own[:, 0])
     n_numeric = sum(column.level is None for column in encoder.columns_)
     table = np.zeros((len(values), n_numeric))
     table[:, place] = values

@@ -22,6 +22,7 @@ from llmreg.exceptions import (
     UnsupportedColumnError,
 )
 from llmreg.preprocessing._frames import is_foreign, to_pandas
+from llmreg.preprocessing._sparse import SparseRows, as_rows
 from llmreg.preprocessing._texts import (
     NUMBERS,
     is_date,
@@ -69,9 +70,10 @@ _ADVICE: dict[ColumnKind, str] = {
 }
 
 
-def as_table(X: Any) -> pd.DataFrame | np.ndarray:
-    """Make a table an array of numbers or a DataFrame, the forms the encoder reads."""
-    table = X if isinstance(X, (np.ndarray, pd.DataFrame)) else _convert(X)
+def as_table(X: Any) -> Any:
+    """Make a table what the encoder reads: numbers, a DataFrame or `SparseRows`."""
+    is_read = isinstance(X, (np.ndarray, pd.DataFrame, SparseRows))
+    table = X if is_read else _convert(X)
     if table.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {table.ndim}D array instead. Reshape your data "
@@ -93,11 +95,17 @@ def as_table(X: Any) -> pd.DataFrame | np.ndarray:
     return pd.DataFrame(table, dtype=None if table.dtype.kind in "mM" else object)
 
 
+def as_frame(table: Any) -> pd.DataFrame:
+    """Make a table a DataFrame, whatever form it has."""
+    return pd.DataFrame(table.toarray() if issparse(table) else table)
+
+
 def text_names(table: pd.DataFrame | np.ndarray) -> tuple[str, ...] | None:
     """Give the names that columns must have again: as scikit-learn, only text."""
-    if isinstance(table, np.ndarray) or set(map(type, table.columns)) != {str}:
+    names = getattr(table, "columns", ())
+    if set(map(type, names)) != {str}:
         return None
-    return tuple(table.columns)
+    return tuple(names)
 
 
 def check_names(
@@ -222,10 +230,7 @@ def refuse(
 
 def _convert(X: Any) -> Any:
     if issparse(X):
-        raise TypeError(
-            "Sparse data was passed, but dense data is required. Use X.toarray() to "
-            "convert it to a dense array."
-        )
+        return as_rows(X)
     if is_foreign(X) and isinstance(frame := to_pandas(X), (pd.DataFrame, pd.Series)):
         return frame
     return as_array(X)
@@ -303,7 +308,7 @@ def refuse_cell_values(
     strings or more, where more than half of the cells differ or of the levels are
     numbers. A category dtype declares its levels; `declared` columns are known as well.
     """
-    if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
+    if not isinstance(X, pd.DataFrame) and X.dtype.kind in "fiub":
         return
     table = pd.DataFrame(X)
     kinds: list[ColumnKind] = [
@@ -337,8 +342,22 @@ def blank_texts(
     return pd.concat(columns, axis=1)
 
 
-def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Give the values of numeric columns, NaN where they are missing."""
+def to_numbers(
+    table: pd.DataFrame, names: Sequence[str], guessed: Sequence[bool] = ()
+) -> np.ndarray:
+    """Give the values of numeric columns, NaN where they are missing.
+
+    Texts are gaps too in columns that are only guessed to be numeric.
+    """
+    try:
+        return _to_numbers(table, names)
+    except EncodingError:
+        if not any(guessed):
+            raise
+        return _to_numbers(blank_texts(table, names, guessed), names)
+
+
+def _to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     dtypes = list(table.dtypes)
     kinds = set(dtypes)
     if all(map(_is_real, kinds)):
@@ -351,7 +370,7 @@ def to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     real = np.array([_is_real(dtype) for dtype in dtypes])
     out = np.empty(table.shape)
     if real.any():
-        out[:, real] = to_numbers(table.iloc[:, np.flatnonzero(real)], names)
+        out[:, real] = _to_numbers(table.iloc[:, np.flatnonzero(real)], names)
     for i in np.flatnonzero(~real):
         try:
             out[:, i] = _to_floats(table.iloc[:, i].to_numpy(dtype=object))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
@@ -14,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._columns import (
     ColumnKind,
+    as_frame,
     as_table,
-    blank_texts,
     check_names,
     column_kinds,
     declared_kinds,
@@ -37,7 +38,7 @@ from llmreg.preprocessing._scaler import (
     Summary,
     apply,
     extend,
-    fills,
+    fit_imputer,
     fit_minmax,
     fit_standard,
     fit_weighted,
@@ -48,6 +49,7 @@ from llmreg.preprocessing._scaler import (
     scale_of,
     summarize,
 )
+from llmreg.preprocessing._sparse import ends, join, lighter, to_dense
 from llmreg.preprocessing._validation import weigh_rows
 from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
@@ -188,14 +190,15 @@ default="median"
             table, _, sample_weight = weigh_rows(table, rows, sample_weight)
         typed = hasattr(X, "columns")
         self._fitted_names = text_names(table)
-        named = table if typed else np.asarray(table)
+        named = table if typed or issparse(table) else np.asarray(table)
         self._names, _ = column_names(named, feature_names)
         self.n_features_in_ = len(self._names)
         if self.feature_kinds:
             # Of an array, too, some columns may have levels.
-            table = pd.DataFrame(table)
+            table = as_frame(table)
         self._sort_columns(table, levels, typed=typed, told=told)
-        self._imputer, self._scaler, self.encoder_ = None, None, None
+        self._imputer, self._scaler = None, None
+        self.encoder_: Any = None
         self._summary: Summary | None = None
         self._ranges: Ranges | None = None
         self._constant = np.zeros(0, dtype=bool)
@@ -228,7 +231,7 @@ default="median"
         Returns
         -------
         ndarray of shape (n_samples, n_columns)
-            A new float64 matrix.
+            A new float64 matrix; a sparse array if X is sparse.
 
         Raises
         ------
@@ -238,9 +241,10 @@ default="median"
             If the width differs, or a numeric column holds something else, infinite
             numbers, or gaps while `imputer` is None.
         """
-        return self.encode(X, np.float64)
+        matrix = self.encode(X, np.float64)
+        return csr_array(matrix) if issparse(X) else to_dense(matrix)
 
-    def encode(self, X: Any, dtype: Any = None) -> np.ndarray:
+    def encode(self, X: Any, dtype: Any = None) -> Any:
         """Encode rows as `transform` does, in the precision that they have.
 
         Parameters
@@ -253,8 +257,8 @@ default="median"
 
         Returns
         -------
-        ndarray of shape (n_samples, n_columns)
-            A new matrix.
+        ndarray or SparseRows of shape (n_samples, n_columns)
+            A new matrix; sparse if it is large and mostly zeros.
         """
         check_is_fitted(self)
         table = as_table(X)
@@ -266,15 +270,17 @@ default="median"
         check_names(table, self._fitted_names)
         if not self._categorical:
             matrix = self._encode_numbers(self._numbers(table, dtype))
+            if issparse(matrix):
+                return lighter(matrix)
             shared = table is X and np.may_share_memory(matrix, np.asarray(X))
             return matrix.copy() if shared else matrix
-        table = pd.DataFrame(table)
-        matrix = np.empty((len(table), len(self.columns_)))
-        numeric = np.array([column.level is None for column in self.columns_])
+        table = as_frame(table)
+        numbers = np.empty((len(table), 0))
         if self._numeric:
-            matrix[:, numeric] = self._encode_numbers(self._numbers(table))
-        matrix[:, ~numeric] = apply(self.encoder_, self._level_names(table))
-        return matrix
+            numbers = self._encode_numbers(self._numbers(table))
+        levels = self.encoder_.transform(self._level_names(table))
+        is_number = np.array([column.level is None for column in self.columns_])
+        return join(numbers, levels, is_number)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns of the matrix: ``name``, or ``name=level``.
@@ -295,6 +301,7 @@ default="median"
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.imputer is not None
+        tags.input_tags.sparse = True
         return tags
 
     def _sort_columns(
@@ -334,9 +341,9 @@ default="median"
     @property
     def scaler_(self) -> Any:
         """The fitted scaler, made when it is first needed."""
-        if self._scaler is None and self._ranges is not None:
-            low, scale = self._ranges.low, self._ranges.scale
-            self._scaler = fit_minmax(make_scaler(self.scaler), low, scale)
+        if self._scaler is None and (ranges := self._ranges) is not None:
+            parts = ranges.low, ranges.scale, ranges.keeps_zeros
+            self._scaler = fit_minmax(make_scaler(self.scaler), *parts)
         return self._scaler
 
     @property
@@ -345,49 +352,43 @@ default="median"
         # Models of 0.1 do not tell gaps from a level of their name.
         return getattr(self, "_gaps", None) or [MISSING] * len(self._levels)
 
-    def _numbers(
-        self, table: pd.DataFrame | np.ndarray, dtype: Any = np.float64
-    ) -> np.ndarray:
+    def _numbers(self, table: Any, dtype: Any = np.float64) -> Any:
         """Give the numeric columns as floats, without a copy where there is a way."""
-        if isinstance(table, np.ndarray):
-            if dtype is None and table.dtype == np.float32:
-                return np.ascontiguousarray(table)
-            return np.ascontiguousarray(table, dtype=np.float64)
+        if not isinstance(table, pd.DataFrame):
+            is_single = dtype is None and table.dtype == np.float32
+            kind = np.float32 if is_single else np.float64
+            is_sparse = issparse(table)
+            return (
+                table.astype(kind) if is_sparse else np.ascontiguousarray(table, kind)
+            )
         if self._categorical:
             table = table.iloc[:, self._numeric]
-        names = [self._names[i] for i in self._numeric]
-        try:
-            return to_numbers(table, names)
-        except EncodingError:
-            # Models of 0.1 take no text for a gap.
-            guessed = getattr(self, "_guessed", ())
-            if not guessed:
-                raise
-            is_guessed = [i in guessed for i in self._numeric]
-            return to_numbers(blank_texts(table, names, is_guessed), names)
+        # Models of 0.1 take no text for a gap.
+        guessed = getattr(self, "_guessed", ())
+        is_guessed = [i in guessed for i in self._numeric]
+        return to_numbers(table, [self._names[i] for i in self._numeric], is_guessed)
 
     def _fit_numbers(
-        self, numbers: np.ndarray, weight: Any, imputer: Any, scaler: Any
+        self, numbers: Any, weight: Any, imputer: Any, scaler: Any
     ) -> None:
-        if weight is None and self.scaler in _RANGES and self.imputer == "median":
+        keeps_zeros = issparse(numbers)
+        is_usual = weight is None and not keeps_zeros and self.imputer == "median"
+        if is_usual and self.scaler in _RANGES:
             self._summary = summarize(numbers)
         if self._summary is not None:
             low, high = self._summary[:2]
         else:
             self._imputer = imputer
             complete = self._is_complete(numbers)
-            if isinstance(self.imputer, str):
-                # Of a single row the mean, the median and the mode are that row.
-                imputer.fit(fills(numbers, weight, self.imputer)[None])
-            elif imputer is not None:
-                fit_weighted(imputer, numbers, weight)
+            if imputer is not None:
+                fit_imputer(imputer, self.imputer, numbers, weight)
             numbers = self._impute(numbers, complete)
-            low, high = numbers.min(axis=0), numbers.max(axis=0)
+            low, high = ends(numbers)
         low, high = low.astype(np.float64), high.astype(np.float64)
         scale = scale_of(low, high)
         self._constant = is_constant(low, high)
         if self.scaler in _RANGES:
-            self._ranges = Ranges(low, scale, self.scaler == "bounded")
+            self._ranges = Ranges(low, scale, self.scaler == "bounded", keeps_zeros)
         elif isinstance(self.scaler, str):
             # What is divided by infinity has no effect.
             constants = np.where(scale > 0, 1.0, np.inf)
@@ -403,17 +404,19 @@ default="median"
             parts = self._ranges, self._scaler, self._constant
             self._ranges, self._scaler, self._constant = extend(*parts, numbers)
 
-    def _is_complete(self, numbers: np.ndarray) -> bool:
+    def _is_complete(self, numbers: Any) -> bool:
         names = [self._names[i] for i in self._numeric]
         return is_complete(numbers, names, allow_nan=self.imputer is not None)
 
-    def _impute(self, numbers: np.ndarray, complete: bool) -> np.ndarray:
+    def _impute(self, numbers: Any, complete: bool) -> Any:
         # Ours has nothing to do on complete rows; a user's may do what it likes.
         if self.imputer is None or (complete and isinstance(self.imputer, str)):
             return numbers
+        if issparse(numbers) and isinstance(self.imputer, str):
+            return numbers.filled(self.imputer_.statistics_)
         return apply(self.imputer_, numbers, keep_shape=True)
 
-    def _encode_numbers(self, numbers: np.ndarray) -> np.ndarray:
+    def _encode_numbers(self, numbers: Any) -> Any:
         numbers = self._impute(numbers, self._is_complete(numbers))
         if self._ranges is not None:
             return self._ranges.transform(numbers)
@@ -427,12 +430,10 @@ default="median"
         ]
         self._levels, self._gaps = map(list, zip(*opened, strict=True))
         self._decimal = {i for i in self._categorical if has_decimals(table.iloc[:, i])}
-        self.encoder_ = OneHotEncoder(
-            categories=[np.array(names, dtype=object) for names in self._levels],
-            handle_unknown="ignore",
-            sparse_output=False,
-            dtype=np.float64,
-        ).fit(found := self._level_names(table))
+        names = [np.array(levels, dtype=object) for levels in self._levels]
+        self.encoder_ = OneHotEncoder(categories=names, handle_unknown="ignore")
+        found = self._level_names(table)
+        self.encoder_.set_output(transform="default").fit(found)
         for j, i in enumerate(self._categorical):
             if (name := self._names[i]) in extra:
                 about = table.iloc[:, i], self._levels[j], self._gaps[j], found[:, j]

@@ -17,6 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from llmreg._utils._text import list_names
 from llmreg.exceptions import EncodingError
+from llmreg.preprocessing._sparse import as_rows, ends, share_of_zeros, to_dense
 
 
 def soft_clip(scaled: np.ndarray) -> np.ndarray:
@@ -94,9 +95,11 @@ def extend(
     ranges: Ranges | None, scaler: Any, constant: np.ndarray, numbers: np.ndarray
 ) -> tuple[Ranges | None, Any, np.ndarray]:
     """Give columns that were constant so far the range of further rows, with gaps."""
-    start = (scaler.mean_ if ranges is None else ranges.low)[None]
-    rows = np.vstack([start, np.where(np.isnan(numbers), start, numbers)])
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    start = scaler.mean_ if ranges is None else ranges.low
+    if not issparse(numbers):
+        numbers = np.where(np.isnan(numbers), start, numbers)
+    low, high = ends(numbers)
+    low, high = np.fmin(start, low), np.fmax(start, high)
     late = constant & ~is_constant(low, high)
     if ranges is None:
         scaler.scale_ = np.where(late, high - low, scaler.scale_)
@@ -105,18 +108,22 @@ def extend(
     return replace(ranges, low=low, scale=scale), None, constant & ~late
 
 
-def fit_minmax(scaler: MinMaxScaler, low: np.ndarray, scale: np.ndarray) -> Any:
+def fit_minmax(
+    scaler: MinMaxScaler, low: np.ndarray, scale: np.ndarray, keeps_zeros: bool = False
+) -> Any:
     """Set a scaler to what `scale_of` says of ranges that begin at `low`."""
     length = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     scaler.fit(np.stack([low, low + length]))
-    scaler.scale_, scaler.min_ = scale, -low * scale
+    scaler.scale_, scaler.min_ = scale, -low * scale * (not keeps_zeros)
     return scaler
 
 
 def fit_standard(
-    numbers: np.ndarray, weight: np.ndarray | None, scale_of_constants: Any
+    numbers: Any, weight: np.ndarray | None, scale_of_constants: Any
 ) -> StandardScaler:
     """Fit a scaler to columns of any unit, in units in which nothing overflows."""
+    if issparse(numbers):
+        return StandardScaler(with_mean=False).fit(numbers, sample_weight=weight)
     low = numbers.min(axis=0).astype(np.float64)
     high = numbers.max(axis=0).astype(np.float64)
     constant = is_constant(low, high)
@@ -139,15 +146,33 @@ def fit_weighted(transformer: Any, numbers: np.ndarray, weight: Any) -> Any:
     return transformer.fit(numbers, sample_weight=weight)
 
 
+def fit_imputer(imputer: Any, name: Any, numbers: Any, weight: Any) -> None:
+    """Fit an imputer of a name, or of the user's, with the weights of rows."""
+    if isinstance(name, str):
+        # Of a single row the mean, the median and the mode are that row.
+        imputer.fit(fills(numbers, weight, name)[None])
+    else:
+        fit_weighted(imputer, numbers, weight)
+
+
 # Weights that differ by less, as a share of all, are the same but for rounding.
 _SAME_WEIGHT = 1e-9
 
 
-def fills(numbers: np.ndarray, weight: np.ndarray | None, strategy: str) -> np.ndarray:
+def fills(numbers: Any, weight: np.ndarray | None, strategy: str) -> np.ndarray:
     """Give what fills the gaps of each column; NaN where all is a gap."""
     weight = np.ones(len(numbers)) if weight is None else weight
     found = np.full(numbers.shape[1], np.nan)
-    for j, column in enumerate(numbers.T):
+    columns: Any
+    if not issparse(numbers):
+        columns = enumerate(numbers.T)
+    else:
+        zeros = share_of_zeros(numbers, weight) > 0.5 + _SAME_WEIGHT
+        zeros &= strategy != "mean"
+        found[zeros], by_column = 0.0, numbers.tocsc()
+        others = np.flatnonzero(~zeros)
+        columns = ((j, by_column[:, [j]].toarray()[:, 0]) for j in others)
+    for j, column in columns:
         known = ~np.isnan(column)
         values, place = np.unique(column[known].astype(float), return_inverse=True)
         if not len(values):
@@ -173,9 +198,14 @@ class Ranges:
     low: np.ndarray
     scale: np.ndarray
     bounded: bool
+    # Of sparse rows zeros stay zeros: what is subtracted is added again in the end.
+    keeps_zeros: bool = False
 
-    def transform(self, numbers: np.ndarray) -> np.ndarray:
+    def transform(self, numbers: Any) -> Any:
         """Scale complete columns, of shape (n_samples, n_features), in their dtype."""
+        if issparse(numbers):
+            low, scale = self.low[numbers.indices], self.scale[numbers.indices]
+            return numbers.map(replace(self, low=low, scale=scale).transform)
         with np.errstate(over="ignore", invalid="ignore"):
             low, scale = (x.astype(numbers.dtype) for x in (self.low, self.scale))
             scaled = np.subtract(numbers, low, order="C")
@@ -193,7 +223,7 @@ class Ranges:
             # As many rows at a time as fit in the cache.
             for rows in gen_batches(len(scaled), 1000):
                 scaled[rows] = soft_clip(scaled[rows])
-        return np.asarray(scaled)
+        return scaled + low * scale if self.keeps_zeros else scaled
 
 
 _SCALERS = {
@@ -230,34 +260,44 @@ def _make(name: str, given: Any, known: Mapping[str, Callable[[], Any]]) -> Any:
     return known[given]()
 
 
-def is_complete(
-    numbers: np.ndarray, names: Sequence[str], *, allow_nan: bool = True
-) -> bool:
+def is_complete(numbers: Any, names: Sequence[str], *, allow_nan: bool = True) -> bool:
     """Say whether no number is missing; name columns whose numbers are not usable."""
     try:
         assert_all_finite(numbers, allow_nan=allow_nan, input_name="X")
     except ValueError as e:
-        bad, advice = np.isinf(numbers), "Replace such values, or drop the rows"
-        if not allow_nan and np.isnan(numbers).any():
-            bad, advice = np.isnan(numbers), "Fill the gaps, or set an imputer"
-        where = list_names(names[int(i)] for i in np.flatnonzero(bad.any(axis=0)))
+        is_bad: Any = np.isinf
+        advice = "Replace such values, or drop the rows"
+        if not allow_nan and _any(np.isnan, numbers).any():
+            is_bad, advice = np.isnan, "Fill the gaps, or set an imputer"
+        bad = np.flatnonzero(_any(is_bad, numbers))
+        where = list_names(names[int(i)] for i in bad)
         raise EncodingError(f"{e} Columns: {where}. {advice}.") from e
-    return not np.isnan(numbers).any()
+    return not np.isnan(numbers.data if issparse(numbers) else numbers).any()
 
 
-def apply(
-    transformer: Any, values: np.ndarray, *, keep_shape: bool = False
-) -> np.ndarray:
-    """Transform to an array, whatever container the transformer returns."""
-    result = transformer.transform(values)
-    matrix = np.asarray(result.toarray() if issparse(result) else result, np.float64)
+def _any(test: Any, numbers: Any) -> np.ndarray:
+    """Say which columns have a number that a test finds."""
+    found = numbers.map(test) if issparse(numbers) else test(numbers)
+    return np.asarray(found.sum(axis=0) > 0)
+
+
+def apply(transformer: Any, values: Any, *, keep_shape: bool = False) -> Any:
+    """Transform to an array, whatever container the transformer returns.
+
+    What is made sparse of sparse rows stays so.
+    """
+    matrix: Any = transformer.transform(values)
+    if issparse(values) and issparse(matrix):
+        matrix = as_rows(matrix.astype(np.float64))
+    else:
+        matrix = np.asarray(to_dense(matrix), np.float64)
     if keep_shape and matrix.shape != values.shape:
         raise EncodingError(
             f"{transformer!r} made an array of shape {matrix.shape} of one of shape "
             f"{values.shape}. A scaler or an imputer must keep the columns as they "
             "are; put others into a pipeline, in front of the estimator."
         )
-    if not np.isfinite(matrix).all():
+    if not np.isfinite(matrix.data if issparse(matrix) else matrix).all():
         raise EncodingError(
             f"{transformer!r} left gaps or made infinite numbers. Use another one, "
             "or clean the table first."

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from llmreg.exceptions import PriorMismatchError, PriorUnitsWarning
-from llmreg.preprocessing._columns import as_table
+from llmreg.preprocessing._columns import as_frame, as_table
 from llmreg.preprocessing._encoder import TableEncoder
+from llmreg.preprocessing._sparse import to_dense
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import FloatArray, TypicalRange, rescale_range
 
@@ -127,7 +127,7 @@ def other_columns(
 ) -> list[OtherUnits]:
     """Find the numeric columns whose rows are not in the units of an aligned prior."""
     table = as_table(X)
-    numbers = encoder._numbers(pd.DataFrame(table) if encoder._categorical else table)
+    numbers = encoder._numbers(as_frame(table) if encoder._categorical else table)
     # By position: of columns of one name the prior's keys are numbered.
     keys = [
         key
@@ -135,7 +135,7 @@ def other_columns(
         if column.level is None
     ]
     found = []
-    for key, values in zip(keys, numbers.T, strict=True):
+    for j, key in enumerate(keys):
         curve, said = prior.curves.get(key), prior.ranges.get(key)
         if said is None and curve is not None:
             knots = curve.values
@@ -143,6 +143,7 @@ def other_columns(
         if said is not None:
             codes = [] if curve is None else [*curve.special]
             unit, about = prior.units.get(key, ""), prior.descriptions.get(key, "")
+            values = to_dense(numbers[:, [j]])[:, 0]
             found.append(compare(key, values, said, unit, about, codes))
     return [each for each in found if each is not None]
 

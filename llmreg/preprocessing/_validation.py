@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import (
     _safe_indexing,
@@ -33,8 +34,9 @@ def check_table(
         X = as_table(X)
     if not isinstance(X, pd.DataFrame):
         X = as_array(X) if isinstance(X, list) else X
-        as_given = {"dtype": None, "ensure_all_finite": False}
-        return validate_data(estimator, X, reset=reset, **as_given)
+        as_given = {"dtype": None, "ensure_all_finite": False, "accept_sparse": "csr"}
+        X = validate_data(estimator, X, reset=reset, **as_given)
+        return as_table(X) if issparse(X) else X
     # scikit-learn takes no name twice; columns of the same name go by position.
     named = X if X.columns.is_unique else X.set_axis(range(X.shape[1]), axis=1)
     validate_data(estimator, named, skip_check_array=True, reset=reset)

@@ -167,7 +167,7 @@ def test_scores_on_which_estimates_differ_hold_less_tightly():
 
 
 def test_without_estimates_there_is_no_spread():
-    assert averaging._relative_variance(prior_of(TRUE)) is None
+    assert averaging.relative_variance(prior_of(TRUE)) is None
 
 
 class TestTransforms:

@@ -147,7 +147,7 @@ def test_follow_up_ends_where_newton_does():
     design, targets = space.design(group), y[None].astype(float)
     pilot = fit_classifier(design[:, some], targets[:, some], np.full(200, 3.0), priors)
     rows = basis.design(X).T, space.to_table(group), targets, np.ones(600)
-    found = _averaging.follow_up(*rows, priors, pilot)
+    found, *_ = _averaging.follow_up(*rows, priors, pilot)
     exact = fit_classifier(design, targets, np.ones(600), priors).weights
     gap = (found - exact) @ design[0].T
     assert np.abs(gap).max() < 0.02

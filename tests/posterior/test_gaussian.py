@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import block_diag
 
 from llmreg.posterior._gaussian import make_gaussian
 
@@ -22,7 +23,8 @@ def parts():
 
 def test_covariance_is_that_of_the_parts(parts):
     root, before, lift, added, spread = parts
-    gaussian = make_gaussian(root, before, [(lift, added)], spread)
+    frame = np.hstack([lift, spread.T])
+    gaussian = make_gaussian(root, before, frame, block_diag(added, np.eye(5)))
     elements = np.diag(before) + lift @ added @ lift.T + spread.T @ spread
     rows = np.random.default_rng(1).normal(size=(7, 4))
     expected = rows @ root @ elements @ root.T @ rows.T
@@ -32,21 +34,25 @@ def test_covariance_is_that_of_the_parts(parts):
 
 
 def test_what_no_row_tells_is_as_uncertain_as_before():
-    gaussian = make_gaussian(
-        np.eye(2),
-        np.array([4.0, 9.0]),
-        [(np.eye(2)[:, :1], [[-4.0]])],
-        np.zeros((1, 2)),
-    )
+    frame, added = np.eye(2)[:, :1], np.array([[-4.0]])
+    gaussian = make_gaussian(np.eye(2), np.array([4.0, 9.0]), frame, added)
     np.testing.assert_allclose(gaussian.variance(np.eye(2)), [0, 9], atol=1e-6)
+
+
+def test_many_directions_are_kept_in_few_digits():
+    n, rng = 2_000, np.random.default_rng(0)
+    frame = np.linalg.qr(rng.normal(size=(n, 60)))[0]
+    gaussian = make_gaussian(np.eye(n), np.ones(n), frame, -0.999 * np.eye(60))
+    assert gaussian.told.dtype == np.float16
+    rows = np.vstack([frame.T[:3], rng.normal(size=(3, n))])
+    expected = (rows**2).sum(axis=1) - 0.999 * ((rows @ frame) ** 2).sum(axis=1)
+    np.testing.assert_allclose(gaussian.variance(rows), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_wide_spaces_keep_a_few_directions():
     n = 3_000
     lift = np.linalg.qr(np.random.default_rng(0).normal(size=(n, 5)))[0]
-    update = (lift, -0.9 * np.eye(5))
-    spread = np.zeros((1, n))
-    gaussian = make_gaussian(np.ones((1, n)), np.ones(n), [update], spread)
+    gaussian = make_gaussian(np.ones((1, n)), np.ones(n), lift, -0.9 * np.eye(5))
     assert gaussian.told.shape == (n, 5)
     one = np.ones(n)
     expected = n - 0.9 * np.sum((lift.T @ one) ** 2)

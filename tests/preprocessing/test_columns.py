@@ -21,6 +21,7 @@ from llmreg.preprocessing._columns import (
     to_numbers,
 )
 from llmreg.preprocessing._levels import MISSING, open_levels, to_levels
+from llmreg.preprocessing._sparse import SparseRows
 from llmreg.providers import AnthropicProvider
 from tests.fakes import FakeProvider
 
@@ -283,9 +284,17 @@ def test_as_table_wants_rows_and_columns(make):
         as_table(make(np.zeros((2, 0))))
 
 
-def test_as_table_refuses_sparse_and_complex():
-    with pytest.raises(TypeError, match="Sparse data was passed"):
-        as_table(sp.csr_array(np.eye(2)))
+@pytest.mark.parametrize("make", [sp.csr_array, sp.csc_matrix, sp.coo_array])
+def test_as_table_takes_sparse_rows(make):
+    given = make(([1.0, 2.0, 3.0], ([0, 1, 1], [0, 1, 1])), shape=(2, 3))
+    found = as_table(given)
+    assert isinstance(found, SparseRows) and len(found) == 2
+    assert found.has_canonical_format and as_table(found) is found
+    np.testing.assert_array_equal(found.toarray(), [[1, 0, 0], [0, 5, 0]])
+    assert given.nnz == (3 if make is sp.coo_array else given.nnz)
+
+
+def test_as_table_refuses_complex():
     with pytest.raises(ValueError, match="Complex data not supported"):
         as_table(np.array([[1j]]))
 
