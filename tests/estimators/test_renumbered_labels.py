@@ -38,13 +38,11 @@ def proba_of(how, model, X, y):
         "stacking": StackingClassifier([("m", model)], cv=3),
         "calibrated": CalibratedClassifierCV(model, cv=3, ensemble=False),
         "calibrated ensemble": CalibratedClassifierCV(model, cv=3),
-        "temperature": CalibratedClassifierCV(model, cv=3, method="temperature"),
     }[how]
     return meta.fit(X, y).predict_proba(X)[:, 1]
 
 
 META = ["cross_val_predict", "voting", "stacking", "calibrated", "calibrated ensemble"]
-META += ["temperature"]
 LABELS = [(0, 1), (1, 2), (2, 1), (-1, 1), (-1, 0), (7, 30), (False, True)]
 LABELS += [("p", "q"), ("no", "yes"), ("-", "no"), ("1", "2"), ("False", "Maybe")]
 

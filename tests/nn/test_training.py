@@ -74,6 +74,10 @@ def test_the_linear_part_is_the_linear_model(table, illness, prior):
     )
 
 
+# A score for a level that two rows do not show is told of.
+@pytest.mark.filterwarnings(
+    "ignore:.*fit nothing:llmreg.exceptions.PriorMismatchWarning"
+)
 def test_two_rows_leave_the_linear_model(table, illness, prior):
     rows = [int(np.flatnonzero(illness == name)[0]) for name in ("ill", "healthy")]
     few = table.iloc[rows], illness.iloc[rows]
