@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._coefficients import CoefficientsMixin
 from llmreg._elicitation import ElicitationMixin
+from llmreg._from_prior import FromPriorMixin
 from llmreg._utils import rollback
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
@@ -62,7 +63,7 @@ logger = get_logger(__name__)
 
 
 class BaseAttributionEstimator(
-    CoefficientsMixin, CallbackSupportMixin, ElicitationMixin, ABC
+    FromPriorMixin, CoefficientsMixin, CallbackSupportMixin, ElicitationMixin, ABC
 ):
     """Base of the estimators, which say how targets are encoded and predicted."""
 

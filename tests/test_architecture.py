@@ -35,9 +35,13 @@ ALLOWED = {
         "preprocessing",
         "nn",
     },
+    "_from_prior": {
+        *("_base_rate", "_utils", "prior", "providers"),
+        *("posterior", "linear_model", "nn"),
+    },
     "_base": {
         *("_elicitation", "_coefficients", "_utils", "prior", "providers"),
-        *("posterior", "preprocessing", "linear_model", "nn"),
+        *("_from_prior", "posterior", "preprocessing", "linear_model", "nn"),
     },
     "_base_rate": {"prior"},
     "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.data.catalogue import path_of, read_card, task_of
 from llmreg.prior import BaseRate, FeaturePrior, TypicalRange
-from llmreg.prior._ranges import average_ranges, average_rates
+from llmreg.prior._scores import average_ranges, average_rates
 
 #: How the answers may write the two values of a column that is coded 0 and 1.
 _CODES = {"False": 0.0, "True": 1.0}
