@@ -30,9 +30,9 @@ _N_ROWS, _N_AVERAGED, _WEIGHT = 37, 1_000, 1e-6
 _PERCENTILES = (0.05, 0.5, 0.95)
 # From the 5th to the 95th percentile, in standard deviations.
 _WIDTH = 3.29
-# Steps towards base rates; each leaves a part of the way.
-_N_STEPS = 200
-_LEAST_RATE = 1e-6
+# Steps towards base rates, each of which leaves a part of the way, and the least rate:
+# its logarithm must be a number.
+_N_STEPS, _LEAST_RATE = 200, 1e-6
 
 
 class FromPriorMixin:
@@ -99,12 +99,13 @@ class FromPriorMixin:
                 "them as they are by default, or call fit."
             )
         given = model.get_params(deep=False) | {"prior": prior}
-        rates = None
+        rates, n_rows = None, _N_ROWS
         if is_classifier(model):
             labels = _labels(known, classes)
             rates = _rates(known, labels, model.base_rate)
+            n_rows = max(n_rows, 2 * len(labels))
             # Not as many of each, which would be rows that were drawn by class.
-            first = labels[np.zeros(_N_ROWS - len(labels), dtype=int)]
+            first = labels[np.zeros(n_rows - len(labels), dtype=int)]
             y: Any = pd.Series([*first, *labels], name=known.target or "target")
             said = dict(zip(map(str, labels), rates, strict=True))
             model.set_params(prior=replace(known, base_rates=said), base_rate=None)
@@ -114,7 +115,7 @@ class FromPriorMixin:
             raise ValueError("classes are for a classifier; set classes=None.")
         # What is typical of the prior is in its units.
         model.on_unit_mismatch = "keep"
-        model._fit(_typical_rows(known, _N_ROWS), y, np.full(_N_ROWS, _WEIGHT))
+        model._fit(_typical_rows(known, n_rows), y, np.full(n_rows, _WEIGHT))
         model.set_params(**given)
         rows = model.encoder_.encode(_typical_rows(known, _N_AVERAGED))
         outputs = predict_outputs(model.net_, rows)
@@ -152,9 +153,8 @@ def _typical_rows(prior: FeaturePrior, n_rows: int) -> pd.DataFrame:
     for key in prior.features:
         name, mark, level = key.partition("=")
         is_level = mark and key not in prior.curves and key not in prior.ranges
-        levels.setdefault(name if is_level else key, []).extend(
-            [level] * bool(is_level)
-        )
+        own = levels.setdefault(name if is_level else key, [])
+        own += [level] * bool(is_level)
     spans = {
         name: curve.values[[0, -1]] @ [[1, 0.5, 0], [0, 0.5, 1]]
         for name, curve in prior.curves.items()
@@ -172,7 +172,7 @@ def _typical_rows(prior: FeaturePrior, n_rows: int) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name, own in levels.items():
         if own:
-            values: Any = pd.Categorical(np.resize(own, n_rows), categories=own)
+            values: Any = pd.Categorical(np.resize(own, n_rows), categories=sorted(own))
         else:
             values = np.interp(at, _PERCENTILES, spans[name])
         columns[name] = values[generator.permutation(n_rows)]
@@ -205,12 +205,12 @@ def _labels(prior: FeaturePrior, classes: Any) -> np.ndarray:
         is_whole = all(name.removeprefix("-").isdecimal() for name in named)
         classes = np.array(named, dtype=int if is_whole else None)
     labels = np.unique(classes)
-    if 2 <= len(labels) < _N_ROWS:
+    if len(labels) > 1:
         return labels
     raise PriorMismatchError(
-        f"A classifier needs 2 to {_N_ROWS - 1} classes, and from the prior these are "
-        f"known: {labels.tolist()}. Give the labels, classes=[...], or a prior with a "
-        "base rate for each of them."
+        "A classifier needs at least 2 classes, and from the prior these are known: "
+        f"{labels.tolist()}. Give the labels, classes=[...], or a prior with a base "
+        "rate for each of them."
     )
 
 
@@ -226,14 +226,13 @@ def _rates(prior: FeaturePrior, labels: np.ndarray, declared: Any) -> np.ndarray
     rates = np.array([np.nan if one is None else one.rate for one in said.values()])
     if len(rates) == 2:
         rates = np.where(np.isnan(rates), 1 - rates[::-1], rates)
-    # One that is said to be none is rare: its logarithm must be a number.
-    rates = np.clip(rates / rates.sum(), _LEAST_RATE, 1 - _LEAST_RATE)
     if np.isnan(rates).any():
         raise PriorMismatchError(
             f"The prior has base rates of {list_names(prior.base_rates)}, and the "
             f"classes are {labels.tolist()}. Name them alike, or give base_rate."
         )
-    return rates / rates.sum()
+    rates = np.maximum(rates, _LEAST_RATE)
+    return np.asarray(rates / rates.sum())
 
 
 def _to_rates(outputs: np.ndarray, rates: np.ndarray) -> np.ndarray:
