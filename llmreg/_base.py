@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg._coefficients import CoefficientsMixin
 from llmreg._elicitation import ElicitationMixin
+from llmreg._from_prior import FromPriorMixin
 from llmreg._uncertainty import UncertaintyMixin
 from llmreg._utils import rollback
 from llmreg._utils._log import get_logger, showing
@@ -64,7 +65,12 @@ logger = get_logger(__name__)
 
 
 class BaseAttributionEstimator(
-    CoefficientsMixin, UncertaintyMixin, CallbackSupportMixin, ElicitationMixin, ABC
+    FromPriorMixin,
+    CoefficientsMixin,
+    UncertaintyMixin,
+    CallbackSupportMixin,
+    ElicitationMixin,
+    ABC,
 ):
     """Base of the estimators, which say how targets are encoded and predicted."""
 

@@ -35,16 +35,13 @@ ALLOWED = {
         "preprocessing",
         "nn",
     },
+    "_from_prior": {
+        *("_base_rate", "_utils", "prior", "providers"),
+        *("posterior", "linear_model", "nn"),
+    },
     "_base": {
-        *(
-            "_elicitation",
-            "_coefficients",
-            "_uncertainty",
-            "_utils",
-            "prior",
-            "providers",
-        ),
-        *("posterior", "preprocessing", "linear_model", "nn"),
+        *("_elicitation", "_coefficients", "_uncertainty", "_from_prior", "_utils"),
+        *("prior", "providers", "posterior", "preprocessing", "linear_model", "nn"),
     },
     "_uncertainty": {"preprocessing", "posterior", "nn"},
     "_base_rate": {"prior"},

@@ -219,6 +219,15 @@ EXPERIMENTS = (
         data=True,
     ),
     Experiment(
+        "no-rows",
+        "before the first row: what recorded knowledge predicts with no training",
+        "experiments.no_rows",
+        "",
+        "--cards titanic salaries",
+        ("5 s", "20 s"),
+        data=True,
+    ),
+    Experiment(
         "memory-audit",
         "which tables the model knows by heart: what it said beside what is true",
         "experiments.memory_audit",

@@ -18,6 +18,8 @@ from llmreg.preprocessing._sparse import Centred
 _FIXED = 1e8
 # Of weights without a score, whatever `alpha` is.
 _LEAST_PRECISION = 0.1
+# Rows of less weight in all do not tell the intercept; its precision without them.
+_NO_ROWS, _UNTOLD_PRECISION = 1e-3, 1.0
 # Coordinates that are weighed against one another; the work grows with their cube.
 _MOST = 128
 
@@ -43,6 +45,8 @@ class Subspace:
     ) -> None:
         n_columns = X.shape[1]
         self.alpha, self.shape = alpha, scores.shape
+        is_told = row_weight.sum() > _NO_ROWS
+        self.bias_precision = BIAS_PRECISION if is_told else _UNTOLD_PRECISION
         #: The signs of the scores, which those of the weights are compared with.
         self.signs = np.sign(np.nan_to_num(scores))
         # The last one, number -1, stands for uninformative scores.
@@ -116,7 +120,7 @@ class Subspace:
         width = len(self.is_free)
         mean = np.zeros((len(grid), width + 2))
         mean[:, width] = grid.scale
-        precision = np.full_like(mean, BIAS_PRECISION)
+        precision = np.full_like(mean, self.bias_precision)
         precision[:, :width] = self._precision(grid, self.is_free)
         with np.errstate(divide="ignore"):
             precision[:, width] = np.minimum(1 / grid.scale_sd**2, _FIXED)

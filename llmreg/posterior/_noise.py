@@ -9,7 +9,7 @@ from scipy.stats import t
 
 # What is known of the noise before a row is seen: the rows that it is worth, and the
 # share of the variance of a standardised target.
-_WORTH, _SHARE = 3.0, 0.3
+_WORTH, SHARE = 3.0, 0.3
 
 
 class Noise(NamedTuple):
@@ -35,5 +35,5 @@ def learn_noise(
     # What the model took from the rows, in rows.
     used = min(float(row_weight @ variance) / assumed, 0.9 * count)
     freedom = _WORTH + count - used
-    square = float(row_weight @ gap**2) + _WORTH * _SHARE
+    square = float(row_weight @ gap**2) + _WORTH * SHARE
     return Noise(square / (freedom - 2), freedom)
