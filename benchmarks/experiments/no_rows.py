@@ -23,7 +23,7 @@ from benchmarks.data.knowledge import recorded_knowledge
 from benchmarks.data.results import ResultFile
 from benchmarks.experiments.knowledge import rank
 from benchmarks.experiments.runner import Row, add_out, keep
-from benchmarks.methods.curves import sum_of_effects
+from benchmarks.methods.curves import effects
 from benchmarks.programs import Progress, make_parser, publish, run_program
 from benchmarks.reporting.metrics import FloatArray, measure
 from benchmarks.reporting.tables import markdown
@@ -54,7 +54,7 @@ def scores_of(prior: FeaturePrior) -> FeaturePrior:
 def predict(card: str) -> Iterator[Row]:
     """Measure one table, with curves and with the scores that they sum up to."""
     dataset, prior = load(card), recorded_knowledge(card)
-    sums = rank(dataset, sum_of_effects(prior, dataset.X))
+    sums = rank(dataset, effects(prior, dataset.X).sum(axis=1))
     for name, known in (("curves", prior), ("scores", scores_of(prior))):
         found = _regression if dataset.kind == "regression" else _classification
         row = {"card": card, "prior": name, **found(dataset, known)}
