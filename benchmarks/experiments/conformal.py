@@ -24,8 +24,8 @@ from benchmarks.data.catalogue import RESULTS, cards_of
 from benchmarks.data.datasets import load
 from benchmarks.data.knowledge import recorded_knowledge
 from benchmarks.data.results import ResultFile
-from benchmarks.experiments.runner import Row, add_out, keep
-from benchmarks.programs import Progress, make_parser, publish, run_program
+from benchmarks.experiments.runner import Row, add_out, measure_groups
+from benchmarks.programs import make_parser, publish, run_program
 from benchmarks.reporting.tables import markdown
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 
@@ -146,18 +146,10 @@ def _run(options: argparse.Namespace) -> int:
             for card in cards_of(options.cards)
             for repetition in range(options.repetitions)
         ]
-        left = [each for each in every if each not in done]
-        progress = Progress(len(left))
-
-        def rows() -> Iterator[Row]:
-            for each in left:
-                # A draw is there with all its methods, or not at all.
-                yield from [*measure(*each)]
-                progress.step()
-
+        settings = {"seed": SEED, "repetitions": options.repetitions}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", NO_NAMES, UserWarning)
-            keep(file, rows(), {"seed": SEED, "repetitions": options.repetitions})
+            measure_groups(file, every, done, measure, settings)
     publish(table_of(file.read()), options.out.with_suffix(".md"))
     return 0
 

@@ -23,9 +23,9 @@ from benchmarks.data.catalogue import RESULTS, cards_of
 from benchmarks.data.datasets import Dataset, load
 from benchmarks.data.knowledge import recorded_knowledge
 from benchmarks.data.results import ResultFile
-from benchmarks.experiments.runner import Row, add_out, keep
+from benchmarks.experiments.runner import Row, add_out, measure_groups
 from benchmarks.methods.misled import shuffled
-from benchmarks.programs import Progress, make_parser, publish, run_program
+from benchmarks.programs import make_parser, publish, run_program
 from benchmarks.reporting import metrics
 from benchmarks.reporting.metrics import FloatArray
 from benchmarks.reporting.shapes import PLACES
@@ -239,17 +239,10 @@ def _run(options: argparse.Namespace) -> int:
     """Measure the chosen cards, unless only the report is wanted, and write it."""
     file = ResultFile(options.out, COLUMNS, KEY)
     if not options.report:
-        done = {key[0] for key in file.finished()}
-        left = [card for card in cards_of(options.cards) if card not in done]
-        progress = Progress(len(left))
-
-        def rows() -> Iterator[Row]:
-            for card in left:
-                # A card is there with all its rows, or not at all.
-                yield from [*measure(card, options.repetitions)]
-                progress.step()
-
-        keep(file, rows(), {"seed": SEED, "repetitions": options.repetitions})
+        cards = [(card, options.repetitions) for card in cards_of(options.cards)]
+        done = {(key[0], options.repetitions) for key in file.finished()}
+        settings = {"seed": SEED, "repetitions": options.repetitions}
+        measure_groups(file, cards, done, measure, settings)
     publish(write(file.read()), options.out.with_suffix(".md"))
     return 0
 

@@ -22,9 +22,9 @@ from benchmarks.data.datasets import Dataset, load
 from benchmarks.data.knowledge import recorded_knowledge
 from benchmarks.data.results import ResultFile
 from benchmarks.experiments.knowledge import rank
-from benchmarks.experiments.runner import Row, add_out, keep
+from benchmarks.experiments.runner import Row, add_out, measure_groups
 from benchmarks.methods.curves import effects
-from benchmarks.programs import Progress, make_parser, publish, run_program
+from benchmarks.programs import make_parser, publish, run_program
 from benchmarks.reporting.metrics import FloatArray, measure
 from benchmarks.reporting.tables import markdown
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
@@ -112,16 +112,9 @@ def _run(options: argparse.Namespace) -> int:
     """Measure the chosen cards, unless only the report is wanted, and write it."""
     file = ResultFile(options.out, COLUMNS, KEY)
     if not options.report:
-        done = {key[0] for key in file.finished()}
-        left = [card for card in cards_of(options.cards) if card not in done]
-        progress = Progress(len(left))
-
-        def rows() -> Iterator[Row]:
-            for card in left:
-                yield from [*predict(card)]
-                progress.step()
-
-        keep(file, rows(), {})
+        cards = [(card,) for card in cards_of(options.cards)]
+        done = {key[:1] for key in file.finished()}
+        measure_groups(file, cards, done, predict, {})
     publish(table_of(file.read()), options.out.with_suffix(".md"))
     return 0
 

@@ -9,7 +9,7 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +273,25 @@ def keep(
         if number is None:
             number = note_run(file.path, settings)
         file.append({**row, "run": number})
+
+
+def measure_groups(
+    file: ResultFile,
+    groups: Iterable[tuple[Any, ...]],
+    done: Container[tuple[Any, ...]],
+    measure: Callable[..., Iterable[Row]],
+    settings: Mapping[str, Any],
+) -> None:
+    """Measure what has several rows each, which are kept together or not at all."""
+    left = [group for group in groups if group not in done]
+    progress = Progress(len(left))
+
+    def rows() -> Iterator[Row]:
+        for group in left:
+            yield from [*measure(*group)]
+            progress.step()
+
+    keep(file, rows(), settings)
 
 
 def measure_missing(
