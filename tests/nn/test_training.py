@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg.exceptions import ModuleOutputError
+from llmreg.exceptions import ModuleOutputError, PriorMismatchWarning
 from llmreg.nn import _training
 from llmreg.nn._factory import CorrectedModel
 from llmreg.nn._net import MLP, LinearModel
@@ -74,15 +74,13 @@ def test_the_linear_part_is_the_linear_model(table, illness, prior):
     )
 
 
-# A score for a level that two rows do not show is told of.
-@pytest.mark.filterwarnings(
-    "ignore:.*fit nothing:llmreg.exceptions.PriorMismatchWarning"
-)
 def test_two_rows_leave_the_linear_model(table, illness, prior):
     rows = [int(np.flatnonzero(illness == name)[0]) for name in ("ill", "healthy")]
     few = table.iloc[rows], illness.iloc[rows]
-    linear = fit(*few, prior)
-    deep = fit(*few, prior, hidden_layer_sizes=(4,))
+    with pytest.warns(PriorMismatchWarning, match="sex=male: the levels are female"):
+        linear = fit(*few, prior)
+    with pytest.warns(PriorMismatchWarning, match="sex=male: the levels are female"):
+        deep = fit(*few, prior, hidden_layer_sizes=(4,))
     assert not len(deep.net_.module_.corrections)
     np.testing.assert_allclose(deep.predict_proba(table), linear.predict_proba(table))
 
