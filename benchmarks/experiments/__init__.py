@@ -312,6 +312,14 @@ EXPERIMENTS = (
         ("10 s", "20 min"),
     ),
     Experiment(
+        "devices",
+        "time of fits on a CUDA device and on the CPU beside it",
+        "experiments.devices",
+        "",
+        "--sizes 1000x50",
+        ("10 s", "5 min"),
+    ),
+    Experiment(
         "memory",
         "memory at the peak of a fit, and how time grows with the table",
         "experiments.memory",
