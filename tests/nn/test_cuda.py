@@ -52,7 +52,7 @@ MODELS = {
     },
     "own module": {
         "module": torch.nn.Sequential(
-            torch.nn.LazyLinear(8), torch.nn.Tanh(), torch.nn.LazyLinear(1)
+            torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
         ),
         "gamma": 1.0,
         "max_iter": 30,
