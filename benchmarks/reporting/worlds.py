@@ -55,9 +55,10 @@ COUNTED = ("default linear, curves", "default linear", "CatBoost")
 WORTH = (
     "The mark is the mean ROC AUC of tuned, standardised logistic regression at 100 "
     "rows per class, or at the largest size below where the table is smaller. Then the "
-    "rows per class at which each method first reaches it, interpolated in their logarithm "
-    '("≤": it is there at the smallest size, "never": at none that was measured), and '
-    "from which size on curves gain less than 0.005 over that logistic regression.\n"
+    "rows per class at which each method first reaches it, interpolated in their "
+    'logarithm ("≤": it is there at the smallest size, "never": at none that was '
+    "measured), and from which size on curves gain less than 0.005 over that logistic "
+    "regression.\n"
 )
 TWO, MORE, NUMBER = "Two classes", "More than two classes", "Regression"
 WORLD, PUBLIC = "tables that nobody has published", "public tables"
