@@ -145,11 +145,11 @@ def _score_draw(
     chosen = [rng.choice(rows, shots, replace=False) for rows in by_class]
     train = np.concatenate(chosen)
     test = np.setdiff1d(np.arange(len(y)), train)
-    model = LogisticRegression(max_iter=1000)
-    tuned: Any = Pipeline([("scaler", MinMaxScaler()), ("model", model)])
+    logistic = LogisticRegression(max_iter=1000)
+    tuned: Any = Pipeline([("scaler", MinMaxScaler()), ("model", logistic)])
     if shots > 1:
-        grid = {"model__C": np.logspace(-2, 2, 5)}
-        grid["scaler"] = [MinMaxScaler(), StandardScaler()]
+        scalers = [MinMaxScaler(), StandardScaler()]
+        grid = {"model__C": np.logspace(-2, 2, 5), "scaler": scalers}
         tuned = GridSearchCV(tuned, grid, cv=min(shots, 3), scoring="neg_log_loss")
     aligned = LLMAttributionClassifier(prior, random_state=SEED, device="cpu")
     models = {
