@@ -260,6 +260,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         for name in ("self", "__class__", "class_weight", "base_rate", "net__params"):
             del shared[name]
         super().__init__(**shared)
+        del self.loss
         self.base_rate = base_rate
         self.class_weight = class_weight
 
