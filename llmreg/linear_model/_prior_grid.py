@@ -42,9 +42,9 @@ _LARGE_SCALE = (16.0, 4.0, 0.01)
 # Precisions of the weights where the scores are uninformative.
 _UNINFORMATIVE = (0.1, 0.3, 1.0, 3.0, 10.0)
 _P_UNINFORMATIVE = 0.1
-# A standardised target moves about half as far as a logit, as does the logarithm of
-# the mean of a count.
-_UNITS = {"regression": 0.5, "poisson": 0.5}
+# A standardised target moves about half as far as a logit, the logarithm of a mean
+# count a third as far.
+_UNITS = {"regression": 0.5, "poisson": 0.35}
 # Share of the variance of a standardised target that no model explains.
 _NOISES = (0.05, 0.1, 0.2, 0.4, 0.8)
 

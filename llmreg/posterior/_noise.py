@@ -52,8 +52,10 @@ def learn_dispersion(
 
     `variance` is that of the logarithms of the means, if it is as `assumed`.
     """
-    ratio = np.sum((row_weight * (y - mean)) ** 2) / np.sum(row_weight * mean)
-    used = row_weight @ (mean * variance) / assumed.variance if assumed else 1.0
-    freedom = _WORTH + len(y) - min(float(used), 0.9 * len(y))
-    square = len(y) * float(ratio) + _WORTH * _DISPERSION
-    return Noise(max(1.0, square / (freedom - 2)), freedom)
+    expected = row_weight * mean
+    ratio = float(np.sum((row_weight * (y - mean)) ** 2) / expected.sum())
+    # How far a square tells it, in squares of a normal outcome: few counts tell little.
+    count = float(np.sum(2 * expected / (1 + 2 * expected)))
+    used = expected @ variance / assumed.variance if assumed else 1.0
+    freedom = _WORTH + count - min(float(used), 0.9 * count)
+    return Noise(max(1.0, (count * ratio + _WORTH * _DISPERSION) / freedom), freedom)
