@@ -27,9 +27,13 @@ CONFIGURATIONS = [
 @pytest.mark.filterwarnings("ignore::llmreg.exceptions.PriorUnavailableWarning")
 @parametrize_with_checks(
     [
-        estimator(**configuration, device="cpu")
-        for estimator in (LLMAttributionClassifier, LLMAttributionRegressor)
-        for configuration in CONFIGURATIONS
+        *(
+            estimator(**configuration, device="cpu")
+            for estimator in (LLMAttributionClassifier, LLMAttributionRegressor)
+            for configuration in CONFIGURATIONS
+        ),
+        LLMAttributionRegressor(5.0, gamma=0.1, loss="poisson", device="cpu"),
+        LLMAttributionRegressor(5.0, loss="poisson", device="cpu"),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
