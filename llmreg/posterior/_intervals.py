@@ -11,7 +11,7 @@ from sklearn.utils import check_scalar
 # Draws from the logits of many classes, and rows that are turned into them at a time.
 _N_DRAWS, _BLOCK = 1_000, 512
 # Means of a count that stand for all, and halvings of where its end may be.
-_N_MEANS, _N_HALVINGS = 100, 60
+_N_MEANS, _N_HALVINGS = 50, 60
 # So little more than 1 a dispersion is 1.
 _LEAST_EXCESS = 1e-3
 
@@ -70,12 +70,14 @@ def count_interval(
         # The end is above `low`, and `high` at most: the bound of Cantelli.
         top = means[..., -1]
         low, high = -np.ones_like(top), top + np.sqrt((1 + excess) * top / (1 - level))
-        high = 2 * high + 1
+        high = np.ceil(2 * high)
         for _ in range(_N_HALVINGS):
+            if (high - low).max(initial=0.0) <= 1:
+                break
             middle = np.floor((low + high) / 2)[..., None]
             found = betainc(means / excess, middle + 1, 1 / (1 + excess))
             is_above = found.mean(axis=-1) >= tail
             low = np.where(is_above, low, middle[..., 0])
             high = np.where(is_above, middle[..., 0], high)
-        ends.append(np.floor(high))
+        ends.append(high)
     return np.stack(ends, axis=-1)
