@@ -50,7 +50,7 @@ from llmreg.posterior._gaussian import make_gaussian
 from llmreg.posterior._noise import Noise, learn_dispersion, learn_noise
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import CurveBasis
-from llmreg.preprocessing._sparse import Centred, to_dense
+from llmreg.preprocessing._sparse import Centred
 from llmreg.prior._feature_prior import FeaturePrior
 
 #: More rows than this tell no more about a handful of numbers.
@@ -180,17 +180,18 @@ def average_counts(
     of them leaves over.
     """
     basis, some = settings.get("basis"), slice(None, None, -(-len(X) // MOST_ROWS))
-    table = to_dense(X[some])
-    columns = table if basis is None else basis.design(table)
-    mean, variance, noise = np.ones(len(table)), np.zeros(len(table)), None
+    rows = y[some, 0], sample_weight[some]
+    columns = X[some] if basis is None else basis.design(X[some])
+    # At first their mean alone, which is 1.
+    mean, noise = np.ones(len(rows[0])), Noise(1.0, 0.0)
+    variance = mean / rows[1].sum()
     for _ in range(_ROUNDS):
-        rows = y[some, 0], sample_weight[some]
         noise = learn_dispersion(*rows, mean, variance, noise)
         model = average_models(X, y, sample_weight / noise.variance, **settings)
-        assert model.posterior is not None
+        posterior = cast(Posterior, model.posterior)
         mean = np.exp(columns @ model.coef[0] + model.intercept[0])
-        variance = model.posterior.moments(columns)[1][:, 0] ** 2
-    return model._replace(posterior=replace(model.posterior, noise=(noise,)))
+        variance = posterior.moments(columns)[1][:, 0] ** 2
+    return model._replace(posterior=replace(posterior, noise=(noise,)))
 
 
 class _Problem:

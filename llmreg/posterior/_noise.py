@@ -46,7 +46,7 @@ def learn_dispersion(
     row_weight: np.ndarray,
     mean: np.ndarray,
     variance: np.ndarray,
-    assumed: Noise | None,
+    assumed: Noise,
 ) -> Noise:
     """Learn how many times as far as by Poisson's law counts scatter, 1 at least.
 
@@ -56,6 +56,6 @@ def learn_dispersion(
     ratio = float(np.sum((row_weight * (y - mean)) ** 2) / expected.sum())
     # How far a square tells it, in squares of a normal outcome: few counts tell little.
     count = float(np.sum(2 * expected / (1 + 2 * expected)))
-    used = expected @ variance / assumed.variance if assumed else 1.0
-    freedom = _WORTH + count - min(float(used), 0.9 * count)
+    used = float(expected @ variance) / assumed.variance
+    freedom = _WORTH + count - min(used, 0.9 * count)
     return Noise(max(1.0, (count * ratio + _WORTH * _DISPERSION) / freedom), freedom)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import PoissonRegressor
 from sklearn.metrics import mean_poisson_deviance
@@ -133,6 +134,18 @@ def test_partial_fit(counts):
     before = model.predict(X).mean()
     model.partial_fit(X[:100], np.zeros(100))  # A piece may have no counts.
     assert model.predict(X).mean() < before
+
+
+@pytest.mark.parametrize("first", [5, [(0, -5), (1, 5)]])
+def test_sparse_rows(rng, first):
+    X = rng.random((200, 4)) * (rng.random((200, 4)) < 0.3)
+    y = rng.poisson(np.exp(2 * X[:, 0]))
+    prior, names = {"a": first, "b": 0, "c": 0, "d": 0}, list("abcd")
+    models = [
+        make(prior, feature_names=names, scaler="minmax").fit(rows, y)
+        for rows in (X, csr_array(X))
+    ]
+    np.testing.assert_allclose(*(model.predict(X) for model in models), rtol=0.02)
 
 
 @pytest.mark.parametrize("y", [[0, 0, 0], [1, -1, 2], [[1, 2], [0, 1], [1, 1]]])

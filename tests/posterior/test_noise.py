@@ -43,11 +43,10 @@ def test_many_counts_tell_their_dispersion(dispersion):
 
 def test_counts_scatter_no_less_than_by_poissons_law():
     y, small = np.full(50, 3.0), np.zeros(50)
-    assert learn_dispersion(y, np.ones(50), y, small, None).variance == 1
+    assert learn_dispersion(y, np.ones(50), y, small, Noise(1.0, 0.0)).variance == 1
 
 
 def test_next_to_no_counts_leave_what_was_known():
     y, weight = np.ones(30), np.full(30, 1e-6)
-    assert learn_dispersion(y, weight, y, y, None).variance == pytest.approx(
-        2, rel=1e-3
-    )
+    found = learn_dispersion(y, weight, y, y, Noise(1.0, 0.0))
+    assert found.variance == pytest.approx(2, rel=1e-3)
