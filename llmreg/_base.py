@@ -356,7 +356,7 @@ class BaseAttributionEstimator(
 
     @abstractmethod
     def _loss_name(self) -> str:
-        """Return "binary", "multiclass" or "regression"."""
+        """Return "binary", "multiclass", "regression" or "poisson"."""
 
     @abstractmethod
     def _n_outputs(self) -> int:
