@@ -11,8 +11,6 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sklearn.base import clone
-
 from llmreg._utils._files import expand
 from llmreg._utils._text import clean_text, escape, list_names
 from llmreg.cli._cache import confirm
@@ -27,7 +25,9 @@ from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
 from llmreg.providers import _resolve as registry
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._anthropic_batch import collect_batch, count_lacking, submit_batch
+from llmreg.providers._base import cost_of
+from llmreg.providers._batch import collect_batch, count_lacking, submit_batch
+from llmreg.providers._openai import OpenAIProvider
 
 LIMIT = 100_000
 NAME_WIDTH = 40
@@ -113,10 +113,10 @@ def run(arguments: argparse.Namespace) -> None:
     settings = {name: getattr(arguments, name) for name in SETTINGS}
     provider = make_provider(arguments.provider, settings)
     batch = arguments.batch is not None
-    if batch and not isinstance(provider, AnthropicProvider):
+    if batch and not isinstance(provider, AnthropicProvider | OpenAIProvider):
         raise ProviderError(
             f"{type(provider).__name__} has no batch interface that llmreg knows; "
-            "--provider anthropic has one. Leave --batch out."
+            "--provider anthropic and openai have one. Leave --batch out."
         )
     if arguments.dry_run:
         sent = [request for t in tables for request in _sent(provider, t.task)]
@@ -158,11 +158,9 @@ def make_provider(name: str, settings: dict[str, Any]) -> Any:
 def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
     """Say what an elicitation will take; nothing is sent."""
     if hasattr(provider, "estimate_cost"):
-        if "network" in getattr(provider, "get_params", dict)():
-            # A vendor that counts tokens receives the question, which nobody has
-            # agreed to yet: the count is a guess.
-            provider = clone(provider).set_params(network="never")
-        cost = provider.estimate_cost(task)
+        # A vendor that counts tokens receives the question, which nobody has agreed to
+        # yet: the count is a guess.
+        cost = cost_of(provider, task)
         if batch and isinstance(cost, Cost) and cost.usd is not None:
             cost = replace(cost, usd=BATCH_PRICE * cost.usd)
         return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))

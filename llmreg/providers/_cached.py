@@ -13,6 +13,7 @@ from types import MethodType
 from typing import Any
 
 from llmreg.elicitation._cache import PriorCache, hash_key
+from llmreg.elicitation._cost import Cost, total
 from llmreg.exceptions import (
     LLMRegError,
     PriorLockedError,
@@ -21,7 +22,13 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
-from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
+from llmreg.providers._base import (
+    PriorProvider,
+    cost_of,
+    is_at_hand,
+    preview_of,
+    qualified_name,
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -99,6 +106,10 @@ class CachedProvider(PriorProvider):
         is_needed = task is None or not self.has_cached(task)
         if is_needed and hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Give what the provider would take; nothing where the prior is cached."""
+        return total([]) if self.has_cached(task) else cost_of(self.provider, task)
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what the provider would send; nothing where the prior is cached."""
