@@ -106,6 +106,23 @@ def add(commands: Any) -> None:
     text = "print all that would be sent, and stop"
     add("--dry-run", action="store_true", help=text)
 
+    text = "list the models of a provider, and which are to be shut down"
+    parser = commands.add_parser("models", help=text, description=text.capitalize())
+    parser.set_defaults(run=run_models)
+    parser.add_argument("--provider", required=True, help="such as anthropic")
+    parser.add_argument("--base-url", help="another address of the provider")
+
+
+def run_models(arguments: argparse.Namespace) -> None:
+    """Run `llmreg models`."""
+    provider = make_provider(arguments.provider, {"base_url": arguments.base_url})
+    if not hasattr(provider, "models"):
+        raise ProviderError(f"{type(provider).__name__} has no list of models.")
+    for name, fate in provider.models().items():
+        notes = [fate, "the default" if name == provider.model else ""]
+        told = ", ".join(filter(None, notes))
+        sys.stdout.write(escape(f"{name}{told and ': '}{told}") + "\n")
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""

@@ -11,8 +11,6 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from sklearn.base import clone
-
 from llmreg._utils import import_optional
 from llmreg._utils._text import clean_text, list_names
 from llmreg.elicitation._cache import PriorCache
@@ -168,9 +166,10 @@ class HostedProvider(LLMProvider):
 
     def _near_models(self) -> str:
         """Say what became of the model, or what others are called."""
-        limits = {"max_attempts": 1, "timeout": min(self.timeout, MODELS_SECONDS)}
+        hurried: dict[str, Any] = {"max_attempts": 1}
+        hurried["timeout"] = min(self.timeout, MODELS_SECONDS)
         try:
-            known = clone(self).set_params(**limits).models()
+            known = type(self)(**self.get_params(deep=False) | hurried).models()
         except LLMRegError:
             return ""
         if fate := known.get(self.model):
