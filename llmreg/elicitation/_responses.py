@@ -201,10 +201,14 @@ def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
 
 def _add_up(estimates: Sequence[Estimate]) -> Counter[str]:
     """Add up what estimates took when they were asked for."""
-    usage: Counter[str] = Counter()
-    for estimate in estimates:
-        usage.update(estimate.usage)
-    return usage
+    return sum((Counter(estimate.usage) for estimate in estimates), Counter())
+
+
+def _tokens(estimates: Sequence[Estimate]) -> dict[str, str]:
+    """Say what estimates took, if that is known."""
+    used = _add_up(estimates).items()
+    told = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in used)
+    return {"tokens": told} if told else {}
 
 
 def to_array(estimates: Sequence[Estimate]) -> FloatArray:
@@ -230,13 +234,10 @@ def combine(
             if f.description or f.level_description
         },
         provenance={
-            **provenance,
+            **{name: text for name, text in provenance.items() if text},
             "model": ", ".join(dict.fromkeys(e.model for e in estimates if e.model)),
             "created": max(estimate.created for estimate in estimates),
-            "tokens": ", ".join(
-                f"{n:,} {name.replace('_', ' ')}"
-                for name, n in _add_up(estimates).items()
-            ),
+            **_tokens(estimates),
         },
         usage=dict(usage),
         rationale=nearest_reasons(

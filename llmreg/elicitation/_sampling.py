@@ -190,7 +190,8 @@ class ResponseStore:
             self.cache.set_aside(key)
             return None
         used = entry.get("usage")
-        usage = used if isinstance(used, dict) else {}
+        used = used if isinstance(used, dict) else {}
+        usage = {name: n for name, n in used.items() if isinstance(n, int)}
         return replace(estimate, model=model, created=created, usage=usage)
 
 
