@@ -17,7 +17,7 @@ from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._names import describe, number_twins
 from llmreg.prior._task import Task
-from llmreg.providers._base import cost_of, preview_of
+from llmreg.providers._base import offline, optional
 from llmreg.providers._resolve import (
     PriorSource,
     Provider,
@@ -162,7 +162,9 @@ class ElicitationMixin(AttributionParameters, ABC):
         source = prior_source(self.prior)
         if not self._is_asked(source):
             return []
-        return preview_of(source, self._encoded_copy(X, y, source)._describe_task())
+        task = self._encoded_copy(X, y, source)._describe_task()
+        requests: list[dict[str, Any]] = optional(source, "preview", task)
+        return requests
 
     def estimate_cost(self, X: Any, y: Any) -> Cost:
         """Guess what asking the provider in `fit` would take; nothing is sent.
@@ -201,7 +203,9 @@ class ElicitationMixin(AttributionParameters, ABC):
         source = prior_source(self.prior)
         if not self._is_asked(source):
             return total([])
-        return cost_of(source, self._encoded_copy(X, y, source)._describe_task())
+        task = self._encoded_copy(X, y, source)._describe_task()
+        cost: Cost = optional(offline(source), "estimate_cost", task)
+        return cost
 
     def _encoded_copy(self, X: Any, y: Any, source: PriorSource | None) -> Self:
         """Return a copy that has learnt what the task is described by, and no more."""

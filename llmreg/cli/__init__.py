@@ -42,12 +42,7 @@ def _in_shell(text: str) -> str:
     )
     names = "|".join(_elicit.SETTINGS)
     pattern = rf"`({names})`|\b(base_url)\b=?|\b(cache)=(?=[,.])"
-    return re.sub(pattern, lambda found: _option(found[found.lastindex or 0]), text)
-
-
-def _option(name: str) -> str:
-    """Give the option of a parameter."""
-    return f"--{name.replace('_', '-')}"
+    return re.sub(pattern, lambda m: f"--{m[m.lastindex or 0].replace('_', '-')}", text)
 
 
 def _parser() -> argparse.ArgumentParser:

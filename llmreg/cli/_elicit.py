@@ -24,10 +24,8 @@ from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
 from llmreg.providers import _resolve as registry
-from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._base import cost_of
-from llmreg.providers._batch import collect_batch, count_lacking, submit_batch
-from llmreg.providers._openai import OpenAIProvider
+from llmreg.providers._base import offline, optional
+from llmreg.providers._batch import Batching, collect_batch, count_lacking, submit_batch
 
 LIMIT = 100_000
 NAME_WIDTH = 40
@@ -130,7 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = {name: getattr(arguments, name) for name in SETTINGS}
     provider = make_provider(arguments.provider, settings)
     batch = arguments.batch is not None
-    if batch and not isinstance(provider, AnthropicProvider | OpenAIProvider):
+    if batch and not isinstance(provider, Batching):
         raise ProviderError(
             f"{type(provider).__name__} has no batch interface that llmreg knows; "
             "--provider anthropic and openai have one. Leave --batch out."
@@ -177,7 +175,7 @@ def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
     if hasattr(provider, "estimate_cost"):
         # A vendor that counts tokens receives the question, which nobody has agreed to
         # yet: the count is a guess.
-        cost = cost_of(provider, task)
+        cost = optional(offline(provider), "estimate_cost", task)
         if batch and isinstance(cost, Cost) and cost.usd is not None:
             cost = replace(cost, usd=BATCH_PRICE * cost.usd)
         return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))

@@ -66,39 +66,27 @@ def qualified_name(thing: object) -> str:
     return f"{module}.{type(thing).__qualname__}"
 
 
-def cost_of(provider: Any, task: Task) -> Cost:
-    """Guess what asking a provider would take; nothing is sent, not to be counted."""
-    if not hasattr(provider, "estimate_cost"):
+def optional(provider: Any, method: str, task: Task) -> Any:
+    """Call a method that a provider may have; ProviderError if it has not."""
+    if not hasattr(provider, method):
         raise ProviderError(
-            f"{type(provider).__name__} has no method estimate_cost(task), which would "
-            "count what it sends."
+            f"{type(provider).__name__} has no method {method}(task), which would tell "
+            "what it sends."
         )
-    cost: Cost = _offline(provider).estimate_cost(task)
-    return cost
+    return getattr(provider, method)(task)
 
 
-def _offline(provider: Any) -> Any:
+def offline(provider: Any) -> Any:
     """Copy a provider, and those that it asks, so that none opens a connection."""
     params = provider.get_params(deep=False) if hasattr(provider, "get_params") else {}
     changed: dict[str, Any] = {}
     if "network" in params:
         changed["network"] = "never"
     if hasattr(provider, "_members"):
-        changed["providers"] = [_offline(each) for each in provider._members().values()]
+        changed["providers"] = [offline(each) for each in provider._members().values()]
     elif hasattr(params.get("provider"), "elicit"):
-        changed["provider"] = _offline(params["provider"])
+        changed["provider"] = offline(params["provider"])
     return clone(provider).set_params(**changed) if changed else provider
-
-
-def preview_of(provider: Any, task: Task) -> list[dict[str, Any]]:
-    """Show what a provider would send for a task; ProviderError if it cannot."""
-    if not hasattr(provider, "preview"):
-        raise ProviderError(
-            f"{type(provider).__name__} has no method preview(task), which would show "
-            "what it sends."
-        )
-    requests: list[dict[str, Any]] = provider.preview(task)
-    return requests
 
 
 class _AtHand(PriorProvider):

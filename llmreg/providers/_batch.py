@@ -21,13 +21,17 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
 )
 from llmreg.prior._task import Task
+from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._faults import translate
-from llmreg.providers._hosted import HostedProvider
+from llmreg.providers._openai import OpenAIProvider
 from llmreg.providers._wire import Secrets, quote
 
 T = TypeVar("T")
 
 logger = get_logger(__name__)
+
+# The vendors that have batches; each has its own `_batches`, `_prepare` and `_result`.
+Batching = AnthropicProvider | OpenAIProvider
 
 # What vendors call the state of a batch.
 _RUNNING = {"in_progress", "canceling", "validating", "finalizing", "cancelling"}
@@ -75,7 +79,7 @@ class _Job(NamedTuple):
     number: int
 
 
-def count_lacking(provider: HostedProvider, tasks: Sequence[Task]) -> int:
+def count_lacking(provider: Batching, tasks: Sequence[Task]) -> int:
     """Count the answers that a batch would ask for; nothing is sent.
 
     Those that the cache lacks; of ``n_estimates="auto"`` those of the next round.
@@ -93,7 +97,7 @@ def count_lacking(provider: HostedProvider, tasks: Sequence[Task]) -> int:
     return len(_jobs(provider, tasks))
 
 
-def submit_batch(provider: HostedProvider, tasks: Sequence[Task]) -> str | None:
+def submit_batch(provider: Batching, tasks: Sequence[Task]) -> str | None:
     """Send what the cache of a provider lacks about some tasks as one batch.
 
     Returns its id, for `collect_batch`; None if nothing is lacking.
@@ -131,7 +135,7 @@ def submit_batch(provider: HostedProvider, tasks: Sequence[Task]) -> str | None:
 
 
 def collect_batch(
-    provider: HostedProvider,
+    provider: Batching,
     tasks: Sequence[Task],
     batch: str,
     *,
@@ -237,7 +241,7 @@ def _lines(client: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         raise ValueError("no line is a result") from fault
 
 
-def _jobs(provider: HostedProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
+def _jobs(provider: Batching, tasks: Sequence[Task]) -> dict[str, _Job]:
     """List the answers that the cache lacks, by the key they will have in it."""
     jobs = {}
     for task in tasks:
@@ -254,7 +258,7 @@ def _jobs(provider: HostedProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
 
 
 def _read(
-    provider: HostedProvider, job: _Job, kind: str, reply: Any, secrets: Secrets
+    provider: Batching, job: _Job, kind: str, reply: Any, secrets: Secrets
 ) -> Completion | str:
     """Read a result; say why if it is not usable."""
     if kind != "succeeded":
@@ -289,7 +293,7 @@ def _has_ended(batch: Any, secrets: Secrets) -> bool:
 
 
 def _call(
-    provider: HostedProvider,
+    provider: Batching,
     client: Any,
     call: Callable[[Any], T],
     is_paid: bool = False,

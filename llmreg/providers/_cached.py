@@ -24,9 +24,8 @@ from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 from llmreg.providers._base import (
     PriorProvider,
-    cost_of,
     is_at_hand,
-    preview_of,
+    optional,
     qualified_name,
 )
 
@@ -109,11 +108,17 @@ class CachedProvider(PriorProvider):
 
     def estimate_cost(self, task: Task) -> Cost:
         """Give what the provider would take; nothing where the prior is cached."""
-        return total([]) if self.has_cached(task) else cost_of(self.provider, task)
+        if self.has_cached(task):
+            return total([])
+        cost: Cost = optional(self.provider, "estimate_cost", task)
+        return cost
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what the provider would send; nothing where the prior is cached."""
-        return [] if self.has_cached(task) else preview_of(self.provider, task)
+        if self.has_cached(task):
+            return []
+        requests: list[dict[str, Any]] = optional(self.provider, "preview", task)
+        return requests
 
     def identity(self) -> dict[str, Any]:
         """Name what shapes the answers: the inner provider alone."""

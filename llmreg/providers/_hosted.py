@@ -250,24 +250,6 @@ class HostedProvider(LLMProvider):
         """
         raise NotImplementedError
 
-    # The batches of a vendor; `collect_batch` and `submit_batch` use them.
-
-    def _batches(self, client: Any) -> Any:
-        """Give the part of a client that creates and retrieves batches."""
-        raise NotImplementedError
-
-    def _prepare(self, client: Any, requests: Mapping[str, Request]) -> dict[str, Any]:
-        """Give what creates a batch of requests, each under its name."""
-        raise NotImplementedError
-
-    def _result_paths(self, name: str, batch: Any) -> list[str]:
-        """Say where the results of a batch are, at the address of the client."""
-        raise NotImplementedError
-
-    def _result(self, line: Mapping[str, Any]) -> tuple[str, Any]:
-        """Tell of a line of the results how it ended, and give the reply."""
-        raise NotImplementedError
-
     def _complete(self, client: Any, request: Request) -> Completion:
         """Send one request, and read the reply."""
         secrets = self._secrets(client)
