@@ -44,7 +44,8 @@ DEFAULT_ASK = "curves"
 
 # Seconds to ask which models there are, after one was not found.
 MODELS_SECONDS = 10.0
-MAX_FATE = 60
+# The most characters of what a server says of a model.
+MAX_REMARK = 120
 
 
 class _Guarded:
@@ -148,10 +149,16 @@ class HostedProvider(LLMProvider):
         does.
         """
         with self._connect() as client:
+            secrets = self._secrets(client)
+
+            def tidy(text: object) -> str:
+                return clean_text(secrets.hide_in_reply(str(text)), MAX_REMARK)
 
             def send(seconds_left: float) -> dict[str, str]:
                 listed = partial(client.models.list, timeout=seconds_left)
-                return self._call(client, lambda: {m.id: _fate(m) for m in listed()})
+                return self._call(
+                    client, lambda: {tidy(m.id): tidy(_fate(m)) for m in listed()}
+                )
 
             return self._in_time([send], "Try again later, or raise `timeout`.")[0]
 
@@ -356,4 +363,4 @@ def _fate(model: Any) -> str:
     end = getattr(model, "retires_at", None) or getattr(model, "shutdown_date", None)
     told = [] if state in {None, "active"} else [str(state)]
     told += [f"shut down on {str(end)[:10]}"] if end else []
-    return clean_text(", ".join(told), MAX_FATE)
+    return ", ".join(told)

@@ -97,6 +97,16 @@ class TestNotFound:
         assert found == {MODEL: "", "an-old-model": FATES[vendor.name]}
         assert server.requests[0].carried(PLANTED_KEY)
 
+    def test_what_a_server_calls_a_model_is_cut_and_holds_no_key(
+        self, server, provider, vendor
+    ):
+        names = [f"said\n{PLANTED_KEY}", "x" * 10**6]
+        listed = [{"id": n, "shutdown_date": f"{PLANTED_KEY}"} for n in names]
+        server.respond = lambda request: Reply(json.dumps({"data": listed}))
+        found = provider.models()
+        assert PLANTED_KEY not in repr(found) and "said ***" in found
+        assert max(map(len, found)) <= 120
+
     def test_what_goes_well_asks_for_no_list(self, server, provider, task, vendor):
         server.respond = offering(vendor)
         provider.set_params(model=MODEL).elicit(task)
