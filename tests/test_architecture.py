@@ -31,6 +31,7 @@ ALLOWED = {
         "_parameters",
         "_utils",
         "prior",
+        "elicitation",
         "providers",
         "preprocessing",
         "nn",
