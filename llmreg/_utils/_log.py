@@ -4,8 +4,6 @@ Those lines are of this fit alone, and change no setting of `logging`, which bel
 the program.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import time

@@ -1,7 +1,5 @@
 """Texts for people and models: a name, some of many, a number that may be absent."""
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

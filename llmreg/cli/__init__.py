@@ -1,7 +1,5 @@
 """The command line: `llmreg elicit`, `show`, `edit`, `report` and others."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

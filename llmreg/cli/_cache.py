@@ -1,7 +1,5 @@
 """`llmreg cache`: what has been answered, to list, show, export, import and clear."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

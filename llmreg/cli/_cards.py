@@ -1,7 +1,5 @@
 """`llmreg show`, `diff`, `edit` and `new`: prior cards in terminal and browser."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import shutil

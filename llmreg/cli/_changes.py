@@ -1,7 +1,5 @@
 """What differs between two priors beside their scores, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

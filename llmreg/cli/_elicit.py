@@ -1,7 +1,5 @@
 """`llmreg elicit`: ask a language model about tables, once, and write prior cards."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

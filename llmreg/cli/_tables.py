@@ -1,7 +1,5 @@
 """From a CSV file to the task that a provider is told: names and levels, no rows."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import json

@@ -1,7 +1,5 @@
 """The editor of a prior card, as an object that a notebook shows."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

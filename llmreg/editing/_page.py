@@ -1,7 +1,5 @@
 """The text of the page: template, style, script, the card and counts as data."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from base64 import b64encode

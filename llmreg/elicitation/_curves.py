@@ -1,7 +1,5 @@
 """Asking for all that a model knows: response curves, typical ranges, base rates."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence, Set
 from typing import Any

@@ -1,7 +1,5 @@
 """What a language model replied: read, checked, merged, and averaged into a prior."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -5,8 +5,6 @@ here: the cache, retries within one budget, more room for a reply that was cut o
 halves where that does not help, one more try for a reply that cannot be used.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 from collections import Counter

@@ -1,7 +1,5 @@
 """What boosted trees of other libraries take from a prior, and from a fitted model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any

@@ -1,7 +1,5 @@
 """A fitted model and its encoding as one ONNX graph."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any

@@ -1,7 +1,5 @@
 """A Gaussian over weights, kept small: what was known before, and what rows told."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Intervals of probabilities, from logits that are not certain."""
 
-from __future__ import annotations
-
 from numbers import Real
 
 import numpy as np

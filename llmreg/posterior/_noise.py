@@ -1,7 +1,5 @@
 """What targets scatter by around a model, as far as few rows tell it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is known of the outputs of a linear or additive model after the rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any, Self
 

@@ -4,8 +4,6 @@ A shape is what its steps sum up to: the step of a segment is taken in full by r
 beyond it, and in part by rows within. It is straight between knots and flat beyond.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

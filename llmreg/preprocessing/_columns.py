@@ -1,7 +1,5 @@
 """Reading a raw table: its two forms, what its columns are, and their values."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The levels of a categorical column: one name for each value, however spelled."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

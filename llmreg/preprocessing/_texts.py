@@ -1,7 +1,5 @@
 """What the strings of a column are: levels, dates, numbers, free text or cells."""
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal
 from numbers import Real

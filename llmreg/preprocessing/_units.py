@@ -1,7 +1,5 @@
 """Whether the rows are in the units that a prior speaks of."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Mapping

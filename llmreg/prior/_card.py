@@ -6,8 +6,6 @@ so changing the score is all that an expert has to do. A recorded elicitation, t
 plain list of the answers that a model gave, is read as well.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A prior for people, as text and as HTML: its table, and its curves as pictures."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence, Sized

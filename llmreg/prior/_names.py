@@ -1,7 +1,5 @@
 """Names of columns: as given, as described, and matched to the keys of a prior."""
 
-from __future__ import annotations
-
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

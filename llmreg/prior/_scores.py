@@ -1,7 +1,5 @@
 """The numbers of a prior: scores, percentiles and base rates, checked and averaged."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
