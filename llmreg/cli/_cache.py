@@ -8,7 +8,7 @@ from typing import Any
 
 from llmreg._utils._files import expand
 from llmreg._utils._text import clean_text, escape
-from llmreg.elicitation._cache_entries import CacheEntry
+from llmreg.elicitation._cache import CacheEntry
 from llmreg.exceptions import PriorCacheError
 from llmreg.providers import PriorCache
 
