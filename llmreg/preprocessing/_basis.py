@@ -125,7 +125,7 @@ def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
     if ranges is None:
         return
     low, scale = ranges.low.copy(), ranges.scale.copy()
-    for i, key in enumerate(_numeric(encoder, prior)):
+    for i, key in enumerate(numeric_keys(encoder, prior)):
         if (curve := prior.curves.get(key)) is None:
             continue
         values = [*curve.values, *curve.special, *prior.ranges.get(key, ())[:3], low[i]]
@@ -152,7 +152,7 @@ def make_basis(
     feature_of: list[int] = []
     features: list[str] = []
     X = X.tocsc() if issparse(X) else X
-    numeric = {key: i for i, key in enumerate(_numeric(encoder, prior))}
+    numeric = {key: i for i, key in enumerate(numeric_keys(encoder, prior))}
     for j, (column, key) in enumerate(
         zip(encoder.columns_, prior.features, strict=True)
     ):
@@ -227,7 +227,7 @@ def _bias_sd(prior: FeaturePrior, task: str) -> float | None:
     return None
 
 
-def _numeric(encoder: TableEncoder, prior: FeaturePrior) -> list[str]:
+def numeric_keys(encoder: TableEncoder, prior: FeaturePrior) -> list[str]:
     """List the keys of the numeric columns, as the prior spells them."""
     pairs = zip(encoder.columns_, prior.features, strict=True)
     return [key for column, key in pairs if column.level is None]
@@ -242,8 +242,7 @@ def _encode(encoder: TableEncoder, place: int, values: np.ndarray) -> np.ndarray
     n_numeric = sum(column.level is None for column in encoder.columns_)
     table = np.zeros((len(values), n_numeric))
     table[:, place] = values
-    encoded: np.ndarray = encoder._encode_numbers(table)[:, place]
-    return encoded
+    return np.asarray(encoder._encode_numbers(table)[:, place])
 
 
 def _all_knots(
