@@ -88,10 +88,7 @@ class CacheEntry:
 
     @property
     def kind(self) -> str:
-        """``estimate`` for one reply of a model, ``prior`` for a whole prior.
-
-        ``split`` for the note that a question was too large, and is asked in halves.
-        """
+        """``estimate`` of a model, whole ``prior``, or ``split``: asked in halves."""
         kinds = ("split", "estimate")
         return next((kind for kind in kinds if kind in self.content), "prior")
 
@@ -122,10 +119,7 @@ class CacheEntry:
 
     @classmethod
     def from_dict(cls, entry: Any) -> CacheEntry | None:
-        """Build an entry from what `to_dict` gives, trusting none of it.
-
-        None if it is no entry, or one of another version.
-        """
+        """Build an entry from what `to_dict` gives, trusting none of it; else None."""
         if not isinstance(entry, dict) or entry.get("version") != CACHE_VERSION:
             return None
         key, content = entry.get("key"), entry.get("content")

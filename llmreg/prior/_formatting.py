@@ -207,10 +207,7 @@ def sparkline(
 def format_svg(
     curve: ResponseCurve, typical: TypicalRange | None, limit: float, rows: int = 5
 ) -> str:
-    """Draw a curve as an SVG of numbers only, from -limit to limit, in the ink of text.
-
-    A shade is the typical range, a paler one around the line its spread.
-    """
+    """Draw a curve, its spread paler, on its typical range, from -limit to limit."""
     low, high = shown_span(curve, typical)
     x = spaced(low, high, 41)
     y = trace(curve, x)[:rows]

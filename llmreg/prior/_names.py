@@ -214,10 +214,7 @@ def unheard(
 
 
 def _nearest(key: str, table: Mapping[Feature, bool]) -> str:
-    """Say which names are near a key; of columns it is known whether they are scored.
-
-    Nothing where a level is simply not among the rows.
-    """
+    """Name what is near a key; nothing where a level is just not among the rows."""
     if levels := _levels_of(key, table):
         some = (f"'{escape(f'{key}={level}')}': ..." for level in [*levels][:2])
         told = ", ".join(some)
