@@ -91,10 +91,7 @@ class CurveBasis:
     def mean_slopes(
         self, X: Any, row_weight: np.ndarray, steps: np.ndarray
     ) -> np.ndarray:
-        """Return the mean slope over the rows of shapes with such steps.
-
-        The slope of each curve's column, of shape (n_outputs, n_curves).
-        """
+        """Return mean slopes of such steps over the rows, (n_outputs, n_curves)."""
         found = np.zeros((len(steps), len(self.columns)))
         X = to_dense(X[:, self.columns])
         for curve in range(len(self.columns)):
@@ -140,10 +137,7 @@ def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
 def make_basis(
     encoder: TableEncoder, prior: FeaturePrior | None, X: Any, task: str
 ) -> CurveBasis | None:
-    """Find the segments of a prior's curves for encoded rows; None without any.
-
-    `prior` is aligned with the columns of `encoder`.
-    """
+    """Find the segments of an aligned prior's curves; None where there are none."""
     if prior is None:
         return None
     parts: list[tuple[Any, ...]] = []

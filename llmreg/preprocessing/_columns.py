@@ -294,12 +294,7 @@ def _spells_numbers(values: Any) -> bool:
 def refuse_cell_values(
     X: pd.DataFrame | np.ndarray, names: Sequence[str], declared: Collection[str] = ()
 ) -> None:
-    """Refuse columns of strings whose levels look like cells: they would be sent.
-
-    Names, addresses, or numbers that one odd entry turned into strings: five different
-    strings or more, where more than half of the cells differ or of the levels are
-    numbers. A category dtype declares its levels; `declared` columns are known as well.
-    """
+    """Refuse columns of strings whose levels look like cells: they would be sent."""
     if not isinstance(X, pd.DataFrame) and X.dtype.kind in "fiub":
         return
     table = pd.DataFrame(X)
@@ -334,10 +329,7 @@ def blank_texts(
 def to_numbers(
     table: pd.DataFrame, names: Sequence[str], guessed: Sequence[bool] = ()
 ) -> np.ndarray:
-    """Give the values of numeric columns, NaN where they are missing.
-
-    Texts are gaps too in columns that are only guessed to be numeric.
-    """
+    """Give numeric columns, NaN for gaps: also for texts in those that are guessed."""
     try:
         return _to_numbers(table, names)
     except EncodingError:

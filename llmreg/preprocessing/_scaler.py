@@ -271,10 +271,7 @@ def _any(test: Any, numbers: Any) -> np.ndarray:
 
 
 def apply(transformer: Any, values: Any, *, keep_shape: bool = False) -> Any:
-    """Transform to an array, whatever container the transformer returns.
-
-    What is made sparse of sparse rows stays so.
-    """
+    """Transform to an array, whatever is returned; sparse rows may stay sparse."""
     matrix: Any = transformer.transform(values)
     if issparse(values) and issparse(matrix):
         matrix = as_rows(matrix.astype(np.float64))

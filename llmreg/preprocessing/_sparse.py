@@ -73,10 +73,7 @@ def join(numbers: np.ndarray, levels: Any, is_number: np.ndarray) -> Any:
 
 
 def ends(numbers: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the greatest number of each column.
-
-    Of sparse ones gaps are left out, and 0 is always between them.
-    """
+    """Return the ends of each column; of sparse ones 0 counts, and gaps do not."""
     if not issparse(numbers):
         return numbers.min(axis=0), numbers.max(axis=0)
     columns = numbers.tocsc()
