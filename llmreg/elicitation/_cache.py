@@ -123,11 +123,11 @@ class CacheEntry:
         if not isinstance(entry, dict) or entry.get("version") != CACHE_VERSION:
             return None
         key, content = entry.get("key"), entry.get("content")
-        # The key becomes the name of a file, so it may be nothing but a hash.
-        is_key = isinstance(key, str) and _KEY.fullmatch(key)
-        if not is_key or not isinstance(content, dict):
+        if not isinstance(key, str) or not isinstance(content, dict):
             return None
-        return cls(key, str(entry.get("created", "")), content)
+        created = str(entry.get("created", ""))
+        # The key becomes the name of a file, so it may be nothing but a hash.
+        return cls(key, created, content) if _KEY.fullmatch(key) else None
 
     @classmethod
     def _read(cls, path: Path) -> CacheEntry | None:

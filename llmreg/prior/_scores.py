@@ -109,7 +109,8 @@ def _is_score(value: Any) -> bool:
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         return False
     # Not by way of float: an integer may be larger than any.
-    return bool(value != value or -SCORE_LIMIT <= value <= SCORE_LIMIT)
+    number: Any = value
+    return bool(number != number or -SCORE_LIMIT <= number <= SCORE_LIMIT)
 
 
 def _by_output(estimate: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -193,8 +194,9 @@ def rescale_range(found: TypicalRange, factor: float, offset: float) -> TypicalR
 
 
 def _range(values: FloatArray, spreads: FloatArray | None = None) -> TypicalRange:
+    low, middle, high = values.tolist()
     each = None if spreads is None else tuple(spreads.tolist())
-    return TypicalRange(*values.tolist(), each)
+    return TypicalRange(low, middle, high, each)
 
 
 def check_range(found: Any, what: str) -> TypicalRange:
