@@ -1,7 +1,5 @@
 """Weights of the columns of a table, where the model is linear in them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

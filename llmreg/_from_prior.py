@@ -18,7 +18,7 @@ from llmreg.exceptions import PriorError, PriorMismatchError
 from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.nn._factory import is_averaged
 from llmreg.nn._training import predict_outputs, shift_outputs
-from llmreg.posterior._noise import SHARE
+from llmreg.posterior._intervals import SHARE
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import DEFAULT_OUTPUT
 from llmreg.providers._resolve import from_mapping, prior_source

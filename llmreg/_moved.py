@@ -1,7 +1,5 @@
 """Import paths of version 0.1, which go on working: old module, new package."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """The demo: few rows of a real table, with a prior and without."""
 
-from __future__ import annotations
-
 import time
 from importlib.resources import as_file, files
 from pathlib import Path

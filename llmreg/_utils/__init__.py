@@ -1,7 +1,5 @@
 """What every other package uses: imports, fits that fail, loggers, threads, seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module

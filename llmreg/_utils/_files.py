@@ -1,7 +1,5 @@
 """Files that are there whole or not at all, at paths as people write them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import uuid

@@ -4,8 +4,6 @@ Those lines are of this fit alone, and change no setting of `logging`, which bel
 the program.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import time
@@ -41,8 +39,7 @@ class FitLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log a record, and write it if a fit with `verbose` made it."""
         fit = _FIT.get()
-        is_shown = fit is not None and level >= fit.level
-        if fit is not None and is_shown and not _is_on_screen(self.logger, level):
+        if fit and level >= fit.level and not _is_on_screen(self.logger, level):
             text = str(msg) % args if args else str(msg)
             # Names of columns may hold anything, commands to a terminal too.
             text = "".join(c if c.isprintable() else " " for c in text)
@@ -92,9 +89,7 @@ def rewriting(names: Iterable[str], rewrite: Callable[[str], str]) -> Iterator[N
 
 def _is_on_screen(logger: logging.Logger, level: int) -> bool:
     """Tell whether the program's own logging writes such records to the terminal."""
-    if not logger.isEnabledFor(level):
-        return False
-    place: logging.Logger | None = logger
+    place = logger if logger.isEnabledFor(level) else None
     while place is not None:
         for handler in place.handlers:
             stream = getattr(handler, "stream", None)

@@ -4,8 +4,6 @@ The API is experimental, and absent in 1.6 to 1.8; nothing else of the package k
 Without callbacks or the API, `follow`, `stage` and `steps` do nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar

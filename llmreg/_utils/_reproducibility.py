@@ -1,7 +1,5 @@
 """The same seed, the same bits: serially, under threads and under processes."""
 
-from __future__ import annotations
-
 import functools
 import threading
 from collections.abc import Callable, Iterator

@@ -1,12 +1,10 @@
 """Texts for people and models: a name, some of many, a number that may be absent."""
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 # Characters that a reader does not see and a model does: a name may carry a message
@@ -72,3 +70,14 @@ def refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice := repeated(name for name, _ in pairs):
         raise ValueError(f"it has {sorted(twice)!r} twice in one object")
     return dict(pairs)
+
+
+def lay_out(rows: Sequence[Sequence[str]], numeric: Container[int] = ()) -> list[str]:
+    """Write a table as lines, those columns to the right that are numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        sized = enumerate(zip(row, widths, strict=True))
+        cells = (c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in sized)
+        lines.append("  ".join(cells).rstrip())
+    return lines

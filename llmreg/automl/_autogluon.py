@@ -1,7 +1,5 @@
 """llmreg as a model of AutoGluon's."""
 
-from __future__ import annotations
-
 import sys
 from copy import deepcopy
 from os import PathLike

@@ -1,7 +1,5 @@
 """llmreg as a learner of FLAML's."""
 
-from __future__ import annotations
-
 import sys
 import time
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The model behind both adapters: codes and coded frames in, codes out."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The command line: `llmreg elicit`, `show`, `edit`, `report` and others."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys

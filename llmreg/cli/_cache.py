@@ -1,7 +1,5 @@
 """`llmreg cache`: what has been answered, to list, show, export, import and clear."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -9,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmreg._utils._files import expand
-from llmreg._utils._text import clean_text, escape
-from llmreg.elicitation._cache_entries import CacheEntry
+from llmreg._utils._text import clean_text, escape, lay_out
 from llmreg.exceptions import PriorCacheError
 from llmreg.providers import PriorCache
 
@@ -54,32 +51,23 @@ def _list(arguments: argparse.Namespace) -> None:
     entries = cache.entries()
     lines = [f"{len(entries)} entries in {escape(str(cache.folder))}"]
     header = ("key", "date", "target", "estimate", "provider", "model", "task")
+    kinds = {"prior": "all"}
     rows = [
         (
             entry.key[:KEY_WIDTH],
             clean_text(entry.created[:10], 10),
             clean_text(entry.target, TEXT_WIDTH),
-            _which(entry),
+            kinds.get(entry.kind, entry.kind)
+            if entry.estimate is None
+            else str(entry.estimate + 1),
             clean_text(entry.provider.rpartition(".")[2], TEXT_WIDTH),
             clean_text(entry.model, TEXT_WIDTH),
             clean_text(entry.task, TEXT_WIDTH),
         )
         for entry in entries
     ]
-    if rows:
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines += [
-            "  ".join(f"{cell:{n}}" for cell, n in zip(row, widths, strict=True))
-            for row in [header, *rows]
-        ]
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
-
-
-def _which(entry: CacheEntry) -> str:
-    """Say which estimate an entry is."""
-    if entry.estimate is not None:
-        return str(entry.estimate + 1)
-    return {"prior": "all"}.get(entry.kind, entry.kind)
+    lines += lay_out([header, *rows]) if rows else []
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _show(arguments: argparse.Namespace) -> None:

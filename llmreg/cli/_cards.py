@@ -1,7 +1,5 @@
 """`llmreg show`, `diff`, `edit` and `new`: prior cards in terminal and browser."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import shutil
@@ -87,8 +85,7 @@ def run_show(arguments: argparse.Namespace) -> None:
 
 def run_diff(arguments: argparse.Namespace) -> int:
     """Run `llmreg diff`."""
-    before = FeaturePrior.read(arguments.before)
-    after = FeaturePrior.read(arguments.after)
+    before, after = map(FeaturePrior.read, (arguments.before, arguments.after))
     found = compare(before, after, arguments.tolerance)
     changes = tell_changes(before, after, arguments.tolerance)
     sys.stdout.write(_table(found, several=len(before.outputs) > 1))
@@ -117,12 +114,11 @@ def run_edit(arguments: argparse.Namespace) -> None:
 def run_new(arguments: argparse.Namespace) -> None:
     """Run `llmreg new`."""
     tables = read_tables(arguments)
-    for table in tables:
-        if table.card.exists():
-            raise DataError(
-                f"{str(table.card)!r} is there already, and an empty card would "
-                "replace it. Name another file with --output, or delete this one."
-            )
+    if there := [str(table.card) for table in tables if table.card.exists()]:
+        raise DataError(
+            f"{there[0]!r} is there already, and an empty card would replace it. Name "
+            "another file with --output, or delete this one."
+        )
     for table in tables:
         make_empty(table.task).write(table.card)
         words = ["llmreg", "edit", str(table.card), "--data", str(table.path)]
@@ -216,17 +212,13 @@ def _curve(prior: FeaturePrior, feature: str, k: int, indent: int) -> list[str]:
     low, high = map(show_value, typical_span(curve, typical))
     unit = show_unit(prior.units.get(feature, ""))
     blocks = sparkline(curve, typical, 2 * HALF_BAR + 1, k)
-    told = tell_curve(curve, k, is_class=_is_class(prior))
+    # Whether outputs are classes, as well as a card can tell.
+    targets = {DEFAULT_OUTPUT, prior.target, *prior.target.split(", ")}
+    is_target = bool(prior.target_ranges) or targets.issuperset(prior.outputs)
+    told = tell_curve(curve, k, is_class=bool(prior.base_rates) or not is_target)
     sentence = textwrap.wrap(told, max(columns - len(start), SENTENCE_WIDTH))
     each = [f"{blocks}  {low} to {high}{unit}", *sentence]
     return [f"{start}{line}" for line in each]
-
-
-def _is_class(prior: FeaturePrior) -> bool:
-    """Tell, as well as a card can, whether its outputs are classes."""
-    targets = {DEFAULT_OUTPUT, prior.target, *prior.target.split(", ")}
-    is_target = bool(prior.target_ranges) or targets.issuperset(prior.outputs)
-    return bool(prior.base_rates) or not is_target
 
 
 def _bar(score: float, marks: tuple[str, str]) -> str:

@@ -1,7 +1,5 @@
 """What differs between two priors beside their scores, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +13,7 @@ from llmreg.prior._formatting import (
     crossing,
     show_effect,
     show_value,
+    tell_place,
     tell_shape,
     trace,
 )
@@ -128,25 +127,16 @@ def _greatest(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> str:
     outside = np.flatnonzero(~is_part)
     first = max([-1, *outside[outside < j]]) + 1
     last = min([len(x), *outside[outside > j]]) - 1
-    low, high = show_value(x[first]), show_value(x[last])
-    if first == 0 and last == len(x) - 1:
-        if np.ptp(change) <= ROUNDING:
-            return f"everywhere {way} by {abs(change[j]):.3g}"
-        place = "everywhere"
-    elif first == last < len(x) - 1:
-        place = f"at {low}"
-    elif first == 0:
-        place = f"up to {high}"
-    elif last == len(x) - 1:
-        place = f"from {low} on"
-    else:
-        place = f"from {low} to {high}"
+    place = tell_place(x, first, last)
+    if place == "everywhere" and np.ptp(change) <= ROUNDING:
+        return f"everywhere {way} by {abs(change[j]):.3g}"
     # One decimal more, where one would hide the change.
     pair = [show_effect(z[j]), show_effect(y[j])]
     if pair[0] == pair[1]:
         pair = [f"{z[j]:+.3g}", f"{y[j]:+.3g}"]
-    is_place = place == f"at {low}"
-    where = place if is_place else f"{place} {way}, most at {show_value(x[j])}"
+    where = f"{place} {way}, most at {show_value(x[j])}"
+    if first == last < len(x) - 1:
+        where = f"at {show_value(x[j])}"
     return f"{where}: {' instead of '.join(pair)}"
 
 

@@ -1,7 +1,5 @@
 """`llmreg elicit`: ask a language model about tables, once, and write prior cards."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -150,8 +148,14 @@ def run(arguments: argparse.Namespace) -> None:
             f"in all: {n_requests} requests, about {n_tokens:,} tokens in and out\n"
         )
     # A batch that was sent earlier has been paid for.
-    if arguments.batch in {None, NEW}:
-        _agree(n_tokens, arguments)
+    is_paid = arguments.batch not in {None, NEW}
+    is_much = n_tokens > arguments.limit and not (arguments.yes or is_paid)
+    if is_much and not confirm(f"That is more than {arguments.limit:,} tokens. Ask?"):
+        raise ProviderError(
+            f"Nothing was asked: about {n_tokens:,} tokens are more than the limit "
+            f"of {arguments.limit:,}. Say yes to the question, pass --yes, or raise "
+            "--limit."
+        )
     if batch:
         fill_cache(provider, [table.task for table in tables], arguments.batch)
         # What a batch was to answer is not paid for at the full price.
@@ -232,18 +236,6 @@ def _ask(provider: Any, tables: Sequence[Table], n_requests: int) -> None:
             sys.stderr.write(f"wrote {card}; {used or 'nothing was counted'}\n")
 
 
-def _agree(n_tokens: int, arguments: argparse.Namespace) -> None:
-    """Go on only if the cost is small, or somebody says so."""
-    if arguments.yes or n_tokens <= arguments.limit:
-        return
-    if not confirm(f"That is more than {arguments.limit:,} tokens. Ask?"):
-        raise ProviderError(
-            f"Nothing was asked: about {n_tokens:,} tokens are more than the limit "
-            f"of {arguments.limit:,}. Say yes to the question, pass --yes, or raise "
-            "--limit."
-        )
-
-
 def _summary(provider: Any, table: Table, plan: Plan, batch: bool) -> str:
     """Say who is about to be told what."""
     who, task = type(provider).__name__, table.task
@@ -270,8 +262,7 @@ def _summary(provider: Any, table: Table, plan: Plan, batch: bool) -> str:
 def _sent(provider: Any, task: Task) -> list[dict[str, Any]]:
     """Give the requests about a task; of a provider that cannot tell, the question."""
     if hasattr(provider, "preview"):
-        shown: list[dict[str, Any]] = provider.preview(task)
-        return shown
+        return provider.preview(task)
     check_distinct(task)
     asked = Questionnaire(task)
     return [{"system": asked.system, "user": asked.user, "schema": asked.schema}]

@@ -1,7 +1,5 @@
 """`llmreg report` and `llmreg demo`: a page about a model, and some models at work."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

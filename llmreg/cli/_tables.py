@@ -1,7 +1,5 @@
 """From a CSV file to the task that a provider is told: names and levels, no rows."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import json
@@ -74,9 +72,8 @@ def read_tables(arguments: argparse.Namespace) -> list[Table]:
     ]
     cards = _cards(paths, arguments.output)
     tables = []
-    for path, target, sentence, texts, kind, card in zip(
-        paths, *options, cards, strict=True
-    ):
+    each = zip(paths, *options, cards, strict=True)
+    for path, target, sentence, texts, kind, card in each:
         task = read_task(
             path,
             target,
@@ -109,11 +106,9 @@ def _for_each(values: Sequence[Any] | None, paths: Sequence[Path], name: str) ->
 
 def _cards(paths: Sequence[Path], output: Path | None) -> list[Path]:
     """Say where the cards go, and check it before anything is paid for."""
-    if len(paths) == 1:
-        cards = [output or Path(CARD)]
-    else:
-        folder = output or Path()
-        cards = [folder / f"{path.stem}.json" for path in paths]
+    cards = [output or Path(CARD)]
+    if len(paths) > 1:
+        cards = [(output or Path()) / f"{path.stem}.json" for path in paths]
     if len(set(cards)) < len(cards):
         raise DataError(
             "Two of the tables have the same name, and so would their cards. Ask "

@@ -1,22 +1,31 @@
-"""The editor of a prior card, as an object that a notebook shows."""
+"""The editor of a prior card: one page, and an object that a notebook shows."""
 
-from __future__ import annotations
-
+import hashlib
 import json
 import os
 import tempfile
 import webbrowser
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from llmreg._utils._files import write_text
-from llmreg.editing._page import count_values, format_page
 
 CARD_NAME = "prior.json"
 #: Height of the page in a notebook, in pixels.
 HEIGHT = 720
+#: The pure part, which is tested without a browser, comes first.
+SCRIPTS = ("card.js", "chart.js", "view.js")
+N_BINS = 30
+# What an HTML parser may take for markup within a script, as JSON escapes.
+_MARKUP = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
 
 
 class PriorEditor:
@@ -124,3 +133,54 @@ class Editable:
         PriorEditor of 1 feature: .open() shows it in a browser, .write(path) keeps it
         """
         return PriorEditor(self.to_json(), data)
+
+
+def format_page(content: Mapping[str, Any]) -> str:
+    """Write the page about a card: it fetches nothing, and runs its own script only."""
+    folder = files("llmreg.editing") / "templates"
+    page, style, *scripts = (
+        (folder / name).read_text(encoding="utf-8")
+        for name in ("editor.html", "editor.css", *SCRIPTS)
+    )
+    script = "\n".join(scripts)
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    data = json.dumps(content, allow_nan=False).translate(_MARKUP)
+    # The data come last: nothing in them is taken for a place to be filled.
+    parts = {"policy": policy, "style": style, "script": script, "content": data}
+    for name, text in parts.items():
+        page = page.replace(f"{{{{{name}}}}}", text)
+    return page
+
+
+def _hash(text: str) -> str:
+    """Name a style or a script by what it is, as a policy of a page does."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{b64encode(digest).decode('ascii')}'"
+
+
+def count_values(data: Any, features: Iterable[str]) -> dict[str, dict[str, list]]:
+    """Count the values of numeric columns in bins: the edges and the counts, by name.
+
+    The bins go from the 1st to the 99th percentile, and the first and the last count
+    what lies beyond them too, so that one outlier leaves room for the others.
+    """
+    table = data.to_pandas() if hasattr(data, "to_pandas") else pd.DataFrame(data)
+    found = {}
+    for name in features:
+        column = table.get(name)
+        # One that is there twice is a table.
+        if not isinstance(column, pd.Series) or column.dtype.kind not in "iuf":
+            continue
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = values[np.isfinite(values)]
+        if not values.size:
+            continue
+        low, high = np.percentile(values, [1, 99])
+        if not low < high:
+            low, high = values.min(), values.max()
+        counts, edges = np.histogram(values.clip(low, high), N_BINS, (low, high))
+        found[name] = {"edges": edges.tolist(), "counts": counts.tolist()}
+    return found

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import filelock
@@ -23,12 +26,7 @@ import platformdirs
 
 from llmreg._utils._files import expand, write_text
 from llmreg._utils._log import get_logger
-from llmreg.elicitation._cache_entries import (
-    CacheEntry,
-    format_export,
-    read_entry,
-    read_export,
-)
+from llmreg._utils._text import clean_text
 from llmreg.exceptions import (
     PriorCacheError,
     PriorCacheWarning,
@@ -39,13 +37,119 @@ from llmreg.exceptions import (
 logger = get_logger(__name__)
 
 CACHE_VARIABLE = "LLMREG_CACHE_DIR"
-
+CACHE_VERSION = 1
+EXPORT_FORMAT, EXPORT_VERSION = "llmreg prior cache", 1
+# Answers are of some kilobytes; whatever is larger than this is none.
+MAX_BYTES = 50_000_000
 # A temporary file this old belongs to a process that was killed while writing.
 STALE_SECONDS = 3600.0
 
 # By folder what could not be written to it: content by key.
 _UNWRITTEN: dict[str, dict[str, dict[str, Any]]] = {}
 MOST_UNWRITTEN = 10_000
+
+_KEY = re.compile("[0-9a-f]{2,128}")
+
+
+def _text(name: str, about: str) -> Any:
+    """Make a property of a text of the content; empty where there is none."""
+
+    def read(entry: CacheEntry) -> str:
+        value = entry.content.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    return property(read, doc=about)
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One answer in the cache.
+
+    Parameters
+    ----------
+    key : str
+        Hexadecimal digits; the name of its file.
+    created : str
+        When it was written, in UTC, in ISO format.
+    content : mapping
+        What is kept.
+
+    Examples
+    --------
+    >>> from llmreg.providers import CacheEntry
+    >>> info = {"target": "ill", "provider": "mine.Oracle", "model": "m", "estimate": 0}
+    >>> CacheEntry("0f", "2026-01-31T12:00:00+00:00", info)
+    CacheEntry 0f: 'ill', estimate 1 of Oracle (m), 2026-01-31
+    """
+
+    key: str
+    created: str
+    content: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """``estimate`` of a model, whole ``prior``, or ``split``: asked in halves."""
+        kinds = ("split", "estimate")
+        return next((kind for kind in kinds if kind in self.content), "prior")
+
+    @property
+    def estimate(self) -> int | None:
+        """Which estimate it is, from 0; None for a whole prior."""
+        number = self.content.get("estimate")
+        return number if isinstance(number, int) else None
+
+    task = _text("task", "The task in words; empty if it has none.")
+    target = _text("target", "Name of what is predicted.")
+    provider = _text("provider", "The class that was asked, with its module.")
+    model = _text("model", "The model that answered; empty where none is named.")
+
+    def age(self) -> float:
+        """Tell how many days old the entry is; infinity where it does not say."""
+        try:
+            made = datetime.fromisoformat(self.created)
+        except ValueError:
+            return float("inf")
+        made = made if made.tzinfo else made.replace(tzinfo=UTC)
+        return (datetime.now(UTC) - made).total_seconds() / 86400
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the entry as it is kept in its file, ready for `json.dumps`."""
+        fields = {"key": self.key, "created": self.created}
+        return {"version": CACHE_VERSION, **fields, "content": dict(self.content)}
+
+    @classmethod
+    def from_dict(cls, entry: Any) -> CacheEntry | None:
+        """Build an entry from what `to_dict` gives, trusting none of it; else None."""
+        if not isinstance(entry, dict) or entry.get("version") != CACHE_VERSION:
+            return None
+        key, content = entry.get("key"), entry.get("content")
+        if not isinstance(key, str) or not isinstance(content, dict):
+            return None
+        created = str(entry.get("created", ""))
+        # The key becomes the name of a file, so it may be nothing but a hash.
+        return cls(key, created, content) if _KEY.fullmatch(key) else None
+
+    @classmethod
+    def _read(cls, path: Path) -> CacheEntry | None:
+        """Read the file of an entry; None if it is damaged or of another version."""
+        found = path.stat()
+        # To open a pipe would wait for somebody to write to it.
+        if not S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
+            return None
+        try:
+            entry = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, RecursionError):
+            return None
+        return entry if entry is not None and entry.key == path.stem else None
+
+    def __repr__(self) -> str:
+        what = self.kind if self.estimate is None else f"estimate {self.estimate + 1}"
+        name = self.provider.rpartition(".")[2] or "an unnamed provider"
+        model = f" ({self.model})" if self.model else ""
+        about = repr(self.target or self.task)
+        # The texts come from a server, or from an export of somebody else's.
+        who, date = clean_text(name + model, 160), clean_text(self.created[:10], 10)
+        return f"CacheEntry {self.key[:12]}: {about}, {what} of {who}, {date}"
 
 
 class PriorCache:
@@ -86,16 +190,17 @@ class PriorCache:
         if key in (unwritten := self._unwritten()):
             return dict(unwritten[key])
         try:
-            entry = read_entry(self._path(key))
+            entry = CacheEntry._read(self.folder / f"{key}.json")
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as e:
             # It may be a good one: of another user, or there are too many open files.
             logger.warning("a cache entry could not be read: %s", e)
             return None
-        if entry is None:
-            self.set_aside(key)
-        return None if entry is None else dict(entry.content)
+        if entry is not None:
+            return dict(entry.content)
+        self.set_aside(key)
+        return None
 
     def put(self, key: str, content: Mapping[str, Any]) -> None:
         """Write an entry, whole or not at all.
@@ -129,10 +234,9 @@ class PriorCache:
     def set_aside(self, key: str) -> None:
         """Rename an entry that cannot be used, so that it can be looked at."""
         self._unwritten().pop(key, None)
-        path = self._path(key)
+        path = self.folder / f"{key}.json"
         aside = path.with_suffix(f".{uuid.uuid4().hex[:8]}.unusable")
-        # Another process may have done it, or the folder cannot be written: the entry
-        # counts as absent either way.
+        # Another process may have done it, or the folder cannot be written.
         with suppress(OSError):
             os.replace(path, aside)
             logger.warning("a cache entry could not be used; it is now %s", aside.name)
@@ -182,7 +286,7 @@ class PriorCache:
         entries = []
         for path in self.folder.glob("*.json"):
             with suppress(OSError):
-                if entry := read_entry(path):
+                if entry := CacheEntry._read(path):
                     entries.append(entry)
         return sorted(
             entries, key=lambda e: (e.created, e.target, e.estimate or 0, e.key)
@@ -213,9 +317,12 @@ class PriorCache:
         Equal entries give an equal file, sorted by key. None takes all entries.
         Returns how many were written.
         """
-        chosen = self.entries() if entries is None else list(entries)
-        write_text(path, format_export(chosen))
-        return len(chosen)
+        chosen = self.entries() if entries is None else entries
+        rows = [e.to_dict() for e in sorted(chosen, key=lambda e: e.key)]
+        document = {"format": EXPORT_FORMAT, "version": EXPORT_VERSION, "entries": rows}
+        text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
+        write_text(path, text + "\n")
+        return len(rows)
 
     def load(self, path: str | os.PathLike[str]) -> int:
         """Take in the entries that `export` wrote; those at hand stay as they are.
@@ -229,7 +336,32 @@ class PriorCache:
         ProviderError
             If the folder cannot be written.
         """
-        new = [e for e in read_export(path) if self.get(e.key) is None]
+        name = os.fspath(path)
+        try:
+            document = json.loads(expand(path).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as e:
+            raise PriorCacheError(
+                f"The export {name!r} cannot be read: {e}. It must be a file that "
+                "`llmreg cache export` wrote."
+            ) from e
+        if not isinstance(document, dict) or document.get("format") != EXPORT_FORMAT:
+            raise PriorCacheError(
+                f"{name!r} is no export of a cache. A prior card is used as it is: "
+                "pass its path as prior=."
+            )
+        version, entries = document.get("version"), document.get("entries")
+        if version != EXPORT_VERSION or not isinstance(entries, list):
+            raise PriorCacheError(
+                f"The export {name!r} has version {version!r}; this llmreg reads "
+                f"version {EXPORT_VERSION}. Export it again with this version."
+            )
+        usable = [entry for entry in map(CacheEntry.from_dict, entries) if entry]
+        if n_damaged := len(entries) - len(usable):
+            raise PriorCacheError(
+                f"{n_damaged} of the {len(entries)} entries of {name!r} are not of "
+                f"cache version {CACHE_VERSION}, or damaged. Nothing was imported."
+            )
+        new = [entry for entry in usable if self.get(entry.key) is None]
         self._make_folder()
         for entry in new:
             self._write(entry)
@@ -255,10 +387,10 @@ class PriorCache:
             entry
             for entry in self.entries()
             if (older_than is None or entry.age() > older_than)
-            and (provider is None or provider.lower() in entry.provider.lower())
+            and (provider or "").lower() in entry.provider.lower()
         ]
         for entry in chosen:
-            self._path(entry.key).unlink(missing_ok=True)
+            (self.folder / f"{entry.key}.json").unlink(missing_ok=True)
         if older_than is None and provider is None:
             self._unwritten().clear()
             before = time.time() - STALE_SECONDS
@@ -276,22 +408,16 @@ class PriorCache:
         return len(chosen)
 
     def __repr__(self) -> str:
-        """Name the folder."""
         return f"PriorCache({str(self.folder)!r})"
 
-    def _path(self, key: str) -> Path:
-        """Give the file of a key."""
-        return self.folder / f"{key}.json"
-
     def _unwritten(self) -> dict[str, dict[str, Any]]:
-        """Give what could not be written to the folder."""
         return _UNWRITTEN.get(str(self.folder), {})
 
     def _write(self, entry: CacheEntry) -> None:
         """Write to a temporary name, then rename: readers see all or nothing."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = json.dumps(entry.to_dict(), ensure_ascii=False, indent=1)
-        write_text(self._path(entry.key), text, mode=self._mode())
+        write_text(self.folder / f"{entry.key}.json", text, mode=self._mode())
 
     def _mode(self) -> int:
         """Give the permissions of files: those who may write to the folder share it."""
@@ -300,11 +426,10 @@ class PriorCache:
 
     def _make_folder(self) -> None:
         """Make the folder; refuse before anything is paid for if that fails."""
-        try:
+        writable = False
+        with suppress(OSError, ValueError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             writable = os.access(self.folder, os.W_OK)
-        except (OSError, ValueError):
-            writable = False
         if not writable:
             raise ProviderError(
                 f"The cache folder {str(self.folder)!r} cannot be written. Set "

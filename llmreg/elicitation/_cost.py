@@ -1,7 +1,5 @@
 """What an elicitation will take, before it is paid for."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,9 +1,7 @@
 """Asking for all that a model knows: response curves, typical ranges, base rates."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from llmreg.prior._curves import MAX_KNOTS, ResponseCurve, read_curve, stack_out
 from llmreg.prior._scores import (
     SCORE_LIMIT,
     BaseRate,
+    FloatArray,
     TypicalRange,
     as_numbers,
     check_range,
@@ -124,9 +123,7 @@ def read_answers(
             else:
                 if entry["range"]:
                     ranges[key] = check_range(entry["range"], repr(key))
-                points = _by_output(task, entry["curve"])
-                codes = _by_output(task, entry["special"])
-                curve = _read_curve(key, points, codes, ranges.get(key))
+                curve = _read_curve(task, key, entry, ranges.get(key))
                 if curve is None:
                     continue
                 curves[key] = curve
@@ -163,19 +160,18 @@ def _effect(value: Any, key: str) -> float:
 
 
 def _read_curve(
-    key: str,
-    points: Sequence[Any],
-    special_points: Sequence[Any],
-    typical: TypicalRange | None,
+    task: Task, key: str, entry: Mapping[str, Any], typical: TypicalRange | None
 ) -> ResponseCurve | None:
     """Read the curves of all outputs; None where there is no opinion at all."""
+    points = _by_output(task, entry["curve"])
     drawn = [read_curve(p, key) if p else None for p in points]
-    special = [_read_special(p or [], key) for p in special_points]
+    special = [_read_special(p or [], key) for p in _by_output(task, entry["special"])]
     if not any(drawn):
         return None
     codes = {code for one in special for code in one}
-    for one in drawn:
-        _check_units(one, key, typical, codes)
+    if quantities := [v for v in (typical or ())[:3] if v not in codes]:
+        for curve in filter(None, drawn):
+            _check_units(curve.values, key, quantities)
     return stack_outputs(drawn, special)
 
 
@@ -192,24 +188,15 @@ def _read_special(points: Any, key: str) -> dict[float, float]:
     return dict(zip(codes, table[:, 1].tolist(), strict=True))
 
 
-def _check_units(
-    curve: ResponseCurve | None,
-    key: str,
-    typical: TypicalRange | None,
-    codes: Set[float],
-) -> None:
+def _check_units(values: FloatArray, key: str, quantities: Sequence[float]) -> None:
     """Refuse a curve in another unit than the typical range of the same reply."""
-    quantities = [v for v in (typical or ())[:3] if v not in codes]
-    if curve is None or not quantities:
-        return
     low, high = quantities[0], quantities[-1]
-    lies_beside = curve.values[0] > high or curve.values[-1] < low
-    sizes = sorted([np.abs(curve.values).max(), max(abs(low), abs(high))])
+    lies_beside = values[0] > high or values[-1] < low
+    sizes = sorted([np.abs(values).max(), max(abs(low), abs(high))])
     if lies_beside and sizes[1] >= UNIT_FACTOR * sizes[0]:
         raise PriorScoreError(
-            f"The curve of {key!r} runs from {curve.values[0]:g} to "
-            f"{curve.values[-1]:g}, but its typical range from {low:g} to {high:g}: "
-            "they are not in the same unit."
+            f"The curve of {key!r} runs from {values[0]:g} to {values[-1]:g}, but its "
+            f"typical range from {low:g} to {high:g}: they are not in the same unit."
         )
 
 

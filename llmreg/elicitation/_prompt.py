@@ -5,8 +5,6 @@ cut to a length and freed of control characters. The reply can hold only these i
 numbers and short reasons: a name that was written to mislead spoils scores at worst.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any

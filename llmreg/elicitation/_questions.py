@@ -128,7 +128,6 @@ class Questionnaire:
 
     @property
     def _outputs(self) -> dict[str, str]:
-        """The outputs by id."""
         return give_ids("o", self.task.outputs)
 
     @cached_property

@@ -1,7 +1,5 @@
 """What a language model replied: read, checked, merged, and averaged into a prior."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -277,18 +275,14 @@ def nearest_reasons(
 ) -> dict[str, str]:
     """Take each reason from the estimate nearest to the average that gives one."""
     distance = np.nan_to_num(np.abs(scores - mean(scores)), nan=np.inf).sum(axis=1)
-    chosen = {}
-    for key, order in zip(keys, distance.argsort(axis=0, kind="stable").T, strict=True):
-        given = (reasons[i].get(key) for i in order)
-        if reason := next(filter(None, given), None):
-            chosen[key] = reason
-    return chosen
+    pairs = zip(keys, distance.argsort(axis=0, kind="stable").T, strict=True)
+    given = {key: [reasons[i].get(key) or "" for i in order] for key, order in pairs}
+    return {key: next(filter(None, each)) for key, each in given.items() if any(each)}
 
 
 # Estimates disagree on a sign if more than this share of them is on the smaller side,
 # and the scores are large enough for the sign to matter.
-DISAGREEMENT_SHARE = 0.25
-DISAGREEMENT_SIZE = 2.0
+DISAGREEMENT_SHARE, DISAGREEMENT_SIZE = 0.25, 2.0
 
 
 def warn_of_disagreement(who: str, names: Sequence[str]) -> None:

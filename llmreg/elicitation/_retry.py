@@ -1,7 +1,5 @@
 """When to ask again, and when to give up: bounded by attempts and by wall clock."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time

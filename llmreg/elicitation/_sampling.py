@@ -5,9 +5,6 @@ here: the cache, retries within one budget, more room for a reply that was cut o
 halves where that does not help, one more try for a reply that cannot be used.
 """
 
-from __future__ import annotations
-
-import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -47,9 +44,7 @@ TOO_LARGE = (TruncatedReplyError, RequestTooLargeError)
 GRACE = 0.5
 
 # With n_estimates="auto": how many at first, how many more in each round, and at most.
-AUTO_FIRST = 3
-AUTO_STEP = 2
-AUTO_MOST = 11
+AUTO_FIRST, AUTO_STEP, AUTO_MOST = 3, 2, 11
 # The standard error that is small enough, on the scale of the scores from -10 to 10.
 SETTLED = 1.0
 
@@ -134,10 +129,9 @@ class ResponseStore:
         whole = self._read(question, index)
         if whole is not None or not self._split_at(question):
             return whole
-        responses = [
-            half for part in question.halves if (half := self.load(part, index))
-        ]
-        return merge(responses) if len(responses) == len(question.halves) else None
+        halves = [self.load(part, index) for part in question.halves]
+        known = [half for half in halves if half is not None]
+        return merge(known) if len(known) == len(halves) else None
 
     def save(self, question: Questionnaire, index: int, completion: Completion) -> None:
         """Keep a response."""
@@ -335,11 +329,9 @@ class Requester:
                 logger.warning("%s Requesting half the features at a time.", e)
         try:
             # A half may be in the cache, if the other one failed the last time.
+            load = self.store.load
             return merge(
-                [
-                    self.store.load(half, index) or self._one(half, index)
-                    for half in question.halves
-                ]
+                [load(h, index) or self._one(h, index) for h in question.halves]
             )
         except TOO_LARGE:
             # Half is no better, so it is not the size; the next call starts anew.
@@ -374,9 +366,7 @@ class Requester:
             completion = self._send(question, max_tokens)
         except ProviderError as e:
             # The room is more than the model writes, and halves take less of it.
-            smaller = min(
-                (self.room(h.task) for h in question.halves), default=math.inf
-            )
+            smaller = min([max_tokens, *(self.room(h.task) for h in question.halves)])
             named = "max_tokens" in str(e) or "max_completion_tokens" in str(e)
             if type(e) is ProviderError and named and smaller < max_tokens:
                 raise RequestTooLargeError(str(e)) from None

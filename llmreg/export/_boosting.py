@@ -1,7 +1,5 @@
 """What boosted trees of other libraries take from a prior, and from a fitted model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -193,11 +191,7 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
 
 
 def _effects(prior: FeaturePrior, inputs: Sequence[Feature]) -> FloatArray:
-    """Give the effects of a column, of shape (n_outputs, n_points).
-
-    They are those of its levels, those along its curve over the typical range, or
-    those of the ends of a line.
-    """
+    """Give effects of levels, along a curve or of its ends, (n_outputs, n_points)."""
     name = inputs[0].key
     scores = prior.scores[:, [prior.features.index(each.key) for each in inputs]]
     curve, typical = prior.curves.get(name), prior.ranges.get(name)

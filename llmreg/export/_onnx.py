@@ -1,7 +1,5 @@
 """A fitted model and its encoding as one ONNX graph."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -51,26 +49,21 @@ class Graph:
         element = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
         return helper.make_tensor_value_info(name, element, ["n_samples", *widths])
 
-    def input(self, name: str, kind: Any, width: int) -> str:
-        """Add an input; returns its name."""
-        self.inputs.append(self.declare(name, kind, width))
-        return name
-
     def output(self, name: str, value: str, kind: Any, *widths: int) -> None:
         """Make a value an output."""
         self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name]))
         self.outputs.append(self.declare(name, kind, *widths))
 
-    def add(self, operator: str, *values: str, **attributes: Any) -> str:
-        """Add a node; returns the name of what it computes."""
+    def add(self, operator: str, *values: Any, **attributes: Any) -> str:
+        """Add a node of named values and constants; returns the name of its result."""
         # Columns may have any name, but hardly one of these.
         name = f"llmreg/{len(self.nodes)}/{operator}"
+        names = [v if isinstance(v, str) else self._constant(v) for v in values]
         make = self.onnx.helper.make_node
-        self.nodes.append(make(operator, list(values), [name], **attributes))
+        self.nodes.append(make(operator, names, [name], **attributes))
         return name
 
-    def constant(self, values: Any) -> str:
-        """Add a constant; returns its name."""
+    def _constant(self, values: Any) -> str:
         name = f"llmreg/constant/{len(self.constants)}"
         array = np.array(values, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
@@ -95,7 +88,7 @@ def add_encoding(graph: Graph, model: Any) -> str:
     order = np.argsort(np.argsort(is_level(encoder), kind="stable"))
     if (order == np.arange(len(order))).all():
         return rows
-    return graph.add("Gather", rows, graph.constant(order), axis=1)
+    return graph.add("Gather", rows, order, axis=1)
 
 
 def _add_inputs(graph: Graph, model: Any) -> tuple[str | None, list[str]]:
@@ -104,7 +97,8 @@ def _add_inputs(graph: Graph, model: Any) -> tuple[str | None, list[str]]:
     names = [str(n) for n in getattr(model, "feature_names_in_", encoder._names)]
     is_named = hasattr(model, "feature_names_in_") or model._has_names
     if not is_named and not encoder._categorical:
-        return graph.input(MATRIX, float, len(names)), []
+        graph.inputs.append(graph.declare(MATRIX, float, len(names)))
+        return MATRIX, []
     if bad := sorted({n for n in names if names.count(n) > 1 or n in ("", *OUTPUTS)}):
         raise ExportError(
             f"Every column becomes an input by its name, which {bad} cannot: names "
@@ -112,7 +106,8 @@ def _add_inputs(graph: Graph, model: Any) -> tuple[str | None, list[str]]:
             "Rename the columns and fit again."
         )
     for place, name in enumerate(names):
-        graph.input(name, object if place in encoder._categorical else float, 1)
+        kind = object if place in encoder._categorical else float
+        graph.inputs.append(graph.declare(name, kind, 1))
     numeric = [names[place] for place in encoder._numeric]
     texts = [names[place] for place in encoder._categorical]
     return (graph.add("Concat", *numeric, axis=1) if numeric else None), texts
@@ -123,7 +118,7 @@ def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
     scaler, fills = encoder.scaler_, fills_of(encoder)
     if fills is not None:
         gaps = graph.add("IsNaN", numbers)
-        numbers = graph.add("Where", gaps, graph.constant(fills[None]), numbers)
+        numbers = graph.add("Where", gaps, fills[None], numbers)
     if scaler is None:
         return numbers
     is_bounded = isinstance(scaler, BoundedScaler)
@@ -140,17 +135,16 @@ def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
             "take for zero. Multiply them by a constant and fit again."
         )
     # In this order: runtimes drop the subtraction of numbers that are zero in single.
-    numbers = graph.add("Mul", numbers, graph.constant(factor[None]))
-    numbers = graph.add("Sub", numbers, graph.constant((offset * factor)[None]))
+    numbers = graph.add("Mul", numbers, factor[None])
+    numbers = graph.add("Sub", numbers, (offset * factor)[None])
     return _add_soft_clip(graph, numbers) if is_bounded else numbers
 
 
 def _add_soft_clip(graph: Graph, scaled: str) -> str:
     """Level off as `llmreg.preprocessing._scaler.soft_clip` does."""
-    zero, one = graph.constant(0.0), graph.constant(1.0)
-    inside = graph.add("Clip", scaled, zero, one)
+    inside = graph.add("Clip", scaled, 0.0, 1.0)
     beyond = graph.add("Sub", scaled, inside)
-    width = graph.add("Add", one, graph.add("Abs", beyond))
+    width = graph.add("Add", 1.0, graph.add("Abs", beyond))
     return graph.add("Add", inside, graph.add("Div", beyond, width))
 
 
@@ -173,8 +167,8 @@ def _add_levels(graph: Graph, text: str, levels: Sequence[str], gap: str | None)
     keys = {"keys_strings": [*places], "values_int64s": [*places.values()]}
     code: dict[str, Any] = {"domain": "ai.onnx.ml", "default_int64": len(levels)}
     found = graph.add("LabelEncoder", text, **keys, **code)
-    rows = graph.constant(np.eye(len(levels) + 1, len(levels)))
-    return graph.add("Flatten", graph.add("Gather", rows, found, axis=0), axis=1)
+    rows = graph.add("Gather", np.eye(len(levels) + 1, len(levels)), found, axis=0)
+    return graph.add("Flatten", rows, axis=1)
 
 
 def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
@@ -193,8 +187,7 @@ def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
         return rows
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
         values = [v for v in (module.weight, module.bias) if v is not None]
-        constants = [graph.constant(array_of(value)) for value in values]
-        return graph.add("Gemm", rows, *constants, transB=1)
+        return graph.add("Gemm", rows, *map(array_of, values), transB=1)
     if type(module) not in _ACTIVATIONS:
         raise _unknown(module)
     return _ACTIVATIONS[type(module)](graph, rows)
@@ -204,8 +197,7 @@ def _add_corrected(graph: Graph, module: CorrectedModel, rows: str) -> str:
     outputs = add_module(graph, module.linear, rows)
     for share, part in zip(array_of(module.shares), module.corrections, strict=True):
         if share:
-            correction = add_module(graph, part, rows)
-            weighted = graph.add("Mul", correction, graph.constant(share))
+            weighted = graph.add("Mul", add_module(graph, part, rows), share)
             outputs = graph.add("Add", outputs, weighted)
     return outputs
 
@@ -214,42 +206,39 @@ def _add_shapes(graph: Graph, module: AdditiveModel, rows: str) -> str:
     """Weigh how far rows are through each segment, codes, and the columns as such."""
     parts = [module.code_steps, module.weight * module.is_plain, module.steps]
     weight = np.hstack([array_of(values) for values in parts])
-    constants = graph.constant(weight), graph.constant(array_of(module.bias))
-    return graph.add("Gemm", _open(graph, module, rows), *constants, transB=1)
+    opened, bias = _open(graph, module, rows), array_of(module.bias)
+    return graph.add("Gemm", opened, weight, bias, transB=1)
 
 
 def _open(graph: Graph, module: AdditiveModel, rows: str) -> str:
     """Give codes, the columns as such, and how far rows are through each segment."""
-    basis, zero, one = module.basis, graph.constant(0.0), graph.constant(1.0)
-    own = graph.constant(basis.columns[basis.curve_of])
-    through = graph.add("Gather", rows, own, axis=1)
-    through = graph.add("Sub", through, graph.constant(array_of(module.low)[None]))
-    width = graph.constant(array_of(module.high - module.low)[None])
-    through = graph.add("Clip", graph.add("Div", through, width), zero, one)
+    basis = module.basis
+    through = graph.add("Gather", rows, basis.columns[basis.curve_of], axis=1)
+    through = graph.add("Sub", through, array_of(module.low)[None])
+    width = array_of(module.high - module.low)[None]
+    through = graph.add("Clip", graph.add("Div", through, width), 0.0, 1.0)
     parts = [rows]
     if basis.codes:
         curves, values = (np.array(part) for part in zip(*basis.codes, strict=True))
-        at = graph.add("Gather", rows, graph.constant(basis.columns[curves]), axis=1)
-        gap = graph.add("Abs", graph.add("Sub", at, graph.constant(values[None])))
-        is_code = graph.add("LessOrEqual", gap, graph.constant(CODE_WIDTH))
+        at = graph.add("Gather", rows, basis.columns[curves], axis=1)
+        gap = graph.add("Abs", graph.add("Sub", at, values[None]))
+        is_code = graph.add("LessOrEqual", gap, CODE_WIDTH)
         codes = graph.add("Cast", is_code, to=graph.onnx.TensorProto.DOUBLE)
         # A code lies beside the segments of its curve.
         of_curve = (curves[:, None] == basis.curve_of).astype(np.float64)
-        beside = graph.add("MatMul", codes, graph.constant(of_curve))
-        through = graph.add("Where", graph.add("Greater", beside, zero), zero, through)
+        beside = graph.add("MatMul", codes, of_curve)
+        through = graph.add("Where", graph.add("Greater", beside, 0.0), 0.0, through)
         parts = [codes, rows]
     return graph.add("Concat", *parts, through, axis=1)
 
 
 def _add_gelu(graph: Graph, rows: str) -> str:
-    scaled = graph.add("Mul", rows, graph.constant(np.sqrt(0.5)))
+    scaled = graph.add("Mul", rows, np.sqrt(0.5))
     # Runtimes have the error function in single precision only.
     single = graph.add("Cast", scaled, to=graph.onnx.TensorProto.FLOAT)
     erf = graph.add("Erf", single)
     erf = graph.add("Cast", erf, to=graph.onnx.TensorProto.DOUBLE)
-    share = graph.add("Add", erf, graph.constant(1.0))
-    halved = graph.add("Mul", rows, graph.constant(0.5))
-    return graph.add("Mul", halved, share)
+    return graph.add("Mul", graph.add("Mul", rows, 0.5), graph.add("Add", erf, 1.0))
 
 
 _ACTIVATIONS: dict[type[nn.Module], Callable[[Graph, str], str]] = {
@@ -385,13 +374,13 @@ def _add_classes(graph: Graph, logits: str, classes: np.ndarray) -> None:
         shares = [graph.add("Sigmoid", side) for side in sides]
         probabilities = graph.add("Concat", *shares, axis=1)
         # Of the logit, as in `predict`: two small ones share a probability.
-        is_second = graph.add("Greater", logits, graph.constant(0.0))
+        is_second = graph.add("Greater", logits, 0.0)
         place = graph.add("Cast", is_second, to=graph.onnx.TensorProto.INT64)
-        place = graph.add("Squeeze", place, graph.constant(np.array([1])))
+        place = graph.add("Squeeze", place, np.array([1]))
     else:
         probabilities = graph.add("Softmax", logits, axis=1)
         place = graph.add("ArgMax", logits, axis=1, keepdims=0)
-    label = graph.add("Gather", graph.constant(labels), place, axis=0)
+    label = graph.add("Gather", labels, place, axis=0)
     graph.output("label", label, labels.dtype)
     graph.output("probabilities", probabilities, float, len(classes))
 
@@ -411,8 +400,8 @@ def _labels(classes: np.ndarray) -> np.ndarray:
 
 def _add_targets(graph: Graph, outputs: str, model: Any) -> None:
     scaler = model.target_scaler_
-    outputs = graph.add("Mul", outputs, graph.constant(scaler.scale_[None]))
-    outputs = graph.add("Add", outputs, graph.constant(scaler.mean_[None]))
+    outputs = graph.add("Mul", outputs, scaler.scale_[None])
+    outputs = graph.add("Add", outputs, scaler.mean_[None])
     if model._loss_name() == "poisson":
         outputs = graph.add("Exp", outputs)
     graph.output("variable", outputs, float, len(scaler.mean_))
@@ -437,12 +426,11 @@ def _add_std(graph: Graph, model: Any, rows: str) -> None:
         weight = np.zeros((width, factor.shape[1]))
         weight[places] = factor[:-1]
         constant = factor[-1] - posterior.centre @ factor[:-1]
-        constants = graph.constant(weight), graph.constant(constant)
-        parts = graph.add("Gemm", rows, *constants)
+        parts = graph.add("Gemm", rows, weight, constant)
         squares = graph.add("Mul", parts, parts)
-        variance = graph.add("ReduceSum", squares, graph.constant(np.array([1])))
-        variance = graph.add("Add", variance, graph.constant(noise.variance))
+        variance = graph.add("ReduceSum", squares, np.array([1]))
+        variance = graph.add("Add", variance, noise.variance)
         found.append(graph.add("Sqrt", variance))
-    scale = graph.constant(model.target_scaler_.scale_[None])
-    std = graph.add("Mul", graph.add("Concat", *found, axis=1), scale)
+    std = graph.add("Concat", *found, axis=1)
+    std = graph.add("Mul", std, model.target_scaler_.scale_[None])
     graph.output("std", std, float, len(found))

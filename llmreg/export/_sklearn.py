@@ -1,7 +1,5 @@
 """A fitted linear or additive model as a pipeline of scikit-learn's own parts."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple

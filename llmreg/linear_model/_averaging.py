@@ -46,9 +46,8 @@ from llmreg.linear_model._trust import (
     Trust,
     summarize,
 )
-from llmreg.posterior._gaussian import make_gaussian
-from llmreg.posterior._noise import Noise, learn_dispersion, learn_noise
-from llmreg.posterior._posterior import Posterior
+from llmreg.posterior._intervals import Noise, learn_dispersion, learn_noise
+from llmreg.posterior._posterior import Posterior, make_gaussian
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.preprocessing._sparse import Centred
 from llmreg.prior._feature_prior import FeaturePrior

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
 from llmreg.linear_model._trust import AveragedWeights, Trust
-from llmreg.posterior._gaussian import Gaussian
+from llmreg.posterior._posterior import Gaussian
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.preprocessing._sparse import to_dense
 

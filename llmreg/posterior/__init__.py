@@ -1,7 +1,5 @@
 """How uncertain a trained model is: of outcomes, of probabilities, of its outputs."""
 
-from __future__ import annotations
-
 from llmreg.posterior._posterior import Posterior
 
 __all__ = ["Posterior"]

@@ -1,7 +1,5 @@
 """Which rows to label next: those that tell most about the predictions of all rows."""
 
-from __future__ import annotations
-
 import numpy as np
 
 # Rows of a large pool for which predictions are to become more certain.

@@ -4,8 +4,6 @@ A shape is what its steps sum up to: the step of a segment is taken in full by r
 beyond it, and in part by rows within. It is straight between knots and flat beyond.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,10 +91,7 @@ class CurveBasis:
     def mean_slopes(
         self, X: Any, row_weight: np.ndarray, steps: np.ndarray
     ) -> np.ndarray:
-        """Return the mean slope over the rows of shapes with such steps.
-
-        The slope of each curve's column, of shape (n_outputs, n_curves).
-        """
+        """Return mean slopes of such steps over the rows, (n_outputs, n_curves)."""
         found = np.zeros((len(steps), len(self.columns)))
         X = to_dense(X[:, self.columns])
         for curve in range(len(self.columns)):
@@ -127,7 +122,7 @@ def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
     if ranges is None:
         return
     low, scale = ranges.low.copy(), ranges.scale.copy()
-    for i, key in enumerate(_numeric(encoder, prior)):
+    for i, key in enumerate(numeric_keys(encoder, prior)):
         if (curve := prior.curves.get(key)) is None:
             continue
         values = [*curve.values, *curve.special, *prior.ranges.get(key, ())[:3], low[i]]
@@ -142,10 +137,7 @@ def scale_to_curves(encoder: TableEncoder, prior: FeaturePrior) -> None:
 def make_basis(
     encoder: TableEncoder, prior: FeaturePrior | None, X: Any, task: str
 ) -> CurveBasis | None:
-    """Find the segments of a prior's curves for encoded rows; None without any.
-
-    `prior` is aligned with the columns of `encoder`.
-    """
+    """Find the segments of an aligned prior's curves; None where there are none."""
     if prior is None:
         return None
     parts: list[tuple[Any, ...]] = []
@@ -154,7 +146,7 @@ def make_basis(
     feature_of: list[int] = []
     features: list[str] = []
     X = X.tocsc() if issparse(X) else X
-    numeric = {key: i for i, key in enumerate(_numeric(encoder, prior))}
+    numeric = {key: i for i, key in enumerate(numeric_keys(encoder, prior))}
     for j, (column, key) in enumerate(
         zip(encoder.columns_, prior.features, strict=True)
     ):
@@ -229,7 +221,7 @@ def _bias_sd(prior: FeaturePrior, task: str) -> float | None:
     return None
 
 
-def _numeric(encoder: TableEncoder, prior: FeaturePrior) -> list[str]:
+def numeric_keys(encoder: TableEncoder, prior: FeaturePrior) -> list[str]:
     """List the keys of the numeric columns, as the prior spells them."""
     pairs = zip(encoder.columns_, prior.features, strict=True)
     return [key for column, key in pairs if column.level is None]
@@ -244,8 +236,7 @@ def _encode(encoder: TableEncoder, place: int, values: np.ndarray) -> np.ndarray
     n_numeric = sum(column.level is None for column in encoder.columns_)
     table = np.zeros((len(values), n_numeric))
     table[:, place] = values
-    encoded: np.ndarray = encoder._encode_numbers(table)[:, place]
-    return encoded
+    return np.asarray(encoder._encode_numbers(table)[:, place])
 
 
 def _all_knots(

@@ -1,7 +1,5 @@
 """Reading a raw table: its two forms, what its columns are, and their values."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -24,8 +22,8 @@ from llmreg.exceptions import (
 from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._sparse import SparseRows, as_rows
 from llmreg.preprocessing._texts import (
+    ISO_DATE,
     NUMBERS,
-    is_date,
     is_text,
     looks_like_cells,
     written_kind,
@@ -72,8 +70,14 @@ _ADVICE: dict[ColumnKind, str] = {
 
 def as_table(X: Any) -> Any:
     """Make a table what the encoder reads: numbers, a DataFrame or `SparseRows`."""
-    is_read = isinstance(X, (np.ndarray, pd.DataFrame, SparseRows))
-    table = X if is_read else _convert(X)
+    if isinstance(X, (np.ndarray, pd.DataFrame, SparseRows)):
+        table: Any = X
+    elif issparse(X):
+        table = as_rows(X)
+    else:
+        table = to_pandas(X) if is_foreign(X) else X
+        if not isinstance(table, (pd.DataFrame, pd.Series)):
+            table = as_array(X)
     if table.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {table.ndim}D array instead. Reshape your data "
@@ -103,9 +107,7 @@ def as_frame(table: Any) -> pd.DataFrame:
 def text_names(table: pd.DataFrame | np.ndarray) -> tuple[str, ...] | None:
     """Give the names that columns must have again: as scikit-learn, only text."""
     names = getattr(table, "columns", ())
-    if set(map(type, names)) != {str}:
-        return None
-    return tuple(names)
+    return tuple(names) if set(map(type, names)) == {str} else None
 
 
 def check_names(
@@ -214,26 +216,17 @@ def refuse(
         for i in (i for i, kind in enumerate(kinds) if kind == "numbers"):
             if np.isinf(to_numbers(table.iloc[:, [i]], [names[i]])).any():
                 kinds[i] = "infinite"
-    lines = []
+    lines = ["Some columns cannot be encoded:"]
     for kind, what in _ADVICE.items():
         if kind in kinds and kind not in allowed:
             named = (n for n, k in zip(names, kinds, strict=True) if k == kind)
             lines.append(f"- {list_names(named, limit=30)}: {what}.")
-    if lines:
-        raise UnsupportedColumnError(
-            "Some columns cannot be encoded:\n"
-            + "\n".join(lines)
-            + '\nThe page "Prepare a messy table" of the documentation has a pipeline '
-            "that does this."
+    if len(lines) > 1:
+        lines.append(
+            'The page "Prepare a messy table" of the documentation has a pipeline that '
+            "does this."
         )
-
-
-def _convert(X: Any) -> Any:
-    if issparse(X):
-        return as_rows(X)
-    if is_foreign(X) and isinstance(frame := to_pandas(X), (pd.DataFrame, pd.Series)):
-        return frame
-    return as_array(X)
+        raise UnsupportedColumnError("\n".join(lines))
 
 
 def as_array(X: Any) -> np.ndarray:
@@ -284,9 +277,8 @@ def _kind_of_objects(present: np.ndarray, *, known: bool) -> ColumnKind:
     if not all(issubclass(t, str) for t in types):
         return "levels"
     # Most of them: a fold may lack the one that is none.
-    texts = set(present)
-    n_dates = sum(is_date(text) for text in texts)
-    return "dates" if n_dates > len(texts) / 2 else "levels"
+    dates = list(map(ISO_DATE.fullmatch, set(present)))
+    return "dates" if sum(map(bool, dates)) > len(dates) / 2 else "levels"
 
 
 def _spells_numbers(values: Any) -> bool:
@@ -302,12 +294,7 @@ def _spells_numbers(values: Any) -> bool:
 def refuse_cell_values(
     X: pd.DataFrame | np.ndarray, names: Sequence[str], declared: Collection[str] = ()
 ) -> None:
-    """Refuse columns of strings whose levels look like cells: they would be sent.
-
-    Names, addresses, or numbers that one odd entry turned into strings: five different
-    strings or more, where more than half of the cells differ or of the levels are
-    numbers. A category dtype declares its levels; `declared` columns are known as well.
-    """
+    """Refuse columns of strings whose levels look like cells: they would be sent."""
     if not isinstance(X, pd.DataFrame) and X.dtype.kind in "fiub":
         return
     table = pd.DataFrame(X)
@@ -322,15 +309,12 @@ def blank_texts(
     table: pd.DataFrame, names: Sequence[str], guessed: Sequence[bool]
 ) -> pd.DataFrame:
     """Take texts for gaps in columns that only training rows showed as numeric."""
-    columns, changed = [], []
-    pairs = zip(names, guessed, strict=True)
-    for (name, is_guessed), (_, column) in zip(pairs, table.items(), strict=True):
-        if is_guessed and not _is_real(column.dtype):
-            is_text = [isinstance(v, str) and not _spells_numbers(v) for v in column]
-            if any(is_text):
-                column = column.astype(object).mask(np.array(is_text), np.nan)
-                changed.append(name)
-        columns.append(column)
+    columns, changed = [column for _, column in table.items()], []
+    for i in np.flatnonzero(guessed):
+        is_text = [isinstance(v, str) and not _spells_numbers(v) for v in columns[i]]
+        if any(is_text):
+            columns[i] = columns[i].astype(object).mask(np.array(is_text), np.nan)
+            changed.append(names[int(i)])
     if changed:
         warnings.warn(
             f"{list_names(changed)}: columns of objects that were numeric in training "
@@ -345,10 +329,7 @@ def blank_texts(
 def to_numbers(
     table: pd.DataFrame, names: Sequence[str], guessed: Sequence[bool] = ()
 ) -> np.ndarray:
-    """Give the values of numeric columns, NaN where they are missing.
-
-    Texts are gaps too in columns that are only guessed to be numeric.
-    """
+    """Give numeric columns, NaN for gaps: also for texts in those that are guessed."""
     try:
         return _to_numbers(table, names)
     except EncodingError:
@@ -361,8 +342,7 @@ def _to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     dtypes = list(table.dtypes)
     kinds = set(dtypes)
     if all(map(_is_real, kinds)):
-        numbers = table.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.ascontiguousarray(numbers)
+        return np.ascontiguousarray(table.to_numpy(np.float64, na_value=np.nan))
     if kinds == {np.dtype(object)}:
         # Else the columns one by one, to name the one at fault.
         with suppress(TypeError, ValueError, OverflowError):
@@ -390,5 +370,5 @@ def _to_floats(values: np.ndarray) -> np.ndarray:
 
 
 def _is_real(dtype: Any) -> bool:
-    """Say whether a type of pandas or NumPy stands for real numbers or booleans."""
+    """Say whether a type stands for real numbers or booleans."""
     return pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "c"

@@ -38,7 +38,7 @@ from llmreg.preprocessing._scaler import (
     Summary,
     apply,
     extend,
-    fit_imputer,
+    fills,
     fit_minmax,
     fit_standard,
     fit_weighted,
@@ -49,7 +49,7 @@ from llmreg.preprocessing._scaler import (
     scale_of,
     summarize,
 )
-from llmreg.preprocessing._sparse import ends, join, lighter, to_dense
+from llmreg.preprocessing._sparse import ends, is_mostly_zeros, join, to_dense
 from llmreg.preprocessing._validation import weigh_rows
 from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
@@ -193,9 +193,8 @@ default="median"
         named = table if typed or issparse(table) else np.asarray(table)
         self._names, _ = column_names(named, feature_names)
         self.n_features_in_ = len(self._names)
-        if self.feature_kinds:
-            # Of an array, too, some columns may have levels.
-            table = as_frame(table)
+        # Of an array, too, some columns may have levels.
+        table = as_frame(table) if self.feature_kinds else table
         self._sort_columns(table, levels, typed=typed, told=told)
         self._imputer, self._scaler = None, None
         self.encoder_: Any = None
@@ -271,7 +270,8 @@ default="median"
         if not self._categorical:
             matrix = self._encode_numbers(self._numbers(table, dtype))
             if issparse(matrix):
-                return lighter(matrix)
+                is_light = is_mostly_zeros(matrix.shape, matrix.nnz)
+                return matrix if is_light else to_dense(matrix)
             shared = table is X and np.may_share_memory(matrix, np.asarray(X))
             return matrix.copy() if shared else matrix
         table = as_frame(table)
@@ -357,10 +357,9 @@ default="median"
         if not isinstance(table, pd.DataFrame):
             is_single = dtype is None and table.dtype == np.float32
             kind = np.float32 if is_single else np.float64
-            is_sparse = issparse(table)
-            return (
-                table.astype(kind) if is_sparse else np.ascontiguousarray(table, kind)
-            )
+            if issparse(table):
+                return table.astype(kind)
+            return np.ascontiguousarray(table, kind)
         if self._categorical:
             table = table.iloc[:, self._numeric]
         # Models of 0.1 take no text for a gap.
@@ -380,11 +379,14 @@ default="median"
         else:
             self._imputer = imputer
             complete = self._is_complete(numbers)
-            if imputer is not None:
-                fit_imputer(imputer, self.imputer, numbers, weight)
+            if isinstance(self.imputer, str):
+                # Of a single row the mean, the median and the mode are that row.
+                imputer.fit(fills(numbers, weight, self.imputer)[None])
+            elif imputer is not None:
+                fit_weighted(imputer, numbers, weight)
             numbers = self._impute(numbers, complete)
             low, high = ends(numbers)
-        low, high = low.astype(np.float64), high.astype(np.float64)
+        low, high = np.array([low, high], np.float64)
         scale = scale_of(low, high)
         self._constant = is_constant(low, high)
         if self.scaler in _RANGES:
@@ -424,20 +426,19 @@ default="median"
         return numbers if scaler is None else apply(scaler, numbers, keep_shape=True)
 
     def _fit_levels(self, table: pd.DataFrame, extra: Mapping[str, set[str]]) -> None:
-        opened = [
-            open_levels(table.iloc[:, i], extra.get(self._names[i], set()))
-            for i in self._categorical
-        ]
+        columns = {i: table.iloc[:, i] for i in self._categorical}
+        known = (extra.get(self._names[i], set()) for i in columns)
+        opened = map(open_levels, columns.values(), known)
         self._levels, self._gaps = map(list, zip(*opened, strict=True))
-        self._decimal = {i for i in self._categorical if has_decimals(table.iloc[:, i])}
+        self._decimal = {i for i, column in columns.items() if has_decimals(column)}
         names = [np.array(levels, dtype=object) for levels in self._levels]
         self.encoder_ = OneHotEncoder(categories=names, handle_unknown="ignore")
         found = self._level_names(table)
         self.encoder_.set_output(transform="default").fit(found)
-        for j, i in enumerate(self._categorical):
+        for j, (i, column) in enumerate(columns.items()):
             if (name := self._names[i]) in extra:
-                about = table.iloc[:, i], self._levels[j], self._gaps[j], found[:, j]
-                self._unseen |= {Feature(name, level=x).key for x in unseen(*about)}
+                only = unseen(column, self._levels[j], self._gaps[j], found[:, j])
+                self._unseen |= {Feature(name, level=level).key for level in only}
 
     def _level_names(self, table: pd.DataFrame) -> np.ndarray:
         """Give the level names of a table, of shape (n_samples, n_categorical)."""

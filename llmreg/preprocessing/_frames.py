@@ -1,7 +1,5 @@
 """Tables and columns of other libraries, polars and pyarrow among them, as pandas'."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The levels of a categorical column: one name for each value, however spelled."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +53,9 @@ def open_levels(
     declared = list(map(_name, column.cat.categories)) if is_category else []
     named = to_levels(column, gap=None)
     found = sorted({name for name in named if name is not None})
-    chosen = {level_value(n): n for n in sorted({*found, *declared}, key=_by_length)}
+    # Of several spellings the shortest one comes last.
+    spelled = sorted({*found, *declared}, key=lambda name: (-len(name), name))
+    chosen = {level_value(name): name for name in spelled}
     has_gaps = any(name is None for name in named)
     own = {level_value(name): name for name in extra}
     gap = MISSING
@@ -151,8 +151,3 @@ def _name(value: Any) -> str:
 def _spell(value: Any, called: Mapping[str, str]) -> str:
     name = _name(value)
     return called.get(level_value(name), name)
-
-
-def _by_length(name: str) -> tuple[int, str]:
-    """Order spellings so that the shortest one comes last."""
-    return -len(name), name

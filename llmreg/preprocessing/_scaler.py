@@ -28,8 +28,7 @@ def soft_clip(scaled: np.ndarray) -> np.ndarray:
     """
     inside = np.clip(scaled, 0, 1)
     beyond = scaled - inside
-    clipped: np.ndarray = inside + beyond / (1 + np.abs(beyond))
-    return clipped
+    return inside + beyond / (1 + np.abs(beyond))
 
 
 class BoundedScaler(MinMaxScaler):
@@ -124,8 +123,7 @@ def fit_standard(
     """Fit a scaler to columns of any unit, in units in which nothing overflows."""
     if issparse(numbers):
         return StandardScaler(with_mean=False).fit(numbers, sample_weight=weight)
-    low = numbers.min(axis=0).astype(np.float64)
-    high = numbers.max(axis=0).astype(np.float64)
+    low, high = (end.astype(np.float64) for end in ends(numbers))
     constant = is_constant(low, high)
     with np.errstate(over="ignore", invalid="ignore"):
         unit = np.where(constant, 1.0, np.exp2(np.frexp(high - low)[1] - 1))
@@ -161,15 +159,6 @@ def fit_weighted(transformer: Any, numbers: np.ndarray, weight: Any) -> Any:
     if weight is None or not has_fit_parameter(transformer, "sample_weight"):
         return transformer.fit(numbers)
     return transformer.fit(numbers, sample_weight=weight)
-
-
-def fit_imputer(imputer: Any, name: Any, numbers: Any, weight: Any) -> None:
-    """Fit an imputer of a name, or of the user's, with the weights of rows."""
-    if isinstance(name, str):
-        # Of a single row the mean, the median and the mode are that row.
-        imputer.fit(fills(numbers, weight, name)[None])
-    else:
-        fit_weighted(imputer, numbers, weight)
 
 
 # Weights that differ by less, as a share of all, are the same but for rounding.
@@ -299,10 +288,7 @@ def _any(test: Any, numbers: Any) -> np.ndarray:
 
 
 def apply(transformer: Any, values: Any, *, keep_shape: bool = False) -> Any:
-    """Transform to an array, whatever container the transformer returns.
-
-    What is made sparse of sparse rows stays so.
-    """
+    """Transform to an array, whatever is returned; sparse rows may stay sparse."""
     matrix: Any = transformer.transform(values)
     if issparse(values) and issparse(matrix):
         matrix = as_rows(matrix.astype(np.float64))

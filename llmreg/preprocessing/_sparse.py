@@ -58,11 +58,6 @@ def is_mostly_zeros(shape: tuple[int, int], n_numbers: int) -> bool:
     return size > _MOST_DENSE and size > _SHARE * n_numbers
 
 
-def lighter(X: SparseRows) -> Any:
-    """Return rows with their zeros, unless these are better left out."""
-    return X if is_mostly_zeros(X.shape, X.nnz) else to_dense(X)
-
-
 def join(numbers: np.ndarray, levels: Any, is_number: np.ndarray) -> Any:
     """Put numbers and levels side by side, each column in its place."""
     shape, levels = (len(numbers), len(is_number)), csr_array(levels)
@@ -78,10 +73,7 @@ def join(numbers: np.ndarray, levels: Any, is_number: np.ndarray) -> Any:
 
 
 def ends(numbers: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the greatest number of each column.
-
-    Of sparse ones gaps are left out, and 0 is always between them.
-    """
+    """Return the ends of each column; of sparse ones 0 counts, and gaps do not."""
     if not issparse(numbers):
         return numbers.min(axis=0), numbers.max(axis=0)
     columns = numbers.tocsc()
@@ -102,13 +94,11 @@ class Centred:
         self.X, self.centre, self.shape = X, centre, X.shape
 
     def __matmul__(self, right: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self.X @ right - self.centre @ right
-        return found
+        return self.X @ right - self.centre @ right
 
     def turned(self, right: np.ndarray) -> np.ndarray:
         """Multiply the transpose with columns of rows."""
-        found: np.ndarray = self.X.T @ right
-        return found - np.outer(self.centre, right.sum(axis=0))
+        return self.X.T @ right - np.outer(self.centre, right.sum(axis=0))
 
     def part(self, columns: np.ndarray, scale: np.ndarray) -> Centred:
         """Take some columns, times their scale."""

@@ -1,7 +1,5 @@
 """What the strings of a column are: levels, dates, numbers, free text or cells."""
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal
 from numbers import Real
@@ -11,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 NUMBERS = (Real, np.bool_, Decimal)
-_ISO_DATE = re.compile(
+# As machines write dates.
+ISO_DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?"
 )
 # What people write: 31/01/2024, 1.2.24, 5 Mar 2024, March 5, 2024, 15:40.
@@ -39,20 +38,12 @@ _MIN_IDENTIFIERS = 50
 _MIN_SUSPECT = 5
 
 
-def is_date(text: str) -> bool:
-    """Say whether a text is a date as machines write it."""
-    return _ISO_DATE.fullmatch(text) is not None
-
-
 def written_kind(present: np.ndarray) -> Literal["dates", "spelled"] | None:
     """Say whether most strings are dates or numbers as people write them."""
     texts = {str(value).strip() for value in present}
     if len(texts) < _MIN_SUSPECT:
         return None
-    if (
-        sum(_WRITTEN_DATE.fullmatch(text) is not None for text in texts)
-        > len(texts) / 2
-    ):
+    if sum(map(bool, map(_WRITTEN_DATE.fullmatch, texts))) > len(texts) / 2:
         return "dates"
     found = [text for text in texts if _WRITTEN_NUMBER.fullmatch(text)]
     is_plain = pd.to_numeric(pd.Series(found, dtype=object), errors="coerce").notna()
@@ -96,6 +87,7 @@ def count_rows(table: pd.DataFrame, enough: int) -> int:
 
 
 def looks_like_cells(column: pd.Series, table: pd.DataFrame) -> bool:
+    """Say whether the strings of a column are many, or numbers: hardly levels."""
     dtype = column.dtype
     if pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return False

@@ -1,7 +1,5 @@
 """Whether the rows are in the units that a prior speaks of."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from llmreg.exceptions import PriorMismatchError, PriorUnitsWarning
+from llmreg.preprocessing._basis import numeric_keys
 from llmreg.preprocessing._columns import as_frame, as_table
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._sparse import to_dense
@@ -128,14 +127,8 @@ def other_columns(
     """Find the numeric columns whose rows are not in the units of an aligned prior."""
     table = as_table(X)
     numbers = encoder._numbers(as_frame(table) if encoder._categorical else table)
-    # By position: of columns of one name the prior's keys are numbered.
-    keys = [
-        key
-        for key, column in zip(prior.features, encoder.columns_, strict=True)
-        if column.level is None
-    ]
     found = []
-    for j, key in enumerate(keys):
+    for j, key in enumerate(numeric_keys(encoder, prior)):
         curve, said = prior.curves.get(key), prior.ranges.get(key)
         if said is None and curve is not None:
             knots = curve.values

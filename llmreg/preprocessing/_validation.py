@@ -1,7 +1,5 @@
 """Rows, weights and targets as given, checked and turned into numbers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is believed of a task: scores, response curves, their spread, reasons."""
 
-from __future__ import annotations
-
 from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import BaseRate, TypicalRange

@@ -6,11 +6,10 @@ so changing the score is all that an expert has to do. A recorded elicitation, t
 plain list of the answers that a model gave, is read as well.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -84,10 +83,9 @@ def _entry(fields: Mapping[str, Any], column: int) -> dict[str, Any]:
     feature, outputs = fields["features"][column], fields["outputs"]
     curve, typical = fields["curves"].get(feature), fields["ranges"].get(feature)
     entry: dict[str, Any] = {"feature": feature}
-    if description := fields["descriptions"].get(feature):
-        entry["description"] = description
-    if unit := fields["units"].get(feature):
-        entry["unit"] = unit
+    for name, texts in {"description": "descriptions", "unit": "units"}.items():
+        if text := fields[texts].get(feature):
+            entry[name] = text
     if curve is not None:
         entry |= _curve_entry(curve, outputs)
     else:
@@ -152,21 +150,18 @@ def _plain(value: Any) -> Any:
 def _dump(value: Any, indent: str = "") -> str:
     """Write JSON with one line per field and lists of numbers on one line."""
     inner = indent + "  "
+    # Letters of every language stay as they are.
+    inline = partial(json.dumps, ensure_ascii=False, allow_nan=False)
     if isinstance(value, dict) and (not indent or "feature" in value):
         start, end = "{", "}"
-        lines = [f"{_inline(name)}: {_dump(v, inner)}" for name, v in value.items()]
+        lines = [f"{inline(name)}: {_dump(v, inner)}" for name, v in value.items()]
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
         start, end = "[", "]"
         lines = [_dump(item, inner) for item in value]
     else:
-        return _inline(value)
+        return inline(value)
     body = f",\n{inner}".join(lines)
     return f"{start}\n{inner}{body}\n{indent}{end}"
-
-
-def _inline(value: Any) -> str:
-    """Write JSON on one line, with letters of every language as they are."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,13 +190,9 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
     check_names(outputs, "output")
     # Not by np.array: an array of lists would be one of more dimensions.
     scores = np.fromiter(_cells(entries, "score", outputs), dtype=object)
-    usage = _field(card, "usage", dict, {})
-    for name, count in usage.items():
-        if isinstance(count, bool) or not isinstance(count, int):
-            raise PriorCardError(
-                f'The "usage" of a prior card must be whole numbers; {name!r} is '
-                f"{count!r}. Correct it, or leave it out."
-            )
+    usage = _values(card, "usage", int, "whole numbers")
+    # Where the scores come from: a number is as good as a text.
+    provenance = _values(card, "provenance", str | int | float, "texts")
     rate_spreads = _field(card, "base_rate_spreads", dict, {})
     range_spreads = _field(card, "target_range_spreads", dict, {})
     return {
@@ -213,7 +204,7 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
         "descriptions": _texts(entries, "description"),
         "task": _field(card, "task", str, ""),
         "target": _field(card, "target", str, ""),
-        "provenance": _provenance(_field(card, "provenance", dict, {})),
+        "provenance": {name: str(value) for name, value in provenance.items()},
         "usage": usage,
         "curves": {e["feature"]: _curve(e, outputs) for e in entries if "curve" in e},
         "ranges": {
@@ -272,42 +263,39 @@ def _field(card: Mapping[str, Any], name: str, kind: type, default: Any = None) 
     return value
 
 
-def _provenance(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Give where the scores come from as texts; a number is as good as one."""
-    for name, value in fields.items():
-        if not isinstance(value, str | int | float):
+def _values(card: Mapping[str, Any], name: str, kind: Any, what: str) -> dict[str, Any]:
+    """Give a field of the card whose values are of the right type."""
+    values: dict[str, Any] = _field(card, name, dict, {})
+    for key, value in values.items():
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise PriorCardError(
-                f'The "provenance" of a prior card must be texts; {name!r} is '
-                f"{value!r}. Put it in quotes, or leave it out."
+                f'The "{name}" of a prior card must be {what}; {key!r} is {value!r}. '
+                "Correct it, or leave it out."
             )
-    return {name: str(value) for name, value in fields.items()}
-
-
-def _of_output(
-    entry: Mapping[str, Any], name: str, output: str, outputs: Sequence[str]
-) -> Any:
-    """Give the value that an entry has for one output; None where it has none."""
-    value = entry.get(name)
-    if not isinstance(value, dict):
-        if len(outputs) == 1 or value is None:
-            return value
-        raise PriorCardError(
-            f"The card scores several outputs, so {name!r} of {entry['feature']!r} "
-            f"must be an object by output; got {value!r}."
-        )
-    if unexpected := [other for other in value if other not in outputs]:
-        raise PriorCardError(
-            f"{name!r} of {entry['feature']!r} names the outputs {unexpected!r}; "
-            f"the card has {list(outputs)!r}."
-        )
-    return value.get(output)
+    return values
 
 
 def _cells(
     entries: Sequence[Mapping[str, Any]], name: str, outputs: Sequence[str]
 ) -> list[Any]:
     """List what all entries have for the first output, then for the next ones."""
-    return [_of_output(entry, name, o, outputs) for o in outputs for entry in entries]
+    rows: list[Mapping[str, Any]] = []
+    for entry in entries:
+        value = entry.get(name)
+        if not isinstance(value, dict):
+            if len(outputs) > 1 and value is not None:
+                raise PriorCardError(
+                    f"The card scores several outputs, so {name!r} of "
+                    f"{entry['feature']!r} must be an object by output; got {value!r}."
+                )
+            value = {} if value is None else {outputs[0]: value}
+        if unexpected := [other for other in value if other not in outputs]:
+            raise PriorCardError(
+                f"{name!r} of {entry['feature']!r} names the outputs {unexpected!r}; "
+                f"the card has {list(outputs)!r}."
+            )
+        rows.append(value)
+    return [row.get(output) for output in outputs for row in rows]
 
 
 def _parse_estimates(entries: list[dict[str, Any]], outputs: list[str]) -> Any:
@@ -333,8 +321,6 @@ def _parse_recorded(card: Mapping[str, Any]) -> dict[str, Any]:
         raise PriorCardError('The "estimates" of this recording hold no scores.')
     origin = card.get("provenance", {})
     origin = origin if isinstance(origin, dict) else {"source": origin}
+    origin |= {name: card[name] for name in ("name", "questionnaire") if name in card}
     provenance = {name: str(value) for name, value in origin.items()}
-    for name in ("name", "questionnaire"):
-        if name in card:
-            provenance[name] = str(card[name])
     return {**fields, "provenance": provenance}

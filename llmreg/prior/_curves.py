@@ -86,10 +86,9 @@ class ResponseCurve:
                 f"A curve of {len(values)} knots needs as many effects; got an array "
                 f"of shape {effects.shape}."
             )
-        what = "The effects of special values"
         special = {
-            float(code): np.atleast_1d(as_numbers(found, what))
-            for code, found in self.special.items()
+            float(code): np.atleast_1d(as_numbers(f, "The effects of special values"))
+            for code, f in self.special.items()
         }
         for found in (effects, *special.values()):
             if (np.abs(found) > SCORE_LIMIT).any():
@@ -273,8 +272,7 @@ def stack_outputs(
     known = [curve for curve in curves if curve is not None]
     values = np.unique(np.concatenate([curve.values for curve in known]))
     nothing = np.full((1, len(values)), np.nan)
-    rows = [nothing if curve is None else _at(curve, values) for curve in curves]
-    effects = np.concatenate(rows)
+    effects = np.concatenate([nothing if c is None else _at(c, values) for c in curves])
     kept = _strongest(values, effects)
     names = dict.fromkeys(code for each in codes for code in each)
     special: Any = {code: [each.get(code) for each in codes] for code in names}

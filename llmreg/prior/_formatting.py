@@ -1,7 +1,5 @@
 """A prior for people, as text and as HTML: its table, and its curves as pictures."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -11,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from llmreg._utils._text import can_write, clean_text, list_names, number, shorten
+from llmreg._utils._text import (
+    can_write,
+    clean_text,
+    lay_out,
+    list_names,
+    number,
+    shorten,
+)
 from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._scores import FloatArray, TypicalRange, spread
 
@@ -39,15 +44,9 @@ DASHES = ("", "6 2", "2 2", "6 2 2 2", "10 4")
 def format_text(fields: Mapping[str, Any]) -> str:
     """Lay out the fields of a FeaturePrior for a terminal."""
     rows = _table(fields, NAME_WIDTH, REASON_WIDTH, _blocks(fields))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     n_texts = bool(fields["rationale"]) + bool(fields["curves"])
-    numeric = range(1, len(widths) - n_texts)
-    lines = [_headline(fields)]
-    for row in rows:
-        sized = enumerate(zip(row, widths, strict=True))
-        cells = (c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in sized)
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    numeric = range(1, len(rows[0]) - n_texts)
+    return "\n".join([_headline(fields), *lay_out(rows, numeric)])
 
 
 def format_html(fields: Mapping[str, Any]) -> str:
@@ -208,10 +207,7 @@ def sparkline(
 def format_svg(
     curve: ResponseCurve, typical: TypicalRange | None, limit: float, rows: int = 5
 ) -> str:
-    """Draw a curve as an SVG of numbers only, from -limit to limit, in the ink of text.
-
-    A shade is the typical range, a paler one around the line its spread.
-    """
+    """Draw a curve, its spread paler, on its typical range, from -limit to limit."""
     low, high = shown_span(curve, typical)
     x = spaced(low, high, 41)
     y = trace(curve, x)[:rows]
@@ -343,21 +339,21 @@ def _regions(values: FloatArray, effects: FloatArray, is_class: bool) -> list[st
         # A rounded place is a little off the limit.
         sizes = np.abs(np.interp(x[first : last + 1], values, effects)).clip(least)
         ends = sorted([side * sizes.min(), side * sizes.max()])
-        weight = "strongly " if least == STRONG else "somewhat "
+        weight = "strongly" if least == STRONG else "somewhat"
         told.append(
-            f"{_place(x, first, last)}{weight}{words[int(side > 0)]} "
+            f"{tell_place(x, first, last)} {weight} {words[int(side > 0)]} "
             f"({' to '.join(map(show_effect, ends))})"
         )
     return told
 
 
-def _place(x: FloatArray, first: int, last: int) -> str:
+def tell_place(x: FloatArray, first: int, last: int) -> str:
     """Say which part of a curve a region is."""
     low, high = show_value(x[first]), show_value(x[last])
     is_last = last == len(x) - 1
     if first == 0:
-        return "everywhere " if is_last else f"up to {high} "
-    return f"from {low} on " if is_last else f"from {low} to {high} "
+        return "everywhere" if is_last else f"up to {high}"
+    return f"from {low} on" if is_last else f"from {low} to {high}"
 
 
 def _crossings(

@@ -1,7 +1,5 @@
 """Names of columns: as given, as described, and matched to the keys of a prior."""
 
-from __future__ import annotations
-
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -130,7 +128,11 @@ def match(
     known = set(keys)
     sources = tuple(f.key if f.key in known else None for f in features)
     if aliases:
-        spelled = _spellings(keys)
+        # ``name_level`` cannot be taken apart, so that every key is put together.
+        spelled = defaultdict(list)
+        for key in keys:
+            for name, level in _splits(key):
+                spelled[f"{name}_{level}"].append(key)
         sources = tuple(_source(feature, known, spelled) for feature in features)
     columns = defaultdict(list)
     for source, feature in zip(sources, features, strict=True):
@@ -151,15 +153,6 @@ def without_prefix(name: str) -> str:
     """Drop the prefix that a ColumnTransformer puts before a column name."""
     _, mark, rest = name.partition("__")
     return rest if mark and rest else name
-
-
-def _spellings(keys: Iterable[str]) -> dict[str, list[str]]:
-    """Map ``name_level``, which cannot be taken apart, to the keys ``name=level``."""
-    spelled = defaultdict(list)
-    for key in keys:
-        for name, level in _splits(key):
-            spelled[f"{name}_{level}"].append(key)
-    return spelled
 
 
 def _splits(key: str) -> Iterator[tuple[str, str]]:
@@ -221,23 +214,18 @@ def unheard(
 
 
 def _nearest(key: str, table: Mapping[Feature, bool]) -> str:
-    """Say which names are near a key; of columns it is known whether they are scored.
-
-    Nothing where a level is simply not among the rows.
-    """
+    """Name what is near a key; nothing where a level is just not among the rows."""
     if levels := _levels_of(key, table):
-        scores = ", ".join(
-            f"'{escape(f'{key}={level}')}': ..." for level in list(levels)[:2]
-        )
-        return f"{escape(key)} is a category: score its levels, as in {{{scores}}}"
+        some = (f"'{escape(f'{key}={level}')}': ..." for level in [*levels][:2])
+        told = ", ".join(some)
+        return f"{escape(key)} is a category: score its levels, as in {{{told}}}"
     for name, level in _splits(key):
         if levels := _levels_of(name, table):
-            if all(levels.values()) and level.casefold() not in _folded(levels):
+            is_known = level.casefold() in map(str.casefold, levels)
+            if all(levels.values()) and not is_known:
                 return ""
             near = get_close_matches(level, levels) if len(levels) > 10 else []
-            told = list_names(
-                [*near, *(n for n in levels if n not in near)], 10, escape
-            )
+            told = list_names(dict.fromkeys([*near, *levels]), 10, escape)
             return f"{escape(key)}: the levels are {told}"
         if any(name in (f.name, without_prefix(f.name)) for f in table):
             return (
@@ -245,7 +233,7 @@ def _nearest(key: str, table: Mapping[Feature, bool]) -> str:
                 f"set feature_kinds={{{name!r}: 'categorical'}}"
             )
     names = dict.fromkeys(name for f in table for name in (f.key, f.name))
-    near = get_close_matches(key.casefold(), set(_folded(names)))
+    near = get_close_matches(key.casefold(), set(map(str.casefold, names)))
     told = list_names([n for found in near for n in names if n.casefold() == found])
     return f"{escape(key)}: the nearest names are {told}" if near else ""
 
@@ -260,10 +248,6 @@ def _levels_of(name: str, table: Mapping[Feature, bool]) -> dict[str, bool]:
         elif feature.level is None and bare.startswith(f"{name}_"):
             spelled[bare.removeprefix(f"{name}_")] = heard
     return named or (spelled if len(spelled) > 1 else {})
-
-
-def _folded(names: Iterable[str]) -> Iterator[str]:
-    return map(str.casefold, names)
 
 
 def take(table: FloatArray, rows: list[int], columns: list[int]) -> FloatArray:
@@ -327,10 +311,8 @@ def name_by_number(
         return scored
     ways = "scores for every class by its number, in the sorted order of the labels: "
     ways += f"{{{', '.join(f'{code}: {{...}}' for code in range(n_classes))}}}"
-    if n_classes == 2:
-        ways += (
-            ", or scores without a class, {feature: score}, for the last in that order"
-        )
+    last = ", or scores without a class, {feature: score}, for the last in that order"
+    ways += last * (n_classes == 2)
     raise PriorMismatchError(
         f"The prior names the classes {list(scored)!r}, but the labels are the numbers "
         f"{list(task.classes)!r}, which a meta-estimator such as VotingClassifier, or "

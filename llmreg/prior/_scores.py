@@ -1,7 +1,5 @@
 """The numbers of a prior: scores, percentiles and base rates, checked and averaged."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -52,7 +50,16 @@ def check_scores(
     else:
         wrong = [i for i in np.ndindex(table.shape) if not _is_score(table[i])]
     if wrong:
-        raise PriorScoreError(_describe(wrong, table, features, outputs))
+        found = []
+        for place in wrong:
+            output = f" for output {outputs[place[-2]]!r}" * (len(outputs) > 1)
+            value = table[place]
+            shown = value.item() if isinstance(value, np.generic) else value
+            found.append(f"{features[place[-1]]!r} has {shown!r}{output}")
+        raise PriorScoreError(
+            f"Scores must be numbers from {-SCORE_LIMIT} to {SCORE_LIMIT} (None or "
+            f"NaN: no opinion), but {'; '.join(dict.fromkeys(found))}."
+        )
     scores = np.array(table, dtype=np.float64)
     scores.flags.writeable = False
     return scores
@@ -95,7 +102,7 @@ def _as_table(values: object) -> NDArray[Any]:
         raise PriorMismatchError("The rows of the scores differ in length.") from None
 
 
-def _is_score(value: object) -> bool:
+def _is_score(value: Any) -> bool:
     """Tell whether a value is None, NaN or a number within the limit."""
     if value is None:
         return True
@@ -104,25 +111,6 @@ def _is_score(value: object) -> bool:
     # Not by way of float: an integer may be larger than any.
     number: Any = value
     return bool(number != number or -SCORE_LIMIT <= number <= SCORE_LIMIT)
-
-
-def _describe(
-    wrong: list[tuple[int, ...]],
-    table: NDArray[Any],
-    features: tuple[str, ...],
-    outputs: tuple[str, ...],
-) -> str:
-    """Name all wrong scores in one message."""
-    found = []
-    for place in wrong:
-        output = f" for output {outputs[place[-2]]!r}" if len(outputs) > 1 else ""
-        value = table[place]
-        shown = value.item() if isinstance(value, np.generic) else value
-        found.append(f"{features[place[-1]]!r} has {shown!r}{output}")
-    return (
-        f"Scores must be numbers from {-SCORE_LIMIT} to {SCORE_LIMIT} (None or NaN: "
-        f"no opinion), but {'; '.join(dict.fromkeys(found))}."
-    )
 
 
 def _by_output(estimate: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -207,9 +195,8 @@ def rescale_range(found: TypicalRange, factor: float, offset: float) -> TypicalR
 
 def _range(values: FloatArray, spreads: FloatArray | None = None) -> TypicalRange:
     low, middle, high = values.tolist()
-    return TypicalRange(
-        low, middle, high, None if spreads is None else tuple(spreads.tolist())
-    )
+    each = None if spreads is None else tuple(spreads.tolist())
+    return TypicalRange(low, middle, high, each)
 
 
 def check_range(found: Any, what: str) -> TypicalRange:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llmreg.elicitation._cache import PriorCache
-from llmreg.elicitation._cache_entries import CacheEntry
+from llmreg.elicitation._cache import CacheEntry, PriorCache
 from llmreg.elicitation._cost import Cost
 from llmreg.elicitation._retry import TransientError
 from llmreg.elicitation._sampling import Completion, Request

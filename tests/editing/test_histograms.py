@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from llmreg.editing._page import N_BINS, count_values
+from llmreg.editing._editor import N_BINS, count_values
 
 
 def test_counts_every_value_once(rng):

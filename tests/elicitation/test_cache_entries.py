@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from llmreg.elicitation._cache_entries import CacheEntry
+from llmreg.elicitation._cache import CacheEntry
 from llmreg.exceptions import PriorCacheError, ProviderError
 from llmreg.providers import AnthropicProvider, PriorCache
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="needs /proc"
 )
 
-PARTS, ROWS, COLUMNS = 12, 50_000, 50  # 240 MB in all, 20 MB a part
+PARTS, ROWS, COLUMNS = 8, 50_000, 50  # 160 MB in all, 20 MB a part
 MORE = 120 * 10**6
 
 SCORE = f"""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import block_diag
 
-from llmreg.posterior._gaussian import make_gaussian
+from llmreg.posterior._posterior import make_gaussian
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from llmreg.posterior._noise import Noise, learn_dispersion, learn_noise
+from llmreg.posterior._intervals import Noise, learn_dispersion, learn_noise
 
 
 def test_many_rows_tell_the_noise():
