@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 # Characters that a reader does not see and a model does: a name may carry a message
@@ -72,3 +74,26 @@ def refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice := repeated(name for name, _ in pairs):
         raise ValueError(f"it has {sorted(twice)!r} twice in one object")
     return dict(pairs)
+
+
+@cache
+def _notebook_style() -> str:
+    return files("llmreg").joinpath("_data/notebook.css").read_text(encoding="utf-8")
+
+
+def for_notebook(*parts: str) -> str:
+    """Give markup the looks that it has on light and on dark pages of notebooks."""
+    markup = "".join(parts)
+    return f'<style>{_notebook_style()}</style><div class="llmreg">{markup}</div>'
+
+
+def lay_out(
+    header: Iterable[str], rows: Iterable[Iterable[str]], caption: str = ""
+) -> str:
+    """Write a table; its cells are markup, which its caller has escaped."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    named = f"<caption>{caption}</caption>" if caption else ""
+    return f"<table>{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
