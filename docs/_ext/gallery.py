@@ -96,7 +96,7 @@ def tile(docname, words, up):
     else:
         files = {f"only-{s}": name_picture(docname, 0, s) for s in STYLES if images}
     shown = "".join(
-        f'<img class="{kind}" src="{up}_images/{file}" alt="" loading="lazy">'
+        f'<img class="{kind}" src="{up}_images/{file}" alt="">'
         for kind, file in files.items()
     )
     return (
@@ -145,6 +145,8 @@ class ExamplesUsing(SphinxDirective):
         found = uses().get(name, ())
         if not found:
             return []
+        # A notebook shows more than a page does.
+        found = sorted(found, key=lambda n: not n.startswith("notebooks/"))
         up = "../" * self.env.docname.count("/")
         seen = [n for n in found if pages()[n][2]][:MOST]
         others = [n for n in found if n not in seen][:MOST]

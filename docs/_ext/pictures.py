@@ -20,6 +20,7 @@ from inspect import getdoc
 from io import StringIO
 from pathlib import Path
 
+from cycler import cycler
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
@@ -27,7 +28,12 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"^```\{picture\} (.*)$", re.MULTILINE)
 STYLES = {"light": "default", "dark": "dark_background"}
 # The same picture is the same text; letters are paths, whatever fonts a reader has.
-SETTINGS = {"svg.hashsalt": "llmreg", "svg.fonttype": "path", "figure.dpi": 100}
+SETTINGS = {
+    "svg.hashsalt": "llmreg",
+    "svg.fonttype": "path",
+    # The colours of the displays, in which all pictures of the site are.
+    "axes.prop_cycle": cycler(color=["#0072B2", "#D55E00", "#009E73", "#E69F00"]),
+}
 #: By page: where the blocks above its last picture have run.
 _PAGES = {}
 
