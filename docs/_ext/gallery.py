@@ -18,15 +18,20 @@ from sphinx.util.docutils import SphinxDirective
 
 DOCS = Path(__file__).parents[1]
 NOTEBOOKS = DOCS.parent / "notebooks"
-#: Pages whose code is about something else.
-LEFT_OUT = {"changelog", "contributing", "benchmarks", "tables"}
-#: What an attribute holds, of those classes that nobody needs to import.
+#: Pages whose code is about something else, or is elsewhere too.
+LEFT_OUT = {"index", "changelog", "contributing", "benchmarks", "tables"}
+#: Attributes, keywords and functions by which classes are got that nobody imports.
 HELD = {
+    "base_rates": "BaseRate",
     "contradictions": "Contradiction",
     "curves": "ResponseCurve",
+    "edit": "PriorEditor",
     "encoder_": "TableEncoder",
     "estimate_cost": "Cost",
-    "posterior_": "Posterior",
+    "predict_proba_interval": "Posterior",
+    "rank_unlabelled": "Posterior",
+    "ranges": "TypicalRange",
+    "shapes": "Shape",
     "trust_": "Trust",
 }
 MOST = 8
@@ -68,12 +73,15 @@ def uses():
     found = {}
     for docname, (_, code, _) in pages().items():
         lines = [line for line in code.splitlines() if line[:1] not in "%!"]
-        names = set()
+        names, held = set(), set()
         for node in ast.walk(ast.parse("\n".join(lines))):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("llmreg"):
                 names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.Attribute) and node.attr in HELD:
-                names.add(HELD[node.attr])
+            elif isinstance(node, ast.Attribute):
+                held.add(node.attr)
+            elif isinstance(node, ast.keyword):
+                held.add(node.arg)
+        names |= {HELD[name] for name in held | names if name in HELD}
         for name in names:
             found.setdefault(name, []).append(docname)
     return found
