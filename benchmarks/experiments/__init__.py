@@ -262,11 +262,23 @@ EXPERIMENTS = (
         "experiments.worlds",
         "",
         f"--cards titanic salaries {_SMALL} --methods 'no prior, tuned, standardised' "
-        "'prior alone' 'sum of the curves' 'random forest, tuned'",
+        "'prior alone' 'sum of the curves' 'random forest, tuned' CatBoost "
+        "'default linear' 'default linear, curves'",
         ("10 s", "a day; an hour with --repetitions 2 --cards worlds"),
         writes=".csv .json .md .png",
         jobs=True,
         data=True,
+    ),
+    Experiment(
+        "overview",
+        "the picture of the first pages: said and learnt, and the few shots",
+        "reporting.overview",
+        "--files {results}/worlds.csv",
+        "--files {results}/worlds.csv",
+        ("1 s", "5 s"),
+        writes=".png",
+        report="",
+        after=("worlds",),
     ),
     Experiment(
         "units",
@@ -310,6 +322,14 @@ EXPERIMENTS = (
         "",
         "--sizes 10x8 --patience 0.2",
         ("10 s", "20 min"),
+    ),
+    Experiment(
+        "devices",
+        "time of fits on a CUDA device and on the CPU beside it",
+        "experiments.devices",
+        "",
+        "--sizes 1000x50",
+        ("10 s", "5 min"),
     ),
     Experiment(
         "memory",

@@ -113,12 +113,13 @@ def stop(frame: pd.DataFrame, method: str = LINEAR, other: str = TUNED) -> Stop 
     return Stop(_from(at, small), _from(at, settled), at[-1], last.gain, last.error)
 
 
-def saved(frame: pd.DataFrame, method: str) -> Saved | None:
+def saved(frame: pd.DataFrame, method: str, other: str = TUNED) -> Saved | None:
     """Find how many rows a method needs to reach what tuned logistic regression does.
 
-    None where the method, or the mark, was not measured.
+    `other` is the name of the latter. None where the method, or the mark, was not
+    measured.
     """
-    theirs, ours = curve(frame, TUNED), curve(frame, method)
+    theirs, ours = curve(frame, other), curve(frame, method)
     # A share of the rows is no number that a table of another size has as well.
     whole = theirs["shots"].astype(float) >= 1
     theirs = theirs[whole & (theirs["rows"] <= MARK_ROWS)]

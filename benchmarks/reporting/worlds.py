@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.data.catalogue import WORLDS, read_card
+from benchmarks.reporting.learning import Saved, saved, stop
 from benchmarks.reporting.tables import (
     COLOURS,
     MARKERS,
@@ -47,6 +49,17 @@ DRAWN = {
     "random forest, tuned": "random forest",
     "CatBoost": "CatBoost",
 }
+#: What logistic regression sets the marks, and whose rows are counted up to them.
+MARK = "no prior, tuned, standardised"
+COUNTED = ("default linear, curves", "default linear", "CatBoost")
+WORTH = (
+    "The mark is the mean ROC AUC of tuned, standardised logistic regression at 100 "
+    "rows per class, or at the largest size below where the table is smaller. Then the "
+    "rows per class at which each method first reaches it, interpolated in their "
+    'logarithm ("≤": it is there at the smallest size, "never": at none that was '
+    "measured), and from which size on curves gain less than 0.005 over that logistic "
+    "regression.\n"
+)
 TWO, MORE, NUMBER = "Two classes", "More than two classes", "Regression"
 WORLD, PUBLIC = "tables that nobody has published", "public tables"
 CHOICE = (
@@ -88,8 +101,36 @@ def write(frame: pd.DataFrame) -> str:
             summary = summarise(rows, metric)
             if not summary.empty:
                 parts.append(table(summary, metric, [(name, name) for name in every]))
+    parts.append(f"## What a row is worth\n\n{WORTH}\n{worth(frame)}")
     parts.append(f"## Seconds of a fit\n\n{times(frame)}\nMedian over tables and draws")
     return "\n".join(parts) + ", on one core that others may have shared.\n"
+
+
+def worth(frame: pd.DataFrame) -> str:
+    """Write the rows of each table that methods need for what logistic regression has.
+
+    And from how many on knowing the curves is no longer a gain.
+    """
+    lines = []
+    for card, rows in frame[frame["roc_auc"].notna()].groupby("card", sort=False):
+        counts = [saved(rows, method, MARK) for method in COUNTED]
+        end = stop(rows, COUNTED[0], MARK)
+        mark = next((count for count in counts if count), None)
+        if mark is None or end is None:
+            continue
+        cells = ["-" if count is None else _rows(count) for count in counts]
+        last = f"> {end.largest:.0f}" if np.isinf(end.small) else f"{end.small:.0f}"
+        lines.append([str(card), f"{mark.mark_rows:.0f}", f"{mark.mark:.3f}", *cells])
+        lines[-1].append(last)
+    heads = ["", "mark at", "mark", *COUNTED, "no gain from"]
+    return markdown(line(heads), lines)
+
+
+def _rows(count: Saved) -> str:
+    """Write rows per class."""
+    if np.isinf(count.rows):
+        return "never"
+    return f"≤ {count.rows:.0f}" if count.bounded else f"{count.rows:.3g}"
 
 
 def times(frame: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ def fits(cards, **measures):
     every = itertools.product(cards, ("5", "0.8"), (0, 1), report.DRAWN)
     return [
         {**dict.fromkeys(COLUMNS), "card": card, "shots": shots, "repetition": number}
-        | {"method": method, "fit_seconds": 1.5, **measures}
+        | {"method": method, "fit_seconds": 1.5, "n_train": 10, **measures}
         for card, shots, number, method in every
     ]
 
@@ -69,6 +69,25 @@ def test_report(tmp_path):
     assert (tmp_path / "both.png").stat().st_size > 10_000
     report.draw(frame[frame["card"] == "cell_capacity"], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_what_a_row_is_worth():
+    means = {
+        report.MARK: (0.6, 0.8),
+        "default linear, curves": (0.85, 0.85),
+        "default linear": (0.7, 0.9),
+        "CatBoost": (0.5, 0.6),
+    }
+    rows = [
+        {"card": "clinic_wait", "shots": shots, "repetition": draw, "method": method}
+        | {"n_train": 2 * int(shots), "roc_auc": mean}
+        for method, both in means.items()
+        for shots, mean in zip(("1", "100"), both, strict=True)
+        for draw in (0, 1)
+    ]
+    text = report.worth(pd.DataFrame(rows))
+    assert "| clinic_wait | 100 | 0.800 | ≤ 1 | 10 | never | > 100 |" in text
+    assert len(report.worth(pd.DataFrame(rows[:4])).splitlines()) == 2
 
 
 def test_goes_on(tmp_path, capsys):

@@ -129,7 +129,12 @@ class AdditiveModel(_Segments):
 
         def gradients() -> Tensor:
             slopes = nn.functional.pad(self.steps / lengths, (0, 1))
-            of_curves = slopes.index_select(1, place.ravel()).view(-1, *place.shape)
+            if place.is_cuda:
+                # There the gradient of the other adds up in an order of its own.
+                of_curves = slopes[:, place]
+            else:
+                of_curves = slopes.index_select(1, place.ravel())
+            of_curves = of_curves.view(-1, *place.shape)
             found = (self.weight * self.is_plain).expand(len(X), -1, -1)
             return found.index_copy(2, columns, of_curves.transpose(0, 1))
 
