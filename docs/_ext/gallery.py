@@ -127,7 +127,8 @@ class Gallery(SphinxDirective):
     def run(self):
         """Show them in their order."""
         write_images(Path(self.env.app.outdir) / "_images")
-        lines = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+        readme = NOTEBOOKS / "README.md"
+        lines = readme.read_text(encoding="utf-8") if readme.exists() else ""
         words = {f"notebooks/{n}": w.replace("`", "") for n, w in _LINE.findall(lines)}
         words |= {
             name: images[0]
