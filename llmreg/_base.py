@@ -158,7 +158,7 @@ class BaseAttributionEstimator(
                 )
             if not goes_on:
                 kept = kept_columns(self.encoder_.columns_, self.biased_features)
-                with stage("ask"):
+                with stage("ask", None):
                     prior = self._elicit(source)
                 self.prior_ = settle_units(
                     prior, self.encoder_, X, self._targets(y), self.on_unit_mismatch
@@ -356,7 +356,7 @@ class BaseAttributionEstimator(
 
     @abstractmethod
     def _loss_name(self) -> str:
-        """Return "binary", "multiclass" or "regression"."""
+        """Return "binary", "multiclass", "regression" or "poisson"."""
 
     @abstractmethod
     def _n_outputs(self) -> int:

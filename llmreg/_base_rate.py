@@ -1,4 +1,4 @@
-"""How frequent classes are in the population, as declared or as a prior says."""
+"""How frequent classes are, or counts, as declared or as a prior says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from scipy.special import logit, logsumexp
 
 from llmreg.exceptions import DataError
 from llmreg.prior._feature_prior import FeaturePrior
+
+# What the percentiles of a typical range count for in a mean.
+_SHARES = (0.185, 0.63, 0.185)
 
 
 def check_base_rate(given: Any, classes: np.ndarray) -> np.ndarray | None:
@@ -79,3 +82,10 @@ def said_log_odds(
     rates = [None if one is None else one.rate for one in said]
     rate = rates[1] if rates[0] is None else 1 - rates[0]
     return float(logit(rate)) if rate and rate < 1 else None
+
+
+def said_mean(prior: FeaturePrior | None) -> float | None:
+    """Return the mean of a count that a prior says, if it does."""
+    found = prior and prior.target_ranges.get(prior.outputs[0])
+    # Of a distribution with these percentiles (Keefer and Bodily, 1983).
+    return max(float(np.dot(_SHARES, found[:3])), 0.0) if found else None

@@ -12,12 +12,13 @@ import numpy as np
 from llmreg._parameters import AttributionParameters
 from llmreg._utils import Documented
 from llmreg._utils._log import get_logger, showing
+from llmreg.elicitation._cost import Cost, total
 from llmreg.nn._net import AlignedNet
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._names import describe, number_twins
 from llmreg.prior._task import Task
-from llmreg.providers._base import preview_of
+from llmreg.providers._base import offline, optional
 from llmreg.providers._resolve import (
     PriorSource,
     Provider,
@@ -30,7 +31,7 @@ logger = get_logger(__name__)
 
 
 class ElicitationMixin(Documented, AttributionParameters, ABC):
-    """`elicit_prior`, `preview_prompt`, and what `fit` does about its prior."""
+    """What is asked, shown and counted before `fit`, and what `fit` does about it."""
 
     encoder_: TableEncoder
     _has_names: bool
@@ -153,12 +154,64 @@ class ElicitationMixin(Documented, AttributionParameters, ABC):
         ------
         ProviderError
             If the provider cannot show what it sends.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from llmreg import LLMAttributionClassifier
+        >>> X = pd.DataFrame({"age": [30, 60], "sex": ["female", "male"]})
+        >>> model = LLMAttributionClassifier("anthropic")
+        >>> for request in model.preview_prompt(X, ["healthy", "ill"]):
+        ...     print(request["method"], request["url"], request["times"], "times")
+        POST https://api.anthropic.com/v1/messages 2 times
         """
         source = prior_source(self.prior)
         if not self._is_asked(source):
             return []
-        copy = self._encoded_copy(X, y, source)
-        return preview_of(source, copy._describe_task())
+        task = self._encoded_copy(X, y, source)._describe_task()
+        requests: list[dict[str, Any]] = optional(source, "preview", task)
+        return requests
+
+    def estimate_cost(self, X: Any, y: Any) -> Cost:
+        """Guess what asking the provider in `fit` would take; nothing is sent.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The labels or the targets.
+
+        Returns
+        -------
+        Cost
+            Requests and tokens, in US dollars where ``genai-prices`` is installed and
+            knows the model. Nothing where no provider would be asked, or everything is
+            in the cache. The provider's own ``estimate_cost`` has the vendor count.
+
+        Raises
+        ------
+        ProviderError
+            If the provider cannot tell.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from llmreg import LLMAttributionClassifier
+        >>> X = pd.DataFrame({"age": [30, 60], "sex": ["female", "male"]})
+        >>> model = LLMAttributionClassifier("anthropic")
+        >>> model.estimate_cost(X, ["healthy", "ill"]).requests
+        2
+        >>> model = model.set_params(prior={"age": 8})
+        >>> print(model.estimate_cost(X, ["healthy", "ill"]))
+        no request: nothing would be sent
+        """
+        source = prior_source(self.prior)
+        if not self._is_asked(source):
+            return total([])
+        task = self._encoded_copy(X, y, source)._describe_task()
+        cost: Cost = optional(offline(source), "estimate_cost", task)
+        return cost
 
     def _encoded_copy(self, X: Any, y: Any, source: PriorSource | None) -> Self:
         """Return a copy that has learnt what the task is described by, and no more."""

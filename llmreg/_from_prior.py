@@ -12,7 +12,7 @@ import torch
 from scipy.special import softmax
 from sklearn.base import is_classifier
 
-from llmreg._base_rate import check_base_rate
+from llmreg._base_rate import check_base_rate, said_mean
 from llmreg._utils._text import list_names
 from llmreg.exceptions import PriorError, PriorMismatchError
 from llmreg.linear_model._trust import each_trust, has_opinion
@@ -46,7 +46,8 @@ class FromPriorMixin:
         true of the prior. Typical ranges scale the columns. The classes of typical
         rows have on average the base rates, those of the prior or of `base_rate`, or
         are equally frequent where none is known; targets have the middle of their
-        typical range, and vary no further than it does. `partial_fit` goes on from
+        typical range, and vary no further than it does; counts have its mean on
+        average. `partial_fit` goes on from
         here, and `fit` starts anew.
 
         Parameters
@@ -111,6 +112,8 @@ class FromPriorMixin:
             model.set_params(prior=replace(known, base_rates=said), base_rate=None)
         elif classes is None:
             y = _typical_targets(known)
+            if model._loss_name() == "poisson":
+                y = y * 0.0 + (said_mean(known) or 1.0)
         else:
             raise ValueError("classes are for a classifier; set classes=None.")
         # What is typical of the prior is in its units.
@@ -119,7 +122,9 @@ class FromPriorMixin:
         model.set_params(**given)
         rows = model.encoder_.encode(_typical_rows(known, _N_AVERAGED))
         outputs = predict_outputs(model.net_, rows)
-        if rates is None:
+        if model._loss_name() == "poisson":
+            shift_outputs(model.net_, -np.log(np.exp(outputs).mean(axis=0)))
+        elif rates is None:
             _hold_back(model, outputs)
         else:
             shift_outputs(model.net_, _to_rates(outputs, rates))

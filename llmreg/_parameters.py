@@ -18,7 +18,10 @@ _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 
 class AttributionParameters(BaseEstimator):
-    """The parameters of both estimators, and those passed on to skorch."""
+    """The parameters of both estimators, and those passed on to skorch.
+
+    The loss is a regressor's.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "gamma": [_NON_NEGATIVE, StrOptions({"auto"})],
@@ -85,6 +88,7 @@ class AttributionParameters(BaseEstimator):
         on_error: str = "raise",
         on_unit_mismatch: str = "direction",
         biased_features: Sequence[str] | str | None = None,
+        loss: str = "squared_error",
         warm_start: bool = False,
         random_state: Any = None,
         device: str = "auto",
@@ -121,6 +125,7 @@ class AttributionParameters(BaseEstimator):
         self.on_error = on_error
         self.on_unit_mismatch = on_unit_mismatch
         self.biased_features = biased_features
+        self.loss = loss
         self.warm_start = warm_start
         self.random_state = random_state
         self.device = device

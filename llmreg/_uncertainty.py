@@ -25,6 +25,7 @@ class UncertaintyMixin:
     encoder_: TableEncoder
     net_: AlignedNet
     posterior_: Posterior | None
+    target_scaler_: Any
 
     def rank_unlabelled(
         self, X: Any, n_rows: int | None = None, *, return_utilities: bool = False
@@ -84,14 +85,21 @@ class UncertaintyMixin:
 
     def _label_noise(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the variance of a label, and how predictions move with outputs."""
-        noise = self._need_posterior().noise
+        noise = [one.variance for one in self._need_posterior().noise]
+        if self._loss_name() == "poisson":
+            means = np.exp(outputs)
+            return noise[0] / (means * np.exp(self.target_scaler_.mean_)), means
         if noise:
             ones = np.ones_like(outputs)
-            return ones * [one.variance for one in noise], ones
+            return ones * noise, ones
         p = expit(outputs) if outputs.shape[1] == 1 else softmax(outputs, axis=1)
         # A logit that is all but certain learns nothing from its own label.
         slope = np.maximum(p * (1 - p), 1e-12)
         return 1 / slope, slope
+
+    @abstractmethod
+    def _loss_name(self) -> str:
+        """Return what the outputs are of."""
 
     @abstractmethod
     def _outputs(self, X: Any) -> np.ndarray:

@@ -260,6 +260,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         for name in ("self", "__class__", "class_weight", "base_rate", "net__params"):
             del shared[name]
         super().__init__(**shared)
+        del self.loss
         self.base_rate = base_rate
         self.class_weight = class_weight
 
@@ -435,8 +436,7 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         if self._rates is not None or len(self.classes_) > 2:
             return None
         prior: Any = self.prior_
-        rows = y.astype(int), sample_weight
-        return said_log_odds(prior, self._task_names()[2], *rows)
+        return said_log_odds(prior, self._task_names()[2], y.astype(int), sample_weight)
 
     def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         classes = tuple(str(label) for label in self.classes_)

@@ -15,8 +15,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from llmreg._utils import import_optional
 from llmreg.classifier import LLMAttributionClassifier
@@ -145,13 +145,15 @@ def _score_draw(
     chosen = [rng.choice(rows, shots, replace=False) for rows in by_class]
     train = np.concatenate(chosen)
     test = np.setdiff1d(np.arange(len(y)), train)
-    tuned: Any = LogisticRegression(max_iter=1000)
+    logistic = LogisticRegression(max_iter=1000)
+    tuned: Any = Pipeline([("scaler", MinMaxScaler()), ("model", logistic)])
     if shots > 1:
-        grid, cv = {"C": np.logspace(-2, 2, 5)}, min(shots, 3)
-        tuned = GridSearchCV(tuned, grid, cv=cv, scoring="neg_log_loss")
+        scalers = [MinMaxScaler(), StandardScaler()]
+        grid = {"model__C": np.logspace(-2, 2, 5), "scaler": scalers}
+        tuned = GridSearchCV(tuned, grid, cv=min(shots, 3), scoring="neg_log_loss")
     aligned = LLMAttributionClassifier(prior, random_state=SEED, device="cpu")
     models = {
-        NO_PRIOR: make_pipeline(MinMaxScaler(), tuned),
+        NO_PRIOR: tuned,
         METHODS[2]: aligned,
         METHODS[3]: clone(aligned).set_params(hidden_layer_sizes=(100,)),
     }

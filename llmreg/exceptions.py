@@ -53,7 +53,11 @@ class ProviderDependencyError(ProviderError, MissingDependencyError):
 
 
 class ProviderAuthenticationError(ProviderError):
-    """The provider refused the account: key, permission, billing or model."""
+    """The provider refused the account: key, permission or billing."""
+
+
+class ProviderNotFoundError(ProviderError):
+    """The server does not know the model, or has nothing at the address."""
 
 
 class RequestTooLargeError(ProviderError):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from functools import partial
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import d2_tweedie_score, r2_score
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import StrOptions
 
 from llmreg._base import BaseAttributionEstimator
+from llmreg._base_rate import said_mean
 from llmreg.exceptions import DataError
-from llmreg.posterior._intervals import check_level
-from llmreg.preprocessing._scaler import fit_standard
-from llmreg.preprocessing._validation import check_numbers
+from llmreg.posterior._intervals import check_level, count_deviation, count_interval
+from llmreg.preprocessing._scaler import fit_standard, scale_targets
+from llmreg.preprocessing._validation import check_counts, check_numbers
 
 # The distance from the 5th to the 95th percentile in standard deviations, and the rows
 # that what is said of it is worth (docs/decisions/trust.md).
@@ -23,8 +28,9 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
 
     The prior is one score per feature (and target), from -10 to 10, that a large
     language model or a domain expert gives. A small model is trained on the squared
-    error of the standardized targets plus `gamma` times the misalignment of its
-    attributions with the scores [1]_. Prediction calls no language model.
+    error of the standardized targets, or the likelihood of counts, plus `gamma` times
+    the misalignment of its attributions with the scores [1]_. Prediction calls no
+    language model.
 
     Parameters
     ----------
@@ -68,7 +74,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         "auto" is "lbfgs", on all rows at once, for the linear model, else "adam".
     alpha : float, default=1.0
         Strength of the L2 penalty on the weights. A linear model without a prior is
-        ``Ridge(alpha)`` of scikit-learn, on the encoded table and standardized targets.
+        ``Ridge(alpha)`` of scikit-learn, on the encoded table and standardized targets;
+        of counts it is ``PoissonRegressor(alpha=alpha / sample_weight.sum())``.
     learning_rate_init : float, default=0.01
         Step size of "adam" and "sgd".
     max_iter : int, default=200
@@ -121,6 +128,12 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         judge all others only. "all" says that they are no fair sample and not along
         what: they decide no more than how much the prior counts. Where `gamma` is
         "auto" and `fit` makes the model; hidden layers learn nothing then.
+    loss : {"squared_error", "poisson"}, default="squared_error"
+        "poisson" is for counts, or any targets of at least 0: the model is one of the
+        logarithm of their mean, which scores and curves are about, and `predict` gives
+        the mean. Rates per unit of an exposure (years, kilometres) are `y`, and the
+        exposures `sample_weight`, as for scikit-learn's ``PoissonRegressor``; `score`
+        is D2 as there. One target.
     warm_start : bool, default=False
         Go on from the last weights, where there is a training loop or a fixed `gamma`.
     random_state : int, RandomState instance or None, default=None
@@ -139,7 +152,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     Attributes
     ----------
     target_scaler_ : StandardScaler
-        What standardized the targets.
+        What standardized the targets; of counts their logarithms, less that of the
+        mean.
     attributions_ : ndarray of shape (n_targets, n_columns)
         Mean attributions on the training rows, of the standardized targets.
     alignment_ : ndarray of shape (n_targets,)
@@ -149,7 +163,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         Weights of the table's columns, in their own units and that of the target; a
         linear model of numeric columns only. ``predict(X) == X @ coef_.T +
         intercept_`` for rows without gaps, under ``scaler="bounded"`` within the range
-        of the training rows.
+        of the training rows; of counts that is the logarithm of the mean.
     intercept_ : float or ndarray of shape (n_targets,)
         What is added to the weighted columns; there where `coef_` is.
     n_features_in_ : int
@@ -179,6 +193,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     --------
     LLMAttributionClassifier : The same for class labels.
     sklearn.linear_model.Ridge : The linear model without a prior.
+    sklearn.linear_model.PoissonRegressor : That of counts.
 
     References
     ----------
@@ -194,6 +209,15 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     >>> model.fit(X, [200, 300, 500]).alignment_.round(2)
     array([1.])
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAttributionEstimator._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson"})],
+    }
+
+    @property
+    def _is_count(self) -> bool:
+        return bool(self.loss == "poisson")
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -250,8 +274,31 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
             return self._outcome(X)
         return self._in_targets(self._outputs(X).astype(np.float64), with_mean=True)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R2 of predictions, or D2 of counts: how much better than their mean.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, or exposures.
+
+        Returns
+        -------
+        float
+            1 at best, 0 for the mean; of counts the share of their deviance that is
+            explained, as ``PoissonRegressor.score`` has it.
+        """
+        loss = partial(d2_tweedie_score, power=1) if self._is_count else r2_score
+        return float(loss(y, self.predict(X), sample_weight=sample_weight))
+
     def predict_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
         """Return the interval that holds the outcome of each row with a probability.
+
+        Of counts the outcome is one of an exposure of 1, and the ends are counts.
 
         Parameters
         ----------
@@ -280,6 +327,11 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         (1, 2)
         """
         check_level(level)
+        if self._is_count:
+            logs, spread = self._uncertain(X)
+            logs, noise = logs + self.target_scaler_.mean_, self._need_posterior().noise
+            ends = count_interval(logs, spread, noise[0].variance, level)
+            return ends[:, 0] if self._is_single else ends
         mean, std = self._outcome(X)
         assert self.posterior_ is not None
         width = [noise.quantile(level) for noise in self.posterior_.noise]
@@ -291,6 +343,9 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         mean, deviation = self._uncertain(X)
         assert self.posterior_ is not None
         noise = [noise.variance for noise in self.posterior_.noise]
+        if self._is_count:
+            mean, deviation = self._in_targets(mean, True), self._in_targets(deviation)
+            return mean, count_deviation(mean, deviation, noise[0])
         std = np.sqrt(deviation**2 + noise)
         return self._in_targets(mean, with_mean=True), self._in_targets(std)
 
@@ -299,6 +354,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         targets = outputs * self.target_scaler_.scale_
         if with_mean:
             targets += self.target_scaler_.mean_
+            targets = np.exp(targets) if self._is_count else targets
         return targets[:, 0] if self._is_single else targets
 
     def _check_target(self, y: Any) -> np.ndarray:
@@ -313,27 +369,32 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         columns = y.reshape(len(y), -1)
         if reset:
             self._is_single = y.ndim == 1
+        if self._is_count:
+            check_counts(columns, is_first=reset)
+            if reset:
+                mean = np.average(columns, axis=0, weights=sample_weight)
+                self.target_scaler_ = StandardScaler().fit(np.log(mean)[None])
+            # As multiples of the mean: the unit of exposure does not matter then.
+            unit = np.exp(self.target_scaler_.mean_)
+            return columns / unit, sample_weight * unit
+        if reset:
             weight = sample_weight * (len(y) / sample_weight.sum())
             # A constant target is predicted as it is, whatever the model says.
             self.target_scaler_ = fit_standard(columns, weight, 0.0)
-        scaler = self.target_scaler_
         if columns.shape[1] != self._n_outputs():
             raise DataError(
                 f"y has {columns.shape[1]} targets, and the model that is trained "
                 f"further {self._n_outputs()}. Fit a new one, or give the same targets."
             )
-        if not np.isfinite(scaler.scale_).all():
-            raise DataError(
-                "The targets are so large that their spread is no number. Divide them "
-                "by a constant, or fit their logarithms."
-            )
-        gap = columns - scaler.mean_
-        if not reset:
-            # What was constant so far gets a scale where it moves for the first time.
-            late = (scaler.scale_ == 0) & gap.any(axis=0)
-            scaler.scale_[late] = np.abs(gap).max(axis=0)[late]
-        scale = np.where(scaler.scale_ > 0, scaler.scale_, 1.0)
-        return gap / scale, sample_weight
+        return scale_targets(columns, self.target_scaler_, reset), sample_weight
+
+    def _expected_log_odds(
+        self, y: np.ndarray, sample_weight: np.ndarray
+    ) -> float | None:
+        """Return the logarithm of the mean that the prior expects, if it does."""
+        if not self._is_count or not (said := said_mean(self.prior_)):
+            return None
+        return float(np.log(said) - self.target_scaler_.mean_[0])
 
     def _anchor(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         """Return targets as distances from the typical one, if that is known.
@@ -344,7 +405,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         ranges = [prior.target_ranges.get(name) for name in prior.outputs]
         known = [one for one in ranges if one is not None]
         scaler = self.target_scaler_
-        if len(known) < len(ranges) or not scaler.scale_.all():
+        if self._is_count or len(known) < len(ranges) or not scaler.scale_.all():
             return y
         columns = y * scaler.scale_ + scaler.mean_
         said = [(one.high - one.low) / _WIDTH for one in known]
@@ -356,6 +417,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
 
     def _targets(self, y: np.ndarray) -> dict[str, np.ndarray]:
         scaler = self.target_scaler_
+        if self._is_count:
+            return {self._task_names()[1][0]: y[:, 0] * np.exp(scaler.mean_)}
         # A constant target has no scale, and stands in no other place.
         rows = y * scaler.scale_ + scaler.mean_
         return dict(zip(self._task_names()[1], rows.T, strict=True))
@@ -368,7 +431,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         return self.target_name or ", ".join(names), tuple(names), ()
 
     def _loss_name(self) -> str:
-        return "regression"
+        return "poisson" if self._is_count else "regression"
 
     def _n_outputs(self) -> int:
         return int(self.target_scaler_.n_features_in_)
@@ -380,5 +443,6 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
+        tags.target_tags.multi_output = not self._is_count
+        tags.target_tags.positive_only = self._is_count
         return tags

@@ -57,7 +57,9 @@ class Recorded:
             path = path.replace(secret, REDACTED)
             kept = {n: v.replace(secret, REDACTED) for n, v in kept.items()}
             raw = raw.replace(secret.encode(), REDACTED.encode())
-        body = json.loads(raw or b"{}")
+        # What is uploaded comes as a form.
+        is_form = raw.startswith(b"--")
+        body = json.loads("{}" if is_form else raw or b"{}")
         hashes = frozenset(map(_hash, secrets))
         return cls(path, kept, body, raw, hashes, is_leaking)
 

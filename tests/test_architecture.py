@@ -31,6 +31,7 @@ ALLOWED = {
         "_parameters",
         "_utils",
         "prior",
+        "elicitation",
         "providers",
         "preprocessing",
         "nn",
@@ -46,7 +47,7 @@ ALLOWED = {
     "_uncertainty": {"preprocessing", "posterior", "nn"},
     "_base_rate": {"prior"},
     "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
-    "regressor": {"_parameters", "_base", "posterior", "preprocessing"},
+    "regressor": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
     "export": {"_utils", "_base", "prior", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.

@@ -12,7 +12,7 @@ import pytest
 from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Feature, Task
 from llmreg.providers import AnthropicProvider
-from llmreg.providers._anthropic_batch import collect_batch, submit_batch
+from llmreg.providers._batch import collect_batch, submit_batch
 from tests.batches import Batches
 from tests.loopback import REDACTED, MessagesServer, Recorded
 from tests.vendors import ANTHROPIC, PLANTED_KEY, VENDORS

@@ -6,9 +6,10 @@ Without callbacks or the API, `follow`, `stage` and `steps` do nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any, TypeVar
 
 try:
@@ -30,6 +31,8 @@ class Follower:
         #: Whether the estimator could predict with what it has learnt so far.
         self.is_usable = False
         self._in_loop = False
+        # Several providers may be asked, and answer, side by side.
+        self._lock = Lock()
         root = estimator._init_callback_context(max_subtasks=n_stages)
         self.context = self._begin(root)
 
@@ -57,6 +60,27 @@ class Follower:
                 yield True
         finally:
             self._in_loop = False
+
+    @contextmanager
+    def tally(self, many: str, one: str, total: int) -> Iterator[Callable[[], None]]:
+        """Report steps that end in threads: what it yields is called after each."""
+        with self._lock:
+            inner = self.context.subcontext(task_name=many, max_subtasks=total)
+            self._begin(inner)
+
+        def end_one() -> None:
+            with self._lock:
+                # One that is late ends after all is over.
+                if not is_over:
+                    self.end_step(self._begin(inner.subcontext(task_name=one)))
+
+        is_over = False
+        try:
+            yield end_one
+        finally:
+            with self._lock:
+                is_over = True
+                self.end_step(inner)
 
     def begin_step(self, name: str) -> Any:
         """Report that a step begins; returns its context."""
@@ -110,6 +134,16 @@ def stage(name: str, n_steps: int | None = 0) -> AbstractContextManager[None]:
     """Report a part of the fit."""
     follower = _FOLLOWER.get()
     return nullcontext() if follower is None else follower.stage(name, n_steps)
+
+
+def tally(
+    many: str, one: str, total: int
+) -> AbstractContextManager[Callable[[], None]]:
+    """Report steps that end in threads: what it yields is called after each."""
+    follower = _FOLLOWER.get()
+    if follower is None:
+        return nullcontext(lambda: None)
+    return follower.tally(many, one, total)
 
 
 def steps(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -25,12 +26,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LLMRegError, InvalidParameterError, OSError) as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         # It may quote names of a table, or what a server said.
-        sys.stderr.write(escape(f"llmreg: {error}{notes}\n", keep="\n"))
+        told = _in_shell(f"llmreg: {error}{notes}\n")
+        sys.stderr.write(escape(told, keep="\n"))
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("llmreg: interrupted\n")
         return 130
     return code or 0
+
+
+def _in_shell(text: str) -> str:
+    """Put parameters into the words of the command line."""
+    text = text.replace(
+        'feature_kinds={name: "categorical"}', "--feature-kind NAME=categorical"
+    )
+    names = "|".join(_elicit.SETTINGS)
+    pattern = rf"`({names})`|\b(base_url)\b=?|\b(cache)=(?=[,.])"
+    return re.sub(pattern, lambda m: f"--{m[m.lastindex or 0].replace('_', '-')}", text)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,8 +11,6 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sklearn.base import clone
-
 from llmreg._utils._files import expand
 from llmreg._utils._text import clean_text, escape, list_names
 from llmreg.cli._cache import confirm
@@ -26,8 +24,8 @@ from llmreg.exceptions import ProviderError
 from llmreg.prior._task import Task
 from llmreg.providers import PriorCache
 from llmreg.providers import _resolve as registry
-from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._anthropic_batch import collect_batch, count_lacking, submit_batch
+from llmreg.providers._base import offline, optional
+from llmreg.providers._batch import Batching, collect_batch, count_lacking, submit_batch
 
 LIMIT = 100_000
 NAME_WIDTH = 40
@@ -106,6 +104,23 @@ def add(commands: Any) -> None:
     text = "print all that would be sent, and stop"
     add("--dry-run", action="store_true", help=text)
 
+    text = "list the models of a provider, and which are to be shut down"
+    parser = commands.add_parser("models", help=text, description=text.capitalize())
+    parser.set_defaults(run=run_models)
+    parser.add_argument("--provider", required=True, help="such as anthropic")
+    parser.add_argument("--base-url", help="another address of the provider")
+
+
+def run_models(arguments: argparse.Namespace) -> None:
+    """Run `llmreg models`."""
+    provider = make_provider(arguments.provider, {"base_url": arguments.base_url})
+    if not hasattr(provider, "models"):
+        raise ProviderError(f"{type(provider).__name__} has no list of models.")
+    for name, fate in provider.models().items():
+        notes = [fate, "the default" if name == provider.model else ""]
+        told = ", ".join(filter(None, notes))
+        sys.stdout.write(escape(f"{name}{told and ': '}{told}") + "\n")
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
@@ -113,10 +128,10 @@ def run(arguments: argparse.Namespace) -> None:
     settings = {name: getattr(arguments, name) for name in SETTINGS}
     provider = make_provider(arguments.provider, settings)
     batch = arguments.batch is not None
-    if batch and not isinstance(provider, AnthropicProvider):
+    if batch and not isinstance(provider, Batching):
         raise ProviderError(
             f"{type(provider).__name__} has no batch interface that llmreg knows; "
-            "--provider anthropic has one. Leave --batch out."
+            "--provider anthropic and openai have one. Leave --batch out."
         )
     if arguments.dry_run:
         sent = [request for t in tables for request in _sent(provider, t.task)]
@@ -158,11 +173,9 @@ def make_provider(name: str, settings: dict[str, Any]) -> Any:
 def make_plan(provider: Any, task: Task, *, batch: bool = False) -> Plan:
     """Say what an elicitation will take; nothing is sent."""
     if hasattr(provider, "estimate_cost"):
-        if "network" in getattr(provider, "get_params", dict)():
-            # A vendor that counts tokens receives the question, which nobody has
-            # agreed to yet: the count is a guess.
-            provider = clone(provider).set_params(network="never")
-        cost = provider.estimate_cost(task)
+        # A vendor that counts tokens receives the question, which nobody has agreed to
+        # yet: the count is a guess.
+        cost = optional(offline(provider), "estimate_cost", task)
         if batch and isinstance(cost, Cost) and cost.usd is not None:
             cost = replace(cost, usd=BATCH_PRICE * cost.usd)
         return Plan(cost.requests, cost.input_tokens + cost.output_tokens, str(cost))

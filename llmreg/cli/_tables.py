@@ -152,9 +152,8 @@ def read_task(
             refuse_cell_values(y.to_frame(), [target])
     except UnsupportedColumnError as error:
         error.add_note(
-            "On the command line: --drop leaves a column out, --feature-kind "
-            "NAME=categorical says that its values are levels, and --kind that those "
-            "of the target are classes."
+            "--drop leaves a column out; --kind classification says that the values of "
+            "the target are classes."
         )
         raise
     classes = _classes(y, kind)

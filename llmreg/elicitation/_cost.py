@@ -55,6 +55,8 @@ class Cost:
 
     def __str__(self) -> str:
         """Say it in a line."""
+        if not self.requests:
+            return "no request: nothing would be sent"
         price = "" if self.usd is None else f", about ${self.usd:.2f}"
         return (
             f"{self.requests} requests, {self.input_tokens:,} tokens in "

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,13 +41,15 @@ class Estimate:
     """What one reply says, or several that cover a task; NaN is no opinion.
 
     Scores go by output and feature key, reasons by feature key. `created` is a time in
-    UTC, in ISO format. The rest is as in `FeaturePrior`.
+    UTC, in ISO format, `usage` the tokens that it took. The rest is as in
+    `FeaturePrior`.
     """
 
     scores: dict[str, dict[str, float]]
     reasons: dict[str, str]
     model: str = ""
     created: str = ""
+    usage: Mapping[str, int] = field(default_factory=dict)
     curves: Mapping[str, ResponseCurve] = field(default_factory=dict)
     ranges: Mapping[str, TypicalRange] = field(default_factory=dict)
     base_rates: Mapping[str, BaseRate] = field(default_factory=dict)
@@ -191,8 +194,21 @@ def merge(parts: Sequence[Estimate], task: Task | None = None) -> Estimate:
         reasons,
         ", ".join(dict.fromkeys(part.model for part in parts)),
         max((part.created for part in parts), default=now()),
+        _add_up(parts),
         **found,
     )
+
+
+def _add_up(estimates: Sequence[Estimate]) -> Counter[str]:
+    """Add up what estimates took when they were asked for."""
+    return sum((Counter(estimate.usage) for estimate in estimates), Counter())
+
+
+def _tokens(estimates: Sequence[Estimate]) -> dict[str, str]:
+    """Say what estimates took, if that is known."""
+    used = _add_up(estimates).items()
+    told = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in used)
+    return {"tokens": told} if told else {}
 
 
 def to_array(estimates: Sequence[Estimate]) -> FloatArray:
@@ -218,9 +234,10 @@ def combine(
             if f.description or f.level_description
         },
         provenance={
-            **provenance,
+            **{name: text for name, text in provenance.items() if text},
             "model": ", ".join(dict.fromkeys(e.model for e in estimates if e.model)),
             "created": max(estimate.created for estimate in estimates),
+            **_tokens(estimates),
         },
         usage=dict(usage),
         rationale=nearest_reasons(

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from llmreg._utils._log import get_logger
+from llmreg._utils._progress import tally
 from llmreg.elicitation._cache import PriorCache, hash_key
 from llmreg.elicitation._prompt import PROMPT_VERSION
 from llmreg.elicitation._questions import Questionnaire
@@ -28,6 +29,7 @@ from llmreg.exceptions import (
     MissingKeyError,
     ProviderAuthenticationError,
     ProviderError,
+    ProviderNotFoundError,
     ProviderRefusalError,
     ProviderResponseError,
     ProviderUnavailableError,
@@ -38,7 +40,7 @@ from llmreg.prior._task import Task
 
 logger = get_logger(__name__)
 
-FATAL = (MissingKeyError, ProviderAuthenticationError)
+FATAL = (MissingKeyError, ProviderAuthenticationError, ProviderNotFoundError)
 TOO_LARGE = (TruncatedReplyError, RequestTooLargeError)
 
 # Seconds for the request itself to say why there is no answer in time.
@@ -187,7 +189,10 @@ class ResponseStore:
         except (ProviderResponseError, KeyError, TypeError):
             self.cache.set_aside(key)
             return None
-        return replace(estimate, model=model, created=created)
+        used = entry.get("usage")
+        used = used if isinstance(used, dict) else {}
+        usage = {name: n for name, n in used.items() if isinstance(n, int)}
+        return replace(estimate, model=model, created=created, usage=usage)
 
 
 class Sampler:
@@ -295,6 +300,7 @@ class Requester:
         def answer(job: Job) -> Estimate:
             estimate = self._one(*job)
             logger.info("response %d of %d is there", next(done), len(jobs))
+            end_one()
             return estimate
 
         calls = [partial(answer, job) for job in jobs]
@@ -303,7 +309,8 @@ class Requester:
             "request was still under way. Try again later, or raise `timeout`."
         )
         left = self.deadline - self.policy.clock()
-        futures = side_by_side(calls, self.limit, self._stop, left + GRACE, late)
+        with tally("answers", "answer", len(jobs)) as end_one:
+            futures = side_by_side(calls, self.limit, self._stop, left + GRACE, late)
         errors = [e for future in futures if (e := future.exception())]
         if not errors:
             return {job: f.result() for job, f in zip(jobs, futures, strict=True)}
@@ -357,7 +364,8 @@ class Requester:
             self._stop.set()
             raise
         self.store.save(question, index, completion)
-        return replace(estimate, model=completion.model, created=now())
+        usage = dict(completion.usage)
+        return replace(estimate, model=completion.model, created=now(), usage=usage)
 
     def _reply(self, question: Questionnaire) -> tuple[Completion, Estimate]:
         """Send a question, with more room if need be, and read the reply."""

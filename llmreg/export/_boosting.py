@@ -151,8 +151,8 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
     -------
     ndarray of shape (n_samples,) or (n_samples, n_classes)
         Logits, of the second of two classes or of each of several; predictions of a
-        regression. ``init_score`` of LightGBM, ``base_margin`` of XGBoost,
-        ``baseline`` of CatBoost.
+        regression, of counts their logarithms. ``init_score`` of LightGBM,
+        ``base_margin`` of XGBoost, ``baseline`` of CatBoost.
 
     Raises
     ------
@@ -174,7 +174,8 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
     check_model(model)
     if y is None:
         predict = model.decision_function if is_classifier(model) else model.predict
-        return np.asarray(predict(X), dtype=np.float64)
+        margin = np.asarray(predict(X), dtype=np.float64)
+        return np.log(margin) if model._loss_name() == "poisson" else margin
     if isinstance(cv, int):
         kind = StratifiedKFold if is_classifier(model) else KFold
         cv = kind(cv, shuffle=True, random_state=0)

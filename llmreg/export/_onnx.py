@@ -341,10 +341,11 @@ def to_onnx(
     (['age', 'sex'], ['label', 'probabilities'])
     """
     check_model(model)
-    if return_std and is_classifier(model):
+    if return_std and model._loss_name() != "regression":
         raise ExportError(
-            "return_std=True is for regressors: a classifier's probabilities have "
-            "intervals, which predict_proba_interval gives and no graph does."
+            "return_std=True is for regressors of the squared error. Probabilities and "
+            "counts have intervals instead, which predict_proba_interval and "
+            "predict_interval give and no graph does."
         )
     graph = Graph()
     rows = add_encoding(graph, model)
@@ -352,7 +353,7 @@ def to_onnx(
     if is_classifier(model):
         _add_classes(graph, outputs, model.classes_)
     else:
-        _add_targets(graph, outputs, model.target_scaler_)
+        _add_targets(graph, outputs, model)
     if return_std:
         _add_std(graph, model, rows)
     made = _make_model(graph, type(model).__name__)
@@ -408,9 +409,12 @@ def _labels(classes: np.ndarray) -> np.ndarray:
     )
 
 
-def _add_targets(graph: Graph, outputs: str, scaler: Any) -> None:
+def _add_targets(graph: Graph, outputs: str, model: Any) -> None:
+    scaler = model.target_scaler_
     outputs = graph.add("Mul", outputs, graph.constant(scaler.scale_[None]))
     outputs = graph.add("Add", outputs, graph.constant(scaler.mean_[None]))
+    if model._loss_name() == "poisson":
+        outputs = graph.add("Exp", outputs)
     graph.output("variable", outputs, float, len(scaler.mean_))
 
 

@@ -12,7 +12,11 @@ from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+)
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -51,9 +55,10 @@ def to_sklearn(model: Any) -> Pipeline:
     -------
     Pipeline
         Two steps: ``"table"``, a ColumnTransformer that fills gaps, scales, and opens
-        columns for levels; and ``"model"``, a LogisticRegression or LinearRegression
-        with the weights of `model`. It takes the tables of pandas and the arrays that
-        `model` takes; gaps in a numeric column of Python objects are None and NaN.
+        columns for levels; and ``"model"``, a LogisticRegression, LinearRegression or
+        PoissonRegressor with the weights of `model`. It takes the tables of pandas and
+        the arrays that `model` takes; gaps in a numeric column of Python objects are
+        None and NaN.
 
     Raises
     ------
@@ -267,12 +272,18 @@ def _frame(rows: np.ndarray, names: np.ndarray) -> Any:
 
 def _final(
     model: Any, weights: np.ndarray, intercept: Any
-) -> LogisticRegression | LinearRegression:
+) -> LogisticRegression | LinearRegression | PoissonRegressor:
     """Make the last step, with weights in place of a fit."""
     if is_classifier(model):
         final = LogisticRegression()
         final.classes_ = model.classes_
         final.n_iter_ = np.array([model.n_iter_], dtype=np.int32)
+    elif model._loss_name() == "poisson":
+        final = PoissonRegressor()
+        final._base_loss = final._get_loss()
+        final.n_iter_ = model.n_iter_
+        intercept = np.reshape(intercept, -1)[0]
+        weights = np.reshape(weights, -1)
     else:
         final = LinearRegression()
     final.coef_, final.intercept_ = weights, intercept

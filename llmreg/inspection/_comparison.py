@@ -13,8 +13,11 @@ import pandas as pd
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
     RepeatedKFold,
     RepeatedStratifiedKFold,
+    StratifiedKFold,
     cross_validate,
     learning_curve,
 )
@@ -51,6 +54,10 @@ CURVES = {
 }
 WITH, WITHOUT, NOTHING = "with the prior", "without the prior", "no features"
 N_FOLDS, N_REPEATS = 5, 2
+# Without a prior columns may be standardised, if folds of the training rows say so:
+# into how many they are cut, and from how many rows on, of the rarest class or of a
+# regression. Of fewer it is chance who wins, and standardised columns are the worse.
+N_CHOOSING, ENOUGH_OF_CLASS, ENOUGH = 3, 5, 20
 # What is measured: names, and scorers of scikit-learn.
 OF_CLASSES = {"Log loss": "neg_log_loss", "Accuracy": "accuracy"}
 BINARY = {"ROC AUC": "roc_auc", **OF_CLASSES}
@@ -100,6 +107,42 @@ def with_prior(estimator: Any, prior: FeaturePrior | None) -> Any:
     return copy
 
 
+class BetterScaled(GridSearchCV):
+    """A search that has its estimator as it is where rows are too few to choose."""
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the candidate to all rows that is best on folds of them."""
+        enough, n_rows = ENOUGH, len(y)
+        if is_classifier(self.estimator):
+            counts = np.unique(np.asarray(y), return_counts=True)[1]
+            enough, n_rows = ENOUGH_OF_CLASS, counts.min()
+        if n_rows >= enough:
+            return super().fit(X, y)  # type: ignore[no-any-return]
+        self.best_estimator_ = clone(self.estimator).fit(X, y)
+        return self
+
+    def score(self, X: Any, y: Any) -> float:
+        """Score as the estimator does, whatever it was chosen by."""
+        return float(self.best_estimator_.score(X, y))
+
+
+def without_prior(estimator: Any) -> Any:
+    """Return an unfitted copy that has no prior, and the better of two scalings.
+
+    The range of a skewed column is that of its longest tail, and the penalty of a model
+    that has no prior to go by holds back what is scaled by it.
+    """
+    copy = with_prior(estimator, None)
+    model = last_step(copy)
+    steps = [name for name, step in copy.get_params().items() if step is model]
+    scalers = {"__".join([*steps, "scaler"]): [model.scaler, "standard"]}
+    kind, scoring = KFold, "neg_mean_squared_error"
+    if is_classifier(model):
+        kind, scoring = StratifiedKFold, "neg_log_loss"
+    folds = kind(N_CHOOSING, shuffle=True, random_state=0)
+    return BetterScaled(copy, scalers, cv=folds, scoring=scoring, error_score="raise")
+
+
 class Performance(NamedTuple):
     """Scores on the folds, by way to predict and by metric; errors are negative."""
 
@@ -119,7 +162,7 @@ def measure(
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> Performance:
-    """Cross-validate copies of an estimator, with its prior and without."""
+    """Cross-validate copies of an estimator, with its prior and `without_prior`."""
     model = last_step(estimator)
     is_class = is_classifier(model)
     n_rarest = _count_rarest(model, y) if is_class else len(y)
@@ -134,7 +177,7 @@ def measure(
         metrics = BINARY if len(model.classes_) == 2 else MULTICLASS
         splitter, dummy = RepeatedStratifiedKFold, DummyClassifier()
     folds = splitter(n_splits=n_splits, n_repeats=N_REPEATS, random_state=random_state)
-    ways = {WITHOUT: with_prior(estimator, None), NOTHING: dummy}
+    ways = {WITHOUT: without_prior(estimator), NOTHING: dummy}
     if prior is not None:
         ways = {WITH: with_prior(estimator, prior), **ways}
     scores = {}
@@ -172,7 +215,8 @@ class PriorCurveDisplay(Display):
     train_sizes : array-like of int, shape (n_sizes,)
         Numbers of training rows.
     scores, scores_without : ndarray of shape (n_sizes, n_repeats)
-        Scores on the same test rows, with the prior and with ``prior=None``.
+        Scores on the same test rows, with the prior and with ``prior=None``, columns
+        then standardised where cross-validation on the training rows prefers it.
     score_name : str, default="Score"
         What is scored.
 
@@ -282,8 +326,8 @@ class PriorCurveDisplay(Display):
         with warnings.catch_warnings(action="ignore", category=PriorMismatchWarning):
             # The sizes are the first rows of a split, so that both have the same.
             scores, scores_without = (
-                learning_curve(with_prior(estimator, given), X, y, **options)[2]
-                for given in (prior, None)
+                learning_curve(way, X, y, **options)[2]
+                for way in (with_prior(estimator, prior), without_prior(estimator))
             )
         return cls(
             train_sizes=np.array(sizes),

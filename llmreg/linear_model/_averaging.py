@@ -7,10 +7,10 @@ with Laplace's approximation to the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
@@ -38,7 +38,7 @@ from llmreg.linear_model._prior_grid import (
     make_prior_grid,
     relative_variance,
 )
-from llmreg.linear_model._subspace import Subspace
+from llmreg.linear_model._subspace import Space, Subspace
 from llmreg.linear_model._trust import (
     AveragedWeights,
     ColumnsTold,
@@ -47,7 +47,7 @@ from llmreg.linear_model._trust import (
     summarize,
 )
 from llmreg.posterior._gaussian import make_gaussian
-from llmreg.posterior._noise import Noise, learn_noise
+from llmreg.posterior._noise import Noise, learn_dispersion, learn_noise
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.preprocessing._sparse import Centred
@@ -66,7 +66,7 @@ _ROUGH, _EXACT = 0.03, 1e-7
 _MUCH_WORK, _MANY_ROWS, _N_TYPICAL, _FEW, _FEWER = 3e7, 20, 100, 6, 3
 # Rounds in which the noise is told from what many columns explain.
 _NOISES = 4
-# Fits by which priors with a design in common are screened.
+# Fits by which priors with a design in common are screened, and counts' scatter told.
 _ROUNDS = 2
 
 
@@ -154,7 +154,8 @@ def average_models(
         of_kept = columns.of_kept(kept) if basis is not None else kept
         found = known(average, told, kept=of_kept)
         if columns.rest is not None:
-            average = columns.widen(average, rest, X, sample_weight)
+            is_class = task in ("binary", "multiclass")
+            average = columns.widen(average, rest, X, sample_weight, is_class)
             found = columns.widen_trust(found, rest)
         averages.append(average)
         trust.append(found)
@@ -170,33 +171,27 @@ def average_models(
     )
 
 
-class Space(Protocol):
-    """Coordinates of weights, and the priors of a grid in them.
+def average_counts(
+    X: Any, y: np.ndarray, sample_weight: np.ndarray, **settings: Any
+) -> AveragedModel:
+    """Average models of counts, which scatter by more than Poisson's law has it.
 
-    A `group` is a part of the grid that has a design in common, as `groups` gives it.
+    Rows tell less then. How much less is told by how counts vary, then by what a model
+    of them leaves over.
     """
-
-    shape: tuple[int, ...]
-    centre: np.ndarray
-    columns: Any
-    is_whole: bool
-
-    @property
-    def width(self) -> int: ...
-    @property
-    def shares_design(self) -> bool: ...
-    @property
-    def signs(self) -> np.ndarray: ...
-    def groups(self, grid: PriorGrid) -> Iterator[tuple[Any, np.ndarray]]: ...
-    def design(self, group: Any) -> np.ndarray: ...
-    def priors(self, group: Any, grid: PriorGrid) -> GaussianPriors: ...
-    def to_weights(self, found: np.ndarray, group: Any) -> np.ndarray: ...
-    def intercepts(self, found: np.ndarray, group: Any) -> np.ndarray: ...
-    def judged(self, weights: np.ndarray) -> np.ndarray: ...
-    def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
-    def roots(self) -> Any: ...
-    def before(self, grid: PriorGrid) -> np.ndarray: ...
-    def frame(self, groups: list[Any], output: int) -> tuple[np.ndarray, Any]: ...
+    basis, some = settings.get("basis"), slice(None, None, -(-len(X) // MOST_ROWS))
+    rows = y[some, 0], sample_weight[some]
+    columns = X[some] if basis is None else basis.design(X[some])
+    # At first their mean alone, which is 1.
+    mean, noise = np.ones(len(rows[0])), Noise(1.0, 0.0)
+    variance = mean / rows[1].sum()
+    for _ in range(_ROUNDS):
+        noise = learn_dispersion(*rows, mean, variance, noise)
+        model = average_models(X, y, sample_weight / noise.variance, **settings)
+        posterior = cast(Posterior, model.posterior)
+        mean = np.exp(columns @ model.coef[0] + model.intercept[0])
+        variance = posterior.moments(columns)[1][:, 0] ** 2
+    return model._replace(posterior=replace(posterior, noise=(noise,)))
 
 
 class _Problem:
@@ -212,7 +207,9 @@ class _Problem:
     ) -> None:
         self.targets, self.row_weight = targets, row_weight
         self.space, self.grid, self.task = space, grid, task
-        self.fit = fit_regressor if task == "regression" else fit_classifier
+        self.is_count = task == "poisson"
+        of_classes = partial(fit_classifier, is_count=self.is_count)
+        self.fit = fit_regressor if task == "regression" else of_classes
         n_samples = len(row_weight)
         # A pass over the rows for all priors: products of pairs of columns.
         work = _N_TYPICAL * len(targets) * n_samples * space.width**2
@@ -229,8 +226,8 @@ class _Problem:
         # Only scores have directions of their own beside what all priors share.
         shared = space if self.is_large and isinstance(space, Subspace) else None
         if shared is not None:
-            design = shared.shared_design()
-            likelihood = approximate(design, self.targets, self.row_weight)
+            rows = shared.shared_design(), self.targets, self.row_weight
+            likelihood = approximate(*rows, is_count=self.is_count)
         for group, points in self._groups(grid):
             priors = space.priors(group, grid[points])
             if shared is not None:
@@ -255,7 +252,7 @@ class _Problem:
         best = np.flatnonzero(transform == transform.min())[-1]
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
-            likelihood = approximate(*rows, middle, start, _ROUGH)
+            likelihood = approximate(*rows, middle, start, _ROUGH, self.is_count)
             evidence, starts = approximate_evidence(likelihood, maps, priors)
             best = np.argmax(self.grid.log_prior + evidence)
             start = starts[[best]]
@@ -272,8 +269,7 @@ class _Problem:
         kept = np.flatnonzero(log_posterior > log_posterior.max() + np.log(_NEGLIGIBLE))
         kept = kept[np.argsort(-log_posterior[kept], kind="stable")]
         kept = kept[: (_FEWER if is_part else _FEW) if self.is_large else None]
-        grid, starts = self.grid[kept], starts[kept]
-        space = self.space
+        grid, starts, space = self.grid[kept], starts[kept], self.space
         coef = np.empty((len(kept), *space.shape))
         intercept = np.empty(coef.shape[:2])
         log_posterior, shrinkage = np.empty(len(kept)), np.empty(len(kept))
@@ -386,8 +382,8 @@ class _Problem:
         free = float(self.grid.deviation[best[0]] ** -2)
         noise = self.grid.noise[best[0]] if self.task == "regression" else None
         for _ in range(1 if noise is None else _NOISES):
-            start = table, maps, targets, row_weight, priors, fits
-            weights, variance, outputs = follow_up(*start, rest, free, noise)
+            start = table, maps, targets, row_weight, priors, fits, rest, free
+            weights, variance, outputs = follow_up(*start, noise, self.is_count)
             if noise is not None:
                 # What the rest explains is no noise.
                 gap = targets[0] - outputs[0]
@@ -421,7 +417,7 @@ class _Problem:
         MacKay's approximation, with the mean variance of the logits over the rows.
         """
         total = np.zeros(len(fits.weights))
-        if self.task == "regression":
+        if self.task in ("regression", "poisson"):
             return np.ones_like(total)
         for k, columns in enumerate(design):
             mean = (columns.T * self.row_weight) @ columns / self.row_weight.sum()

@@ -352,6 +352,7 @@ def pilot_rows(
         return slice(None), row_weight
     generator = np.random.default_rng(seed)
     label = targets.argmax(axis=0) if len(targets) > 1 else targets[0]
+    label = np.zeros_like(label) if task == "poisson" else label
     classes = np.unique(label)
     some, weight = [], []
     for one in classes:

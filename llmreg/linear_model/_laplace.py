@@ -24,7 +24,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from llmreg.linear_model._objective import logistic_loss
+from llmreg.linear_model._objective import logistic_loss, poisson_loss, variance_of
 
 #: Precision of the intercept: next to none, on inputs and targets of order 1.
 BIAS_PRECISION = 1e-2
@@ -82,13 +82,14 @@ def fit_classifier(
     priors: GaussianPriors,
     start: np.ndarray | None = None,
     tolerance: float = 1e-7,
+    is_count: bool = False,
 ) -> Fits:
-    """Fit logistic models under many priors, by Newton's method.
+    """Fit logistic models, or those of counts, under many priors, by Newton's method.
 
     `design` has shape (n_outputs, n_samples, n_columns), its last column ones;
     `targets` (n_outputs, n_samples); `start` (n_priors, n_outputs, n_columns).
     """
-    model = _LogisticModel(design, targets, row_weight, priors)
+    model = _LogisticModel(design, targets, row_weight, priors, is_count)
     every = active = np.arange(len(priors.mean))
     if start is None:
         weights = np.repeat(priors.mean[:, None], len(design), axis=1)
@@ -130,6 +131,7 @@ def follow_up(
     rest: Any = None,
     free: float = 1.0,
     noise: float | None = None,
+    is_count: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Go on from the weights that some of the rows led to, with all of them.
 
@@ -148,7 +150,7 @@ def follow_up(
     more = ((0, 0), (0, rest.shape[0]))
     weights, mean = np.pad(weights, more), np.pad(mean, more)
     precision = np.pad(precision, more, constant_values=free)
-    most = 0.25 if noise is None else 1 / noise
+    most = (1.0 if is_count else 0.25) if noise is None else 1 / noise
     spread = 1 / (free + most * (squares @ row_weight))
 
     def outputs(weights: np.ndarray) -> np.ndarray:
@@ -158,7 +160,7 @@ def follow_up(
 
     def value(weights: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
         if noise is None:
-            losses, found = _losses(logits, targets)
+            losses, found = _losses(logits, targets, is_count)
         else:
             losses, found = ((targets - logits) ** 2).sum(axis=0) / (2 * noise), logits
         gap = (precision * (weights - mean) ** 2).sum()
@@ -167,7 +169,9 @@ def follow_up(
     def bends(found: np.ndarray, along: np.ndarray) -> np.ndarray:
         if noise is not None:
             return (along**2).sum(axis=0) / noise
-        curved = (found * along**2).sum(axis=0) - (found * along).sum(axis=0) ** 2
+        curved = (found * along**2).sum(axis=0)
+        if not is_count:
+            curved -= (found * along).sum(axis=0) ** 2
         return np.asarray(curved)
 
     logits = outputs(weights)
@@ -200,18 +204,22 @@ def follow_up(
         (weights, logits), now = moved, new
     told = row_weight / (noise or 1.0)
     if noise is None:
-        told = told * probabilities * (1 - probabilities)
+        told = told * variance_of(probabilities, is_count)
     variance = 1 / (free + np.atleast_2d(told) @ squares.T)
     return weights[None], variance, logits
 
 
-def _losses(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _losses(
+    logits: np.ndarray, targets: np.ndarray, is_count: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return cross entropies, and the probabilities of the classes.
 
-    Of logits of shape (..., n_outputs, n_samples); those of one output are binary.
+    Of logits of shape (..., n_outputs, n_samples); those of one output are binary, or
+    logarithms of the means of counts.
     """
     if logits.shape[-2] == 1:
-        loss, probabilities = logistic_loss(logits, targets)
+        of_one = poisson_loss if is_count else logistic_loss
+        loss, probabilities = of_one(logits, targets)
         return loss[..., 0, :], probabilities
     # What SciPy's logsumexp does, which would take three times as long.
     logits = logits - logits.max(axis=-2, keepdims=True)
@@ -230,6 +238,7 @@ class _LogisticModel:
     targets: np.ndarray
     row_weight: np.ndarray
     priors: GaussianPriors
+    is_count: bool
 
     def __post_init__(self) -> None:
         several = len(self.design) > 1
@@ -246,7 +255,7 @@ class _LogisticModel:
         """Return log joint probabilities, and the probabilities of the classes."""
         logits = np.matmul(weights.transpose(1, 0, 2), self.design.transpose(0, 2, 1))
         logits = logits.transpose(1, 0, 2)  # (n_priors, n_outputs, n_samples)
-        losses, probabilities = _losses(logits, self.targets)
+        losses, probabilities = _losses(logits, self.targets, self.is_count)
         gap = weights - self.priors.mean[rows, None]
         prior = (self.priors.precision[rows, None] * gap**2).sum(axis=(1, 2))
         return -(losses @ self.row_weight) - 0.5 * prior, probabilities
@@ -263,7 +272,7 @@ class _LogisticModel:
     def hessian(self, probabilities: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return minus the second derivatives, one block an output."""
         row_weight = self.row_weight / softmax_correction(len(self.design))
-        weight = probabilities * (1 - probabilities) * row_weight
+        weight = variance_of(probabilities, self.is_count) * row_weight
         hessian = np.stack(
             [squares(weight[:, k]) for k, squares in enumerate(self.squares)], axis=1
         )
@@ -363,6 +372,7 @@ def approximate(
     prior: GaussianPriors | None = None,
     start: np.ndarray | None = None,
     tolerance: float = 1e-7,
+    is_count: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Approximate the likelihood around the best fit under one prior, or a weak one.
 
@@ -373,7 +383,8 @@ def approximate(
         mean = np.zeros((1, design.shape[2]))
         prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
         prior.precision[:, -1] = BIAS_PRECISION
-    fits = fit_classifier(design, targets, row_weight, prior, start, tolerance)
+    rows = design, targets, row_weight
+    fits = fit_classifier(*rows, prior, start, tolerance, is_count)
     hessian = np.linalg.inv(fits.covariance[0]) - np.diag(prior.precision[0])
     hessian /= softmax_correction(len(design))
     # At the top of the posterior the likelihood climbs as the prior falls.

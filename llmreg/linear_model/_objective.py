@@ -16,6 +16,8 @@ from llmreg.preprocessing._sparse import to_dense
 DENSE = 600
 # Numbers of a block of rows: a block, and what is computed of it, stay in the cache.
 _BLOCK = 65_536
+# So large a logarithm of a mean has a finite mean, whose square is finite too.
+_MOST_LOG = 300.0
 # The criterion keeps the direction of a vanishing attribution defined by this.
 _TINY = 1e-12
 
@@ -35,6 +37,26 @@ def _softmax_loss(
     """Return the cross entropies of rows of logits, and the probabilities."""
     total = logsumexp(logits, axis=1)
     return total - logits[targets], np.exp(logits - total[:, None])
+
+
+def poisson_loss(
+    logs: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return minus log-likelihoods of counts, up to a constant, and their means."""
+    mean = np.exp(np.minimum(logs, _MOST_LOG))
+    return mean - targets * logs, mean
+
+
+def variance_of(found: np.ndarray, is_count: bool) -> np.ndarray:
+    """Return second derivatives of the loss of an output: variances of targets."""
+    return found if is_count else found * (1.0 - found)
+
+
+_LOSSES = {
+    "binary": logistic_loss,
+    "multiclass": _softmax_loss,
+    "poisson": poisson_loss,
+}
 
 
 class Point(NamedTuple):
@@ -105,7 +127,7 @@ class LinearObjective:
         if self.task == "regression":
             value, gradient, curvature = self._squared_error(table, hessian)
         else:
-            value, gradient, curvature = self._cross_entropy(table, hessian)
+            value, gradient, curvature = self._likelihood(table, hessian)
         W = table[:, :-1]
         value += 0.5 * self.l2 * float(np.vdot(W, W))
         gradient[:, :-1] += self.l2 * W
@@ -145,42 +167,42 @@ class LinearObjective:
         gradient[:, :-1] += slope[:, 0] @ Z if len(gradient) == 1 else slope.T @ Z
         gradient[:, -1] += slope.sum(axis=0)
 
-    def _cross_entropy(
+    def _likelihood(
         self, table: np.ndarray, hessian: bool
     ) -> tuple[float, np.ndarray, np.ndarray | None]:
-        """Return the mean cross entropy, its gradient and its Hessian."""
-        losses = logistic_loss if self.task == "binary" else _softmax_loss
+        """Return the mean loss of classes or counts, its gradient and its Hessian."""
+        losses = _LOSSES[self.task]
         value, gradient = 0.0, np.zeros(self.shape)
         curvature = np.zeros((table.size, table.size)) if hessian else None
         for Z, targets, weight in self.blocks():
             outputs = self._outputs(table, Z)
-            loss, probabilities = losses(outputs, targets)
+            loss, means = losses(outputs, targets)
             value += float(weight @ loss.ravel())
-            self._add_slope(gradient, (probabilities - targets) * weight[:, None], Z)
+            self._add_slope(gradient, (means - targets) * weight[:, None], Z)
             if curvature is not None:
-                self._add_squares(curvature, Z, probabilities, weight)
+                self._add_squares(curvature, Z, means, weight)
         return value, gradient, curvature
 
     def _add_squares(
         self,
         H: np.ndarray,
         Z: np.ndarray,
-        probabilities: np.ndarray,
+        means: np.ndarray,
         weight: np.ndarray,
     ) -> None:
-        """Add what the rows of a block give to the Hessian of a cross entropy."""
+        """Add what the rows of a block give to the Hessian."""
         width = self.shape[1]
         A = np.empty((len(Z), width))
         A[:, :-1], A[:, -1] = Z, 1.0
         for k in range(self.n_outputs):
             of_k = slice(k * width, (k + 1) * width)
-            p = probabilities[:, k]
+            p = means[:, k]
             # Of a matrix with itself, which NumPy computes in half the time.
-            half = A * np.sqrt(weight * p * (1.0 - p))[:, None]
+            half = A * np.sqrt(weight * variance_of(p, self.task == "poisson"))[:, None]
             H[of_k, of_k] += half.T @ half
             for m in range(k):
                 of_m = slice(m * width, (m + 1) * width)
-                cross = A.T @ (A * (weight * p * probabilities[:, m])[:, None])
+                cross = A.T @ (A * (weight * p * means[:, m])[:, None])
                 H[of_k, of_m] -= cross
                 H[of_m, of_k] -= cross
 

@@ -31,7 +31,12 @@ class Columns(NamedTuple):
     whole: Any = None
 
     def widen(
-        self, average: AveragedWeights, found: Rest, X: Any, row_weight: np.ndarray
+        self,
+        average: AveragedWeights,
+        found: Rest,
+        X: Any,
+        row_weight: np.ndarray,
+        is_class: bool,
     ) -> AveragedWeights:
         """Put the rest among the weights, and among what is not certain.
 
@@ -47,7 +52,7 @@ class Columns(NamedTuple):
         shift = np.zeros_like(all_weights)
         posterior = replace(posterior, centre=centre, weights=weights, shift=shift)
         share = 1.0
-        if not posterior.noise:
+        if is_class:
             deviation = posterior.moments(self.whole.design(X))[1]
             variance = (row_weight @ deviation**2).mean() / row_weight.sum()
             share = 1 / np.sqrt(1 + np.pi / 8 * variance)

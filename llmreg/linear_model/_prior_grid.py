@@ -42,8 +42,9 @@ _LARGE_SCALE = (16.0, 4.0, 0.01)
 # Precisions of the weights where the scores are uninformative.
 _UNINFORMATIVE = (0.1, 0.3, 1.0, 3.0, 10.0)
 _P_UNINFORMATIVE = 0.1
-# A standardised target moves about half as far as a logit.
-_TARGET_SCALE = 0.5
+# A standardised target moves about half as far as a logit, the logarithm of a mean
+# count a third as far.
+_UNITS = {"regression": 0.5, "poisson": 0.35}
 # Share of the variance of a standardised target that no model explains.
 _NOISES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
@@ -82,7 +83,7 @@ class PriorGrid:
 
 def make_prior_grid(n_transforms: int, n_scored: int, task: str) -> PriorGrid:
     """List the priors for so many transforms and columns with a score."""
-    unit = _TARGET_SCALE if task == "regression" else 1.0
+    unit = _UNITS.get(task, 1.0)
     points = [
         (-1, precision / unit**2, 0.0, 0.0, _P_UNINFORMATIVE / len(_UNINFORMATIVE))
         for precision in _UNINFORMATIVE
@@ -118,13 +119,13 @@ _FREE = (0.3, 1.0)
 # Probabilities that they tell little of single features, of two classes; that they are
 # turned over; and that they tell nothing.
 _P_LOOSE, _P_TURNED = 0.05, 0.001
-_P_FREE = {"binary": 0.03, "multiclass": 0.05, "regression": 0.05}
+_P_FREE = {"binary": 0.03, "multiclass": 0.05, "regression": 0.05, "poisson": 0.05}
 _CURVE_NOISES = (0.05, 0.2, 0.8)
 
 
 def make_curve_grid(task: str) -> PriorGrid:
     """List the priors for curves: how long they are, how exact, or good for nothing."""
-    unit = _TARGET_SCALE if task == "regression" else 1.0
+    unit = _UNITS.get(task, 1.0)
     p_loose = _P_LOOSE if task == "binary" else 0.0
     weights = _shared(
         product(_LENGTHS, [_BELIEF], _DEVIATIONS),

@@ -219,7 +219,7 @@ def _wide_units(objective: LinearObjective, theta: np.ndarray) -> Units:
         (weight @ (Z * Z) for Z, _, weight in objective.blocks()),
         np.zeros(objective.shape[1] - 1),
     )
-    bend = 2.0 if objective.task == "regression" else 0.25
+    bend = {"regression": 2.0, "poisson": 1.0}.get(objective.task, 0.25)
     diagonal = np.full(objective.shape, bend)
     diagonal[:, :-1] = bend * squares + objective.l2
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))

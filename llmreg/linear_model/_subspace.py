@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse import diags, issparse, spmatrix
@@ -22,6 +22,35 @@ _LEAST_PRECISION = 0.1
 _NO_ROWS, _UNTOLD_PRECISION = 1e-3, 1.0
 # Coordinates that are weighed against one another; the work grows with their cube.
 _MOST = 128
+
+
+class Space(Protocol):
+    """Coordinates of weights, and the priors of a grid in them.
+
+    A `group` is a part of the grid that has a design in common, as `groups` gives it.
+    """
+
+    shape: tuple[int, ...]
+    centre: np.ndarray
+    columns: Any
+    is_whole: bool
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def shares_design(self) -> bool: ...
+    @property
+    def signs(self) -> np.ndarray: ...
+    def groups(self, grid: PriorGrid) -> Iterator[tuple[Any, np.ndarray]]: ...
+    def design(self, group: Any) -> np.ndarray: ...
+    def priors(self, group: Any, grid: PriorGrid) -> GaussianPriors: ...
+    def to_weights(self, found: np.ndarray, group: Any) -> np.ndarray: ...
+    def intercepts(self, found: np.ndarray, group: Any) -> np.ndarray: ...
+    def judged(self, weights: np.ndarray) -> np.ndarray: ...
+    def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
+    def roots(self) -> Any: ...
+    def before(self, grid: PriorGrid) -> np.ndarray: ...
+    def frame(self, groups: list[Any], output: int) -> tuple[np.ndarray, Any]: ...
 
 
 class Subspace:

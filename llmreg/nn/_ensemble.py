@@ -221,6 +221,8 @@ def _residual(task: str, outputs: Tensor, batch: Rows) -> Tensor:
         return outputs.sub_(batch.y.T).mul_(weight).mul_(2 / outputs.shape[1])
     if task == "binary":
         return outputs.sigmoid_().sub_(batch.y).mul_(weight)
+    if task == "poisson":
+        return outputs.exp_().sub_(batch.y.T).mul_(weight)
     truth = F.one_hot(batch.y.long(), outputs.shape[1]).T.to(outputs.dtype)
     return outputs.log_softmax(dim=1).exp_().sub_(truth).mul_(weight)
 

@@ -159,7 +159,8 @@ def make_net(
         factory = functools.partial(
             CorrectedModel, factory, n_features, n_outputs, n_corrections, basis
         )
-    kind = AlignedNet if task == "regression" else AlignedClassifierNet
+    is_class = task in ("binary", "multiclass")
+    kind = AlignedClassifierNet if is_class else AlignedNet
     # So that a linear model without a prior is ``LogisticRegression(C=1 / alpha)`` or
     # ``Ridge(alpha)``.
     alpha = 2 * params.alpha / n_outputs if task == "regression" else params.alpha

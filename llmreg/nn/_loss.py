@@ -38,8 +38,9 @@ class AttributionAlignedLoss(nn.Module):
     ----------
     scores : array-like of shape (n_outputs, n_features), default=None
         The prior's scores, NaN where there is none. None: no penalty.
-    task : {"binary", "multiclass", "regression"}, default="binary"
-        The task loss: cross entropy of one logit or of many, or the squared error.
+    task : {"binary", "multiclass", "regression", "poisson"}, default="binary"
+        The task loss: cross entropy of one logit or of many, the squared error, or
+        that of counts, whose means have the outputs as logarithms.
     gamma : float, default=100.0
         Weight of the penalty, at least 0.
     attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
@@ -144,7 +145,7 @@ class AttributionAlignedLoss(nn.Module):
         Parameters
         ----------
         y_pred : Tensor of shape (n_samples, n_outputs)
-            Logits, or predictions in regression.
+            Logits, predictions in regression, or logarithms of means.
         y_true : Tensor of shape (n_samples,) or (n_samples, n_outputs)
             Class indices, or targets.
         X : Tensor of shape (n_samples, n_features), default=None
@@ -175,6 +176,8 @@ class AttributionAlignedLoss(nn.Module):
             )
         if self.task == "multiclass":
             return F.cross_entropy(y_pred, y_true.long(), reduction="none")
+        if self.task == "poisson":
+            return (y_pred.exp() - y_true * y_pred).mean(dim=1)
         return (y_pred - y_true).square().mean(dim=1)
 
     def penalty(

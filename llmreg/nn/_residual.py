@@ -173,7 +173,8 @@ def held_out_rows(
             return_index=True,
             return_inverse=True,
         )
-    labels = None if task == "regression" else y[first].astype(int)
+    is_class = task in ("binary", "multiclass")
+    labels = y[first].astype(int) if is_class else None
     smallest = len(first) if labels is None else int(np.bincount(labels).min())
     if smallest < 2 or len(first) < 4:
         return None

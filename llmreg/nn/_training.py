@@ -17,7 +17,7 @@ from skorch.helper import predefined_split
 
 from llmreg._utils._reproducibility import torch_seed
 from llmreg.exceptions import DataError, DivergenceError, ModuleOutputError
-from llmreg.linear_model._averaging import AveragedModel, average_models
+from llmreg.linear_model._averaging import AveragedModel, average_counts, average_models
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
 from llmreg.nn._additive import AdditiveModel
@@ -35,6 +35,7 @@ from llmreg.nn._factory import (
 from llmreg.nn._net import (
     MLP,
     Adam,
+    AlignedClassifierNet,
     AlignedNet,
     LinearModel,
     TableDataset,
@@ -106,7 +107,7 @@ def _train_in_loop(
                 np.arange(len(X)),
                 test_size=params.validation_fraction,
                 random_state=seed,
-                stratify=y if net.criterion_.task != "regression" else None,
+                stratify=y if isinstance(net, AlignedClassifierNet) else None,
             )
         except ValueError as error:
             raise DataError(
@@ -257,7 +258,7 @@ def train_automatically(
     model alone has what the prior says, so that other modules learn nothing then.
     """
     average = partial(
-        average_models,
+        average_counts if task == "poisson" else average_models,
         prior=prior,
         task=task,
         score_transform=params.score_transform,
@@ -279,6 +280,9 @@ def train_automatically(
         # Uncertain is the linear model, and around weights that all rows gave.
         known = model.posterior if is_part else None
         return net, model._replace(posterior=known and known.around_mean())
+    if task == "poisson" and model.posterior is not None:
+        # Counts that scatter more tell less.
+        sample_weight = sample_weight / model.posterior.noise[0].variance
     state = _state(linear_module(X.shape[1], len(model.coef), basis), model)
     if is_linear(params):
         net, n_epochs = make_net(), 1

@@ -10,6 +10,8 @@ from scipy.stats import t
 # What is known of the noise before a row is seen: the rows that it is worth, and the
 # share of the variance of a standardised target.
 _WORTH, SHARE = 3.0, 0.3
+# The same of counts: how many times as much as by Poisson's law they vary.
+_DISPERSION = 2.0
 
 
 class Noise(NamedTuple):
@@ -37,3 +39,23 @@ def learn_noise(
     freedom = _WORTH + count - used
     square = float(row_weight @ gap**2) + _WORTH * SHARE
     return Noise(square / (freedom - 2), freedom)
+
+
+def learn_dispersion(
+    y: np.ndarray,
+    row_weight: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    assumed: Noise,
+) -> Noise:
+    """Learn how many times as far as by Poisson's law counts scatter, 1 at least.
+
+    `variance` is that of the logarithms of the means, if it is as `assumed`.
+    """
+    expected = row_weight * mean
+    ratio = float(np.sum((row_weight * (y - mean)) ** 2) / expected.sum())
+    # How far a square tells it, in squares of a normal outcome: few counts tell little.
+    count = float(np.sum(2 * expected / (1 + 2 * expected)))
+    used = float(expected @ variance) / assumed.variance
+    freedom = _WORTH + count - min(used, 0.9 * count)
+    return Noise(max(1.0, (count * ratio + _WORTH * _DISPERSION) / freedom), freedom)

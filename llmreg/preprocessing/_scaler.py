@@ -16,7 +16,7 @@ from sklearn.utils import assert_all_finite, gen_batches
 from sklearn.utils.validation import has_fit_parameter
 
 from llmreg._utils._text import list_names
-from llmreg.exceptions import EncodingError
+from llmreg.exceptions import DataError, EncodingError
 from llmreg.preprocessing._sparse import as_rows, ends, share_of_zeros, to_dense
 
 
@@ -137,6 +137,23 @@ def fit_standard(
         scaler.var_ = scaler.var_ * unit**2
         scaler.scale_ = np.where(constant, scale_of_constants, scaler.scale_ * unit)
     return scaler
+
+
+def scale_targets(
+    targets: np.ndarray, scaler: StandardScaler, is_first: bool
+) -> np.ndarray:
+    """Standardize targets; raise DataError if they are too large for that."""
+    if not np.isfinite(scaler.scale_).all():
+        raise DataError(
+            "The targets are so large that their spread is no number. Divide them "
+            "by a constant, or fit their logarithms."
+        )
+    gap = targets - scaler.mean_
+    if not is_first:
+        # What was constant so far gets a scale where it moves for the first time.
+        late = (scaler.scale_ == 0) & gap.any(axis=0)
+        scaler.scale_[late] = np.abs(gap).max(axis=0)[late]
+    return np.asarray(gap / np.where(scaler.scale_ > 0, scaler.scale_, 1.0))
 
 
 def fit_weighted(transformer: Any, numbers: np.ndarray, weight: Any) -> Any:

@@ -136,3 +136,14 @@ def check_numbers(y: Any) -> np.ndarray:
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     is_single = y.ndim < 2 or y.shape[1] == 1
     return np.asarray(column_or_1d(y, warn=True) if is_single else y)
+
+
+def check_counts(y: np.ndarray, *, is_first: bool) -> None:
+    """Refuse targets, of shape (n_samples, n_targets), that no count has."""
+    if y.shape[1] == 1 and y.min() >= 0 and (y.any() or not is_first):
+        return
+    raise DataError(
+        'loss="poisson" takes one target that is nowhere below 0 and somewhere above; '
+        f"got {y.shape[1]}, from {y.min():g} to {y.max():g}. Give counts or rates, of "
+        'more rows where all are 0, or set loss="squared_error".'
+    )

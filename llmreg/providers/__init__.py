@@ -8,13 +8,13 @@ from llmreg.elicitation._cost import Cost
 from llmreg.elicitation._retry import TransientError
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._anthropic_batch import (
+from llmreg.providers._base import PriorCard, PriorProvider, StaticPrior
+from llmreg.providers._batch import (
     BatchReport,
     collect_batch,
     count_lacking,
     submit_batch,
 )
-from llmreg.providers._base import PriorProvider
 from llmreg.providers._cached import CachedProvider
 from llmreg.providers._ensemble import EnsembleProvider
 from llmreg.providers._hosted import HostedProvider
@@ -22,7 +22,6 @@ from llmreg.providers._llm import LLMProvider
 from llmreg.providers._local import LocalProvider
 from llmreg.providers._openai import OpenAIProvider
 from llmreg.providers._resolve import make_provider, provider_names
-from llmreg.providers._static import PriorCard, StaticPrior
 
 __all__ = [
     "AnthropicProvider",

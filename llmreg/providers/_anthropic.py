@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from sklearn.utils._param_validation import StrOptions
 
+from llmreg._utils._text import list_names
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import (
     MissingDependencyError,
     MissingKeyError,
+    ProviderError,
     ProviderResponseError,
 )
 from llmreg.providers._hosted import HostedProvider
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     import anthropic
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
+# What the API takes since its version 2026-10-21, which all of the SDK's 2.x speak.
+THINKING = ("adaptive", "between_tools", "disabled")
 
 _TOKEN_COUNTS = (
     *("input_tokens", "output_tokens"),
@@ -40,7 +45,7 @@ class AnthropicProvider(HostedProvider):
     Parameters
     ----------
     model : str, default="claude-sonnet-5-5"
-        The model to ask.
+        The model to ask; ``"claude-haiku-5-5"`` is a cheap one.
     n_estimates : int, "auto" or None, default=None
         Independent answers to average; more of them later cost only the difference.
         None is 2 of curves, and 5 of scores; "auto" asks until the scores have settled.
@@ -70,7 +75,8 @@ class AnthropicProvider(HostedProvider):
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
         How thorough the model is; None leaves it to the model.
     thinking : dict or None, default=None
-        How the model thinks, such as ``{"type": "adaptive"}``.
+        How the model thinks: ``{"type": "adaptive"}``, or with the type
+        "between_tools" or "disabled", of which a model takes one, not at all.
 
     See Also
     --------
@@ -102,6 +108,17 @@ class AnthropicProvider(HostedProvider):
     _: KW_ONLY
     effort: str | None = None
     thinking: Mapping[str, Any] | None = None
+
+    def _validate_params(self) -> None:
+        """Check the parameters, and what the API is known to refuse."""
+        super()._validate_params()
+        given = self.thinking
+        if given and ("budget_tokens" in given or given.get("type") not in THINKING):
+            raise ProviderError(
+                f"thinking must have one of the types {list_names(THINKING)}, and no "
+                f"budget of tokens, which the Messages API refuses; got {given!r}. Set "
+                "effort= to say how thorough the model is."
+            )
 
     @contextmanager
     def _connect(self) -> Iterator[anthropic.Anthropic]:
@@ -146,12 +163,41 @@ class AnthropicProvider(HostedProvider):
             "max_tokens": request.max_tokens,
             "output_config": {"format": form},
         }
+        if "columns" in asked.context and self._n_estimates() != 1:
+            # Of a table in parts, each is asked again when the others have been.
+            options["cache_control"] = {"type": "ephemeral"}
         if self.effort is not None:
             options["output_config"]["effort"] = self.effort
         if self.thinking is not None:
             options["thinking"] = dict(self.thinking)
         sent: dict[str, Any] = plain(options)
         return sent
+
+    def _batches(self, client: anthropic.Anthropic) -> Any:
+        """Give the part of the client that knows batches."""
+        return client.messages.batches
+
+    def _prepare(
+        self, client: anthropic.Anthropic, requests: Mapping[str, Request]
+    ) -> dict[str, Any]:
+        """Write a batch of requests, by the names that their answers will have."""
+        listed = [
+            {"custom_id": name, "params": self._options(request)}
+            for name, request in requests.items()
+        ]
+        return {"requests": listed}
+
+    def _result_paths(self, name: str, batch: Any) -> list[str]:
+        """Say where the results of a batch are, at the address of the client."""
+        return [f"/v1/messages/batches/{quote(name, safe='')}/results"]
+
+    def _result(self, line: Mapping[str, Any]) -> tuple[str, Any]:
+        """Give the reply that a line of the results holds, or why there is none."""
+        from anthropic.types.messages import MessageBatchIndividualResponse
+
+        found = MessageBatchIndividualResponse.construct(**line)
+        result = getattr(found, "result", None)
+        return getattr(result, "type", ""), getattr(result, "message", None)
 
     def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
         """Ask the Messages API to count, which is free of charge."""

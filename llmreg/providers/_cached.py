@@ -13,6 +13,7 @@ from types import MethodType
 from typing import Any
 
 from llmreg.elicitation._cache import PriorCache, hash_key
+from llmreg.elicitation._cost import Cost, total
 from llmreg.exceptions import (
     LLMRegError,
     PriorLockedError,
@@ -21,7 +22,12 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
-from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
+from llmreg.providers._base import (
+    PriorProvider,
+    is_at_hand,
+    optional,
+    qualified_name,
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -100,9 +106,19 @@ class CachedProvider(PriorProvider):
         if is_needed and hasattr(self.provider, "check_ready"):
             self.provider.check_ready()
 
+    def estimate_cost(self, task: Task) -> Cost:
+        """Give what the provider would take; nothing where the prior is cached."""
+        if self.has_cached(task):
+            return total([])
+        cost: Cost = optional(self.provider, "estimate_cost", task)
+        return cost
+
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show what the provider would send; nothing where the prior is cached."""
-        return [] if self.has_cached(task) else preview_of(self.provider, task)
+        if self.has_cached(task):
+            return []
+        requests: list[dict[str, Any]] = optional(self.provider, "preview", task)
+        return requests
 
     def identity(self) -> dict[str, Any]:
         """Name what shapes the answers: the inner provider alone."""

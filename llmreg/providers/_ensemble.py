@@ -26,7 +26,7 @@ from llmreg.prior._curves import line
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import mean, spread
 from llmreg.prior._task import Task
-from llmreg.providers._base import PriorProvider, is_at_hand, preview_of, qualified_name
+from llmreg.providers._base import PriorProvider, is_at_hand, optional, qualified_name
 from llmreg.providers._resolve import align, as_prior, make_provider
 
 
@@ -134,20 +134,13 @@ class EnsembleProvider(PriorProvider):
 
     def estimate_cost(self, task: Task) -> Cost:
         """Add up the tokens that the members would take; no model is asked."""
-        costs = []
-        for name, member in self._members().items():
-            if not hasattr(member, "estimate_cost"):
-                raise ProviderError(
-                    f"{name} has no method estimate_cost(task), so the cost of the "
-                    "ensemble is not known."
-                )
-            costs.append(member.estimate_cost(task))
-        return total(costs)
+        members = self._members().values()
+        return total([optional(each, "estimate_cost", task) for each in members])
 
     def preview(self, task: Task) -> list[dict[str, Any]]:
         """Show the requests of all members; nothing is sent."""
         members = self._members().values()
-        return [request for each in members for request in preview_of(each, task)]
+        return [r for each in members for r in optional(each, "preview", task)]
 
     def _members(self) -> dict[str, Any]:
         """Make the members that are given by name; refuse what cannot be asked."""

@@ -1,47 +1,39 @@
-"""What the providers behind an address have in common: keys, addresses and errors.
-
-The SDKs of Anthropic and of OpenAI come from one generator, so their errors have the
-same names and the same shape, and one translation does for both.
-"""
+"""What the providers behind an address have in common: keys, addresses, clients."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
-import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from llmreg._utils import import_optional
+from llmreg._utils._text import clean_text, list_names
 from llmreg.elicitation._cache import PriorCache
-from llmreg.elicitation._retry import Stop, TransientError, side_by_side
-from llmreg.elicitation._sampling import GRACE, Completion, Request
+from llmreg.elicitation._retry import Stop, side_by_side
+from llmreg.elicitation._sampling import GRACE, Completion, Request, Sampler
 from llmreg.exceptions import (
+    LLMRegError,
     MissingKeyError,
-    ProviderAuthenticationError,
     ProviderDependencyError,
     ProviderError,
-    ProviderResponseError,
+    ProviderNotFoundError,
     ProviderUnavailableError,
-    RequestTooLargeError,
 )
+from llmreg.providers._faults import translate, unsendable
 from llmreg.providers._llm import LLMProvider
 from llmreg.providers._wire import (
     HiddenFunction,
     Secrets,
     bounded_client,
-    chain,
     check_address,
     is_importable,
     is_sendable,
-    message_of,
     plain,
-    quote,
-    retry_after,
-    subject_of,
     tidy_address,
 )
 
@@ -50,11 +42,10 @@ T = TypeVar("T")
 # How the models of vendors are asked: measured to know more than scores, for less.
 DEFAULT_ASK = "curves"
 
-_TRANSIENT = {408, 409, 429}
-# What the HTTP client raises over a header that it cannot write.
-_UNSENDABLE = {"LocalProtocolError", "UnicodeEncodeError"}
-# Of the errors of TLS, those that may pass.
-_HANG_UPS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+# Seconds to ask which models there are, after one was not found.
+MODELS_SECONDS = 10.0
+# The most characters of what a server says of a model.
+MAX_REMARK = 120
 
 
 class _Guarded:
@@ -151,6 +142,52 @@ class HostedProvider(LLMProvider):
                 return tidy_address(given, name)
         return None
 
+    def models(self) -> dict[str, str]:
+        """Ask the server which models it has, and which of them it is to shut down.
+
+        A dict of remarks, empty for most, by name of the model. Raises what `elicit`
+        does.
+        """
+        with self._connect() as client:
+            secrets = self._secrets(client)
+
+            def tidy(text: object) -> str:
+                return clean_text(secrets.hide_in_reply(str(text)), MAX_REMARK)
+
+            def send(seconds_left: float) -> dict[str, str]:
+                listed = partial(client.models.list, timeout=seconds_left)
+                return self._call(
+                    client, lambda: {tidy(m.id): tidy(_fate(m)) for m in listed()}
+                )
+
+            return self._in_time([send], "Try again later, or raise `timeout`.")[0]
+
+    def _run(self, sampler: Sampler) -> Counter[str]:
+        """Request what is not in the cache; tell of a model that is not there."""
+        try:
+            return super()._run(sampler)
+        except ProviderNotFoundError as error:
+            if told := self._near_models():
+                error.add_note(told)
+            raise
+
+    def _near_models(self) -> str:
+        """Say what became of the model, or what others are called."""
+        hurried: dict[str, Any] = {"max_attempts": 1}
+        hurried["timeout"] = min(self.timeout, MODELS_SECONDS)
+        try:
+            known = type(self)(**self.get_params(deep=False) | hurried).models()
+        except LLMRegError:
+            return ""
+        if fate := known.get(self.model):
+            return f"{self.model!r} is {fate}."
+        near = get_close_matches(self.model, known, cutoff=0.4)
+        return f"The server has {list_names(near or list(known))}." if known else ""
+
+    def _place(self) -> str:
+        """Give the address to ask."""
+        return self._address() or self._own_address
+
     def _settings(self) -> dict[str, Any]:
         """Name what shapes an answer; which server gives it is part of that."""
         settings = {**super()._settings(), "base_url": self._address()}
@@ -204,7 +241,7 @@ class HostedProvider(LLMProvider):
                 if isinstance(value, str) and not is_sendable(value):
                     del value
                     client.close()
-                    raise self._unsendable("a header")
+                    raise unsendable(self, "a header")
             return client
         raise failure
 
@@ -233,7 +270,7 @@ class HostedProvider(LLMProvider):
         try:
             return call()
         except Exception as e:
-            failure = self._translate(client, e)
+            failure = translate(self, client, e)
         raise failure
 
     def _in_time(self, sends: Sequence[Callable[[float], T]], late: str) -> list[T]:
@@ -250,123 +287,6 @@ class HostedProvider(LLMProvider):
         # In a thread, since a server may send its headers byte by byte.
         (future,) = side_by_side([work], 1, stop, policy.budget + GRACE, failure)
         return future.result()
-
-    def _translate(self, client: Any, error: Exception) -> Exception:
-        """Turn an error of the SDK into one that says whether to try again."""
-        import httpx2
-
-        sdk, name = self._import_sdk(), type(error).__name__
-        if isinstance(error, sdk.APIStatusError):
-            return self._from_status(client, error)
-        links = list(chain(error))
-        for link in links:
-            if isinstance(link, ProviderError):
-                return link.with_traceback(None)
-
-        def is_due_to(*kinds: type[Exception]) -> bool:
-            return any(isinstance(link, kinds) for link in links)
-
-        if is_due_to(httpx2.TimeoutException):
-            return TransientError("the request timed out")
-        cause = type(error.__cause__ or error).__name__
-        if cause in _UNSENDABLE:
-            return self._unsendable(cause)
-        if is_due_to(httpx2.UnsupportedProtocol, httpx2.InvalidURL):
-            return ProviderError(
-                f"The address cannot be asked ({cause}); nothing was sent. Check "
-                f"base_url, {self._address_variable}, HTTP_PROXY and HTTPS_PROXY."
-            )
-        for link in links:
-            if isinstance(link, socket.gaierror) and link.errno == socket.EAI_NONAME:
-                return ProviderError(
-                    "There is no host of this name. Check base_url, "
-                    f"{self._address_variable}, the proxies, and the network."
-                )
-            if isinstance(link, ssl.SSLError) and not isinstance(link, _HANG_UPS):
-                return ProviderError(
-                    "No secure connection (TLS) could be made: the certificate of the "
-                    f"server is not trusted, or it speaks no TLS ({link.reason}). If a "
-                    "company's proxy stands in between, name the file of its "
-                    "certificate in SSL_CERT_FILE; if the server has none, its address "
-                    "starts with http://."
-                )
-            if isinstance(link, httpx2.ProxyError) and str(link)[:2] == "40":
-                return ProviderError(
-                    f"The proxy refused the connection (HTTP {str(link)[:3]}). Check "
-                    "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, and the name and password "
-                    "in them."
-                )
-        if is_due_to(httpx2.TransportError, sdk.APIConnectionError):
-            return TransientError(f"the connection failed ({cause})")
-        if isinstance(error, getattr(sdk, "CredentialsError", ())):
-            return ProviderAuthenticationError(
-                f"The credentials could not be used ({name}). Check the profile or the "
-                f"federation settings that the {sdk.__name__} SDK reads."
-            )
-        if isinstance(error, sdk.APIError | ValueError | RecursionError):
-            return ProviderResponseError(
-                f"The reply of the server could not be read ({name}). Is there a "
-                "proxy in between, or a wrong base_url?"
-            )
-        said = quote(str(error), self._secrets(client))
-        return ProviderError(
-            f"The {sdk.__name__} SDK failed with {name}{said}. The installed version "
-            "may be too old or too new for llmreg."
-        )
-
-    def _unsendable(self, what: str) -> ProviderError:
-        """Say that a request holds what HTTP cannot."""
-        return ProviderError(
-            f"The request cannot be put into HTTP ({what}); nothing was sent. "
-            "Look for line breaks and for letters outside of ASCII in "
-            f"{self._key_variable}, in other variables that the SDK makes headers "
-            "of, and in base_url."
-        )
-
-    def _from_status(self, client: Any, error: Any) -> Exception:
-        """Sort the HTTP statuses: refused for good, transient, or a wrong request."""
-        status = int(error.status_code)
-        message = message_of(error)
-        code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
-        about = subject_of(f"{error.type} {code} {message}")
-        # Those of the request know of credentials that the SDK fetched.
-        secrets = self._secrets(client, error.request.headers)
-        vendor = self._vendor if self._address() is None else "The server"
-        details = f"HTTP {status}{quote(message, secrets)}"
-        headers = error.response.headers
-        refused = {
-            401: f"Check the key in {self._key_variable}.",
-            402: "Check the billing of the account.",
-            403: "The key is not allowed to do this; check its permissions.",
-            404: "Check `model` and `base_url`.",
-        }
-        if 300 <= status < 400:
-            return ProviderError(
-                f"{vendor} points to another address (HTTP {status}"
-                f"{quote(headers.get('location', ''), secrets)}). Redirects are not "
-                "followed; check `base_url`."
-            )
-        if status in refused or about == "money":
-            return ProviderAuthenticationError(
-                f"{vendor} refused the request to {self.model!r} ({details}). "
-                f"{refused.get(status, refused[402])}"
-            )
-        is_too_large = status == 413 or about == "size"
-        if status >= 500 or (status in _TRANSIENT and not is_too_large):
-            if headers.get("x-should-retry") == "false":
-                return ProviderUnavailableError(
-                    f"{vendor} could not answer and says not to try again ({details})."
-                )
-            return TransientError(details, retry_after(headers))
-        if is_too_large:
-            return RequestTooLargeError(
-                f"The question is too large for {self.model!r} ({details}). Score "
-                "fewer features."
-            )
-        return ProviderError(
-            f"{vendor} rejected the request to {self.model!r} ({details}). Check "
-            "the parameters of the provider."
-        )
 
     def _secrets(self, client: Any, sent: Mapping[str, object] = {}) -> Secrets:
         """List what must never be repeated, in case a server sends it back."""
@@ -435,3 +355,12 @@ class HostedProvider(LLMProvider):
             "function that returns the key, or go without a model: prior= also takes "
             "a dict of scores, or the path of a prior card."
         )
+
+
+def _fate(model: Any) -> str:
+    """Say what is to become of a model, as the server tells it."""
+    state = getattr(model, "lifecycle", None)
+    end = getattr(model, "retires_at", None) or getattr(model, "shutdown_date", None)
+    told = [] if state in {None, "active"} else [str(state)]
+    told += [f"shut down on {str(end)[:10]}"] if end else []
+    return ", ".join(told)

@@ -153,8 +153,11 @@ class LLMProvider(PriorProvider):
             If estimates are not in the cache and `network` is "never".
         ProviderAuthenticationError
             If the account is refused.
+        ProviderNotFoundError
+            If the server does not know the model.
         ProviderUnavailableError
-            If no answer came within the attempts and the time allowed.
+            If the connection is refused, or no answer came within the attempts and the
+            time allowed.
         ProviderResponseError
             If the answers cannot be used.
         """
@@ -166,6 +169,7 @@ class LLMProvider(PriorProvider):
             "prompt_version": PROMPT_VERSION,
             "prompt_hash": hash_prompt(sampler.questions),
             "ask": self.ask,
+            "address": self._place(),
         }
         prior = combine(task, sampler.estimates(), provenance, usage)
         warn_of_silence(prior, {k for q in sampler.questions for k in q.task.keys})
@@ -275,6 +279,10 @@ class LLMProvider(PriorProvider):
     def _count_tokens(self, requests: Sequence[Request]) -> list[int] | None:
         """Count the tokens of requests; None where the vendor cannot be asked."""
         return None
+
+    def _place(self) -> str:
+        """Give the address that is asked, if there is one."""
+        return ""
 
     def _settings(self) -> dict[str, Any]:
         """Name the class and the parameters that shape a single answer."""

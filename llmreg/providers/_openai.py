@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
+from llmreg.exceptions import ProviderResponseError
 from llmreg.providers._hosted import HostedProvider
 from llmreg.providers._wire import Secrets, completion, plain, stop_reason, unusable
 
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
     import openai
 
 
-DEFAULT_MODEL = "gpt-5.5"
+DEFAULT_MODEL = "gpt-6.2-sol"
 
+# The address of requests in a batch, and what of a request is none of its body.
+_CHAT = "/v1/chat/completions"
+_OF_THE_CLIENT = {"timeout", "extra_headers", "extra_body"}
 # The SDK asks for some key; where there is none, the header is left out again.
 _NO_KEY = "llmreg-has-no-key"
 # Where the limit on tokens covers thinking too, it has another name.
@@ -44,8 +49,9 @@ class OpenAIProvider(HostedProvider):
 
     Parameters
     ----------
-    model : str, default="gpt-5.5"
-        The model to ask, by the name that the server has for it.
+    model : str, default="gpt-6.2-sol"
+        The model to ask, by the name that the server has for it; ``"gpt-6-luna"`` is a
+        cheap one.
     n_estimates : int, "auto" or None, default=None
         Independent answers to average; more of them later cost only the difference.
         None is 2 of curves, and 5 of scores; "auto" asks until the scores have settled.
@@ -197,6 +203,50 @@ default="json_schema"
         ):
             options["extra_headers"] = {"Authorization": self._import_sdk().Omit()}
         return {n: plain(value) for n, value in options.items() if value is not None}
+
+    def _batches(self, client: openai.OpenAI) -> Any:
+        """Give the part of the client that knows batches."""
+        return client.batches
+
+    def _prepare(
+        self, client: openai.OpenAI, requests: Mapping[str, Request]
+    ) -> dict[str, Any]:
+        """Upload a file with a line for each request."""
+        lines = []
+        for name, request in requests.items():
+            body = self._options(client, request)
+            body = {n: body[n] for n in body if n not in _OF_THE_CLIENT}
+            body |= plain(self.extra_body or {})
+            asked = {"custom_id": name, "method": "POST", "url": _CHAT, "body": body}
+            lines.append(json.dumps(asked))
+        content = "\n".join(lines).encode("utf-8", "surrogatepass")
+        file = client.files.create(file=("batch.jsonl", content), purpose="batch")
+        if not isinstance(number := getattr(file, "id", None), str):
+            raise ProviderResponseError(
+                "The server gave no id of the file with the requests of the batch; no "
+                "batch was sent."
+            )
+        about = {"endpoint": _CHAT, "completion_window": "24h"}
+        return {"input_file_id": number, **about}
+
+    def _result_paths(self, name: str, batch: Any) -> list[str]:
+        """Say where the results of a batch are, at the address of the client."""
+        names = "output_file_id", "error_file_id"
+        files = (getattr(batch, name, None) for name in names)
+        return [f"/files/{quote(file, safe='')}/content" for file in files if file]
+
+    def _result(self, line: Mapping[str, Any]) -> tuple[str, Any]:
+        """Tell of a line of the results how it ended, and give the reply."""
+        from openai.types.chat import ChatCompletion
+
+        match line:
+            case {"response": {"status_code": 200, "body": dict(body)}}:
+                return "succeeded", ChatCompletion.construct(**body)
+            case {"error": {"code": "batch_expired"}}:
+                return "expired", None
+            case {"error": {"code": "batch_cancelled"}}:
+                return "canceled", None
+        return "errored", None
 
 
 def _text(content: Any) -> str:

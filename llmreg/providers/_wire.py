@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from email.utils import parsedate_to_datetime
 from html.entities import codepoint2name
 from operator import attrgetter
 from typing import Any, Literal
@@ -188,22 +186,6 @@ _CUT_OFF = (
 )
 _DECLINED = ("refusal", "content_filter", "safety", "prohibited_content", "blocklist")
 _WHOLE = ("stop", "end_turn", "stop_sequence")
-# A smaller question may go through, so these are told apart from other wrong requests.
-_TOO_LARGE = (
-    *("grammar is too large", "schema is too complex", "schema is too large"),
-    *("too many properties", "too many states", "string too long"),
-    *("request_too_large", "request too large", "exceeds the maximum size"),
-    *("prompt is too long", "input is too long", "range of input length"),
-    *("too many tokens", "too many input tokens", "maximum number of tokens"),
-    *("input tokens exceed", "`inputs` tokens", "maximum prompt length"),
-    *("exceed context limit", "context_length_exceeded", "maximum context length"),
-    *("model's context length", "context length of only", "maximum model length"),
-    *("exceed_context_size", "available context size"),
-)
-# What some errors point to, whatever they are about.
-_LINK = re.compile(r"https?://\S+")
-# Errors about money come with several statuses, 429 among them.
-_MONEY = ("billing", "spend_limit", "spend limit", "credit balance", "_quota")
 
 
 def unusable(
@@ -258,52 +240,10 @@ def is_sendable(value: str) -> bool:
     return value.isascii() and value.replace("\t", " ").isprintable()
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Follow an error to what caused it."""
-    link: BaseException | None = error
-    for _ in range(20):
-        if link is None:
-            return
-        yield link
-        link = link.__cause__ or link.__context__
-
-
 def quote(text: str, secrets: Secrets) -> str:
     """Quote what the server said, cut, on one line and without secrets."""
     text = secrets.hide(clean_text(text, _MAX_READ))
     return f": {clean_text(text, _MAX_DETAIL)}" if text else ""
-
-
-def message_of(error: Any) -> str:
-    """Find what the server says in words; a page of HTML says nothing."""
-    body = getattr(error, "api_message", None) or error.body
-    if isinstance(body, Mapping):
-        inner = body.get("error", body)
-        body = inner if isinstance(inner, str) else None
-        if isinstance(inner, Mapping):
-            body = inner.get("message") or inner.get("detail")
-    return "" if body is None or "<html" in str(body).lower() else str(body)
-
-
-def subject_of(error: str) -> Literal["money", "size"] | None:
-    """Tell what an error is about, by its words; money first, which no half mends."""
-    told = _LINK.sub("", error.lower())
-    if any(word in told for word in _MONEY):
-        return "money"
-    return "size" if any(word in told for word in _TOO_LARGE) else None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how many seconds the server asks to wait; a number or a date."""
-    given = headers.get("retry-after", "")
-    try:
-        seconds = float(given)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(given).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError, OSError):
-            return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def bounded_client(sdk: Any, **options: Any) -> Any:

@@ -15,9 +15,10 @@ from llmreg.elicitation._cost import Cost
 from llmreg.exceptions import FeatureNamesError
 from llmreg.prior._task import Feature, Task
 from llmreg.providers import LocalProvider, PriorProvider
-from tests.batches import PATH, Batches
+from tests.batches import PATH, Batches, ChatBatches
 from tests.cli.test_elicit import words
-from tests.loopback import answer
+from tests.loopback import Reply, answer, error
+from tests.vendors import PLANTED_KEY
 
 pytestmark = pytest.mark.usefixtures("key")
 
@@ -209,10 +210,22 @@ class TestBatch:
 
     def test_a_vendor_without_batches(self, server, passengers, capsys):
         line = words(passengers, server, "--batch")
-        line[line.index("anthropic")] = "openai"
+        line[line.index("anthropic")] = "local"
+        del line[line.index("--base-url") : line.index("--n-estimates")]
         assert cli.main(line) == 1
         assert "no batch interface" in capsys.readouterr().err
         assert not server.requests
+
+    def test_the_batches_of_openai(self, server, passengers, monkeypatch, capsys):
+        monkeypatch.setenv("OPENAI_API_KEY", PLANTED_KEY)
+        server.respond = ChatBatches(looks=0)
+        line = words(passengers, server, "--batch")
+        line[line.index("anthropic")] = "openai"
+        line[line.index(server.url)] = f"{server.url}/v1"
+        assert cli.main(line) == 0
+        assert "batch batch_01: 2 answers" in capsys.readouterr().err
+        prior = FeaturePrior.read(passengers.with_name("prior.json"))
+        assert prior.provenance["tokens"] == "200 input tokens, 40 output tokens"
 
     def test_a_model_in_this_process_has_no_network_to_leave_out(self):
         task = Task((Feature("age"),), "ill", ("yes",), "classification", ("no", "yes"))
@@ -234,3 +247,43 @@ class TestBatch:
         for ask in (costs.make_plan, _sent):
             with pytest.raises(FeatureNamesError, match="Rename one of them"):
                 ask(PriorProvider(), task)
+
+
+class TestWordsOfTheShell:
+    def test_options_stand_for_parameters(self, server, passengers, capsys):
+        server.respond = lambda request: error(404, "not_found_error", "no such model")
+        assert cli.main(words(passengers, server)) == 1
+        err = capsys.readouterr().err
+        assert "Check --model and --base-url." in err
+        assert server.url in err and "HTTP 404: no such model" in err
+
+    def test_so_they_do_about_columns_and_the_cache(self, passengers, server, capsys):
+        line = words(passengers, server, "--cache", str(passengers))
+        assert cli.main(line) == 1
+        err = capsys.readouterr().err
+        assert "to a folder that can" in err
+        assert "pass --cache, " in err and "cache=" not in err
+        cells = pd.DataFrame({"who": [f"{i},5 kg" for i in range(9)], "survived": 1})
+        cells.to_csv(passengers, index=False)
+        del line[line.index("--drop") : line.index("-o")]
+        assert cli.main(line) == 1
+        err = capsys.readouterr().err
+        assert "--feature-kind NAME=categorical" in err and "--drop" in err
+        assert "feature_kinds" not in err and server.requests == []
+
+
+class TestModels:
+    def test_they_are_listed(self, server, capsys):
+        old = {"id": "a-model", "lifecycle": "deprecated", "retires_at": None}
+        listed = [{"id": "claude-sonnet-5-5", "lifecycle": "active"}, old]
+        server.respond = lambda request: Reply(json.dumps({"data": listed}))
+        line = ["models", "--provider", "anthropic", "--base-url", server.url]
+        assert cli.main(line) == 0
+        out = capsys.readouterr().out
+        assert out == "claude-sonnet-5-5: the default\na-model: deprecated\n"
+        (request,) = server.requests
+        assert request.path == "/v1/models"
+
+    def test_a_provider_without_a_list(self, capsys):
+        assert cli.main(["models", "--provider", "local"]) == 1
+        assert "LocalProvider has no list of models" in capsys.readouterr().err

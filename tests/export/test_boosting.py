@@ -154,6 +154,13 @@ class TestMargin:
         np.testing.assert_array_equal(new, model.decision_function(table))
         assert np.abs(new - found).max() > 1e-3
 
+    def test_counts_have_logarithms(self, table, risk, prior):
+        counts = np.floor(np.exp(risk))
+        model = LLMAttributionRegressor(prior, loss="poisson").fit(table, counts)
+        margin = boosting_margin(model, table)
+        np.testing.assert_allclose(np.exp(margin), model.predict(table))
+        assert np.isfinite(boosting_margin(model, table, counts, cv=3)).all()
+
     def test_many_classes_and_numbers(self, table, stage, risk, prior):
         scores = dict.fromkeys(("early", "middle", "late"), prior)
         model = LLMAttributionClassifier(scores).fit(table, stage)

@@ -155,6 +155,16 @@ def test_regression(hidden_layer_sizes, table, strange, risk, prior):
     assert (output.name, output.shape) == ("variable", ["n_samples", 1])
 
 
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (5,)])
+def test_counts(hidden_layer_sizes, table, strange, risk, prior):
+    options = {"hidden_layer_sizes": hidden_layer_sizes, "loss": "poisson"}
+    counts = np.floor(np.exp(risk))
+    model = train(table, counts, prior, LLMAttributionRegressor, **options)
+    check(model, table, strange)
+    with pytest.raises(ExportError, match="counts have intervals"):
+        to_onnx(model, return_std=True)
+
+
 def test_several_targets(table, strange, risk, prior):
     y = pd.DataFrame({"a": risk, "b": -1e3 * risk})
     model = train(table, y, {"a": prior, "b": prior}, LLMAttributionRegressor)

@@ -60,6 +60,14 @@ def test_regression(table, strange, risk, prior):
     check(model, table, strange)
 
 
+@pytest.mark.parametrize("curve", [{}, {"age": [(20, -4), (50, 0), (80, 6)]}])
+def test_counts(curve, table, strange, risk, prior):
+    counts, options = np.floor(np.exp(risk)), {"loss": "poisson"}
+    known = prior | curve if curve else prior
+    model = train(table, counts, known, LLMAttributionRegressor, **options)
+    assert type(check(model, table, strange)[-1]).__name__ == "PoissonRegressor"
+
+
 def test_several_targets(table, strange, risk, prior):
     y = pd.DataFrame({"a": risk, "b": -risk})
     model = train(table, y, {"a": prior, "b": prior}, LLMAttributionRegressor)

@@ -57,7 +57,9 @@ def test_lines_are_means_and_bands_deviations(rows, labels):
 
 def test_both_curves_have_the_same_rows(rows, labels):
     """Where the prior is not heard at all, the curves are one."""
-    model = LLMAttributionClassifier(PRIOR, gamma=1e-12, random_state=0)
+    model = LLMAttributionClassifier(
+        PRIOR, gamma=1e-12, scaler="standard", random_state=0
+    )
     options = {"train_sizes": [8], "n_repeats": 2, "scoring": "neg_log_loss"}
     one = draw(model, rows, labels, random_state=1, **options)
     np.testing.assert_allclose(one.scores, one.scores_without, rtol=1e-4)

@@ -25,6 +25,7 @@ from llmreg.inspection import (
     write_report,
 )
 from tests.fakes import FailingProvider, FakeProvider
+from tests.providers.test_base import Scripted
 
 HOSTILE = '<script>alert("x")</script>'
 KEY = "sk-secret-0123456789"
@@ -372,6 +373,23 @@ def test_scores_are_shown_whatever_their_card_says_of_errors():
     page = format_report(model.fit([[1], [2], [3], [4]], ["n", "n", "y", "y"]))
     assert "The provider gave no prior" not in page
     assert "A score from -10 to 10" in page
+
+
+def test_the_address_and_the_first_cost_are_told_of_cached_answers(
+    rows, labels, no_pictures, tmp_path
+):
+    class Hosted(Scripted):
+        def _place(self):
+            return "https://models.example/v1"
+
+    provider = Hosted([3, 4], n_estimates=2, cache=tmp_path)
+    model = LLMAttributionClassifier(provider, feature_names=["a", "b", "c"])
+    for _ in range(2):
+        model.fit(rows, labels)
+    assert model.prior_.usage["output_tokens"] == 0
+    text = Page(format_report(model)).text
+    assert "address https://models.example/v1" in text
+    assert "tokens 10 output tokens" in text
 
 
 def test_curves_are_drawn_and_told(rows, labels, no_pictures):

@@ -99,6 +99,45 @@ def test_laplace_evidence_is_close_to_the_integral(rng):
     assert fits.log_evidence[0] == pytest.approx(integral, abs=0.1)
 
 
+def test_counts_end_where_the_gradient_is_zero(rng):
+    X, y = with_ones(rng.normal(size=(20, 3))), rng.poisson(2.0, 20).astype(float)
+    weight, full = rng.uniform(0.5, 2, size=20), some_priors(rng, 3, 3)
+    rows = X[None], y[None], weight
+    fits = fit_classifier(*rows, full, tolerance=1e-11, is_count=True)
+    for g in range(3):
+        w = fits.weights[g, 0]
+        mean = np.exp(X @ w)
+        slope = X.T @ (weight * (y - mean)) - full.precision[g] * (w - full.mean[g])
+        np.testing.assert_allclose(slope, 0, atol=1e-5)
+        curved = (X.T * (weight * mean)) @ X + np.diag(full.precision[g])
+        np.testing.assert_allclose(np.linalg.inv(fits.covariance[g, 0]), curved)
+
+
+def test_evidence_of_counts_is_close_to_the_integral(rng):
+    x = rng.normal(size=12)
+    y = rng.poisson(np.exp(0.5 + x)).astype(float)
+    design = with_ones(x[:, None])
+    priors = make_priors(np.array([[1.0]]), np.array([[4.0]]))
+    rows = design[None], y[None], np.ones(12)
+    fits = fit_classifier(*rows, priors, is_count=True)
+    slope, bias = np.meshgrid(np.linspace(-2, 4, 601), np.linspace(-4, 4, 801))
+    log = slope[..., None] * x + bias[..., None]
+    log_joint = (y * log - np.exp(log)).sum(-1)
+    log_joint += 0.5 * np.log(4 / (2 * np.pi)) - 2 * (slope - 1) ** 2
+    log_joint += 0.5 * np.log(BIAS_PRECISION / (2 * np.pi))
+    log_joint -= 0.5 * BIAS_PRECISION * bias**2
+    integral = np.log(np.exp(log_joint).sum() * (6 / 600) * (8 / 800))
+    assert fits.log_evidence[0] == pytest.approx(integral, abs=0.02)
+
+
+def test_counts_far_from_the_prior_are_reached(rng):
+    X = with_ones(np.linspace(-1, 1, 30)[:, None])
+    y = np.where(X[:, 0] > 0.8, 5_000.0, 0.0)
+    priors = make_priors(np.array([[-30.0]]), np.array([[0.1]]))
+    fits = fit_classifier(X[None], y[None], np.ones(30), priors, is_count=True)
+    assert fits.weights[0, 0, 0] > 10 and np.isfinite(fits.log_evidence).all()
+
+
 def full_curvature(X, p, row_weight):
     """Minus the second derivatives along the weights of all classes together."""
     probabilities = np.einsum("kn,kl->nkl", p, np.eye(len(p))) - np.einsum(

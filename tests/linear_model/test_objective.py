@@ -9,7 +9,7 @@ import torch
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.nn._loss import AttributionAlignedLoss
 
-N_OUTPUTS = {"binary": 1, "multiclass": 3, "regression": 2}
+N_OUTPUTS = {"binary": 1, "multiclass": 3, "regression": 2, "poisson": 1}
 L2 = 0.3
 
 
@@ -19,6 +19,8 @@ def problem(rng, task, **settings):
     y = rng.integers(0, max(2, n_outputs), 30).astype(float)
     if task == "regression":
         y = rng.normal(size=(30, n_outputs))
+    if task == "poisson":
+        y = rng.poisson(2.0, (30, 1)).astype(float)
     scores = rng.integers(1, 11, (n_outputs, 5)) * rng.choice([-1.0, 1.0], 5)
     scores[0, 1] = np.nan
     # The last of several outputs has no direction.

@@ -15,7 +15,7 @@ from llmreg.nn._net import MLP, AlignedNet, BatchIterator, LinearModel, TableDat
 from tests.fakes import DropoutNet
 
 N_ROWS, N_FEATURES, N_EPOCHS = 12, 4, 8
-TASKS = {"binary": 1, "multiclass": 3, "regression": 2}
+TASKS = {"binary": 1, "multiclass": 3, "regression": 2, "poisson": 1}
 L2 = torch.tensor([0.1, 0.0, 1.0]).double()
 
 
@@ -108,6 +108,7 @@ def make_rows(task):
         "binary": rng.integers(0, 2, N_ROWS).astype(float),
         "multiclass": rng.integers(0, 3, N_ROWS).astype(float),
         "regression": rng.normal(size=(N_ROWS, n_outputs)),
+        "poisson": rng.poisson(2.0, (N_ROWS, 1)).astype(float),
     }[task]
     weight = rng.uniform(0.5, 2.0, (3, N_ROWS))
     weight[0, :4] = weight[2, 5:9] = 0

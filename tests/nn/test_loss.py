@@ -14,7 +14,7 @@ from llmreg.nn._attribution import ATTRIBUTIONS
 from llmreg.nn._loss import AttributionAlignedLoss
 
 N_FEATURES = 4
-TASKS = {"binary": 1, "multiclass": 3, "regression": 2}
+TASKS = {"binary": 1, "multiclass": 3, "regression": 2, "poisson": 1}
 
 
 def make_case(task, seed=0):
@@ -29,6 +29,7 @@ def make_case(task, seed=0):
         "binary": torch.as_tensor(rng.integers(0, 2, 7)),
         "multiclass": torch.as_tensor(rng.integers(0, 3, 7)),
         "regression": torch.as_tensor(rng.normal(size=(7, n_outputs))),
+        "poisson": torch.as_tensor(rng.poisson(2.0, (7, 1)).astype(float)),
     }[task]
     scores = rng.integers(-10, 11, (n_outputs, N_FEATURES)).astype(float)
     return module, X, y, scores

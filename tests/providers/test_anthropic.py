@@ -35,6 +35,52 @@ def test_thinking_shapes_an_answer(server, provider, task):
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize(
+    "thinking",
+    [
+        {"type": "enabled", "budget_tokens": 2048},
+        {"type": "adaptive", "budget_tokens": 2048},
+        {"type": "deep"},
+        {"effort": "high"},
+    ],
+)
+def test_thinking_that_the_api_refuses_is_not_sent(server, provider, task, thinking):
+    provider.set_params(thinking=thinking)
+    for call in provider.elicit, provider.preview, provider.check_ready:
+        with pytest.raises(ProviderError, match=r"adaptive.*no budget") as caught:
+            call(task)
+    assert repr(thinking) in str(caught.value)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("kind", ["adaptive", "between_tools", "disabled"])
+def test_thinking_that_the_api_takes_is_sent(server, provider, task, kind):
+    provider.set_params(thinking={"type": kind}).elicit(task)
+    assert server.requests[0].body["thinking"] == {"type": kind}
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_marked"),
+    [
+        ({}, False),
+        ({"n_estimates": 1, "ask": "each"}, False),
+        ({"ask": "each"}, True),
+        ({"ask": "curves"}, False),
+    ],
+)
+def test_parts_that_are_asked_again_are_kept_by_the_vendor(
+    server, provider, task, settings, is_marked
+):
+    provider.set_params(n_estimates=2).set_params(**settings)
+    shown = provider.preview(task)
+    provider.elicit(task)
+    bodies = [request.body for request in server.requests]
+    assert all(("cache_control" in body) == is_marked for body in bodies)
+    if is_marked:
+        assert bodies[0]["cache_control"] == {"type": "ephemeral"}
+    assert all(request["body"] in bodies for request in shown)
+
+
 def test_a_full_context_window_gets_twice_the_room(server, provider, task):
     full = "model_context_window_exceeded"
     server.enqueue(message('{"features": [{"id', stop_reason=full))

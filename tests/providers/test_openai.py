@@ -7,6 +7,7 @@ from typing import get_args
 
 import openai
 import pytest
+from packaging.version import Version
 
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._questions import Questionnaire
@@ -139,5 +140,8 @@ def test_errors_without_the_usual_form_are_quoted(server, provider, task):
         provider.elicit(task)
 
 
+@pytest.mark.skipif(
+    Version(openai.__version__) < Version("3.57"), reason="older than the model"
+)
 def test_the_default_model_is_known_to_the_sdk():
     assert DEFAULT_MODEL in get_args(openai.types.ChatModel)

@@ -9,8 +9,14 @@ import pandas as pd
 import pytest
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.elicitation._cost import CHARACTERS_PER_TOKEN
 from llmreg.exceptions import ProviderError
-from llmreg.providers import AnthropicProvider, CachedProvider
+from llmreg.providers import (
+    AnthropicProvider,
+    CachedProvider,
+    EnsembleProvider,
+    StaticPrior,
+)
 from tests.elicitation.test_prompt import ATTACKS
 from tests.fakes import FakeProvider
 from tests.loopback import MessagesServer, Reply, answer
@@ -155,13 +161,47 @@ def test_the_preview_of_an_estimator_is_what_it_sends(server, provider):
     assert model.preview_prompt(X, y) == []
 
 
+@pytest.mark.parametrize("kind", [LLMAttributionClassifier, LLMAttributionRegressor])
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda p: p, CachedProvider, lambda p: EnsembleProvider([p, StaticPrior({})])],
+)
+def test_what_a_fit_would_cost_is_told_without_a_request(server, provider, kind, wrap):
+    X, y = make_table(0), np.arange(N_ROWS) % 2 * 1.5
+    y = make_labels(0) if kind is LLMAttributionClassifier else y
+    model = kind(wrap(provider.set_params(n_estimates=3)), task="Tell who falls ill.")
+    (shown,) = model.preview_prompt(X, y)
+    cost = model.estimate_cost(X, y)
+    schema = json.dumps(shown["body"]["output_config"]["format"]["schema"])
+    sent = shown["body"]["system"] + shown["body"]["messages"][0]["content"] + schema
+    assert cost.input_tokens == 3 * round(len(sent) / CHARACTERS_PER_TOKEN)
+    # Two columns with curves and two levels.
+    assert cost.output_tokens == 3 * (4 * 58 + 2 * 60)
+    assert (cost.requests, cost.counted_by) == (3, "a rough guess")
+    assert server.requests == [] and not hasattr(model, "encoder_")
+    assert provider.network == "allow"
+
+
+def test_what_is_in_a_cache_costs_nothing(server, provider):
+    X, y = make_table(0), make_labels(0)
+    for prior in provider, CachedProvider(provider), "anthropic":
+        model = LLMAttributionClassifier(prior, on_unit_mismatch="keep")
+        if prior == "anthropic":
+            assert model.estimate_cost(X, y).requests == 2
+            continue
+        model.fit(X, y)
+        assert str(model.estimate_cost(X, y)) == "no request: nothing would be sent"
+
+
 def test_nothing_is_previewed_where_nobody_is_asked(provider):
     X, y = make_table(0), make_labels(0)
     for model in (
         LLMAttributionClassifier({"age": 1}),
         LLMAttributionClassifier(provider, gamma=0),
+        LLMAttributionClassifier(None),
     ):
         assert model.preview_prompt(X, y) == []
+        assert str(model.estimate_cost(X, y)) == "no request: nothing would be sent"
 
 
 def test_the_preview_sees_through_a_cache(server, provider):
@@ -178,6 +218,8 @@ def test_a_provider_that_cannot_show_what_it_sends_is_named(wrap):
     model = LLMAttributionClassifier(wrap(FakeProvider()))
     with pytest.raises(ProviderError, match="FakeProvider has no method preview"):
         model.preview_prompt(make_table(0), make_labels(0))
+    with pytest.raises(ProviderError, match="FakeProvider has no method estimate_cost"):
+        model.estimate_cost(make_table(0), make_labels(0))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -206,7 +206,7 @@ class TestToldAtOnce:
 @pytest.mark.parametrize(
     ("vendor", "params"),
     [
-        (ANTHROPIC, {"thinking": {"type": "enabled", "budget": [np.int64(1024)]}}),
+        (ANTHROPIC, {"thinking": {"type": "adaptive", "least": [np.int64(1024)]}}),
         (ANTHROPIC, {"max_tokens": np.int32(900), "timeout": np.float32(20)}),
         (OPENAI, {"temperature": np.float32(0.5), "max_tokens": np.int64(900)}),
         (OPENAI, {"extra_body": {"options": {"num_ctx": np.int64(9)}}}),
@@ -510,7 +510,7 @@ CIRCLE["in"] = CIRCLE
 @VENDORS
 def test_what_json_cannot_hold_is_told_at_once(value, server, provider, task, vendor):
     name = {"anthropic": "thinking", "openai": "extra_body"}[vendor.name]
-    provider.set_params(**{name: {"a": {"b": [value]}}})
+    provider.set_params(**{name: {"type": "adaptive", "a": {"b": [value]}}})
     for call in (provider.elicit, provider.has_cached, provider.preview):
         with pytest.raises(ProviderError, match=f"{name} holds what JSON cannot"):
             call(task)
@@ -520,7 +520,8 @@ def test_what_json_cannot_hold_is_told_at_once(value, server, provider, task, ve
 @VENDORS
 def test_arrays_of_numpy_are_lists(server, provider, task, vendor):
     name = {"anthropic": "thinking", "openai": "extra_body"}[vendor.name]
-    provider.set_params(**{name: {"a": np.array([1.5, 2.0])}}).elicit(task)
+    given = {"type": "adaptive", "a": np.array([1.5, 2.0])}
+    provider.set_params(**{name: given}).elicit(task)
     assert [1.5, 2.0] in json.loads(server.requests[0].raw).get(
         name, json.loads(server.requests[0].raw)
     ).values()

@@ -13,7 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg._utils import _progress as stages
+from llmreg.providers import EnsembleProvider
 from tests.fakes import FakeProvider, small_module
+from tests.providers.test_base import Scripted
 
 callback = pytest.importorskip("sklearn.callback")
 
@@ -130,6 +132,18 @@ class TestAlone:
 
         diary = told(make(Fitting()), table, illness)
         assert diary.begun.count("encode") == 1
+
+    def test_answers_one_by_one(self, table, illness, tmp_path):
+        settings = {"n_estimates": 4, "max_parallel": 3, "cache": tmp_path}
+        one, other, third = (Scripted([1] * 4, name, **settings) for name in "abc")
+        for prior, n in (one, 1), (EnsembleProvider([one, other, third]), 2):
+            diary = told(make(prior), table, illness)
+            for names in diary.begun, diary.ended:
+                assert (names.count("answers"), names.count("answer")) == (n, 4 * n)
+            ask = diary.ended.index("ask")
+            assert set(diary.ended[ask - 5 * n : ask]) == {"answers", "answer"}
+        # What is in the cache is not asked for again.
+        assert "answers" not in told(make(one), table, illness).begun
 
     def test_the_progress_bar(self, capsys, table, illness, prior):
         pytest.importorskip("rich")

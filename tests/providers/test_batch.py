@@ -15,11 +15,13 @@ from llmreg.exceptions import (
     ProviderResponseError,
     ProviderUnavailableError,
 )
-from llmreg.providers import AnthropicProvider
-from llmreg.providers._anthropic_batch import collect_batch, submit_batch
-from tests.batches import Batches
+from llmreg.providers import AnthropicProvider, OpenAIProvider
+from llmreg.providers._batch import collect_batch, submit_batch
+from llmreg.providers._hosted import HostedProvider
+from tests.batches import Batches, ChatBatches
 from tests.loopback import Reply, answer, error
 from tests.providers.conftest import PLANTED_KEY
+from tests.vendors import OPENAI
 
 pytestmark = pytest.mark.usefixtures("key")
 
@@ -30,14 +32,20 @@ def batches(server):
     return server.respond
 
 
-@pytest.fixture
-def provider(server, monkeypatch):
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    """No test sleeps."""
+
     def policy(provider):
         return RetryPolicy(
             provider.max_attempts, provider.timeout, sleep=lambda seconds: None
         )
 
-    monkeypatch.setattr(AnthropicProvider, "_policy", policy)
+    monkeypatch.setattr(HostedProvider, "_policy", policy)
+
+
+@pytest.fixture
+def provider(server):
     return AnthropicProvider(base_url=server.url, n_estimates=2)
 
 
@@ -183,7 +191,7 @@ def test_a_batch_that_was_not_accepted_is_sent_again(server, batches, provider, 
     assert submit_batch(provider, [task]) == "msgbatch_01"
     assert len(server.requests) == 2
     provider.set_params(base_url="http://127.0.0.1:1", max_attempts=3)
-    with pytest.raises(ProviderUnavailableError, match="failed 3 times"):
+    with pytest.raises(ProviderUnavailableError, match="refused: nothing listens"):
         submit_batch(provider, [task])
 
 
@@ -265,3 +273,92 @@ def test_a_result_that_is_whole_is_kept_whatever_it_stopped_for(
     whole["message"]["stop_reason"] = "max_tokens"
     batches.spoil = {0: whole}
     assert collect_batch(provider, [task], number, sleep=lambda _: None).kept == 2
+
+
+class TestOpenAI:
+    @pytest.fixture
+    def vendor(self):
+        return OPENAI
+
+    @pytest.fixture
+    def batches(self, server):
+        server.respond = ChatBatches()
+        return server.respond
+
+    @pytest.fixture
+    def provider(self, server):
+        return OpenAIProvider(
+            base_url=f"{server.url}/v1", n_estimates=2, extra_body={"seed": 1}
+        )
+
+    def test_many_tasks_fill_the_cache(self, server, batches, provider, tasks, key):
+        waits = []
+        batch = submit_batch(provider, tasks)
+        report = collect_batch(provider, tasks, batch, sleep=waits.append)
+        assert (batch, report.kept, report.failed) == ("batch_01", 6, {})
+        assert len(waits) == 2
+        assert batches.asked == {
+            "input_file_id": "file-in",
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+        }
+        assert {(r["method"], r["url"]) for r in batches.requests} == {
+            ("POST", "/v1/chat/completions")
+        }
+        assert all(request.carried(key) for request in server.requests)
+        n_requests = len(server.requests)
+        provider.set_params(network="never")
+        for task in tasks:
+            prior = provider.elicit(task)
+            assert prior.usage["served_from_cache"] == 2
+            assert prior.provenance["tokens"] == "200 input tokens, 40 output tokens"
+        assert len(server.requests) == n_requests
+        assert submit_batch(provider, tasks) is None
+
+    def test_what_is_sent_is_what_elicit_sends(self, server, batches, provider, task):
+        submit_batch(provider, [task])
+        server.respond = OPENAI.answer
+        provider.set_params(n_estimates=1).elicit(task)
+        sent = batches.requests[0]["body"]
+        assert sent == server.requests[-1].body and sent["seed"] == 1
+
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ({"error": {"code": "batch_expired", "message": "late"}}, "expired"),
+            ({"error": {"code": "batch_cancelled"}, "response": None}, "canceled"),
+            ({"response": {"status_code": 400, "body": {"error": {}}}}, "errored"),
+            ({"response": {"status_code": 200, "body": {}}}, "did not answer"),
+            ({"response": [], "error": "x"}, "errored"),
+        ],
+    )
+    def test_what_failed_is_told_and_asked_again(
+        self, server, batches, provider, task, line, told
+    ):
+        batches.spoil = {1: line}
+        batch = submit_batch(provider, [task])
+        report = collect_batch(provider, [task], batch, sleep=lambda _: None)
+        assert report.kept == 1
+        ((where, why),) = report.failed.items()
+        assert where == "survived, estimate 2" and told in why
+        server.respond = OPENAI.answer
+        assert provider.elicit(task).usage["requests"] == 1
+
+    def test_a_batch_that_is_refused_says_why(self, batches, provider, task):
+        said = f"no such model, said {PLANTED_KEY}"
+        batches.fate = {"status": "failed", "errors": {"data": [{"message": said}]}}
+        batch = submit_batch(provider, [task])
+        with pytest.raises(ProviderError, match=r"refused the batch: no such") as error:
+            collect_batch(provider, [task], batch, sleep=lambda _: None)
+        assert PLANTED_KEY not in str(error.value)
+
+    def test_an_upload_that_is_lost_has_cost_nothing(self, server, provider, task):
+        server.respond = batches = ChatBatches()
+        server.enqueue(Reply("{", cut=True))
+        assert submit_batch(provider, [task]) == "batch_01"
+        assert [r.path for r in server.requests].count("/v1/batches") == 1
+        server.requests.clear()
+        server.enqueue(Reply('{"object": "file"}'))
+        with pytest.raises(ProviderResponseError, match="no batch was sent"):
+            submit_batch(provider, [replace(task, target="saved")])
+        assert len(server.requests) == 1 and batches.looks == 2

@@ -1,4 +1,4 @@
-"""Many tasks through Anthropic's message batches, at the price of batches.
+"""Many tasks through the batches of a vendor, at the price of batches.
 
 A batch takes minutes to a day, so it fills the cache, and `fit` does not wait for it.
 """
@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote
 
 from llmreg._utils._log import get_logger
 from llmreg.elicitation._questions import Questionnaire
@@ -23,13 +22,20 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._wire import Secrets
+from llmreg.providers._faults import translate
+from llmreg.providers._openai import OpenAIProvider
+from llmreg.providers._wire import Secrets, quote
 
 T = TypeVar("T")
 
 logger = get_logger(__name__)
 
-_STATES = {"in_progress", "canceling", "ended"}
+# The vendors that have batches; each has its own `_batches`, `_prepare` and `_result`.
+Batching = AnthropicProvider | OpenAIProvider
+
+# What vendors call the state of a batch.
+_RUNNING = {"in_progress", "canceling", "validating", "finalizing", "cancelling"}
+_ENDED = {"ended", "completed", "expired", "cancelled", "failed"}
 _FAILURES = {"errored", "canceled", "expired"}
 # Errors of connections after which a batch has not been accepted.
 _UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
@@ -73,7 +79,7 @@ class _Job(NamedTuple):
     number: int
 
 
-def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
+def count_lacking(provider: Batching, tasks: Sequence[Task]) -> int:
     """Count the answers that a batch would ask for; nothing is sent.
 
     Those that the cache lacks; of ``n_estimates="auto"`` those of the next round.
@@ -91,7 +97,7 @@ def count_lacking(provider: AnthropicProvider, tasks: Sequence[Task]) -> int:
     return len(_jobs(provider, tasks))
 
 
-def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | None:
+def submit_batch(provider: Batching, tasks: Sequence[Task]) -> str | None:
     """Send what the cache of a provider lacks about some tasks as one batch.
 
     Returns its id, for `collect_batch`; None if nothing is lacking.
@@ -112,15 +118,13 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
     if not jobs:
         return None
     provider._check_network(next(iter(jobs.values())).question.task)
-    requests: list[Any] = [
-        {"custom_id": key, "params": provider._options(provider._request(job.question))}
-        for key, job in jobs.items()
-    ]
+    requests = {key: provider._request(job.question) for key, job in jobs.items()}
     with provider._connect() as client:
+        prepared = _call(provider, client, lambda c: provider._prepare(c, requests))
         batch = _call(
             provider,
             client,
-            lambda c: c.messages.batches.create(requests=requests),
+            lambda c: provider._batches(c).create(**prepared),
             is_paid=True,
         )
     batch_id = getattr(batch, "id", None)
@@ -131,7 +135,7 @@ def submit_batch(provider: AnthropicProvider, tasks: Sequence[Task]) -> str | No
 
 
 def collect_batch(
-    provider: AnthropicProvider,
+    provider: Batching,
     tasks: Sequence[Task],
     batch: str,
     *,
@@ -145,7 +149,7 @@ def collect_batch(
 
     Parameters
     ----------
-    provider : AnthropicProvider
+    provider : AnthropicProvider or OpenAIProvider
         The one that submitted it, or one with the same parameters.
     tasks : sequence of Task
         The tasks that were submitted.
@@ -175,8 +179,12 @@ def collect_batch(
     provider._check_network(next(iter(jobs.values())).question.task)
     with provider._connect() as client:
         start, waited = time.monotonic(), 0.0
+        secrets = provider._secrets(client)
         while not _has_ended(
-            _call(provider, client, lambda c: c.messages.batches.retrieve(batch))
+            found := _call(
+                provider, client, lambda c: provider._batches(c).retrieve(batch)
+            ),
+            secrets,
         ):
             if waited >= timeout:
                 raise ProviderUnavailableError(
@@ -185,13 +193,14 @@ def collect_batch(
                 )
             sleep(pause)
             waited = max(waited + pause, time.monotonic() - start)
-        secrets = provider._secrets(client)
+        paths = provider._result_paths(batch, found)
         results = _call(
             provider,
             client,
             lambda c: {
-                key: _read(provider, jobs[key], result, secrets)
-                for key, result in _results(c, batch)
+                key: _read(provider, jobs[key], *provider._result(line), secrets)
+                for path in paths
+                for key, line in _lines(c, path)
                 if key in jobs
             },
         )
@@ -207,33 +216,32 @@ def collect_batch(
     return BatchReport(kept=len(kept), failed=failed)
 
 
-def _results(client: Any, batch: str) -> Iterator[tuple[str, Any]]:
+def _lines(client: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the results of a batch line by line, from the address of the client."""
     import httpx2
-    from anthropic.types.messages import MessageBatchIndividualResponse
 
-    # The method of the SDK takes the key to whatever address the server names.
+    # Methods of the SDK take the key to whatever address the server names.
     response = client.get(
-        f"/v1/messages/batches/{quote(batch, safe='')}/results",
+        path,
         cast_to=httpx2.Response,
         options={"headers": {"Accept": "application/binary"}},
         stream=True,
     )
     n_read, fault = 0, None
-    for line in filter(str.strip, response.iter_lines()):
+    for text in filter(str.strip, response.iter_lines()):
         try:
-            found = MessageBatchIndividualResponse.construct(**json.loads(line))
+            line = {**json.loads(text)}
         except (ValueError, TypeError, RecursionError) as e:
             # The others were paid for, whatever happened to this one.
             fault = e
             continue
         n_read += 1
-        yield str(getattr(found, "custom_id", None)), getattr(found, "result", None)
+        yield str(line.get("custom_id")), line
     if fault and not n_read:
         raise ValueError("no line is a result") from fault
 
 
-def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]:
+def _jobs(provider: Batching, tasks: Sequence[Task]) -> dict[str, _Job]:
     """List the answers that the cache lacks, by the key they will have in it."""
     jobs = {}
     for task in tasks:
@@ -250,14 +258,13 @@ def _jobs(provider: AnthropicProvider, tasks: Sequence[Task]) -> dict[str, _Job]
 
 
 def _read(
-    provider: AnthropicProvider, job: _Job, result: Any, secrets: Secrets
+    provider: Batching, job: _Job, kind: str, reply: Any, secrets: Secrets
 ) -> Completion | str:
     """Read a result; say why if it is not usable."""
-    kind = getattr(result, "type", None)
     if kind != "succeeded":
         return f"the request {kind if kind in _FAILURES else 'has no known result'}"
     try:
-        completion = provider._read(getattr(result, "message", None), secrets)
+        completion = provider._read(reply, secrets)
         if completion.stop == "refusal" or is_cut(job.question, completion):
             return f"the reply stopped for {completion.stop!r}"
         job.question.read(completion.text)
@@ -266,20 +273,27 @@ def _read(
     return completion
 
 
-def _has_ended(batch: Any) -> bool:
+def _has_ended(batch: Any, secrets: Secrets) -> bool:
     """Tell whether a batch has ended, if it is one."""
-    status = getattr(batch, "processing_status", None)
-    if status not in _STATES:
-        raise ProviderResponseError(
-            "The server did not answer as the batches of the Messages API do: it gave "
-            f"none of the states {sorted(_STATES)}. Is there a proxy in between, or a "
-            "wrong base_url?"
+    status = getattr(batch, "processing_status", None) or getattr(batch, "status", None)
+    if status == "failed":
+        faults = getattr(getattr(batch, "errors", None), "data", None) or ()
+        said = "; ".join(str(getattr(fault, "message", "")) for fault in faults)
+        raise ProviderError(
+            f"The vendor refused the batch{quote(said, secrets)}. Check the parameters "
+            "of the provider, and send a new one."
         )
-    return bool(status == "ended")
+    if status not in _RUNNING | _ENDED:
+        raise ProviderResponseError(
+            "The server did not answer as the batches of the vendor do: it gave none "
+            "of the states that they have. Is there a proxy in between, or a wrong "
+            "base_url?"
+        )
+    return status in _ENDED
 
 
 def _call(
-    provider: AnthropicProvider,
+    provider: Batching,
     client: Any,
     call: Callable[[Any], T],
     is_paid: bool = False,
@@ -291,7 +305,7 @@ def _call(
             return call(client.with_options(timeout=seconds_left))
         except Exception as e:
             # As for single requests: what the SDK raises may hold the key.
-            failure = provider._translate(client, e)
+            failure = translate(provider, client, e)
             if is_paid and not _is_refused(e) and isinstance(failure, _LOST):
                 failure = ProviderUnavailableError(
                     f"The reply to a batch was lost ({str(failure).rstrip('.')}). "
