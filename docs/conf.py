@@ -33,12 +33,14 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "command_line",
+    "gallery",
     "house_map",
     "mathml",
     "outside",
+    "pictures",
     "repository",
 ]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "notebooks/README.md", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 nitpicky = True
 

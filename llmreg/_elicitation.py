@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from llmreg._parameters import AttributionParameters
+from llmreg._utils import Documented
 from llmreg._utils._log import get_logger, showing
 from llmreg.elicitation._cost import Cost, total
 from llmreg.nn._net import AlignedNet
@@ -29,7 +30,7 @@ from llmreg.providers._resolve import (
 logger = get_logger(__name__)
 
 
-class ElicitationMixin(AttributionParameters, ABC):
+class ElicitationMixin(Documented, AttributionParameters, ABC):
     """What is asked, shown and counted before `fit`, and what `fit` does about it."""
 
     encoder_: TableEncoder
@@ -61,10 +62,17 @@ class ElicitationMixin(AttributionParameters, ABC):
         """Score the encoded columns; a provider is asked."""
         task = self._describe_task(number=isinstance(source, np.ndarray))
         if self.on_error == "no_prior" and isinstance(source, Provider):
-            return resolve_or_warn(source, task)
-        named, numbering = self._has_names, self._numbering
-        unseen = self.encoder_._unseen
-        return resolve(source, task, named=named, numbering=numbering, unseen=unseen)
+            prior = resolve_or_warn(source, task)
+        else:
+            prior = resolve(
+                source,
+                task,
+                named=self._has_names,
+                numbering=self._numbering,
+                unseen=self.encoder_._unseen,
+            )
+        # A target tells a prior that is aligned, whose class is the last of two.
+        return prior if prior.target else replace(prior, target=task.target)
 
     def _describe_task(self, *, number: bool = False) -> Task:
         """Put the task into words, after the encoder has been fitted."""
@@ -124,9 +132,7 @@ class ElicitationMixin(AttributionParameters, ABC):
             return None
         with showing(type(self).__name__, int(self.verbose)):
             copy = self._encoded_copy(X, y, source)
-            prior = copy._resolve(source)
-        # A target tells a prior that was asked for, whose class is the last of two.
-        return replace(prior, target=prior.target or copy._task_names()[0])
+            return copy._resolve(source)
 
     def preview_prompt(self, X: Any, y: Any) -> list[dict[str, Any]]:
         """Show what `fit` would send to the provider; nothing is sent or trained.

@@ -180,3 +180,47 @@ def test_every_arrow_of_the_house_leads_down(monkeypatch, tmp_path):
     assert house_map.draw(arrows).count("<rect") == 4
     circle = {"a": {"b", "c"}, "b": {"c"}, "c": {"b"}}
     assert house_map.reduce(circle) == circle
+
+
+def test_pages_are_found_by_what_they_use(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    gallery = importlib.import_module("gallery")
+    uses, pages = gallery.uses(), gallery.pages()
+    assert "howto/prior-cards" in uses["PriorDisplay"]
+    # Nobody imports these: they are what an attribute or a keyword is.
+    assert "guide/trust" in uses["Trust"]
+    assert "howto/no-rows" in uses["BaseRate"]
+    assert not any(name.startswith("api/") for name in pages)
+    notebooks = [name for name in pages if name.startswith("notebooks/")]
+    assert all(title and images for title, _, images in map(pages.get, notebooks))
+    monkeypatch.setitem(pages, "a", ("<i>", "", ["what is seen"]))
+    shown = gallery.tile("a", "<b>", "../")
+    assert "&lt;i&gt;" in shown and "&lt;b&gt;" in shown
+    assert 'src="../_images/a-0-dark.svg"' in shown
+
+
+def test_a_picture_is_drawn_for_light_and_for_dark_pages(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    # Drawing sets the folder of answers, and moves away and back.
+    monkeypatch.setenv("LLMREG_CACHE_DIR", str(tmp_path))
+    pictures = importlib.import_module("pictures")
+    before = "import matplotlib.pyplot as plt; n = 0; open('kept', 'w').close()"
+    last = "open('kept'); n += 1; plt.figure(figsize=(2, 1)).text(0, 0, 'ink')"
+    shop = pictures.Workshop()
+    assert pictures.draw([before, last], shop, "a-0", tmp_path) == 192
+    assert shop.names["n"] == 2
+    shop.folder.cleanup()
+    texts = [(tmp_path / f"a-0-{kind}.svg").read_text() for kind in ("light", "dark")]
+    assert texts[0] != texts[1]
+    assert "#ffffff" in texts[1] and "#ffffff" not in texts[0]
+
+
+def test_every_page_with_a_picture_has_code_that_draws_it():
+    directive = re.compile(r"^```\{picture\} ?(.*)\n```$", re.MULTILINE)
+    for page in DOCS.rglob("*.md"):
+        if {"_build", "generated"} & set(page.parts):
+            continue
+        text = page.read_text(encoding="utf-8")
+        for match in directive.finditer(text):
+            assert match[1], f"{page.name} has a picture without words"
+            assert "```python\n" in text[: match.start()], page.name

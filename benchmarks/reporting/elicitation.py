@@ -244,7 +244,7 @@ def _draw_lines(axes: Axes, summary: pd.DataFrame, label: str) -> None:
         if model == BASELINE:
             mean = these["mean"].iloc[0]
             axes.axhline(mean, color=colour, linestyle="--")
-            axes.annotate(BASELINE, (1, mean), (0, 3), textcoords="offset points")
+            axes.annotate(BASELINE, (1, mean), (0, 5), textcoords="offset points")
             continue
         axes.fill_between(x, these["low"], these["high"], color=colour, alpha=0.15)
         axes.plot(x, these["mean"], color=colour, marker=MARKERS[str(model)])

@@ -193,13 +193,14 @@ def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
         for number, method in enumerate(summary["method"].unique()):
             these = summary[summary["method"] == method]
             colour = COLOURS[number % len(COLOURS)]
-            marker = MARKERS[number % len(MARKERS)]
+            # One more for each round of colours, so that no two lines look alike.
+            marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
             x = np.array([columns.index(shots) for shots in these["shots"]])
             mean, spread = these["mean"].to_numpy(), these["spread"].fillna(0)
             low, high = mean - spread.to_numpy(), mean + spread.to_numpy()
             axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
             axes.plot(x, mean, color=colour, marker=marker, markersize=5)
-            ends.append((float(mean[-1]), method, colour))
+            ends.append((float(mean[-1]), method, colour, marker))
         _label_lines(axes, ends, right=len(columns) - 1)
         axes.set_xticks(range(len(columns)), [heading(shots) for shots in columns])
         per_class = "" if metric in ("r2", "rmse") else " per class"
@@ -209,30 +210,31 @@ def plot(summary: pd.DataFrame, metric: str, path: Path) -> None:
 
 
 def _label_lines(
-    axes: Axes, ends: Sequence[tuple[float, str, str]], right: int
+    axes: Axes, ends: Sequence[tuple[float, str, str, str]], right: int
 ) -> None:
-    """Name each line at its right end, moved apart where they would overlap."""
+    """Name each line beside its right end, moved apart where names would overlap.
+
+    The marker is there again, since lines that end together cannot be told apart.
+    """
     low, high = axes.get_ylim()
     ends = sorted(ends)
-    heights = np.array([height for height, _, _ in ends])
-    places = _apart(heights, step=(high - low) * 0.05)
-    for (height, method, colour), place in zip(ends, places, strict=True):
+    heights = np.array([height for height, *_ in ends])
+    places = _apart(heights, step=(high - low) * 0.055)
+    at = right * 1.07
+    for (height, method, colour, marker), place in zip(ends, places, strict=True):
+        way = {"color": colour, "linewidth": 0.8, "clip_on": False}
+        axes.plot([right, at], [height, place], **way)
+        axes.plot(at, place, marker, color=colour, markersize=5, clip_on=False)
         axes.annotate(
             method,
-            xy=(right, height),
-            xytext=(right + 0.15, place),
+            xy=(at, place),
+            xytext=(7, 0),
+            textcoords="offset points",
             color="#222222",
             va="center",
             annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 1,
-                "relpos": (0, 0.5),
-                "shrinkB": 4,
-            },
         )
-    axes.set_ylim(low, high)
+    axes.set(xlim=(axes.get_xlim()[0], right * 1.02), ylim=(low, high))
 
 
 def _apart(heights: NDArray[np.float64], step: float) -> NDArray[np.float64]:

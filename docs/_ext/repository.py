@@ -19,6 +19,7 @@ PAGES = {
     "CHANGELOG.md": "docs/changelog.md",
     "benchmarks/README.md": "docs/benchmarks.md",
     "benchmarks/TABLES.md": "docs/tables.md",
+    "notebooks/README.md": "docs/notebooks.md",
 }
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^)#\s:]+\.(?:md|ipynb))((?:#[^)\s]*)?)\)")
 _NOTEBOOKS = "notebooks/"

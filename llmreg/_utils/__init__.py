@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata
+from itertools import takewhile
 from typing import Any
 
 from llmreg.exceptions import MissingDependencyError
@@ -21,6 +24,32 @@ def import_optional(
             f"{module} cannot be imported ({cause}). Install it with: "
             f'pip install "{requirement}"'
         ) from cause
+
+
+@cache
+def pages() -> str:
+    """Give the address of the pages that the installed package tells of, if any."""
+    try:
+        urls = metadata("llmreg").get_all("Project-URL") or ()
+    except PackageNotFoundError:  # A checkout that is on the path.
+        return ""
+    return dict(url.split(", ", 1) for url in urls).get("Documentation", "").rstrip("/")
+
+
+class Documented:
+    """Has scikit-learn link the picture of an object to its page."""
+
+    _doc_link_module = "llmreg"
+
+    @property
+    def _doc_link_template(self) -> str:
+        return pages() and f"{pages()}/api/generated/{{page}}.html"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        kind = type(self)
+        parts = takewhile(lambda part: part[0] != "_", kind.__module__.split("."))
+        shown_at = [part for part in parts if part not in ("classifier", "regressor")]
+        return {"page": ".".join([*shown_at, kind.__name__])}
 
 
 # What describes a net, and must not outlive it.

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 # Characters that a reader does not see and a model does: a name may carry a message
@@ -81,3 +83,26 @@ def lay_out(rows: Sequence[Sequence[str]], numeric: Container[int] = ()) -> list
         cells = (c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in sized)
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+@cache
+def _notebook_style() -> str:
+    return files("llmreg").joinpath("_data/notebook.css").read_text(encoding="utf-8")
+
+
+def for_notebook(*parts: str) -> str:
+    """Give markup the looks that it has on light and on dark pages of notebooks."""
+    markup = "".join(parts)
+    return f'<style>{_notebook_style()}</style><div class="llmreg">{markup}</div>'
+
+
+def html_table(
+    header: Iterable[str], rows: Iterable[Iterable[str]], caption: str = ""
+) -> str:
+    """Write a table; its cells are markup, which its caller has escaped."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    named = f"<caption>{caption}</caption>" if caption else ""
+    return f"<table>{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -17,6 +17,7 @@ from llmreg.inspection._plotting import (
     LITERAL,
     ORANGE,
     OUTPUT_WIDTH,
+    OUTPUT_WIDTHS,
     VERMILION,
     BarDisplay,
     check_estimator,
@@ -25,6 +26,7 @@ from llmreg.inspection._plotting import (
     grid_shape,
     ink,
     mark_zero,
+    name_outputs,
     name_rows,
     row_height,
 )
@@ -105,7 +107,7 @@ class FittedDisplay(BarDisplay):
             )
         return cls(
             features=prior.features,
-            outputs=prior.outputs,
+            outputs=name_outputs(estimator),
             n_features=n_features,
             **cls._read(estimator),
         ).plot(ax=ax)
@@ -196,7 +198,7 @@ class AlignmentDisplay(FittedDisplay):
             self.points_.append(draw_points(panel, model, POINTS, masks, faint(panel)))
             cosine = round(float(self.alignment[i]), 2) + 0.0
             told = "no cosine" if np.isnan(cosine) else f"cosine {cosine:.2f}"
-            title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: {told}"
+            title = f"{shorten(self.outputs[i], *OUTPUT_WIDTHS)}: {told}"
             dress(panel, self.features, shown, title)
             mark_zero(panel, "direction, unit length", limit)
 
@@ -311,7 +313,7 @@ class TrustDisplay(FittedDisplay):
 
     def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""
-        title = f"{shorten(self.outputs[i], OUTPUT_WIDTH)}: signs of the weights"
+        title = f"{shorten(self.outputs[i], *OUTPUT_WIDTHS)}: signs of the weights"
         size = dress(ax, self.features, shown, title, head=1.6)
         label = "probability that the weight\nhas the sign of its score"
         ax.set(xlim=(-0.04, 1.04), xlabel=label)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from llmreg._base import BaseAttributionEstimator
 from llmreg._utils import import_optional
 from llmreg._utils._text import shorten
-from llmreg.prior._formatting import is_wide, show_unit, show_value
+from llmreg.prior._formatting import is_wide, name_class, show_unit, show_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +32,8 @@ ROW_HEIGHT = 0.25
 NAME_SHARE = 0.8
 NAME_WIDTH = 32
 OUTPUT_WIDTH = 24
+# Of a class with its target the class is shown whole.
+OUTPUT_WIDTHS = OUTPUT_WIDTH, OUTPUT_WIDTH // 2
 N_COLUMNS = 3
 # Okabe and Ito's, one for each output; further outputs are left out, and counted.
 COLOURS = (BLUE, VERMILION, "#009E73", ORANGE, "#CC79A7", "#56B4E9")
@@ -133,6 +135,12 @@ def check_estimator(estimator: Any, asking: str) -> None:
             "step of a pipeline, or best_estimator_ of a search."
         )
     check_is_fitted(estimator, "attributions_")
+
+
+def name_outputs(estimator: BaseAttributionEstimator) -> tuple[str, ...]:
+    """Name what a fitted estimator scores: classes with their target."""
+    target, outputs, classes = estimator._task_names()
+    return tuple(name_class(target, name) if classes else name for name in outputs)
 
 
 def strongest(size: np.ndarray, n_features: int) -> np.ndarray:

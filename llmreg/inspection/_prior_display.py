@@ -19,6 +19,7 @@ from llmreg.inspection._plotting import (
     LEVEL_WIDTH,
     N_POINTS,
     OUTPUT_WIDTH,
+    OUTPUT_WIDTHS,
     TITLE_WIDTH,
     VERMILION,
     BarDisplay,
@@ -36,7 +37,13 @@ from llmreg.inspection._plotting import (
     title_panel,
 )
 from llmreg.prior._feature_prior import SCORE_LIMIT, FeaturePrior
-from llmreg.prior._formatting import shown_span, spaced, spread_at, trace
+from llmreg.prior._formatting import (
+    name_class,
+    shown_span,
+    spaced,
+    spread_at,
+    trace,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,9 +172,12 @@ class PriorDisplay(BarDisplay):
             else:
                 found = _draw_bars(panel, prior, plan, self.bars_)
             reach[plan.is_curve] = max(found, reach[plan.is_curve])
+        (name, *more), label = prior.outputs, "effect"
+        if not more and (told := name_class(prior.target, name)) != name:
+            label = f"effect on\n{shorten(told, *OUTPUT_WIDTHS)}"
         for panel, plan in zip(axes, panels, strict=True):
             limit = 1.08 * reach[plan.is_curve]
-            scale_panel(panel, (-limit, limit), "effect", is_bars=not plan.is_curve)
+            scale_panel(panel, (-limit, limit), label, is_bars=not plan.is_curve)
         tell_left_out(axes[0], len(COLOURS), len(prior.outputs), "outputs")
         n_columns = len(plan_panels(prior, len(prior.features)))
         tell_left_out(axes[0], len(panels), n_columns, "columns")
@@ -197,7 +207,9 @@ class PriorDisplay(BarDisplay):
             note = {"va": "center", "color": faint(panel), "fontsize": "small"}
             for row in np.flatnonzero(np.isnan(scores)).tolist():
                 panel.text(0, row, " no score", **note)
-            dress(panel, prior.features, shown, shorten(prior.outputs[i], OUTPUT_WIDTH))
+            name = prior.outputs[i]
+            name = name if len(panels) > 1 else name_class(prior.target, name)
+            dress(panel, prior.features, shown, shorten(name, *OUTPUT_WIDTHS))
             mark_zero(panel, label, limit)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
@@ -141,9 +140,6 @@ def format_report(
     inner = last_step(estimator)
     check_is_fitted(inner, "attributions_")
     prior = inner.prior_ if has_opinion(inner.prior_) else None
-    if prior is not None and not prior.target:
-        # As `elicit_prior` does: the prior goes into clones, which see numbered labels.
-        prior = replace(prior, target=inner._task_names()[0])
     images, performance, no_curve = _pictures(inner), None, ""
     if X is not None:
         performance = measure(

@@ -21,6 +21,7 @@ from llmreg.inspection._plotting import (
     N_POINTS,
     ORANGE,
     OUTPUT_WIDTH,
+    OUTPUT_WIDTHS,
     TITLE_WIDTH,
     VERMILION,
     Display,
@@ -32,6 +33,7 @@ from llmreg.inspection._plotting import (
     ink,
     make_curve_panels,
     name_levels,
+    name_outputs,
     scale_panel,
     tell_left_out,
     title_panel,
@@ -158,6 +160,14 @@ class ShapeDisplay(Display):
         """
         found, prior = shapes(estimator, X), estimator.prior_
         target, outputs, classes = estimator._task_names()
+        chosen = [
+            told
+            for name, told in zip(outputs, name_outputs(estimator), strict=True)
+            if output in (None, name)
+        ]
+        unit = "log-odds" if classes else shorten(target, LEVEL_WIDTH)
+        if classes and len(chosen) == 1:
+            unit += f" of\n{shorten(chosen[0], *OUTPUT_WIDTHS)}"
         if features is None:
             size = {n: np.ptp(shape.learnt, axis=1).max() for n, shape in found.items()}
             features = sorted(found, key=lambda name: -size[name])
@@ -182,7 +192,7 @@ class ShapeDisplay(Display):
             outputs=outputs,
             n_features=n_features,
             output=output,
-            unit="log-odds" if classes else shorten(target, LEVEL_WIDTH),
+            unit=unit,
             spans=spans,
             units={} if prior is None else prior.units,
             contradicted=frozenset(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 import numpy as np
 
+from llmreg._utils._text import for_notebook, html_table, list_names, number, shorten
 from llmreg.exceptions import CoefficientsError
 from llmreg.inspection._plotting import check_estimator
 from llmreg.linear_model._trust import each_trust
@@ -17,7 +19,9 @@ from llmreg.nn._net import LinearModel
 from llmreg.preprocessing._basis import is_code
 from llmreg.preprocessing._sparse import to_dense
 from llmreg.preprocessing._validation import check_table
-from llmreg.prior._scores import TypicalRange
+from llmreg.prior._curves import MAX_KNOTS, ResponseCurve
+from llmreg.prior._formatting import format_svg, show_value
+from llmreg.prior._scores import SCORE_LIMIT, TypicalRange
 
 # Probabilities at which a typical range stands in for rows.
 _LEVELS = np.linspace(0.05, 0.95, 37)
@@ -75,6 +79,19 @@ class Shape:
         """Return the learnt heights of some numbers, (n_outputs, ...); codes aside."""
         return np.array([np.interp(x, self.values, row) for row in self.learnt])
 
+    def _show(self, heights: np.ndarray, limit: float) -> str:
+        """Write heights as markup: those of numbers as a drawing, up to a limit."""
+        if self.is_levels:
+            told = (
+                f"{shorten(level, 20)} " + " / ".join(number(h, "+.2g") for h in column)
+                for level, column in zip(self.values, heights.T, strict=True)
+            )
+            return escape(list_names(told, 6, str))
+        knots = np.unique(np.linspace(0, len(self.values) - 1, MAX_KNOTS).astype(int))
+        scaled = SCORE_LIMIT * heights[:, knots] / limit
+        curve = ResponseCurve(self.values[knots], scaled)
+        return format_svg(curve, None, SCORE_LIMIT)
+
     def _moments(self, typical: TypicalRange | None) -> Any:
         """Give means of what was learnt and said, and variances: (2, n_outputs)."""
         table = np.stack([self.learnt, self.said])
@@ -111,6 +128,21 @@ class Shape:
             said=(self.said - mean[1][:, None]) * length[:, None],
             special=special,
         )
+
+
+class Shapes(dict[str, Shape]):
+    """Shapes by column; a notebook shows them as drawings of one scale."""
+
+    def _repr_html_(self) -> str:
+        numbers = [shape for shape in self.values() if not shape.is_levels]
+        tops = [np.nan_to_num(np.abs([s.said, s.learnt])).max() for s in numbers]
+        limit = max([1e-9, *tops])
+        rows = []
+        for name, shape in self.items():
+            row = [shape._show(y, limit) for y in (shape.said, shape.learnt)]
+            ends = () if shape.is_levels else map(show_value, shape.values[[0, -1]])
+            rows.append([escape(shorten(name, 40)), *row, " to ".join(ends)])
+        return for_notebook(html_table(("column", "said", "learnt", "values"), rows))
 
 
 def shapes(model: Any, X: Any = None) -> dict[str, Shape]:
@@ -172,9 +204,9 @@ def shapes(model: Any, X: Any = None) -> dict[str, Shape]:
     length = np.sqrt(
         np.divide(total[0], total[1], out=np.ones(total.shape[1]), where=total[1] > 0)
     )
-    return {
-        name: shape._move(moments[name][0], length) for name, shape in found.items()
-    }
+    return Shapes(
+        (name, shape._move(moments[name][0], length)) for name, shape in found.items()
+    )
 
 
 class _Reader:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from llmreg._utils._text import list_names, shorten
+from llmreg._utils._text import for_notebook, html_table, list_names, shorten
 from llmreg.linear_model._curve_space import CurveSpace
 from llmreg.linear_model._prior_grid import PriorGrid
 from llmreg.posterior._posterior import Posterior
@@ -253,24 +253,28 @@ class Trust:
             "uninformative": self.p_uninformative,
             "reversed": self.p_reversed,
         }
-        rows = "".join(
-            f'<tr><th scope="row">{name}</th><td>{share:.2f}</td><td>'
-            '<svg width="100" height="10" aria-hidden="true"><rect height="10" '
-            f'width="{100 * share:.1f}" fill="currentColor" opacity="0.6"/></svg></td>'
-            "</tr>"
+        rows = [
+            (
+                name,
+                f"{share:.2f}",
+                '<svg width="100" height="10" aria-hidden="true"><rect height="10" '
+                f'width="{100 * share:.1f}" fill="currentColor" opacity="0.6"/></svg>',
+            )
             for name, share in ways.items()
-        )
-        found = "".join(
-            f"<tr><td>{escape(shorten(c.feature, 40))}</td>"
-            f"<td>{escape(shorten(c.output, 40))}</td><td>{c.score:+.1f}</td>"
-            f"<td>{c.weight:+.2f}</td><td>{c.probability:.2f}</td></tr>"
+        ]
+        found = [
+            (
+                *(escape(shorten(name, 40)) for name in (c.feature, c.output)),
+                *(f"{c.score:+.1f}", f"{c.weight:+.2f}", f"{c.probability:.2f}"),
+            )
             for c in self.contradictions
-        )
+        ]
         heads = ("contradicted", "output", "score", "learnt", "probability")
-        head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-        more = f"<table><tr>{head}</tr>{found}</table>" if found else ""
-        verdict = escape(shorten(self.verdict, 1000))
-        return f"<div><p>{verdict}</p><table>{rows}</table>{more}</div>"
+        return for_notebook(
+            f"<p>{escape(shorten(self.verdict, 1000))}</p>",
+            html_table(("the scores are", "probability", ""), rows),
+            html_table(heads, found) if found else "",
+        )
 
 
 def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:

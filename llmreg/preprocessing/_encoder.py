@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
+from llmreg._utils import Documented
 from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._columns import (
     ColumnKind,
@@ -59,7 +60,7 @@ _RANGES = ("minmax", "bounded")  # They need no more than the range of a column.
 
 # The matrix goes to torch: a global request for pandas output is not for it.
 class TableEncoder(  # type: ignore[call-arg]
-    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    Documented, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Turn a raw table into a matrix of floats, and remember where columns came from.
 

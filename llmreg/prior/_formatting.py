@@ -12,13 +12,15 @@ import numpy as np
 from llmreg._utils._text import (
     can_write,
     clean_text,
+    for_notebook,
+    html_table,
     lay_out,
     list_names,
     number,
     shorten,
 )
 from llmreg.prior._curves import ResponseCurve
-from llmreg.prior._scores import FloatArray, TypicalRange, spread
+from llmreg.prior._scores import DEFAULT_OUTPUT, FloatArray, TypicalRange, spread
 
 MAX_ROWS = 20
 MAX_OUTPUTS = 5
@@ -61,28 +63,28 @@ def format_html(fields: Mapping[str, Any]) -> str:
         return f"{format_svg(curve, typical, limit, MAX_OUTPUTS)} {low} to {high}{unit}"
 
     header, *rows = _table(fields, 4 * NAME_WIDTH, 8 * REASON_WIDTH, draw, escape)
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return (
-        f"<table><caption>{escape(_headline(fields))}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    return for_notebook(html_table(header, rows, escape(_headline(fields))))
 
 
 def _headline(fields: Mapping[str, Any]) -> str:
     """Say in one line what the prior holds."""
-    outputs = list_names(
-        fields["outputs"], MAX_OUTPUTS, lambda name: repr(shorten(name, NAME_WIDTH))
-    )
-    parts = [_count(fields["features"], "feature"), f"output {outputs}"]
+    names = [shorten(name, NAME_WIDTH) for name in fields["outputs"]]
+    outputs = f"output {list_names(names, MAX_OUTPUTS)}"
+    if (told := name_class(fields["target"], *names[:1])) not in names[:1]:
+        outputs = told
+    parts = [_count(fields["features"], "feature"), outputs]
     if fields["estimates"] is not None:
         parts.append(_count(fields["estimates"], "estimate"))
     if error := fields["provenance"].get("error"):
         parts.append(f"not elicited ({shorten(error.partition(':')[0], NAME_WIDTH)})")
     parts += [f"{len(fields[n])} {n}" for n in ("missing", "unknown") if fields[n]]
     return "FeaturePrior: " + ", ".join(parts)
+
+
+def name_class(target: str, name: str) -> str:
+    """Name a class with its target, "Outcome = Yes", where the target has a name."""
+    is_named = target and DEFAULT_OUTPUT not in (target, name) and target != name
+    return f"{target} = {name}" if is_named else name
 
 
 def _count(items: Sized, noun: str) -> str:

@@ -281,8 +281,8 @@ def test_the_legend_explains_only_what_is_there(rows):
 def test_an_output_without_direction_has_no_cosine(three_classes):
     display = drawn(AlignmentDisplay.from_estimator(three_classes, n_features=3))
     titles = [ax.get_title().splitlines() for ax in display.ax_]
-    assert titles[1] == ["mid: no cosine", "1 of 4 features left out"]
-    assert titles[0][0].startswith("low: cosine ")
+    assert titles[1] == ["a = mid: no cosine", "1 of 4 features left out"]
+    assert titles[0][0].startswith("a = low: cosine ")
     assert len(display.bars_) == len(display.points_) == 3
     assert {line.get_marker() for line in display.points_[1].values()} == set("oXD")
 

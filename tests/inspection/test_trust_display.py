@@ -89,7 +89,7 @@ def test_every_class_has_a_panel_under_one_verdict(rows):
     assert len(display.points_) == 4
     assert len(display.ax_) == 5
     assert display.ax_[1].get_title().splitlines() == [
-        "w: signs of the weights",
+        "a = w: signs of the weights",
         "2 of 4 features left out",
     ]
 
