@@ -67,7 +67,7 @@ class EnsembleProvider(PriorProvider):
     ... )
     >>> members = [StaticPrior({"age": -4}), StaticPrior({"age": -2})]
     >>> EnsembleProvider(members).elicit(task)
-    FeaturePrior: 1 feature, output 'yes', 2 estimates
+    FeaturePrior: 1 feature, survived = yes, 2 estimates
     feature  score  spread
     age       -3.0     1.0
     """

@@ -104,7 +104,7 @@ class LLMProvider(PriorProvider):
     >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Indifferent(cache=folder).elicit(task)
-    FeaturePrior: 1 feature, output 'yes', 1 estimate
+    FeaturePrior: 1 feature, survived = yes, 1 estimate
     feature  score  spread  reason
     age       +1.0     0.0  why not
     """

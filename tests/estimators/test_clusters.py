@@ -235,8 +235,11 @@ def test_spark_scores_a_table_in_parts(rows, prior, tmp_path):
 
 def test_what_is_shipped_holds_no_key_no_provider_and_no_cache(prior, cache, server):
     shipped = pickle.dumps(make_search(prior, n_jobs=2))
-    for secret in (KEY, str(cache), cache.name, server.url):
+    for secret in (KEY, str(cache), cache.name):
         assert secret.encode() not in shipped
+    # Who was asked is told by the prior, and by nothing else.
+    assert prior.provenance["address"] == server.url
+    assert shipped.count(server.url.encode()) == 1
     names = [
         argument
         for opcode, argument, _ in pickletools.genops(shipped)
