@@ -26,7 +26,15 @@ def import_optional(
 
 
 # What describes a net, and must not outlive it.
-_OF_THE_NET = ("net_", "n_iter_", "gamma_", "trust_", "attributions_", "alignment_")
+_OF_THE_NET = (
+    "net_",
+    "n_iter_",
+    "gamma_",
+    "trust_",
+    "trees_",
+    "attributions_",
+    "alignment_",
+)
 
 
 @contextmanager

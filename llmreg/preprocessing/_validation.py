@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -136,3 +136,12 @@ def check_numbers(y: Any) -> np.ndarray:
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     is_single = y.ndim < 2 or y.shape[1] == 1
     return np.asarray(column_or_1d(y, warn=True) if is_single else y)
+
+
+def find_numbering(classes: np.ndarray, is_open: bool) -> Literal["own", "open"] | None:
+    """Say whether labels may be numbers that stand for other labels."""
+    if classes.dtype.kind not in "iu" or classes[0] < 0:
+        return None
+    if is_open:
+        return "open"
+    return "own" if classes[-1] == len(classes) - 1 else None
