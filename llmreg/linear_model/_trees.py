@@ -36,17 +36,18 @@ logger = get_logger(__name__)
 _LEAST_ROWS, _LEAST_OF_CLASS, _MOST_ROWS = 200, 10, 200_000
 # Of a block that becomes double.
 _BLOCK_ROWS = 8_192
-# Columns of a table, and levels of a column that the trees can tell apart.
-_MOST_COLUMNS, _MOST_LEVELS = 500, 250
+# Encoded columns, and levels of a column that the trees can tell apart.
+_MOST_COLUMNS, _MOST_LEVELS = 1_000, 250
 # Trees earn their place by how much less the loss of rows is that they have not seen,
 # as a share, and by how much likelier these are, in nats: 20 times.
 _GAIN, _NATS = 0.01, 3.0
-_N_TREES, _FEW = 150, 40
+_N_TREES, _FEW = 120, 40
+# The share of columns that a split looks at, and the least number.
+_SHARE, _LEAST_COLUMNS = 0.3, 3
 _SETTINGS: dict[str, Any] = {
-    "learning_rate": 0.06,
+    "learning_rate": 0.1,
     "max_leaf_nodes": 16,
-    "min_samples_leaf": 10,
-    "max_features": 0.6,
+    "min_samples_leaf": 5,
     "l2_regularization": 1.0,
     "early_stopping": False,
 }
@@ -143,7 +144,7 @@ def grow_trees(
     """Grow trees, and keep them if rows that are held out confirm them."""
     is_class = task != "regression"
     few = is_class and np.bincount(y.astype(int)).min() < _LEAST_OF_CLASS
-    if few or len(y) < _LEAST_ROWS or len({c.name for c in columns}) > _MOST_COLUMNS:
+    if few or len(y) < _LEAST_ROWS or len(columns) > _MOST_COLUMNS:
         return None
     if len(X) > _MOST_ROWS:
         some = np.random.default_rng(seed).permutation(len(X))[:_MOST_ROWS]
@@ -153,7 +154,8 @@ def grow_trees(
     held_out = split(table, y)
     if held_out is None:
         return None
-    settings = {**_SETTINGS, "categorical_features": categorical, "random_state": seed}
+    share = min(1.0, max(_SHARE, _LEAST_COLUMNS / table.shape[1]))
+    settings = {**_SETTINGS, "max_features": share, "random_state": seed}
     make: Any = HistGradientBoostingRegressor
     targets = y.reshape(len(y), -1).T
     if is_class:
@@ -164,7 +166,7 @@ def grow_trees(
         weight = sample_weight[rows] if np.ptp(sample_weight) else None
         made = []
         for target in targets:
-            trees = make(**settings, max_iter=n_trees)
+            trees = make(**settings, categorical_features=categorical, max_iter=n_trees)
             made.append(trees.fit(table[rows], target[rows], weight))
         return tuple(made)
 
