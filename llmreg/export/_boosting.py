@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy as shallow_copy
 from itertools import groupby
 from typing import Any
 
@@ -133,6 +134,8 @@ def boosting_params(
 def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatArray:
     """Give what a fitted model predicts, for boosted trees to start at.
 
+    Of a model with trees on top it is what the model below them predicts.
+
     Parameters
     ----------
     model : LLMAttributionClassifier or LLMAttributionRegressor
@@ -173,6 +176,8 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
     """
     check_model(model)
     if y is None:
+        model = shallow_copy(model)
+        model.trees_ = None
         predict = model.decision_function if is_classifier(model) else model.predict
         return np.asarray(predict(X), dtype=np.float64)
     if isinstance(cv, int):
@@ -180,7 +185,7 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
         cv = kind(cv, shuffle=True, random_state=0)
     margins, rows = [], []
     for train, test in check_cv(cv).split(X, y):
-        copy = clone(model).set_params(prior=model.prior_, warm_start=False)
+        copy = clone(model).set_params(prior=model.prior_, warm_start=False, trees=None)
         copy._is_clone = model._is_clone  # The labels are those of the caller.
         copy.fit(_safe_indexing(X, train), _safe_indexing(y, train))
         margins.append(boosting_margin(copy, _safe_indexing(X, test)))

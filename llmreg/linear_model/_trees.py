@@ -18,6 +18,12 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.model_selection import (
+    KFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
 
 from llmreg._utils._log import get_logger
 from llmreg._utils._progress import steps
@@ -34,6 +40,8 @@ logger = get_logger(__name__)
 # Rows from which on trees are grown, rows of each class that this takes, and the rows
 # of a very large table that are enough.
 _LEAST_ROWS, _LEAST_OF_CLASS, _MOST_ROWS = 200, 10, 200_000
+# Rows from which on one part of them is held out, a fifth, and how many at most.
+_ONE_PART, _MOST_HELD_OUT = 2_000, 10_000
 # Of a block that becomes double.
 _BLOCK_ROWS = 8_192
 # Encoded columns, and levels of a column that the trees can tell apart.
@@ -57,8 +65,6 @@ _N_PAIRS, _N_LOOKED_AT, _N_TOLD, _OF_ALL, _OF_STRONGEST = 100, 6, 3, 0.02, 0.25
 
 #: Fits the linear or additive model to rows, targets and weights.
 Fit = Callable[[Any, np.ndarray, np.ndarray], AveragedModel]
-#: Chooses from rows and targets those that are held out, as (n_folds, n_samples).
-Split = Callable[[np.ndarray, np.ndarray], np.ndarray | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +140,6 @@ def grow_trees(
     y: np.ndarray,
     sample_weight: np.ndarray,
     fit: Fit,
-    split: Split,
     columns: Sequence[Feature],
     basis: CurveBasis | None,
     *,
@@ -151,9 +156,6 @@ def grow_trees(
         X, y, sample_weight = X[some], y[some], sample_weight[some]
     to_table, categorical = _to_table(columns)
     table = _table(X, to_table)
-    held_out = split(table, y)
-    if held_out is None:
-        return None
     share = min(1.0, max(_SHARE, _LEAST_COLUMNS / table.shape[1]))
     settings = {**_SETTINGS, "max_features": share, "random_state": seed}
     make: Any = HistGradientBoostingRegressor
@@ -172,18 +174,19 @@ def grow_trees(
 
     linear, alone = [], []
     models: list[tuple[Any, ...]] = []
-    for rows in steps(held_out, "trees", "fold", len(held_out)):
-        model = fit(X[~rows], y[~rows], sample_weight[~rows])
-        linear.append(outputs_of(model, X[rows], basis))
+    folds = _folds(y, is_class, seed)
+    for train, test in steps(folds, "trees", "fold", len(folds)):
+        model = fit(X[train], y[train], sample_weight[train])
+        linear.append(outputs_of(model, X[test], basis))
         if not models:
-            few = [_margins(grow(~rows, _FEW), table[rows])]
-            first = _weigh(linear, few, y[rows], sample_weight[rows], task)
+            few = [_margins(grow(train, _FEW), table[test])]
+            first = _weigh(linear, few, y[test], sample_weight[test], task)
             if not first.is_gain(_GAIN / 2):
                 # What a few trees do not begin to show more do not show either.
                 return None
-        models.append(grow(~rows))
-        alone.append(_margins(models[-1], table[rows]))
-    unseen = np.concatenate([np.flatnonzero(rows) for rows in held_out])
+        models.append(grow(train))
+        alone.append(_margins(models[-1], table[test]))
+    unseen = np.concatenate([test for _, test in folds])
     found = _weigh(linear, alone, y[unseen], sample_weight[unseen], task)
     logger.info(
         "boosted trees change the loss of %d held out rows from %.4f to %.4f",
@@ -191,7 +194,7 @@ def grow_trees(
     )
     if not found.is_gain(_GAIN) or found.nats < _NATS:
         return None
-    if len(held_out) == 1:
+    if len(folds) == 1:
         # Held out rows have told what they can, and now are learnt from.
         models = [grow(slice(None))]
     return Trees(
@@ -203,6 +206,20 @@ def grow_trees(
         interactions=_interactions(models, table, columns, seed),
         table=to_table,
     )
+
+
+def _folds(
+    y: np.ndarray, is_class: bool, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide rows into those that trees learn from, and those that are held out."""
+    options: dict[str, Any] = {"random_state": seed}
+    if len(y) > _ONE_PART:
+        kind = StratifiedShuffleSplit if is_class else ShuffleSplit
+        options |= {"n_splits": 1, "test_size": min(len(y) // 5, _MOST_HELD_OUT)}
+    else:
+        kind = StratifiedKFold if is_class else KFold
+        options |= {"n_splits": 5, "shuffle": True}
+    return list(kind(**options).split(y, y if is_class else None))
 
 
 def outputs_of(model: AveragedModel, X: Any, basis: CurveBasis | None) -> np.ndarray:

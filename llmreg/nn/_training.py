@@ -42,7 +42,7 @@ from llmreg.nn._net import (
     TableDataset,
     check_module,
 )
-from llmreg.nn._residual import NOTHING, held_out_rows, train_residual
+from llmreg.nn._residual import NOTHING, train_residual
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.preprocessing._sparse import dense_blocks, to_dense
 from llmreg.prior._feature_prior import FeaturePrior
@@ -274,9 +274,8 @@ def train_automatically(
 
     trees = None
     if params.trees and is_linear(params) and is_averaged(params) and kept is None:
-        split = partial(held_out_rows, task=task, seed=seed)
         rows = X, y, sample_weight
-        trees = grow_trees(*rows, average, split, columns, basis, task=task, seed=seed)
+        trees = grow_trees(*rows, average, columns, basis, task=task, seed=seed)
     if trees is not None:
         model = model._replace(
             trust=tuple(replace(one, trees=str(trees)) for one in model.trust),
