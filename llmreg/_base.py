@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -23,8 +24,9 @@ from llmreg._uncertainty import UncertaintyMixin
 from llmreg._utils import rollback
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage
-from llmreg._utils._reproducibility import limit_blas, limit_threads
+from llmreg._utils._reproducibility import limit_blas, limit_openmp, limit_threads
 from llmreg.exceptions import FeatureNamesError
+from llmreg.linear_model._trees import Trees
 from llmreg.linear_model._trust import Trust, each_trust, has_opinion
 from llmreg.nn._factory import (
     is_averaged,
@@ -77,6 +79,7 @@ class BaseAttributionEstimator(
     _seed: int
     trust_: Trust | tuple[Trust, ...] | None
     posterior_: Posterior | None
+    trees_: Trees | None
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -163,7 +166,12 @@ class BaseAttributionEstimator(
                 self.prior_ = settle_units(
                     prior, self.encoder_, X, self._targets(y), self.on_unit_mismatch
                 )
-            with stage("train", None), limit_threads(n_threads), limit_blas(n_threads):
+            with (
+                stage("train", None),
+                limit_threads(n_threads),
+                limit_blas(n_threads),
+                limit_openmp(n_threads),
+            ):
                 prior = None if goes_on else prior_of_shapes(self, self.prior_)
                 if prior is not None:
                     scale_to_curves(self.encoder_, prior)
@@ -183,13 +191,21 @@ class BaseAttributionEstimator(
                     self._seed = int(generator.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
                     make = partial(make, basis=basis)
-                self.posterior_ = None
+                if goes_on and getattr(self, "trees_", None) is not None:
+                    warnings.warn(
+                        "partial_fit leaves out the boosted trees on top of this model "
+                        "(trees_), which would not learn from further rows. Call fit "
+                        "with all rows to have them.",
+                        stacklevel=4,
+                    )
+                self.posterior_ = self.trees_ = None
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
-                    self.net_, model = train_automatically(
+                    self.net_, model, self.trees_ = train_automatically(
                         *(make, *rows, self.prior_, self),
                         task=self._loss_name(),
                         device=self._device,
                         seed=self._seed,
+                        columns=self.encoder_.columns_,
                         basis=basis,
                         kept=kept,
                     )
@@ -202,9 +218,11 @@ class BaseAttributionEstimator(
                         self.net_, self.trust_ = make(gamma, self.score_transform), None
                     train(self.net_, *rows, self, seed=self._seed, one_pass=one_pass)
                     self.gamma_ = float(self.net_.criterion_.gamma)
-                outputs = partial(predict_outputs, self.net_, rows[0])
+                outputs = partial(self._outputs_of, rows[0])
                 shift = self._shift(outputs, rows[1], sample_weight)
-                if shift is not None:
+                if shift is not None and self.trees_ is not None:
+                    self.trees_ = replace(self.trees_, shift=shift)
+                elif shift is not None:
                     shift_outputs(self.net_, shift)
                 check_weights(self.net_)
                 self._describe_model(rows[0], sample_weight)
@@ -298,8 +316,16 @@ class BaseAttributionEstimator(
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
         X = self.encoder_.encode(check_table(self, X, reset=False))
-        with limit_threads(self._n_threads()):
-            return predict_outputs(self.net_, X)
+        n_threads = self._n_threads()
+        with limit_threads(n_threads), limit_openmp(n_threads):
+            return self._outputs_of(X)
+
+    def _outputs_of(self, X: Any) -> np.ndarray:
+        """Return the outputs for encoded rows, those of trees on top included."""
+        outputs = predict_outputs(self.net_, X)
+        # Models of 0.1 know of no trees.
+        trees: Trees | None = getattr(self, "trees_", None)
+        return outputs if trees is None else trees.add_to(outputs, X)
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))

@@ -88,8 +88,8 @@ class CoefficientsMixin:
         Raises
         ------
         CoefficientsError
-            If the scaler or imputer is your own, or the model has hidden layers. It is
-            an AttributeError that says what to call instead.
+            If the scaler or imputer is your own, or the model has hidden layers, or
+            trees on top. It is an AttributeError that says what to call instead.
         """
         weight, bias = self._encoded_weights()
         if self.encoder_._categorical:
@@ -118,6 +118,11 @@ class CoefficientsMixin:
     def _encoded_weights(self) -> tuple[Any, Any]:
         """Return weights and bias of the encoded columns, in units of the target."""
         check_is_fitted(self, "net_")
+        if getattr(self, "trees_", None) is not None:
+            raise CoefficientsError(
+                "Boosted trees lie on top of this model, which no weights of columns "
+                f"hold. Fit with trees=None for a linear model. {_HINT}"
+            )
         if not isinstance(layer := self.net_.module_, LinearModel):
             is_bent = isinstance(layer, AdditiveModel)
             held = f"this one holds a {type(layer).__name__}"

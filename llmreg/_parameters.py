@@ -32,6 +32,7 @@ class AttributionParameters(BaseEstimator):
         "hidden_layer_sizes": ["array-like", _COUNT],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "module": [callable, None],
+        "trees": [StrOptions({"auto"}), None],
         "solver": [StrOptions({"auto", *SOLVERS})],
         "alpha": [_NON_NEGATIVE],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -68,6 +69,7 @@ class AttributionParameters(BaseEstimator):
         hidden_layer_sizes: Sequence[int] | int = (),
         activation: str = "relu",
         module: Callable[..., Any] | None = None,
+        trees: str | None = "auto",
         solver: str = "auto",
         alpha: float = 1.0,
         learning_rate_init: float = 0.01,
@@ -105,6 +107,7 @@ class AttributionParameters(BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.module = module
+        self.trees = trees
         self.solver = solver
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init

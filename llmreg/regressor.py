@@ -1,7 +1,5 @@
 """LLMAttributionRegressor, for one and for several targets."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -38,9 +36,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
             default=None
         Where the scores come from: a provider or its name, such as "anthropic", asked
         once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature
-        name, levels as ``"sex=female"``, and by target name first where there are
-        several; an array of shape (n_columns,) or (n_targets, n_columns), in the order
-        of the encoded columns; one number for all features; a path to a prior card.
+        name, levels as ``"sex=female"``, by target first where there are several; an
+        array, (n_columns,) or (n_targets, n_columns); one number; a path to a card.
     gamma : float or "auto", default="auto"
         How far to trust the prior. "auto" learns it from the rows: many strengths are
         averaged by how well they explain the rows (see `trust_`), and hidden layers
@@ -64,12 +61,15 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         the attribution of every row, with the slopes of the curves there. "auto" is
         "row" for a prior with curves, else "mean".
     hidden_layer_sizes : array-like of int, default=()
-        Widths of the hidden layers; the default is a linear model.
+        Widths of the hidden layers; by default there is none.
     activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
         Nonlinearity of the hidden layers.
     module : nn.Module class or callable, default=None
-        A model of your own instead of hidden layers, made by ``module(n_features,
-        n_outputs)``.
+        A model of your own, made by ``module(n_features, n_outputs)``.
+    trees : {"auto"} or None, default="auto"
+        "auto" puts boosted trees on top of the linear model, where `gamma` is "auto"
+        and 200 rows or more, if they lower the loss of unseen rows by 1% and make them
+        20 times as likely. None keeps it linear, or a sum; so do counts.
     solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
         "auto" is "lbfgs", on all rows at once, for the linear model, else "adam".
     alpha : float, default=1.0
@@ -129,11 +129,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         what: they decide no more than how much the prior counts. Where `gamma` is
         "auto" and `fit` makes the model; hidden layers learn nothing then.
     loss : {"squared_error", "poisson"}, default="squared_error"
-        "poisson" is for counts, or any targets of at least 0: the model is one of the
-        logarithm of their mean, which scores and curves are about, and `predict` gives
-        the mean. Rates per unit of an exposure (years, kilometres) are `y`, and the
-        exposures `sample_weight`, as for scikit-learn's ``PoissonRegressor``; `score`
-        is D2 as there. One target.
+        "poisson" is for counts: the model is one of the logarithm of their mean, which
+        scores and curves are about, and `predict` gives the mean. Rates per unit of an
+        exposure (years) are `y`, and the exposures `sample_weight`, as for
+        scikit-learn's ``PoissonRegressor``; `score` is D2 as there. One target.
     warm_start : bool, default=False
         Go on from the last weights, where there is a training loop or a fixed `gamma`.
     random_state : int, RandomState instance or None, default=None
@@ -152,8 +151,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     Attributes
     ----------
     target_scaler_ : StandardScaler
-        What standardized the targets; of counts their logarithms, less that of the
-        mean.
+        What standardized the targets; of counts their logarithms.
     attributions_ : ndarray of shape (n_targets, n_columns)
         Mean attributions on the training rows, of the standardized targets.
     alignment_ : ndarray of shape (n_targets,)
@@ -184,6 +182,9 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         How uncertain the model is, for `return_std` and `predict_interval`; of hidden
         layers that correct a linear model, how uncertain that is. None where `gamma` is
         fixed, or a training loop or other attributions were asked for.
+    trees_ : Trees or None
+        Trees on top, if there are any: their gain on unseen rows, and columns that
+        work together. Other attributes are of the model below them.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
     n_iter_ : int

@@ -53,7 +53,15 @@ class Documented:
 
 
 # What describes a net, and must not outlive it.
-_OF_THE_NET = ("net_", "n_iter_", "gamma_", "trust_", "attributions_", "alignment_")
+_OF_THE_NET = (
+    "net_",
+    "n_iter_",
+    "gamma_",
+    "trust_",
+    "trees_",
+    "attributions_",
+    "alignment_",
+)
 
 
 @contextmanager

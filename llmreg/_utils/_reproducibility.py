@@ -70,20 +70,21 @@ class ThreadLimit:
 
 
 @functools.cache
-def _blas() -> list[Any]:
-    """Find the libraries that multiply matrices for NumPy and SciPy."""
-    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+def _libraries(kind: str) -> list[Any]:
+    """Find the libraries that multiply matrices ("blas"), or grow trees ("openmp")."""
+    return list(ThreadpoolController().select(user_api=kind).lib_controllers)
 
 
-def _blas_threads() -> Any:
+def _get_threads(kind: str) -> Any:
     """Return the number of threads, or the libraries' numbers where they differ."""
-    numbers = tuple(library.get_num_threads() for library in _blas())
+    numbers = tuple(library.get_num_threads() for library in _libraries(kind))
     return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
-def _set_blas_threads(numbers: Any) -> None:
-    each = numbers if isinstance(numbers, tuple) else (numbers,) * len(_blas())
-    for library, number in zip(_blas(), each, strict=True):
+def _set_threads(kind: str, numbers: Any) -> None:
+    libraries = _libraries(kind)
+    each = numbers if isinstance(numbers, tuple) else (numbers,) * len(libraries)
+    for library, number in zip(libraries, each, strict=True):
         # OpenBLAS 0.3.31 obeys this one in every thread, and the usual one, which
         # threadpoolctl calls, in the main thread only, whatever it then reports.
         obeyed = getattr(library.dynlib, "openblas_set_num_threads_local", None)
@@ -91,4 +92,9 @@ def _set_blas_threads(numbers: Any) -> None:
 
 
 limit_threads = ThreadLimit()
-limit_blas = ThreadLimit(_blas_threads, _set_blas_threads)
+limit_blas, limit_openmp = (
+    ThreadLimit(
+        functools.partial(_get_threads, kind), functools.partial(_set_threads, kind)
+    )
+    for kind in ("blas", "openmp")
+)

@@ -1,6 +1,7 @@
 """What boosted trees of other libraries take from a prior, and from a fitted model."""
 
 from collections.abc import Sequence
+from copy import copy as shallow_copy
 from itertools import groupby
 from typing import Any
 
@@ -131,6 +132,8 @@ def boosting_params(
 def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatArray:
     """Give what a fitted model predicts, for boosted trees to start at.
 
+    Of a model with trees on top it is what the model below them predicts.
+
     Parameters
     ----------
     model : LLMAttributionClassifier or LLMAttributionRegressor
@@ -171,6 +174,8 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
     """
     check_model(model)
     if y is None:
+        model = shallow_copy(model)
+        model.trees_ = None
         predict = model.decision_function if is_classifier(model) else model.predict
         margin = np.asarray(predict(X), dtype=np.float64)
         return np.log(margin) if model._loss_name() == "poisson" else margin
@@ -179,7 +184,7 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
         cv = kind(cv, shuffle=True, random_state=0)
     margins, rows = [], []
     for train, test in check_cv(cv).split(X, y):
-        copy = clone(model).set_params(prior=model.prior_, warm_start=False)
+        copy = clone(model).set_params(prior=model.prior_, warm_start=False, trees=None)
         copy._is_clone = model._is_clone  # The labels are those of the caller.
         copy.fit(_safe_indexing(X, train), _safe_indexing(y, train))
         margins.append(boosting_margin(copy, _safe_indexing(X, test)))

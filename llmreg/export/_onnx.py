@@ -14,7 +14,7 @@ from llmreg._utils._files import write_bytes
 from llmreg.exceptions import ExportError
 from llmreg.export._sklearn import (
     array_of,
-    check_model,
+    check_exportable,
     fills_of,
     is_level,
     no_counterpart,
@@ -301,9 +301,9 @@ def to_onnx(
     Raises
     ------
     ExportError
-        If the model is none of llmreg's, or its module, its scaler, its imputer, the
-        name of a column or a level has no counterpart in the graph; or a classifier's
-        graph is to have standard deviations.
+        If the model is none of llmreg's, or its module, its scaler, its imputer, trees
+        on top, the name of a column or a level have no counterpart in the graph; or a
+        classifier's graph is to have standard deviations.
     NoPosteriorError
         With `return_std`, if the model has no `posterior_`.
     MissingDependencyError
@@ -329,7 +329,7 @@ def to_onnx(
     >>> [value.name for value in graph.input], [value.name for value in graph.output]
     (['age', 'sex'], ['label', 'probabilities'])
     """
-    check_model(model)
+    check_exportable(model)
     if return_std and model._loss_name() != "regression":
         raise ExportError(
             "return_std=True is for regressors of the squared error. Probabilities and "

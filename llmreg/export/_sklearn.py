@@ -61,8 +61,8 @@ def to_sklearn(model: Any) -> Pipeline:
     Raises
     ------
     ExportError
-        If the model is none of llmreg's, or has hidden layers, or if a scaler of
-        your own bends a curve where scikit-learn has no counterpart.
+        If the model is none of llmreg's, or has hidden layers or trees on top, or if
+        a scaler of your own bends a curve where scikit-learn has no counterpart.
 
     See Also
     --------
@@ -89,7 +89,7 @@ def to_sklearn(model: Any) -> Pipeline:
     >>> to_sklearn(model).predict(X)
     array([1, 0, 0, 1])
     """
-    check_model(model)
+    check_exportable(model)
     module, encoder = model.net_.module_, model.encoder_
     if not isinstance(module, LinearModel | AdditiveModel):
         raise ExportError(
@@ -298,6 +298,16 @@ def check_model(model: Any) -> None:
             "pipeline its last step."
         )
     check_is_fitted(model, "net_")
+
+
+def check_exportable(model: Any) -> None:
+    """Raise unless something is a fitted estimator without trees on top."""
+    check_model(model)
+    if getattr(model, "trees_", None) is not None:
+        raise ExportError(
+            "Boosted trees lie on top of this model, which no export holds. Fit with "
+            "trees=None to export the model below them, or save this one with joblib."
+        )
 
 
 def array_of(values: Tensor) -> np.ndarray:

@@ -233,9 +233,12 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
     if isinstance(estimator, Pipeline):
         steps = [f"{name} ({type(s).__name__})" for name, s in estimator.steps]
         pairs.append(("Pipeline", " → ".join(steps)))
+    form = FORMS.get(type(model.net_.module_), "with hidden layers")
+    if getattr(model, "trees_", None) is not None:
+        form += "; boosted trees on top"
     return [
         *pairs,
-        ("Form", FORMS.get(type(model.net_.module_), "with hidden layers")),
+        ("Form", form),
         ("Weight of the prior (gamma)", f"{model.gamma_:.3g}"),
         ("Iterations", str(model.n_iter_)),
         ("llmreg", __version__),

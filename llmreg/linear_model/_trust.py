@@ -120,6 +120,8 @@ class Trust:
     departures : tuple of str, default=()
         Features whose learnt shape is surely far from the curve of the prior, the
         farthest first, be it only steeper.
+    trees : str, default=""
+        What boosted trees on top have learnt, in a sentence.
 
     Examples
     --------
@@ -145,6 +147,7 @@ class Trust:
     shape_deviations: np.ndarray | None = field(default=None, repr=False)
     kept: tuple[str, ...] = ()
     departures: tuple[str, ...] = ()
+    trees: str = ""
 
     believed = _renamed("believed", "p_aligned")
     reversed = _renamed("reversed", "p_reversed")
@@ -220,7 +223,7 @@ class Trust:
             text += f" Contradicted: {list_names(named.values(), 5, str)}."
         if far := [name for name in self.departures if name not in named]:
             text += f" Far from what the prior says: {list_names(far, 5, str)}."
-        return text
+        return f"{text} {self.trees}" if self.trees else text
 
     def _news(self) -> tuple[bool, float]:
         """Say whether rows speak strongly for the prior, and how much they tell of it.

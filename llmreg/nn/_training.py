@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from llmreg.exceptions import DataError, DivergenceError, ModuleOutputError
 from llmreg.linear_model._averaging import AveragedModel, average_counts, average_models
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
+from llmreg.linear_model._trees import Trees, grow_trees, outputs_of
 from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._attribution import attribute
 from llmreg.nn._factory import (
@@ -45,6 +47,7 @@ from llmreg.nn._residual import NOTHING, train_residual
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.preprocessing._sparse import dense_blocks, to_dense
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._task import Feature
 
 # Rows of a batch, where `batch_size` leaves it open. Of a fit: up to here a step on
 # all rows at once is faster than several on parts of them.
@@ -54,8 +57,6 @@ _AUTO_BATCH_ROWS = 2_048
 # steps on fewer rows are noisy.
 _PIECE_BATCH_ROWS = 200
 _PREDICT_ROWS = 65_536
-# Of a block that becomes double.
-_LINEAR_ROWS = 8_192
 
 
 def train(
@@ -246,16 +247,18 @@ def train_automatically(
     task: str,
     device: str,
     seed: int,
+    columns: Sequence[Feature] = (),
     basis: CurveBasis | None = None,
     kept: np.ndarray | None = None,
-) -> tuple[AlignedNet, AveragedModel]:
+) -> tuple[AlignedNet, AveragedModel, Trees | None]:
     """Find out how far the prior is to be trusted, and train a net accordingly.
 
     The prior is weighed against the rows for a linear model, which is done with that:
     its weights are the average. Other modules learn what the linear one leaves over.
     Where the parameters ask for a training loop, or for other attributions, the average
-    chooses the gamma that the loop trains with. Of columns that are `kept` the linear
-    model alone has what the prior says, so that other modules learn nothing then.
+    chooses the gamma that the loop trains with. What a linear model leaves over boosted
+    trees may learn, of `columns`. Of columns that are `kept` the linear model alone has
+    what the prior says, so that other modules and trees learn nothing then.
     """
     average = partial(
         average_counts if task == "poisson" else average_models,
@@ -269,6 +272,17 @@ def train_automatically(
         kept=kept,
     )
     model = average(X, y, sample_weight)
+
+    trees = None
+    is_sum = is_linear(params) and is_averaged(params) and task != "poisson"
+    if params.trees and is_sum and kept is None:
+        rows = X, y, sample_weight
+        trees = grow_trees(*rows, average, columns, basis, task=task, seed=seed)
+    if trees is not None:
+        model = model._replace(
+            trust=tuple(replace(one, trees=str(trees)) for one in model.trust),
+            posterior=model.posterior and trees.settle(model.posterior),
+        )
     make_net = partial(make_net, model.gamma, model.score_transform)
     is_part = (
         is_linear(params) and not model.is_whole and basis is None and kept is None
@@ -279,7 +293,7 @@ def train_automatically(
         train(net, X, y, sample_weight, params, seed=seed)
         # Uncertain is the linear model, and around weights that all rows gave.
         known = model.posterior if is_part else None
-        return net, model._replace(posterior=known and known.around_mean())
+        return net, model._replace(posterior=known and known.around_mean()), trees
     if task == "poisson" and model.posterior is not None:
         # Counts that scatter more tell less.
         sample_weight = sample_weight / model.posterior.noise[0].variance
@@ -288,16 +302,6 @@ def train_automatically(
         net, n_epochs = make_net(), 1
         net.n_steps = model.n_iter
     else:
-
-        def outputs(model: AveragedModel) -> np.ndarray:
-            # In parts, since all rows in double may be more than the memory holds.
-            parts = (part for _, part in dense_blocks(X, _LINEAR_ROWS))
-            tables = (part if basis is None else basis.design(part) for part in parts)
-            return np.concatenate([t @ model.coef.T + model.intercept for t in tables])
-
-        def fit_linear(rows: np.ndarray) -> np.ndarray:
-            return outputs(average(X[rows], y[rows], sample_weight[rows]))
-
         with torch_seed(seed, device):
             made = module_factory(params, X.shape[1], len(model.coef))()
             # What does not fit is told before it is trained; lazy layers become real.
@@ -311,8 +315,10 @@ def train_automatically(
                     to_dense(X.astype(np.float32) if issparse(X) else X),
                     y,
                     sample_weight,
-                    fit_linear,
-                    outputs(model),
+                    lambda rows: outputs_of(
+                        average(X[rows], y[rows], sample_weight[rows]), X, basis
+                    ),
+                    outputs_of(model, X, basis),
                     task=task,
                     alpha=params.alpha,
                     learning_rate=params.learning_rate_init,
@@ -328,7 +334,7 @@ def train_automatically(
     for number in range(n_epochs):
         # As a training loop writes passes into the history.
         net.history.append({"batches": [], "epoch": number + 1})
-    return net, model
+    return net, model, trees
 
 
 def _state(module: torch.nn.Module, model: AveragedModel) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Rows, weights and targets as given, checked and turned into numbers."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -145,3 +145,12 @@ def check_counts(y: np.ndarray, *, is_first: bool) -> None:
         f"got {y.shape[1]}, from {y.min():g} to {y.max():g}. Give counts or rates, of "
         'more rows where all are 0, or set loss="squared_error".'
     )
+
+
+def find_numbering(classes: np.ndarray, is_open: bool) -> Literal["own", "open"] | None:
+    """Say whether labels may be numbers that stand for other labels."""
+    if classes.dtype.kind not in "iu" or classes[0] < 0:
+        return None
+    if is_open:
+        return "open"
+    return "own" if classes[-1] == len(classes) - 1 else None

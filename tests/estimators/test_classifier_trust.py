@@ -84,7 +84,7 @@ def test_contradicted_features_are_named():
 
 def test_an_absent_score_is_no_opinion_by_default():
     X, y = few_and_many(400)
-    model = make({"a": 6, "c": 2, "e": -1}).fit(X, y)
+    model = make({"a": 6, "c": 2, "e": -1}, trees=None).fit(X, y)
     assert model.coef_[0, 1] < -2
     assert not [c for c in model.trust_.contradictions if c.feature in "bd"]
 
@@ -92,7 +92,8 @@ def test_an_absent_score_is_no_opinion_by_default():
 def test_many_classes_by_default():
     X, y = few_and_many(600)
     stage = np.where(X["c"] > 0.7, "late", np.where(y, "mid", "early"))
-    model = make({"early": {"a": -6}, "mid": {"a": 6}, "late": {"c": 9}}).fit(X, stage)
+    prior = {"early": {"a": -6}, "mid": {"a": 6}, "late": {"c": 9}}
+    model = make(prior, trees=None).fit(X, stage)
     assert model.coef_.shape == (3, 5)
     assert model.score(X, stage) > 0.75
     assert model.trust_.p_aligned > 0.5
@@ -183,7 +184,7 @@ def crossed(n_samples, seed):
 def test_other_models_learn_what_the_linear_one_cannot(parameters, tmp_path):
     X, y = crossed(300, seed=0)
     held = crossed(500, seed=1)
-    assert make([1, 1, 0, 0]).fit(X, y).score(*held) < 0.6
+    assert make([1, 1, 0, 0], trees=None).fit(X, y).score(*held) < 0.6
     model = make([1, 1, 0, 0], **parameters).fit(X, y)
     assert model.score(*held) > 0.85
     expected = model.predict_proba(X)

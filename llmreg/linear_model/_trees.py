@@ -1,0 +1,341 @@
+"""Boosted trees on top of a linear or additive model, as far as rows confirm them.
+
+Trees are grown without the prior. Rows that neither they nor the additive model have
+seen tell how much of each the model takes, and whether trees earn a place in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.model_selection import (
+    KFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
+
+from llmreg._utils._log import get_logger
+from llmreg._utils._progress import steps
+from llmreg._utils._text import list_names
+from llmreg.linear_model._averaging import AveragedModel
+from llmreg.posterior._intervals import Noise
+from llmreg.posterior._posterior import Posterior
+from llmreg.preprocessing._basis import CurveBasis
+from llmreg.preprocessing._sparse import dense_blocks, to_dense
+from llmreg.prior._task import Feature
+
+logger = get_logger(__name__)
+
+# Rows from which on trees are grown, rows of each class that this takes, and the rows
+# of a very large table that are enough.
+_LEAST_ROWS, _LEAST_OF_CLASS, _MOST_ROWS = 200, 10, 200_000
+# Rows from which on one part of them is held out, a fifth, and how many at most.
+_ONE_PART, _MOST_HELD_OUT = 2_000, 10_000
+# Of a block that becomes double.
+_BLOCK_ROWS = 8_192
+# Encoded columns, and levels of a column that the trees can tell apart.
+_MOST_COLUMNS, _MOST_LEVELS = 1_000, 250
+# Trees earn their place by how much less the loss of rows is that they have not seen,
+# as a share, and by how much likelier these are, in nats: 20 times.
+_GAIN, _NATS = 0.01, 3.0
+_N_TREES, _FEW = 120, 40
+# The share of columns that a split looks at, and the least number.
+_SHARE, _LEAST_COLUMNS = 0.3, 3
+_SETTINGS: dict[str, Any] = {
+    "learning_rate": 0.1,
+    "max_leaf_nodes": 16,
+    "min_samples_leaf": 5,
+    "l2_regularization": 1.0,
+    "early_stopping": False,
+}
+# Of interactions: pairs of rows that are compared, columns that are looked at, pairs of
+# columns that are told, their least share of what columns move, and of the strongest.
+_N_PAIRS, _N_LOOKED_AT, _N_TOLD, _OF_ALL, _OF_STRONGEST = 100, 6, 3, 0.02, 0.25
+
+#: Fits the linear or additive model to rows, targets and weights.
+Fit = Callable[[Any, np.ndarray, np.ndarray], AveragedModel]
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Boosted trees on top of an additive model.
+
+    Parameters
+    ----------
+    models : tuple of tuple
+        Forests of HistGradientBoosting, whose outputs are averaged; of several targets
+        one for each.
+    weights : ndarray of shape (2,)
+        What the outputs of the additive model, and of the trees, are multiplied by.
+    losses : tuple of float
+        The mean loss of rows that were not seen, without trees and with them: the log
+        loss, or the share of the variance of a target that is left.
+    n_unseen : int
+        How many rows these are.
+    errors : ndarray of shape (n_outputs,)
+        The mean squared errors of their targets; of classes nothing is told by them.
+    interactions : tuple of (str, str)
+        Pairs of columns that work together, the strongest first.
+    table : ndarray of shape (n_encoded, n_columns)
+        What makes the columns of the trees of encoded ones: levels become numbers.
+    shift : ndarray of shape (n_outputs,) or float, default=0.0
+        What is added to all outputs, by `base_rate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from llmreg import LLMAttributionClassifier
+    >>> X = np.random.default_rng(0).uniform(-1, 1, size=(400, 3))
+    >>> y = X[:, 0] * X[:, 1] > 0
+    >>> model = LLMAttributionClassifier([1, 1, 1], random_state=0).fit(X, y)
+    >>> model.trees_.interactions[0]
+    ('x0', 'x1')
+    """
+
+    models: tuple[tuple[Any, ...], ...] = field(repr=False)
+    weights: np.ndarray
+    losses: tuple[float, float]
+    n_unseen: int
+    errors: np.ndarray = field(repr=False)
+    interactions: tuple[tuple[str, str], ...]
+    table: np.ndarray = field(repr=False)
+    shift: np.ndarray | float = 0.0
+
+    def add_to(self, outputs: np.ndarray, X: Any) -> np.ndarray:
+        """Return the outputs of additive model and trees together, for encoded rows."""
+        found = np.mean([_margins(m, _table(X, self.table)) for m in self.models], 0)
+        outputs = self.weights[0] * outputs + self.weights[1] * found
+        return np.asarray(outputs + self.shift)
+
+    def settle(self, posterior: Posterior) -> Posterior:
+        """Return the posterior with the noise that is left over with trees."""
+        noise = [Noise(error, self.n_unseen) for error in self.errors.tolist()]
+        return replace(posterior, noise=tuple(noise) if posterior.noise else ())
+
+    def __str__(self) -> str:
+        before, after = self.losses
+        text = (
+            "Boosted trees on top lower the loss on rows that they had not seen from "
+            f"{before:.3f} to {after:.3f}"
+        )
+        if self.interactions:
+            pairs = [" with ".join(pair) for pair in self.interactions]
+            text += f"; what works together: {list_names(pairs, _N_TOLD, str)}"
+        return text + "."
+
+
+def grow_trees(
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    fit: Fit,
+    columns: Sequence[Feature],
+    basis: CurveBasis | None,
+    *,
+    task: str,
+    seed: int,
+) -> Trees | None:
+    """Grow trees, and keep them if rows that are held out confirm them."""
+    is_class = task != "regression"
+    few = is_class and np.bincount(y.astype(int)).min() < _LEAST_OF_CLASS
+    if few or len(y) < _LEAST_ROWS or len(columns) > _MOST_COLUMNS:
+        return None
+    if len(X) > _MOST_ROWS:
+        some = np.random.default_rng(seed).permutation(len(X))[:_MOST_ROWS]
+        X, y, sample_weight = X[some], y[some], sample_weight[some]
+    to_table, categorical = _to_table(columns)
+    table = _table(X, to_table)
+    share = min(1.0, max(_SHARE, _LEAST_COLUMNS / table.shape[1]))
+    settings = {**_SETTINGS, "max_features": share, "random_state": seed}
+    make: Any = HistGradientBoostingRegressor
+    targets = y.reshape(len(y), -1).T
+    if is_class:
+        make, targets = HistGradientBoostingClassifier, targets.astype(int)
+
+    def grow(rows: Any, n_trees: int = _N_TREES) -> tuple[Any, ...]:
+        # Equal weights are left out: with weights columns are binned more slowly.
+        weight = sample_weight[rows] if np.ptp(sample_weight) else None
+        made = []
+        for target in targets:
+            trees = make(**settings, categorical_features=categorical, max_iter=n_trees)
+            made.append(trees.fit(table[rows], target[rows], weight))
+        return tuple(made)
+
+    linear, alone = [], []
+    models: list[tuple[Any, ...]] = []
+    folds = _folds(y, is_class, seed)
+    for train, test in steps(folds, "trees", "fold", len(folds)):
+        model = fit(X[train], y[train], sample_weight[train])
+        linear.append(outputs_of(model, X[test], basis))
+        if not models:
+            few = [_margins(grow(train, _FEW), table[test])]
+            first = _weigh(linear, few, y[test], sample_weight[test], task)
+            if not first.is_gain(_GAIN / 2):
+                # What a few trees do not begin to show more do not show either.
+                return None
+        models.append(grow(train))
+        alone.append(_margins(models[-1], table[test]))
+    unseen = np.concatenate([test for _, test in folds])
+    found = _weigh(linear, alone, y[unseen], sample_weight[unseen], task)
+    logger.info(
+        "boosted trees change the loss of %d held out rows from %.4f to %.4f",
+        *(len(unseen), *found.losses),
+    )
+    if not found.is_gain(_GAIN) or found.nats < _NATS:
+        return None
+    if len(folds) == 1:
+        # Held out rows have told what they can, and now are learnt from.
+        models = [grow(slice(None))]
+    return Trees(
+        models=tuple(models),
+        weights=found.weights,
+        losses=found.losses,
+        n_unseen=len(unseen),
+        errors=found.errors,
+        interactions=_interactions(models, table, columns, seed),
+        table=to_table,
+    )
+
+
+def _folds(
+    y: np.ndarray, is_class: bool, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide rows into those that trees learn from, and those that are held out."""
+    options: dict[str, Any] = {"random_state": seed}
+    if len(y) > _ONE_PART:
+        kind = StratifiedShuffleSplit if is_class else ShuffleSplit
+        options |= {"n_splits": 1, "test_size": min(len(y) // 5, _MOST_HELD_OUT)}
+    else:
+        kind = StratifiedKFold if is_class else KFold
+        options |= {"n_splits": 5, "shuffle": True}
+    return list(kind(**options).split(y, y if is_class else None))
+
+
+def outputs_of(model: AveragedModel, X: Any, basis: CurveBasis | None) -> np.ndarray:
+    """Return the outputs of a linear or additive model for encoded rows."""
+    # In parts, since all rows in double may be more than the memory holds.
+    parts = (part for _, part in dense_blocks(X, _BLOCK_ROWS))
+    tables = (part if basis is None else basis.design(part) for part in parts)
+    return np.concatenate([t @ model.coef.T + model.intercept for t in tables])
+
+
+def _to_table(columns: Sequence[Feature]) -> tuple[np.ndarray, list[int] | None]:
+    """Make the matrix that gathers levels into columns, and tell which have levels."""
+    names = list(dict.fromkeys(column.name for column in columns))
+    matrix = np.zeros((len(columns), len(names)))
+    n_levels = np.zeros(len(names), dtype=int)
+    for number, column in enumerate(columns):
+        place = names.index(column.name)
+        n_levels[place] += column.level is not None
+        matrix[number, place] = max(n_levels[place], 1)
+    categorical = np.flatnonzero((n_levels > 0) & (n_levels <= _MOST_LEVELS)).tolist()
+    return matrix, categorical or None
+
+
+def _table(X: Any, to_table: np.ndarray) -> np.ndarray:
+    return to_dense(X @ to_table)
+
+
+def _margins(models: tuple[Any, ...], table: np.ndarray) -> np.ndarray:
+    """Return logits, or targets, of shape (n_rows, n_outputs)."""
+    found = [
+        getattr(model, "decision_function", model.predict)(table) for model in models
+    ]
+    return np.column_stack(found)
+
+
+class _Weighed(NamedTuple):
+    """How much of the additive model and of trees is best, and what comes of it."""
+
+    weights: np.ndarray
+    losses: tuple[float, float]
+    nats: float
+    errors: np.ndarray
+
+    def is_gain(self, share: float) -> bool:
+        """Tell whether trees lower the loss by a share of it."""
+        before, after = self.losses
+        return bool(self.weights[1] > 0 and after < (1 - share) * before)
+
+
+def _weigh(
+    linear: Sequence[np.ndarray],
+    alone: Sequence[np.ndarray],
+    y: np.ndarray,
+    sample_weight: np.ndarray,
+    task: str,
+) -> _Weighed:
+    """Weigh outputs for rows that were not seen, neither with less than nothing."""
+    parts = np.stack([np.concatenate(linear), np.concatenate(alone)])
+    targets, total = y.reshape(len(y), -1), sample_weight.sum()
+    row_weight, labels = sample_weight / total, y.astype(int)
+    spread = np.maximum(row_weight @ (targets - row_weight @ targets) ** 2, 1e-12)
+
+    def loss(weights: np.ndarray) -> float:
+        outputs = np.tensordot(weights, parts, axes=1)
+        if task == "regression":
+            each = ((outputs - targets) ** 2 / spread).mean(axis=1)
+        elif task == "binary":
+            each = np.logaddexp(0, (1 - 2 * y) * outputs[:, 0])
+        else:
+            each = -log_softmax(outputs, axis=1)[np.arange(len(y)), labels]
+        return float(row_weight @ each)
+
+    found = minimize(loss, np.full(2, 0.5), bounds=[(0, None)] * 2)
+    before, after = loss(np.array([1.0, 0.0])), float(found.fun)
+    nats = total * (before - after)
+    if task == "regression":
+        nats = total / 2 * targets.shape[1] * np.log(before / max(after, 1e-12))
+    both = np.tensordot(found.x, parts, axes=1)
+    errors = row_weight @ (both - targets) ** 2
+    return _Weighed(found.x, (before, after), nats, errors)
+
+
+def _interactions(
+    models: Sequence[tuple[Any, ...]],
+    table: np.ndarray,
+    columns: Sequence[Feature],
+    seed: int,
+) -> tuple[tuple[str, str], ...]:
+    """Find the pairs of columns whose effects on the trees are not a sum.
+
+    Rows take the values of other rows, in one column, in another, and in both.
+    """
+    names = list(dict.fromkeys(column.name for column in columns))
+    generator = np.random.default_rng(seed)
+    rows, others = table[generator.integers(len(table), size=(2, _N_PAIRS))]
+
+    def outputs(*swapped: Sequence[int]) -> np.ndarray:
+        found = np.repeat(rows[None], len(swapped), axis=0)
+        for number, some in enumerate(swapped):
+            found[number][:, some] = others[:, some]
+        flat = found.reshape(-1, rows.shape[1])
+        margins = np.mean([_margins(model, flat) for model in models], axis=0)
+        return np.asarray(margins.reshape(len(swapped), len(rows), -1))
+
+    whole, *alone = outputs([], *([j] for j in range(len(names))))
+    moved = np.array([np.mean((one - whole) ** 2) for one in alone])
+    looked_at = np.sort(np.argsort(-moved, kind="stable")[:_N_LOOKED_AT])
+    pairs = list(combinations(looked_at, 2))
+    if not pairs:
+        return ()
+    left = [
+        np.mean((both - alone[j] - alone[k] + whole) ** 2)
+        for both, (j, k) in zip(outputs(*pairs), pairs, strict=True)
+    ]
+    order = np.argsort(left)[::-1][:_N_TOLD]
+    least = max(_OF_ALL * moved.sum(), _OF_STRONGEST * max(left))
+    return tuple(
+        (names[j], names[k]) for j, k in (pairs[n] for n in order if left[n] > least)
+    )

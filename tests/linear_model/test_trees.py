@@ -1,0 +1,172 @@
+"""Trees on top of an additive model: where rows confirm them, and nowhere else."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg.exceptions import CoefficientsError, ExportError
+from llmreg.export import to_onnx, to_sklearn
+from llmreg.linear_model import _trees
+
+SCORES = {"a": 1, "b": 1, "c": 5}
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.uniform(-1, 1, size=(500, 3)), columns=["a", "b", "c"])
+    crossed = 6 * X["a"] * X["b"] + 2 * X["c"]
+    return X, crossed, rng.logistic(size=len(X))
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    X, crossed, noise = table
+    return LLMAttributionClassifier(SCORES, random_state=0).fit(X, crossed + noise > 0)
+
+
+def new_rows(n_rows=400):
+    rng = np.random.default_rng(1)
+    X = pd.DataFrame(rng.uniform(-1, 1, size=(n_rows, 3)), columns=["a", "b", "c"])
+    return X, 6 * X["a"] * X["b"] + 2 * X["c"]
+
+
+class TestWhatRowsShow:
+    def test_columns_that_work_together_are_learnt_and_named(self, model):
+        X, crossed = new_rows()
+        assert model.trees_.interactions == (("a", "b"),)
+        assert model.score(X, crossed > 0) > 0.85
+        below = clone(model).set_params(trees=None).fit(*fitted_on(model))
+        assert below.trees_ is None
+        assert below.score(X, crossed > 0) < 0.75
+
+    def test_the_verdict_says_what_unseen_rows_gained(self, model):
+        before, after = model.trees_.losses
+        assert after < 0.9 * before
+        assert model.trust_.verdict.endswith(str(model.trees_))
+        said = f"from {before:.3f} to {after:.3f}; what works together: a with b."
+        assert said in model.trust_.verdict
+
+    def test_a_sum_stays_a_sum(self, table):
+        X, _, noise = table
+        y = 2 * X["a"] + X["b"] + 3 * X["c"] + noise > 0
+        model = LLMAttributionClassifier(SCORES, random_state=0).fit(X, y)
+        assert model.trees_ is None
+        assert model.coef_.shape == (1, 3)
+
+    def test_few_rows_grow_no_trees(self, table, monkeypatch):
+        X, crossed, noise = table
+        monkeypatch.delattr(_trees, "HistGradientBoostingClassifier")
+        model = LLMAttributionClassifier(SCORES)
+        assert model.fit(X[:199], crossed[:199] + noise[:199] > 0).trees_ is None
+
+    def test_a_class_of_few_rows_grows_no_trees(self, table, monkeypatch):
+        X, crossed, _ = table
+        monkeypatch.delattr(_trees, "HistGradientBoostingClassifier")
+        y = np.where(np.arange(len(X)) < 9, "rare", np.where(crossed > 0, "up", "down"))
+        prior = {"rare": SCORES, "up": SCORES, "down": SCORES}
+        assert LLMAttributionClassifier(prior).fit(X, y).trees_ is None
+
+    def test_levels_are_gathered_for_trees(self, table):
+        X, _, noise = table
+        X = X.assign(a=np.where(X["a"] > 0, "up", "down"))
+        y = 4 * np.where(X["a"] == "up", X["b"], -X["b"]) + noise > 0
+        prior = {"a=up": 1, "a=down": 1, "b": 1, "c": 1}
+        model = LLMAttributionClassifier(prior, random_state=0).fit(X, y)
+        assert model.trees_.interactions == (("a", "b"),)
+        assert model.trees_.table.shape == (4, 3)
+        unknown = X.assign(a="sideways")
+        assert np.isfinite(model.predict_proba(unknown)).all()
+
+
+class TestOtherTargets:
+    def test_of_a_regression_intervals_shrink_and_hold(self, table):
+        X, crossed, noise = table
+        model = LLMAttributionRegressor(SCORES, random_state=0)
+        model.fit(X, crossed + 0.3 * noise)
+        below = clone(model).set_params(trees=None).fit(X, crossed + 0.3 * noise)
+        assert model.trees_.interactions == (("a", "b"),)
+        X, crossed = new_rows()
+        assert model.score(X, crossed) > 0.9 > 0.6 > below.score(X, crossed)
+        y = crossed + 0.3 * np.random.default_rng(2).logistic(size=len(X))
+        low, high = model.predict_interval(X).T
+        assert 0.85 < np.mean((low < y) & (y < high)) < 0.97
+        widths = [np.ptp(m.predict_interval(X), axis=1).mean() for m in (model, below)]
+        assert widths[0] < 0.8 * widths[1]
+
+    def test_of_several_targets(self, table):
+        X, crossed, _ = table
+        y = pd.DataFrame({"sum": X["a"] + X["b"], "product": crossed})
+        prior = {"sum": SCORES, "product": SCORES}
+        model = LLMAttributionRegressor(prior, random_state=0).fit(X, y)
+        assert model.predict(X).shape == y.shape
+        assert len(model.trust_) == 2
+        assert model.trees_.errors.shape == (2,)
+
+    def test_of_several_classes(self, table):
+        X, crossed, noise = table
+        y = np.digitize(crossed + noise, [-1, 1])
+        prior = {str(label): {"c": label - 1} for label in range(3)}
+        model = LLMAttributionClassifier(prior, random_state=0).fit(X, y)
+        assert model.trees_.interactions[0] == ("a", "b")
+        X, crossed = new_rows()
+        assert model.predict_proba(X).shape == (len(X), 3)
+        assert model.score(X, np.digitize(crossed, [-1, 1])) > 0.65
+
+
+class TestOneModel:
+    def test_the_same_seed_gives_the_same_bits(self, model):
+        X, _ = new_rows(50)
+        again = clone(model).fit(*fitted_on(model))
+        assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+        same = pickle.loads(pickle.dumps(model))
+        assert np.array_equal(same.predict_proba(X), model.predict_proba(X))
+
+    def test_outputs_are_shares_of_two(self, model):
+        X, _ = new_rows(5)
+        below = clone(model).set_params(trees=None).fit(*fitted_on(model))
+        shares, margins = model.trees_.weights, below.decision_function(X)
+        encoded = model.encoder_.transform(X)
+        alone = model.trees_.add_to(np.zeros((5, 1)), encoded)[:, 0]
+        expected = shares[0] * margins + alone
+        np.testing.assert_allclose(model.decision_function(X), expected, rtol=1e-6)
+
+    def test_a_base_rate_moves_the_logit(self, model):
+        X, _ = new_rows(5)
+        moved = clone(model).set_params(base_rate=0.1).fit(*fitted_on(model))
+        apart = moved.decision_function(X) - model.decision_function(X)
+        rate = fitted_on(model)[1].mean()
+        expected = np.log(0.1 / 0.9) - np.log(rate / (1 - rate))
+        np.testing.assert_allclose(apart, expected, rtol=1e-5)
+
+    def test_partial_fit_says_that_it_leaves_them_out(self, model):
+        X, y = fitted_on(model)
+        goes_on = pickle.loads(pickle.dumps(model))
+        with pytest.warns(UserWarning, match="leaves out the boosted trees"):
+            goes_on.partial_fit(X[:20], y[:20])
+        assert goes_on.trees_ is None
+
+    @pytest.mark.parametrize("export", [to_sklearn, to_onnx])
+    def test_exports_say_the_way_out(self, model, export):
+        with pytest.raises(ExportError, match="trees=None"):
+            export(model)
+
+    def test_weights_say_the_way_out(self, model):
+        with pytest.raises(CoefficientsError, match="trees=None"):
+            _ = model.coef_
+
+    def test_columns_that_keep_the_prior_grow_none(self, model):
+        kept = clone(model).set_params(biased_features=["c"]).fit(*fitted_on(model))
+        assert kept.trees_ is None
+
+
+def fitted_on(model):
+    """Return the rows of the fixtures again."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.uniform(-1, 1, size=(500, 3)), columns=["a", "b", "c"])
+    noise = rng.logistic(size=len(X))
+    return X, 6 * X["a"] * X["b"] + 2 * X["c"] + noise > 0
