@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmreg.linear_model._trees import Trees
 from llmreg.linear_model._trust import Contradiction, Trust
 
-__all__ = ["Contradiction", "Trust"]
+__all__ = ["Contradiction", "Trees", "Trust"]

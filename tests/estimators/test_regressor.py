@@ -179,7 +179,7 @@ def test_a_hidden_layer_learns_what_the_line_leaves_over():
     X = rng.random((400, 3))
     y = 4 * np.abs(X[:, 0] - 0.5) + X[:, 1] + 0.1 * rng.normal(size=400)
     fit, held = slice(0, 300), slice(300, 400)
-    line = make([0, 5, 0]).fit(X[fit], y[fit]).score(X[held], y[held])
+    line = make([0, 5, 0], trees=None).fit(X[fit], y[fit]).score(X[held], y[held])
     deep = make([0, 5, 0], hidden_layer_sizes=(32,), max_iter=300)
     assert deep.fit(X[fit], y[fit]).score(X[held], y[held]) > line + 0.3
 
