@@ -205,7 +205,8 @@ class BaseAttributionEstimator(
                         task=self._loss_name(),
                         device=self._device,
                         seed=self._seed,
-                        columns=self.encoder_.columns_,
+                        # Pieces that follow would leave trees out again.
+                        columns=[] if one_pass else self.encoder_.columns_,
                         basis=basis,
                         kept=kept,
                     )

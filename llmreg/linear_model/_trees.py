@@ -260,13 +260,13 @@ class _Weighed(NamedTuple):
 
     weights: np.ndarray
     losses: tuple[float, float]
+    rescaled: float
     nats: float
     errors: np.ndarray
 
     def is_gain(self, share: float) -> bool:
-        """Tell whether trees lower the loss by a share of it."""
-        before, after = self.losses
-        return bool(self.weights[1] > 0 and after < (1 - share) * before)
+        """Tell whether trees take a share of the loss that a length alone leaves."""
+        return self.losses[1] < (1 - share) * self.rescaled
 
 
 def _weigh(
@@ -293,13 +293,15 @@ def _weigh(
         return float(row_weight @ each)
 
     found = minimize(loss, np.full(2, 0.5), bounds=[(0, None)] * 2)
+    # What another length of the additive model would do is no merit of trees.
+    rescaled = minimize(loss, [1.0, 0.0], bounds=[(0, None), (0, 0)]).fun
     before, after = loss(np.array([1.0, 0.0])), float(found.fun)
-    nats = total * (before - after)
+    nats = total * (rescaled - after)
     if task == "regression":
-        nats = total / 2 * targets.shape[1] * np.log(before / max(after, 1e-12))
+        nats = total / 2 * targets.shape[1] * np.log(rescaled / max(after, 1e-12))
     both = np.tensordot(found.x, parts, axes=1)
     errors = row_weight @ (both - targets) ** 2
-    return _Weighed(found.x, (before, after), nats, errors)
+    return _Weighed(found.x, (before, after), float(rescaled), nats, errors)
 
 
 def _interactions(

@@ -275,7 +275,7 @@ def train_automatically(
 
     trees = None
     is_sum = is_linear(params) and is_averaged(params) and task != "poisson"
-    if params.trees and is_sum and kept is None:
+    if columns and params.trees and is_sum and kept is None:
         rows = X, y, sample_weight
         trees = grow_trees(*rows, average, columns, basis, task=task, seed=seed)
     if trees is not None:
