@@ -148,7 +148,7 @@ def average_models(
         average = problem.average(evidence, starts, is_part)
         if is_part:
             more = columns, targets[part], sample_weight
-            average, rest = problem.follow_up(average, starts, *more)
+            average, rest = problem.follow_up(average, *more)
         known = partial(summarize, n_samples=n_samples, total_weight=total_weight)
         of_kept = columns.of_kept(kept) if basis is not None else kept
         found = known(average, told, kept=of_kept)
@@ -285,6 +285,11 @@ class _Problem:
             shrinkage[points] = self._shrinkage(fits, design)
             done.append((group, points, fits, priors))
         posterior = np.exp(log_posterior - logsumexp(log_posterior))
+        for group, points, fits, priors in done:
+            # All rows go on from it, where these are some.
+            if (own := points == np.argmax(posterior)).any():
+                first = GaussianPriors(priors.mean[own], priors.precision[own])
+                self.likeliest = group, first, Fits(*(part[own] for part in fits[:3]))
         uncertainty = self._uncertainty(done, grid, posterior)
         uncertainty.shift[:, :-1] = np.tensordot(posterior * (1 - shrinkage), coef, 1)
         uncertainty.shift[:, -1] = (posterior * (1 - shrinkage)) @ intercept
@@ -364,22 +369,18 @@ class _Problem:
     def follow_up(
         self,
         average: AveragedWeights,
-        starts: np.ndarray,
         columns: Columns,
         targets: np.ndarray,
         row_weight: np.ndarray,
     ) -> tuple[AveragedWeights, Rest]:
         """Go on with all rows and columns from the likeliest prior of a part."""
         assert isinstance(self.space, CurveSpace)
-        best = np.array([np.argmax(average.posterior)])
-        ((group, _),) = self.space.groups(self.grid[best])
-        priors = self.space.priors(group, self.grid[best])
-        rows = group.design, self.targets, self.row_weight
-        fits = self.fit(*rows, priors, starts[best], _ROUGH)
+        best = np.argmax(average.posterior)
+        group, priors, fits = self.likeliest
         table = self.space.basis.design(columns.X, np.float32).T
         maps, rest = self.space.to_table(group), columns.rest
-        free = float(self.grid.deviation[best[0]] ** -2)
-        noise = self.grid.noise[best[0]] if self.task == "regression" else None
+        free = float(self.grid.deviation[best] ** -2)
+        noise = self.grid.noise[best] if self.task == "regression" else None
         for _ in range(1 if noise is None else _NOISES):
             start = table, maps, targets, row_weight, priors, fits, rest, free
             weights, variance, outputs = follow_up(*start, noise, self.is_count)
