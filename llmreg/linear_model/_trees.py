@@ -49,7 +49,8 @@ _MOST_COLUMNS, _MOST_LEVELS = 1_000, 250
 # Trees earn their place by how much less the loss of rows is that they have not seen,
 # as a share, and by how much likelier these are, in nats: 20 times.
 _GAIN, _NATS = 0.01, 3.0
-_N_TREES, _FEW = 120, 40
+# Trees; of many rows, that hold out one part, as many as go on lowering its loss.
+_FEW, _N_TREES, _MOST_TREES = 40, 120, 960
 # The share of columns that a split looks at, and the least number.
 _SHARE, _LEAST_COLUMNS = 0.3, 3
 _SETTINGS: dict[str, Any] = {
@@ -58,6 +59,7 @@ _SETTINGS: dict[str, Any] = {
     "min_samples_leaf": 5,
     "l2_regularization": 1.0,
     "early_stopping": False,
+    "warm_start": True,
 }
 # Of interactions: pairs of rows that are compared, columns that are looked at, pairs of
 # columns that are told, their least share of what columns move, and of the strongest.
@@ -163,14 +165,14 @@ def grow_trees(
     if is_class:
         make, targets = HistGradientBoostingClassifier, targets.astype(int)
 
-    def grow(rows: Any, n_trees: int = _N_TREES) -> tuple[Any, ...]:
+    def grow(rows: Any, n_trees: int, begun: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         # Equal weights are left out: with weights columns are binned more slowly.
         weight = sample_weight[rows] if np.ptp(sample_weight) else None
-        made = []
-        for target in targets:
-            trees = make(**settings, categorical_features=categorical, max_iter=n_trees)
-            made.append(trees.fit(table[rows], target[rows], weight))
-        return tuple(made)
+        options = {**settings, "categorical_features": categorical}
+        models = begun or tuple(make(**options) for _ in targets)
+        for trees, target in zip(models, targets, strict=True):
+            trees.set_params(max_iter=n_trees).fit(table[rows], target[rows], weight)
+        return models
 
     linear, alone = [], []
     models: list[tuple[Any, ...]] = []
@@ -179,12 +181,13 @@ def grow_trees(
         model = fit(X[train], y[train], sample_weight[train])
         linear.append(outputs_of(model, X[test], basis))
         if not models:
-            few = [_margins(grow(train, _FEW), table[test])]
+            begun = grow(train, _FEW)
+            few = [_margins(begun, table[test])]
             first = _weigh(linear, few, y[test], sample_weight[test], task)
             if not first.is_gain(_GAIN / 2):
                 # What a few trees do not begin to show more do not show either.
                 return None
-        models.append(grow(train))
+        models.append(grow(train, _N_TREES, () if models else begun))
         alone.append(_margins(models[-1], table[test]))
     unseen = np.concatenate([test for _, test in folds])
     found = _weigh(linear, alone, y[unseen], sample_weight[unseen], task)
@@ -195,8 +198,15 @@ def grow_trees(
     if not found.is_gain(_GAIN) or found.nats < _NATS:
         return None
     if len(folds) == 1:
+        n_trees = _N_TREES
+        while n_trees < _MOST_TREES:
+            more = [_margins(grow(train, 2 * n_trees, models[0]), table[test])]
+            better = _weigh(linear, more, y[unseen], sample_weight[unseen], task)
+            if better.losses[1] > (1 - _GAIN / 2) * found.losses[1]:
+                break
+            n_trees, found = 2 * n_trees, better
         # Held out rows have told what they can, and now are learnt from.
-        models = [grow(slice(None))]
+        models = [grow(slice(None), n_trees)]
     return Trees(
         models=tuple(models),
         weights=found.weights,

@@ -67,8 +67,8 @@ def test_a_prior_of_the_wrong_sign_is_turned():
 
 def test_a_shuffled_prior_is_not_followed():
     X, y = few_and_many(400)
-    wrong = dict(zip("abcde", [1, 2, -1, 8, -3], strict=True))
-    model = make(wrong, trees=None).fit(X, y)
+    shuffled = dict(zip("abcde", [1, 2, -1, 8, -3], strict=True))
+    model = make(shuffled, trees=None).fit(X, y)
     assert cosine(model.coef_[0], TRUE) > 0.95
     assert model.trust_.cosine < 0.2
     assert "do not support the prior" in model.trust_.verdict
