@@ -26,7 +26,7 @@ from benchmarks.reporting import worlds as report
 from benchmarks.reporting.tables import ordered
 
 SIZES: dict[bool, tuple[Shots, ...]] = {
-    False: (1, 5, 10, 25, 50, 100, 0.8),
+    False: (1, 5, 10, 25, 50, 100, 400, 0.8),
     True: (5, 10, 25, 50, 100, 200, 0.8),
 }
 

@@ -50,7 +50,7 @@ def test_sizes_of_a_kind():
     sizes = {
         card: [cell.shots for cell in cells if cell.card == card] for card in WORLDS
     }
-    assert sizes["clinic_wait"] == [1, 5, 10, 25, 50, 100, 0.8]
+    assert sizes["clinic_wait"] == [1, 5, 10, 25, 50, 100, 400, 0.8]
     assert sorted(sizes["cell_capacity"]) == [0.8, 5, 10, 25, 50, 100, 200]
     cells = experiment.cells_of(["cell_capacity"], [1], 2)
     assert [cell.shots for cell in cells] == [1, 1]
