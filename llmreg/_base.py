@@ -198,6 +198,8 @@ class BaseAttributionEstimator(
                         "with all rows to have them.",
                         stacklevel=4,
                     )
+                    told = [replace(one, trees="") for one in each_trust(self.trust_)]
+                    self.trust_ = tuple(told) if len(told) > 1 else told[0]
                 self.posterior_ = self.trees_ = None
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model, self.trees_ = train_automatically(

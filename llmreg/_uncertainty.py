@@ -129,7 +129,8 @@ class UncertaintyMixin:
                 "This model does not know how uncertain it is: that takes "
                 'gamma="auto", a prior that has scores or curves, and no training loop '
                 "(partial_fit, early_stopping, net__*, or another solver or "
-                "attribution than the default). Fit such a model, or put intervals "
-                "around this one with conformal prediction, for example with MAPIE."
+                "attribution than the default), and for classes no trees on top "
+                "(trees=None). Fit such a model, or put intervals around "
+                "this one with conformal prediction, for example with MAPIE."
             )
         return posterior

@@ -174,10 +174,12 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
     """
     check_model(model)
     if y is None:
+        # Where trees are on top the shift of `base_rate` is theirs.
+        shift = getattr(getattr(model, "trees_", None), "shift", 0.0)
         model = shallow_copy(model)
         model.trees_ = None
         predict = model.decision_function if is_classifier(model) else model.predict
-        margin = np.asarray(predict(X), dtype=np.float64)
+        margin = np.asarray(predict(X), dtype=np.float64) + shift
         return np.log(margin) if model._loss_name() == "poisson" else margin
     if isinstance(cv, int):
         kind = StratifiedKFold if is_classifier(model) else KFold

@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.ensemble import (
@@ -120,10 +121,13 @@ class Trees:
         outputs = self.weights[0] * outputs + self.weights[1] * found
         return np.asarray(outputs + self.shift)
 
-    def settle(self, posterior: Posterior) -> Posterior:
-        """Return the posterior with the noise that is left over with trees."""
+    def settle(self, posterior: Posterior) -> Posterior | None:
+        """Return the posterior with the noise that is left over with trees.
+
+        None for classes: it does not know how uncertain the logits of trees are.
+        """
         noise = [Noise(error, self.n_unseen) for error in self.errors.tolist()]
-        return replace(posterior, noise=tuple(noise) if posterior.noise else ())
+        return replace(posterior, noise=tuple(noise)) if posterior.noise else None
 
     def __str__(self) -> str:
         before, after = self.losses
@@ -146,18 +150,24 @@ def grow_trees(
     basis: CurveBasis | None,
     *,
     task: str,
+    n_classes: int,
     seed: int,
 ) -> Trees | None:
-    """Grow trees, and keep them if rows that are held out confirm them."""
-    is_class = task != "regression"
-    few = is_class and np.bincount(y.astype(int)).min() < _LEAST_OF_CLASS
-    if few or len(y) < _LEAST_ROWS or len(columns) > _MOST_COLUMNS:
+    """Grow trees, and keep them if rows that are held out confirm them.
+
+    `n_classes` is 0 in a regression.
+    """
+    is_class = n_classes > 0
+    if len(y) < _LEAST_ROWS or len(columns) > _MOST_COLUMNS:
         return None
     if len(X) > _MOST_ROWS:
         some = np.random.default_rng(seed).permutation(len(X))[:_MOST_ROWS]
         X, y, sample_weight = X[some], y[some], sample_weight[some]
     to_table, categorical = _to_table(columns)
     table = _table(X, to_table)
+    folds = _folds(table, y, n_classes, seed)
+    if folds is None:
+        return None
     share = min(1.0, max(_SHARE, _LEAST_COLUMNS / table.shape[1]))
     settings = {**_SETTINGS, "max_features": share, "random_state": seed}
     make: Any = HistGradientBoostingRegressor
@@ -176,7 +186,6 @@ def grow_trees(
 
     linear, alone = [], []
     models: list[tuple[Any, ...]] = []
-    folds = _folds(y, is_class, seed)
     for train, test in steps(folds, "trees", "fold", len(folds)):
         model = fit(X[train], y[train], sample_weight[train])
         linear.append(outputs_of(model, X[test], basis))
@@ -219,17 +228,37 @@ def grow_trees(
 
 
 def _folds(
-    y: np.ndarray, is_class: bool, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divide rows into those that trees learn from, and those that are held out."""
+    table: np.ndarray, y: np.ndarray, n_classes: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Divide rows into those that trees learn from, and those that are held out.
+
+    None where a class has too few rows.
+    """
+    first = kind = np.arange(len(y))
+    rows = pd.DataFrame(table)
+    keys = pd.util.hash_pandas_object(rows, index=False).to_numpy()
+    with_target = pd.DataFrame(np.column_stack([keys, y.reshape(len(y), -1)]))
+    if len(with_target.drop_duplicates()) == len(np.unique(keys)):
+        # Equal rows that never differ in their target are copies, and trees would know
+        # them again. Few distinct rows, as of levels alone, are none.
+        _, first, kind = np.unique(keys, return_index=True, return_inverse=True)
+    labels = y[first]
+    if n_classes:
+        counts = np.bincount(labels.astype(int), minlength=n_classes)
+        if counts.min() < _LEAST_OF_CLASS:
+            return None
+    elif len(first) < _LEAST_OF_CLASS:
+        return None
     options: dict[str, Any] = {"random_state": seed}
-    if len(y) > _ONE_PART:
-        kind = StratifiedShuffleSplit if is_class else ShuffleSplit
-        options |= {"n_splits": 1, "test_size": min(len(y) // 5, _MOST_HELD_OUT)}
+    if len(first) > _ONE_PART:
+        split = StratifiedShuffleSplit if n_classes else ShuffleSplit
+        options |= {"n_splits": 1, "test_size": min(len(first) // 5, _MOST_HELD_OUT)}
     else:
-        kind = StratifiedKFold if is_class else KFold
+        split = StratifiedKFold if n_classes else KFold
         options |= {"n_splits": 5, "shuffle": True}
-    return list(kind(**options).split(y, y if is_class else None))
+    found = split(**options).split(first, labels if n_classes else None)
+    held_out = [np.isin(kind, some) for _, some in found]
+    return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held_out]
 
 
 def outputs_of(model: AveragedModel, X: Any, basis: CurveBasis | None) -> np.ndarray:
@@ -240,13 +269,24 @@ def outputs_of(model: AveragedModel, X: Any, basis: CurveBasis | None) -> np.nda
     return np.concatenate([t @ model.coef.T + model.intercept for t in tables])
 
 
+def _places(columns: Sequence[Feature]) -> dict[Any, str]:
+    """Return the columns of the table by what tells them apart, with their names.
+
+    Levels are gathered by name; numbers of the same name are columns of their own.
+    """
+    return {
+        c.name if c.level is not None else (number,): c.name
+        for number, c in enumerate(columns)
+    }
+
+
 def _to_table(columns: Sequence[Feature]) -> tuple[np.ndarray, list[int] | None]:
     """Make the matrix that gathers levels into columns, and tell which have levels."""
-    names = list(dict.fromkeys(column.name for column in columns))
-    matrix = np.zeros((len(columns), len(names)))
-    n_levels = np.zeros(len(names), dtype=int)
+    places = [*_places(columns)]
+    matrix = np.zeros((len(columns), len(places)))
+    n_levels = np.zeros(len(places), dtype=int)
     for number, column in enumerate(columns):
-        place = names.index(column.name)
+        place = places.index((number,) if column.level is None else column.name)
         n_levels[place] += column.level is not None
         matrix[number, place] = max(n_levels[place], 1)
     categorical = np.flatnonzero((n_levels > 0) & (n_levels <= _MOST_LEVELS)).tolist()
@@ -308,7 +348,12 @@ def _weigh(
     before, after = loss(np.array([1.0, 0.0])), float(found.fun)
     nats = total * (rescaled - after)
     if task == "regression":
-        nats = total / 2 * targets.shape[1] * np.log(rescaled / max(after, 1e-12))
+        nats = (
+            total
+            / 2
+            * targets.shape[1]
+            * np.log(max(rescaled, 1e-12) / max(after, 1e-12))
+        )
     both = np.tensordot(found.x, parts, axes=1)
     errors = row_weight @ (both - targets) ** 2
     return _Weighed(found.x, (before, after), float(rescaled), nats, errors)
@@ -324,7 +369,7 @@ def _interactions(
 
     Rows take the values of other rows, in one column, in another, and in both.
     """
-    names = list(dict.fromkeys(column.name for column in columns))
+    names = [*_places(columns).values()]
     generator = np.random.default_rng(seed)
     rows, others = table[generator.integers(len(table), size=(2, _N_PAIRS))]
 

@@ -277,7 +277,9 @@ def train_automatically(
     is_sum = is_linear(params) and is_averaged(params) and task != "poisson"
     if columns and params.trees and is_sum and kept is None:
         rows = X, y, sample_weight
-        trees = grow_trees(*rows, average, columns, basis, task=task, seed=seed)
+        n_classes = 0 if task == "regression" else max(2, len(model.coef))
+        given = *rows, average, columns, basis
+        trees = grow_trees(*given, task=task, n_classes=n_classes, seed=seed)
     if trees is not None:
         model = model._replace(
             trust=tuple(replace(one, trees=str(trees)) for one in model.trust),

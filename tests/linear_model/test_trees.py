@@ -8,8 +8,8 @@ import pytest
 from sklearn.base import clone
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg.exceptions import CoefficientsError, ExportError
-from llmreg.export import to_onnx, to_sklearn
+from llmreg.exceptions import CoefficientsError, ExportError, NoPosteriorError
+from llmreg.export import boosting_margin, to_onnx, to_sklearn
 from llmreg.linear_model import _trees
 
 SCORES = {"a": 1, "b": 1, "c": 5}
@@ -170,3 +170,56 @@ def fitted_on(model):
     X = pd.DataFrame(rng.uniform(-1, 1, size=(500, 3)), columns=["a", "b", "c"])
     noise = rng.logistic(size=len(X))
     return X, 6 * X["a"] * X["b"] + 2 * X["c"] + noise > 0
+
+
+class TestWhatIsNoEvidence:
+    """Rows that trees have seen before, in one form or another, confirm nothing."""
+
+    @pytest.mark.parametrize(
+        "estimator", [LLMAttributionClassifier, LLMAttributionRegressor]
+    )
+    def test_copies_of_rows_do_not_confirm_trees(self, table, estimator):
+        X, _, noise = table
+        y = noise > 0 if estimator is LLMAttributionClassifier else noise
+        some = np.random.default_rng(0).integers(len(X), size=len(X))
+        X, y = X.iloc[some], np.asarray(y)[some]
+        assert estimator(SCORES, random_state=0).fit(X, y).trees_ is None
+
+    def test_few_distinct_rows_are_no_copies(self):
+        rng = np.random.default_rng(0)
+        X = pd.DataFrame(rng.integers(0, 3, size=(800, 2)), columns=["a", "b"])
+        y = 4 * (X["a"] - 1) * (X["b"] - 1) + rng.logistic(size=800) > 0
+        model = LLMAttributionClassifier({"a": 1, "b": 1}, random_state=0).fit(X, y)
+        assert model.trees_.interactions == (("a", "b"),)
+
+
+def test_a_class_that_is_gone_grows_no_trees(table):
+    X, crossed, noise = table
+    y = np.digitize(crossed + noise, [-2, 2]).astype(str)
+    prior = dict.fromkeys("012", SCORES)
+    model = LLMAttributionClassifier(prior, warm_start=True).fit(X, y)
+    assert model.fit(X[y < "2"], y[y < "2"]).trees_ is None
+
+
+def test_columns_of_the_same_name_are_two(table):
+    X, crossed, noise = table
+    X = X.set_axis(["a", "a", "b"], axis=1)
+    model = LLMAttributionClassifier([1, 1, 5], random_state=0)
+    assert model.fit(X, crossed + noise > 0).trees_.table.shape == (3, 3)
+
+
+def test_intervals_and_pieces_know_of_no_trees(model, table):
+    with pytest.raises(NoPosteriorError, match="trees=None"):
+        model.predict_proba_interval(table[0])
+    again = pickle.loads(pickle.dumps(model))
+    with pytest.warns(UserWarning, match="leaves out the boosted trees"):
+        again.partial_fit(*fitted_on(model))
+    assert "trees" not in again.trust_.verdict
+
+
+def test_margins_hold_the_declared_base_rate(table):
+    X, crossed, noise = table
+    model = LLMAttributionClassifier(SCORES, base_rate=0.02, random_state=0)
+    model.fit(X, crossed + noise > 0)
+    assert model.trees_ is not None
+    assert boosting_margin(model, X).mean() < -2
