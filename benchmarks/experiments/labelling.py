@@ -111,7 +111,8 @@ def _label(
 
     def fit(labelled: Sequence[int]) -> tuple[Any, Mapping[str, float]]:
         kind = LLMAttributionClassifier if dataset.classes else LLMAttributionRegressor
-        model = kind(prior, random_state=0).fit(X.iloc[labelled], y_pool[labelled])
+        model = kind(prior, trees=None, random_state=0)
+        model.fit(X.iloc[labelled], y_pool[labelled])
         return model, metrics.measure(
             dataset, y[test], _scores(dataset, model, dataset.X.iloc[test]), True
         )

@@ -82,7 +82,7 @@ def _outcomes(
 ) -> Found:
     """Tell how many outcomes are in their intervals; widths in standard deviations."""
     y = dataset.y.to_numpy(dtype=np.float64)
-    model = LLMAttributionRegressor(prior, random_state=0)
+    model = LLMAttributionRegressor(prior, trees=None, random_state=0)
     model.fit(dataset.X.iloc[train], y[train])
     ends = model.predict_interval(dataset.X.iloc[test], LEVEL)
     yield OUTCOME, *_covered(y[test], ends, float(y.std()))
@@ -94,14 +94,14 @@ def _probabilities(
     """Tell how many true probabilities are in their intervals."""
     y, both = dataset.y.to_numpy(), np.concatenate([train, test])
     if len(np.unique(y[train])) == len(np.unique(y)):
-        model = LLMAttributionClassifier(prior, random_state=0)
+        model = LLMAttributionClassifier(prior, trees=None, random_state=0)
         found = model.fit(dataset.X.iloc[train], y[train])
         p = found.predict_proba(dataset.X.iloc[test])
         truth = y[test][:, None] == model.classes_
         yield CALIBRATION, calibration_error(truth, p), np.nan
     shown = rng.permutation(len(y))[:_SHOWN]
     for n_labels in LABELS:
-        known = LLMAttributionClassifier(prior, random_state=0)
+        known = LLMAttributionClassifier(prior, trees=None, random_state=0)
         weight = np.full(len(shown), n_labels / len(shown))
         known.fit(dataset.X.iloc[shown], y[shown], sample_weight=weight)
         p = draw_probabilities(known, dataset.X.iloc[both], rng)
@@ -109,7 +109,7 @@ def _probabilities(
         labels = known.classes_[np.minimum(drawn, p.shape[1] - 1)][: len(train)]
         if len(np.unique(labels)) < len(known.classes_):
             continue
-        model = LLMAttributionClassifier(prior, random_state=0)
+        model = LLMAttributionClassifier(prior, trees=None, random_state=0)
         model.fit(dataset.X.iloc[train], labels)
         ends = model.predict_proba_interval(dataset.X.iloc[test], LEVEL)
         yield f"probability, {n_labels} labels", *_covered(p[len(train) :], ends)

@@ -28,7 +28,8 @@ def test_titanic_is_measured_with_both_priors_and_in_all_ways(monkeypatch):
 
 def test_models_are_drawn_around_the_one_that_is_known():
     dataset = load("titanic")
-    model = LLMAttributionClassifier(dataset.prior).fit(dataset.X, dataset.y)
+    model = LLMAttributionClassifier(dataset.prior, trees=None)
+    model.fit(dataset.X, dataset.y)
     rng, X = np.random.default_rng(0), dataset.X[:50]
     drawn = [uncertainty.draw_probabilities(model, X, rng) for _ in range(30)]
     np.testing.assert_allclose(np.mean(drawn, axis=0), model.predict_proba(X), atol=0.1)
