@@ -117,7 +117,8 @@ class Trees:
 
     def add_to(self, outputs: np.ndarray, X: Any) -> np.ndarray:
         """Return the outputs of additive model and trees together, for encoded rows."""
-        found = np.mean([_margins(m, _table(X, self.table)) for m in self.models], 0)
+        table = _table(X, self.table)
+        found = np.mean([_margins(model, table) for model in self.models], axis=0)
         outputs = self.weights[0] * outputs + self.weights[1] * found
         return np.asarray(outputs + self.shift)
 
@@ -329,7 +330,7 @@ def _weigh(
     """Weigh outputs for rows that were not seen, neither with less than nothing."""
     parts = np.stack([np.concatenate(linear), np.concatenate(alone)])
     targets, total = y.reshape(len(y), -1), sample_weight.sum()
-    row_weight, labels = sample_weight / total, y.astype(int)
+    row_weight = sample_weight / total
     spread = np.maximum(row_weight @ (targets - row_weight @ targets) ** 2, 1e-12)
 
     def loss(weights: np.ndarray) -> float:
@@ -339,7 +340,7 @@ def _weigh(
         elif task == "binary":
             each = np.logaddexp(0, (1 - 2 * y) * outputs[:, 0])
         else:
-            each = -log_softmax(outputs, axis=1)[np.arange(len(y)), labels]
+            each = -log_softmax(outputs, axis=1)[np.arange(len(y)), y.astype(int)]
         return float(row_weight @ each)
 
     found = minimize(loss, np.full(2, 0.5), bounds=[(0, None)] * 2)
@@ -348,12 +349,8 @@ def _weigh(
     before, after = loss(np.array([1.0, 0.0])), float(found.fun)
     nats = total * (rescaled - after)
     if task == "regression":
-        nats = (
-            total
-            / 2
-            * targets.shape[1]
-            * np.log(max(rescaled, 1e-12) / max(after, 1e-12))
-        )
+        ratio = max(rescaled, 1e-12) / max(after, 1e-12)
+        nats = total / 2 * targets.shape[1] * np.log(ratio)
     both = np.tensordot(found.x, parts, axes=1)
     errors = row_weight @ (both - targets) ** 2
     return _Weighed(found.x, (before, after), float(rescaled), nats, errors)
