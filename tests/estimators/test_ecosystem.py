@@ -285,7 +285,7 @@ def test_the_same_seed_gives_the_same_bits(name, backend, illness, prior, rng):
     expected = fit_predict(model, X, illness)
     with joblib.parallel_config(backend, n_jobs=2):
         found = joblib.Parallel()(
-            joblib.delayed(fit_predict)(model, X, illness) for _ in range(4)
+            joblib.delayed(fit_predict)(model, X, illness) for _ in range(2)
         )
     for predictions in found:
         np.testing.assert_array_equal(predictions, expected)

@@ -43,7 +43,7 @@ def proba_of(how, model, X, y):
 
 
 META = ["cross_val_predict", "voting", "stacking", "calibrated", "calibrated ensemble"]
-LABELS = [(0, 1), (1, 2), (2, 1), (-1, 1), (-1, 0), (7, 30), (False, True)]
+LABELS = [(0, 1), (1, 2), (-1, 1), (-1, 0), (7, 30), (False, True)]
 LABELS += [("p", "q"), ("no", "yes"), ("-", "no"), ("1", "2"), ("False", "Maybe")]
 
 

@@ -13,12 +13,10 @@ from tests.fakes import FailingProvider, FakeProvider, SmallModule
 CONFIGURATIONS = [
     {"prior": None},
     {"prior": 5.0, "gamma": 0.1},
-    {"prior": 5.0},
-    {"prior": FakeProvider(requires_names=False), "gamma": 0.1},
     {"prior": FakeProvider(requires_names=False)},
     {"prior": FailingProvider(requires_names=False), "on_error": "no_prior"},
-    {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 8},
-    {"prior": 5.0, "module": SmallModule, "max_iter": 4},
+    {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 4},
+    {"prior": 5.0, "module": SmallModule, "max_iter": 2},
 ]
 
 

@@ -77,8 +77,8 @@ def loss_and_gradient(criterion, module, X, y, weight=None):
 
 def modules(basis, n_outputs):
     torch.manual_seed(0)
-    own = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, n_outputs))
-    made = [AdditiveModel(basis, 4, n_outputs), MLP(4, n_outputs, (6,), "gelu"), own]
+    own = nn.Sequential(nn.Linear(4, 2), nn.Tanh(), nn.Linear(2, n_outputs))
+    made = [AdditiveModel(basis, 4, n_outputs), MLP(4, n_outputs, (2,), "gelu"), own]
     return [module.double() for module in made]
 
 
