@@ -20,11 +20,11 @@ def test_a_first_piece_of_one_row(kind, first, hidden, scaler):
     """Its numeric columns are constant, and were so for good."""
     is_classifier = kind is LLMAttributionClassifier
     y = np.where(A > 0, "q", "p") if is_classifier else 100 * A
-    params = {"hidden_layer_sizes": hidden, "learning_rate_init": 0.05}
+    params = {"hidden_layer_sizes": hidden, "learning_rate_init": 0.1}
     model = kind({"a": 5}, scaler=scaler, random_state=0, **params)
     classes = {"classes": ["p", "q"]} if is_classifier else {}
     model.partial_fit(X[:first], y[:first], **classes)
-    for _ in range(60):
+    for _ in range(30):
         model.partial_fit(X, y)
     assert model.score(X, y) > 0.75
 

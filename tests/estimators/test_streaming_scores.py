@@ -13,8 +13,8 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="needs /proc"
 )
 
-PARTS, ROWS, COLUMNS = 8, 50_000, 50  # 160 MB in all, 20 MB a part
-MORE = 120 * 10**6
+PARTS, ROWS, COLUMNS = 8, 25_000, 50  # 80 MB in all, 10 MB a part
+MORE = 60 * 10**6
 
 SCORE = f"""
 import resource, sys

@@ -66,9 +66,13 @@ def targets(task, n_rows):
     return torch.as_tensor(rng.integers(0, max(2, TASKS[task]), n_rows))
 
 
-def loss_and_gradient(criterion, module, X, y, weight=None):
+def loss_of(criterion, module, X, y, weight=None):
     X = X.detach().requires_grad_(True)
-    loss = criterion(module(X), y, X=X, module=module, sample_weight=weight)
+    return criterion(module(X), y, X=X, module=module, sample_weight=weight)
+
+
+def loss_and_gradient(criterion, module, X, y, weight=None):
+    loss = loss_of(criterion, module, X, y, weight)
     parameters = list(module.parameters())
     return loss, torch.autograd.grad(
         loss, parameters, allow_unused=True, materialize_grads=True
@@ -156,7 +160,7 @@ def test_gradient_agrees_with_finite_differences(task, attribution, transform, a
                 moved = start.clone()
                 moved[i] += step
                 vector_to_parameters(moved, parameters)
-                values.append(loss_and_gradient(criterion, module, X, y, weight)[0])
+                values.append(loss_of(criterion, module, X, y, weight))
             numeric[i] = (values[0] - values[1]).item() / 2e-6
         vector_to_parameters(start, parameters)
         flat = torch.cat([part.flatten() for part in gradient])
