@@ -15,8 +15,8 @@ CONFIGURATIONS = [
     {"prior": 5.0, "gamma": 0.1},
     {"prior": FakeProvider(requires_names=False)},
     {"prior": FailingProvider(requires_names=False), "on_error": "no_prior"},
-    {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 4},
-    {"prior": 5.0, "module": SmallModule, "max_iter": 2},
+    {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 8},
+    {"prior": 5.0, "module": SmallModule, "max_iter": 4},
 ]
 
 
