@@ -320,7 +320,7 @@ def test_labels_may_be_a_table_of_one_column(rows, labels, few_folds):
     assert re.findall(r"\d\.\d{3} ±", alike) == re.findall(r"\d\.\d{3} ±", text) != []
 
 
-def test_too_few_rows_are_an_error(model, rows, labels):
+def test_too_few_rows_are_an_error(model, rows, labels, no_pictures):
     X = rows.rename(columns={"c": HOSTILE})
     with pytest.raises(DataError, match="too few"):
         format_report(model, X[:3], labels[:3].where([True, True, False], "ill"))
