@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.posterior._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.preprocessing._basis import CurveBasis
 
 # Deviations from a curve, beside those that are straight: how far they go.
@@ -19,6 +19,10 @@ _SMALLEST = 1e-4
 # Directions in which a shape varies by less than this share, or by so little over all
 # rows that they tell next to nothing of it, are left out: the less, the fewer curves.
 _MINOR, _TOLD = 0.03, 0.25
+# A shape is far from its curve from so many logits on, a standard deviation over the
+# rows, and surely so from so many of its own: what the rows of a group that were
+# thinned out come to, and fair rows of the paper's tables do not.
+_FAR, _SURELY = 0.4, 1.9
 # Rows that tell how far to trust curves, and how many for each feature.
 _PILOT_ROWS, _PILOT_RATIO = 2_000, 20
 # How many times as far as others shapes go that are kept: what the rows say of them is
@@ -245,7 +249,7 @@ class CurveSpace:
 
     def frame(
         self, rotations: list[Rotation], output: int
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
+    ) -> tuple[np.ndarray, list[Any]]:
         """Return what turns coordinates into elements, and the place of each group."""
         n_maps = self._maps.shape[2]
         turns = [
@@ -288,6 +292,24 @@ class CurveSpace:
         least = 1e-12 * square.max(initial=0.0)
         return np.divide(along, square, out=np.zeros_like(along), where=square > least)
 
+    @property
+    def scores(self) -> np.ndarray:
+        """The greatest effect of each curve."""
+        return 10 * np.abs(self.curves).max(axis=2)
+
+    @property
+    def n_scored(self) -> int:
+        """How many features have a curve."""
+        return int(self.signs.any(axis=0).sum())
+
+    def features_of(self, columns: np.ndarray) -> list[int]:
+        """Return the features of some columns."""
+        return np.unique(self.basis.feature_of[columns]).tolist()
+
+    def learnt(self, weights: np.ndarray) -> np.ndarray:
+        """Return the size of each learnt shape along its curve, in logits."""
+        return self.judged(weights[None])[0] * self.scores / 10
+
     def judged(self, weights: np.ndarray) -> np.ndarray:
         """Return what has a sign to compare: the lengths, (n_points, K, n_features)."""
         return np.einsum("gkw,kfw->gkf", weights, self.lengths)
@@ -323,7 +345,29 @@ class CurveSpace:
             variance[:, k] = (spread * along).sum(axis=2)
         return variance
 
-    def cosine(self, weights: np.ndarray) -> float:
+    def far(self, weights: np.ndarray, deviations: Any) -> list[int]:
+        """Return the features whose shape is far from its curve, the farthest first.
+
+        `deviations` are those of `heights`.
+        """
+        features = np.arange(self.curves.shape[1])
+        # The length of most of what is said: one shape that leaves it moves no other.
+        lengths = self.judged(weights[None])[0]
+        square = (self.curves @ self.products * self.curves).sum(axis=2)
+        order = np.argsort(lengths, axis=1)
+        reached = np.take_along_axis(square, order, axis=1).cumsum(axis=1)
+        middle = (reached < reached[:, -1:] / 2).sum(axis=1, keepdims=True)
+        place = np.take_along_axis(order, middle, axis=1)
+        apart = weights - np.take_along_axis(lengths, place, axis=1) * self.said
+        own = self.feature_of == features[:, None]
+        variance = (apart * (apart @ self.products)) @ own.T / self.row_weight.sum()
+        sure = abs(apart @ self.heights.T) > _SURELY * deviations
+        heights = np.append(features, self.feature_of) == features[:, None]
+        size = np.where(sure @ heights.T, variance, 0.0).max(axis=0)
+        order = np.argsort(-size, kind="stable")
+        return [int(j) for j in order if size[j] > _FAR**2]
+
+    def cosine(self, weights: np.ndarray, share: Any = None) -> float:
         """Return how alike learnt shapes and curves are, over the rows."""
         products = self.products
         inner = np.einsum("kw,wv,kv->k", weights, products, self.said)

@@ -24,8 +24,6 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from llmreg.linear_model._objective import logistic_loss, poisson_loss, variance_of
-
 #: Precision of the intercept: next to none, on inputs and targets of order 1.
 BIAS_PRECISION = 1e-2
 # Up to so many products of columns are kept; 16 MB.
@@ -38,6 +36,8 @@ _ENOUGH = 1e-4
 # Precision of the prior of the quadratic approximation: weak, but enough to keep
 # separable classes finite.
 _WEAK = 0.1
+# So large a logarithm of a mean has a finite mean, whose square is finite too.
+_MOST_LOG = 300.0
 
 
 class GaussianPriors(NamedTuple):
@@ -160,7 +160,7 @@ def follow_up(
 
     def value(weights: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
         if noise is None:
-            losses, found = _losses(logits, targets, is_count)
+            losses, found = losses_of(logits, targets, is_count)
         else:
             losses, found = ((targets - logits) ** 2).sum(axis=0) / (2 * noise), logits
         gap = (precision * (weights - mean) ** 2).sum()
@@ -209,18 +209,21 @@ def follow_up(
     return weights[None], variance, logits
 
 
-def _losses(
+def losses_of(
     logits: np.ndarray, targets: np.ndarray, is_count: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return cross entropies, and the probabilities of the classes.
 
     Of logits of shape (..., n_outputs, n_samples); those of one output are binary, or
-    logarithms of the means of counts.
+    logarithms of the means of counts, whose losses are up to a constant.
     """
+    if is_count:
+        mean = np.exp(np.minimum(logits, _MOST_LOG))
+        return (mean - targets * logits)[..., 0, :], mean
     if logits.shape[-2] == 1:
-        of_one = poisson_loss if is_count else logistic_loss
-        loss, probabilities = of_one(logits, targets)
-        return loss[..., 0, :], probabilities
+        small = np.exp(-np.abs(logits))
+        loss = np.log1p(small) + (np.maximum(logits, 0.0) - targets * logits)
+        return loss[..., 0, :], np.where(logits >= 0, 1.0, small) / (1.0 + small)
     # What SciPy's logsumexp does, which would take three times as long.
     logits = logits - logits.max(axis=-2, keepdims=True)
     probabilities = np.exp(logits)
@@ -228,6 +231,11 @@ def _losses(
     probabilities /= total
     loss = np.where(targets > 0, np.log(total) - logits, 0.0)
     return loss.sum(axis=-2), probabilities
+
+
+def variance_of(found: np.ndarray, is_count: bool) -> np.ndarray:
+    """Return second derivatives of the loss of an output: variances of targets."""
+    return found if is_count else found * (1.0 - found)
 
 
 @dataclass
@@ -255,7 +263,7 @@ class _LogisticModel:
         """Return log joint probabilities, and the probabilities of the classes."""
         logits = np.matmul(weights.transpose(1, 0, 2), self.design.transpose(0, 2, 1))
         logits = logits.transpose(1, 0, 2)  # (n_priors, n_outputs, n_samples)
-        losses, probabilities = _losses(logits, self.targets, self.is_count)
+        losses, probabilities = losses_of(logits, self.targets, self.is_count)
         gap = weights - self.priors.mean[rows, None]
         prior = (self.priors.precision[rows, None] * gap**2).sum(axis=(1, 2))
         return -(losses @ self.row_weight) - 0.5 * prior, probabilities

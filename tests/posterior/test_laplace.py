@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import expit, log_expit
 from scipy.stats import multivariate_normal
 
-from llmreg.linear_model._laplace import (
+from llmreg.posterior._laplace import (
     BIAS_PRECISION,
     GaussianPriors,
     WeightedSquares,
