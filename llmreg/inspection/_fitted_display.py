@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.preprocessing import normalize
@@ -31,11 +31,6 @@ from llmreg.inspection._plotting import (
     row_height,
 )
 from llmreg.linear_model._trust import SURE, Trust, each_trust
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
-    from matplotlib.lines import Line2D
 
 # The ways to take the scores: at least this gamma, and what it is called.
 STRENGTHS = (
@@ -186,8 +181,8 @@ class AlignmentDisplay(FittedDisplay):
 
     def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
         limit = 1.08 * (self._size().max() or 1.0)
-        self.bars_: list[BarContainer] = []
-        self.points_: list[dict[str, Line2D]] = []
+        self.bars_: list[Any] = []
+        self.points_: list[dict[str, Any]] = []
         for i, panel in enumerate(panels):
             prior, model = self.direction[i, shown], self.attributions[i, shown]
             rows = range(len(shown))
@@ -301,17 +296,17 @@ class TrustDisplay(FittedDisplay):
 
     def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
         upper, lower = np.split(panels, [len(self.trusts)])
-        self.bars_: list[BarContainer] = [
+        self.bars_: list[Any] = [
             _draw_ways(panel, trust, shorten(name, OUTPUT_WIDTH))
             for panel, trust, name in zip(upper, self.trusts, self.names, strict=True)
         ]
         agreement = np.concatenate([trust.agreement for trust in self.trusts])
-        self.points_: list[dict[str, Line2D]] = []
+        self.points_: list[dict[str, Any]] = []
         for i, panel in enumerate(lower):
             self.points_.append(_draw_signs(panel, agreement[i, shown]))
             self._dress(panel, i, shown)
 
-    def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
+    def _dress(self, ax: Any, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""
         title = f"{shorten(self.outputs[i], *OUTPUT_WIDTHS)}: signs of the weights"
         size = dress(ax, self.features, shown, title, head=1.6)
@@ -341,7 +336,7 @@ class TrustDisplay(FittedDisplay):
                 )
 
 
-def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
+def _draw_ways(ax: Any, trust: Trust, name: str) -> Any:
     """Draw how likely each way to take the scores is."""
     ways, left = {}, trust.signs > 0
     for least, way in STRENGTHS:
@@ -361,7 +356,7 @@ def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
     return bars
 
 
-def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
+def _draw_signs(ax: Any, agreement: np.ndarray) -> dict[str, Any]:
     """Draw a point per feature, of a shape that tells what became of its sign."""
     kept, contradicted = agreement > SURE, agreement < 1 - SURE
     known = ~np.isnan(agreement)
@@ -375,12 +370,12 @@ def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
 
 
 def draw_points(
-    ax: Axes,
+    ax: Any,
     x: np.ndarray,
     kinds: Mapping[str, tuple[str, str, str | None]],
     masks: Sequence[np.ndarray],
     other: Any,
-) -> dict[str, Line2D]:
+) -> dict[str, Any]:
     """Draw a point per row; its shape and colour, or `other`, tell its kind."""
     points = {}
     for (kind, (label, marker, colour)), mask in zip(kinds.items(), masks, strict=True):
