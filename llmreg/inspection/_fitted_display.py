@@ -19,11 +19,11 @@ from llmreg.inspection._plotting import (
     OUTPUT_WIDTH,
     OUTPUT_WIDTHS,
     VERMILION,
-    BarDisplay,
+    Display,
+    bar_panels,
     check_estimator,
     dress,
     faint,
-    grid_shape,
     ink,
     mark_zero,
     name_outputs,
@@ -55,7 +55,7 @@ POINTS = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FittedDisplay(BarDisplay):
+class FittedDisplay(Display):
     """A display of the prior of a fitted estimator."""
 
     features: Sequence[str]
@@ -176,11 +176,10 @@ class AlignmentDisplay(FittedDisplay):
             "alignment": estimator.alignment_,
         }
 
-    def _size(self) -> np.ndarray:
-        return np.asarray(np.fmax(np.abs(self.direction), np.abs(self.attributions)))
-
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
-        limit = 1.08 * (self._size().max() or 1.0)
+    def _plot(self, ax: Any) -> None:
+        size = np.fmax(np.abs(self.direction), np.abs(self.attributions))
+        panels, shown = bar_panels(ax, size, self.n_features)
+        limit = 1.08 * (size.max() or 1.0)
         self.bars_: list[Any] = []
         self.points_: list[dict[str, Any]] = []
         for i, panel in enumerate(panels):
@@ -196,6 +195,7 @@ class AlignmentDisplay(FittedDisplay):
             title = f"{shorten(self.outputs[i], *OUTPUT_WIDTHS)}: {told}"
             dress(panel, self.features, shown, title)
             mark_zero(panel, "direction, unit length", limit)
+        self._finish(panels, outside=ax is None)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -286,15 +286,10 @@ class TrustDisplay(FittedDisplay):
             "names": outputs if len(trusts) > 1 else (target,),
         }
 
-    def _size(self) -> np.ndarray:
-        return np.abs(self.scores)
-
-    def _blocks(self, n_outputs: int, n_bars: int) -> tuple[list[Any], float]:
-        heights = 1.1 + row_height() * (len(STRENGTHS) + 2), 1.7 + row_height() * n_bars
-        blocks = zip((len(self.trusts), n_outputs), heights, strict=True)
-        return [(n, [height] * grid_shape(n)[0]) for n, height in blocks], 4.0
-
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
+    def _plot(self, ax: Any) -> None:
+        above = [(len(self.trusts), 1.1 + row_height() * (len(STRENGTHS) + 2))]
+        size = np.abs(self.scores)
+        panels, shown = bar_panels(ax, size, self.n_features, above, 1.7, 4.0)
         upper, lower = np.split(panels, [len(self.trusts)])
         self.bars_: list[Any] = [
             _draw_ways(panel, trust, shorten(name, OUTPUT_WIDTH))
@@ -305,6 +300,7 @@ class TrustDisplay(FittedDisplay):
         for i, panel in enumerate(lower):
             self.points_.append(_draw_signs(panel, agreement[i, shown]))
             self._dress(panel, i, shown)
+        self._finish(panels, outside=ax is None)
 
     def _dress(self, ax: Any, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""

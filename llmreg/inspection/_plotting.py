@@ -80,44 +80,11 @@ class Display(ABC):
     def _plot(self, ax: Any) -> None:
         """Draw on new panels, or on those that are given."""
 
-
-class BarDisplay(Display):
-    """A row of panels, one per output, with a bar or a point per feature."""
-
-    n_features: int
-
-    def _plot(self, ax: Any) -> None:
-        size = self._size()
-        shown = strongest(size, self.n_features)
-        blocks, width = self._blocks(len(size), len(shown))
-        n_columns = grid_shape(len(size))[1]
-        page = 3.2 + width * n_columns, sum(sum(heights) for _, heights in blocks)
-        panels = make_panels(ax, blocks, page)
-        if len(np.ravel(ax)) < len(panels):
-            # The first panel of a row names the features for all of it.
-            for panel in panels:
-                panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
-        self._draw(panels, shown)
-        self._finish(panels, outside=ax is None)
-
     def _finish(self, panels: np.ndarray, *, outside: bool) -> None:
         """Keep the panels, and explain what they show."""
         self.ax_ = panels if len(panels) > 1 else panels[0]
         self.figure_ = panels[0].figure
         add_legend(panels, outside=outside)
-
-    @abstractmethod
-    def _size(self) -> np.ndarray:
-        """Return how much there is to see, of shape (n_outputs, n_features)."""
-
-    def _blocks(self, n_outputs: int, n_bars: int) -> tuple[list[Any], float]:
-        """Return numbers of panels with the heights of their rows, and a width."""
-        heights = [1.4 + row_height() * n_bars] * grid_shape(n_outputs)[0]
-        return [(n_outputs, heights)], 2.8
-
-    @abstractmethod
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
-        """Fill the panels with the features `shown`."""
 
 
 def check_estimator(estimator: Any, asking: str) -> None:
@@ -142,6 +109,31 @@ def strongest(size: np.ndarray, n_features: int) -> np.ndarray:
     check_scalar(n_features, "n_features", Integral, min_val=1)
     largest = np.nan_to_num(size, nan=-1.0).max(axis=0)
     return np.argsort(-largest, kind="stable")[:n_features]
+
+
+def bar_panels(
+    ax: Any,
+    size: np.ndarray,
+    n_features: int,
+    above: Sequence[tuple[int, float]] = (),
+    head: float = 1.4,
+    width: float = 2.8,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row of panels, one per output, and the features that are their rows.
+
+    `size`, of shape (n_outputs, n_features), is how much there is to see. `above` them
+    are so many panels of some height; inches are `head` beside the rows, and `width`.
+    """
+    shown = strongest(size, n_features)
+    rows = [*above, (len(size), head + row_height() * len(shown))]
+    blocks = [(n, [height] * grid_shape(n)[0]) for n, height in rows]
+    page = width * grid_shape(len(size))[1] + 3.2, sum(sum(h) for _, h in blocks)
+    panels = make_panels(ax, blocks, page)
+    if len(np.ravel(ax)) < len(panels):
+        # The first panel of a row names the features for all of it.
+        for panel in panels:
+            panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
+    return panels, shown
 
 
 def make_panels(

@@ -22,8 +22,9 @@ from llmreg.inspection._plotting import (
     OUTPUT_WIDTHS,
     TITLE_WIDTH,
     VERMILION,
-    BarDisplay,
+    Display,
     Panel,
+    bar_panels,
     choose_levels,
     draw_bars,
     draw_columns,
@@ -51,7 +52,7 @@ STYLES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1)))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PriorDisplay(BarDisplay):
+class PriorDisplay(Display):
     """The response curves of a prior, or its scores as bars.
 
     `from_prior` makes it.
@@ -149,12 +150,17 @@ class PriorDisplay(BarDisplay):
     def _plot(self, ax: Any) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}; got {self.kind!r}.")
-        prior = self.prior
         self.lines_: list[Any] = []
         self.bars_: list[Any] = []
-        if self.kind == "scores" or (self.kind == "auto" and not prior.curves):
-            super()._plot(ax)
-            return
+        is_scores = self.kind == "scores" or (
+            self.kind == "auto" and not self.prior.curves
+        )
+        panels = (self._plot_scores if is_scores else self._plot_curves)(ax)
+        self._finish(panels, outside=ax is None)
+
+    def _plot_curves(self, ax: Any) -> np.ndarray:
+        """Draw a panel per column."""
+        prior = self.prior
         check_scalar(self.n_features, "n_features", Integral, min_val=1)
         panels = plan_panels(prior, self.n_features)
         drawn = self._draw_curve, self._draw_levels
@@ -169,13 +175,12 @@ class PriorDisplay(BarDisplay):
         tell_left_out(axes[0], len(COLOURS), len(prior.outputs), "outputs")
         n_columns = len(plan_panels(prior, len(prior.features)))
         tell_left_out(axes[0], len(panels), n_columns, "columns")
-        self._finish(axes, outside=ax is None)
+        return axes
 
-    def _size(self) -> np.ndarray:
-        return np.abs(self.prior.scores)
-
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
+    def _plot_scores(self, ax: Any) -> np.ndarray:
+        """Draw a panel per output."""
         prior, label = self.prior, "prior score"
+        panels, shown = bar_panels(ax, np.abs(prior.scores), self.n_features)
         spread = _spread(prior)
         if spread.any():
             label += "\n± standard deviation of the estimates"
@@ -189,6 +194,7 @@ class PriorDisplay(BarDisplay):
             name = name if len(panels) > 1 else name_class(prior.target, name)
             dress(panel, prior.features, shown, shorten(name, *OUTPUT_WIDTHS))
             mark_zero(panel, label, limit)
+        return panels
 
     def _draw_curve(self, ax: Any, panel: Panel) -> list[float]:
         """Draw the curve of a feature, a line per output."""

@@ -58,6 +58,11 @@ class Contradiction:
     weight: float
     probability: float
 
+    def _told(self) -> tuple[str, ...]:
+        """Give it as the cells of a table."""
+        numbers = f"{self.score:+.1f}", f"{self.weight:+.2f}", f"{self.probability:.2f}"
+        return self.feature, self.output, *numbers
+
 
 def _renamed(old: str, new: str) -> Any:
     """Make a property of version 0.1 that is `new` under its `old` name."""
@@ -260,13 +265,8 @@ class Trust:
             )
             for name, share in ways.items()
         ]
-        found = [
-            (
-                *(escape(shorten(name, 40)) for name in (c.feature, c.output)),
-                *(f"{c.score:+.1f}", f"{c.weight:+.2f}", f"{c.probability:.2f}"),
-            )
-            for c in self.contradictions
-        ]
+        cells = (c._told() for c in self.contradictions)
+        found = [[escape(shorten(cell, 40)) for cell in row] for row in cells]
         heads = ("contradicted", "output", "score", "learnt", "probability")
         return for_notebook(
             f"<p>{escape(shorten(self.verdict, 1000))}</p>",
