@@ -159,37 +159,31 @@ class CurveSpace:
 
     def groups(self, grid: PriorGrid) -> Iterator[tuple[Rotation, np.ndarray]]:
         """Go over the points of a grid that share a design."""
-        if not self._is_wide:
-            if not self._rotations:
-                is_belief = np.arange(self._maps.shape[2]) < self._n_belief
-                design = self._design(self.columns, self._maps)
-                self._rotations[0.0] = Rotation(
-                    design, self._maps, self._answers, is_belief
-                )
-            yield self._rotations[0.0], np.arange(len(grid))
-            return
         ratios = np.zeros(len(grid))
-        if self._n_belief:
+        if self._is_wide and self._n_belief:
             ratios = np.log(grid.deviation * np.sqrt(grid.precision)).round(3)
         for ratio in np.unique(ratios):
-            points = np.flatnonzero(ratios == ratio)
-            if ratio in self._rotations:
-                yield self._rotations[ratio], points
-                continue
-            scale = np.ones(self._maps.shape[2])
-            scale[self._n_belief :] = np.exp(ratio)
-            turns = []
-            for one in self._maps * scale:
-                # As many coordinates as there are rows, which lie in no other
-                # direction.
-                rows = self.columns @ one[:-1] + one[-1]
-                turn = np.linalg.svd(rows, full_matrices=False)[2]
-                turns.append(scale[:, None] * turn.T)
-            turned = np.stack(turns)
-            maps, answers = self._maps @ turned, self._answers @ turned
-            design = self._design(self.columns, maps)
-            self._rotations[ratio] = Rotation(design, maps, answers, None, turned)
-            yield self._rotations[ratio], points
+            if ratio not in self._rotations:
+                self._rotations[ratio] = self._rotate(ratio)
+            yield self._rotations[ratio], np.flatnonzero(ratios == ratio)
+
+    def _rotate(self, ratio: float) -> Rotation:
+        """Choose coordinates: no more than rows, which lie in no other direction."""
+        scale = np.ones(self._maps.shape[2])
+        if not self._is_wide:
+            is_belief = np.arange(len(scale)) < self._n_belief
+            design = self._design(self.columns, self._maps)
+            return Rotation(design, self._maps, self._answers, is_belief)
+        scale[self._n_belief :] = np.exp(ratio)
+        turns = []
+        for one in self._maps * scale:
+            rows = self.columns @ one[:-1] + one[-1]
+            turn = np.linalg.svd(rows, full_matrices=False)[2]
+            turns.append(scale[:, None] * turn.T)
+        turned = np.stack(turns)
+        maps, answers = self._maps @ turned, self._answers @ turned
+        design = self._design(self.columns, maps)
+        return Rotation(design, maps, answers, None, turned)
 
     def _design(self, columns: np.ndarray, maps: np.ndarray) -> np.ndarray:
         design = np.ones((len(maps), len(columns), maps.shape[2] + 2))
@@ -316,7 +310,13 @@ class CurveSpace:
 
     def deviations(self, covariance: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return the standard deviations of the lengths, shaped like them."""
-        return np.sqrt(self._variance(self.lengths, covariance, rotation))
+        variance = np.empty((len(covariance), *self.lengths.shape[:2]))
+        for k, of_output in enumerate(self.lengths):
+            maps = np.hstack([rotation.answers[k, :-1], self.said[k][:, None]])
+            along = csr_matrix(of_output) @ maps
+            spread = np.matmul(along, covariance[:, k, :-1, :-1])
+            variance[:, k] = (spread * along).sum(axis=2)
+        return np.sqrt(variance)
 
     @cached_property
     def heights(self) -> np.ndarray:
@@ -332,18 +332,6 @@ class CurveSpace:
         reached = np.eye(n_weights) + np.tril(own & is_step & is_step[:, None], -1)
         heights = np.vstack([np.zeros_like(first), reached])
         return heights - self.centre * np.vstack([first, own])
-
-    def _variance(
-        self, of: np.ndarray, covariance: np.ndarray, rotation: Rotation
-    ) -> np.ndarray:
-        """Return the variances of what weights are turned into, by output."""
-        variance = np.empty((len(covariance), *of.shape[:2]))
-        for k, of_output in enumerate(of):
-            maps = np.hstack([rotation.answers[k, :-1], self.said[k][:, None]])
-            along = csr_matrix(of_output) @ maps
-            spread = np.matmul(along, covariance[:, k, :-1, :-1])
-            variance[:, k] = (spread * along).sum(axis=2)
-        return variance
 
     def far(self, weights: np.ndarray, deviations: Any) -> list[int]:
         """Return the features whose shape is far from its curve, the farthest first.

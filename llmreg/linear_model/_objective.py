@@ -85,8 +85,11 @@ class LinearObjective:
     def __call__(self, theta: np.ndarray, *, hessian: bool = False) -> Point:
         """Return value and gradient, and the Hessian if asked for, at `theta`."""
         table = theta.reshape(self.shape)
-        if self.task == "regression":
-            value, gradient, curvature = self._squared_error(table, hessian)
+        curvature: np.ndarray | None
+        if self.task == "regression" and (hessian or self._moments is not None):
+            # Once a Hessian was asked for, all comes from sums over the rows.
+            self._moments = self._moments or self._sums()
+            value, gradient, curvature = self._squared_error(table, *self._moments)
         else:
             value, gradient, curvature = self._likelihood(table, hessian)
         W = table[:, :-1]
@@ -131,15 +134,20 @@ class LinearObjective:
     def _likelihood(
         self, table: np.ndarray, hessian: bool
     ) -> tuple[float, np.ndarray, np.ndarray | None]:
-        """Return the mean loss of classes or counts, its gradient and its Hessian."""
+        """Return the mean loss, its gradient and its Hessian."""
         value, gradient = 0.0, np.zeros(self.shape)
-        is_count = self.task == "poisson"
+        is_squared, is_count = self.task == "regression", self.task == "poisson"
         curvature = np.zeros((table.size, table.size)) if hessian else None
         for Z, targets, weight in self.blocks():
             outputs = self._outputs(table, Z)
-            loss, means = losses_of(outputs.T, targets.T, is_count)
+            means, pull = outputs.T, weight
+            if is_squared:
+                loss = np.square(outputs - targets).mean(axis=1)
+                pull = 2 / self.n_outputs * weight
+            else:
+                loss, means = losses_of(means, targets.T, is_count)
             value += float(weight @ loss)
-            self._add_slope(gradient, (means.T - targets) * weight[:, None], Z)
+            self._add_slope(gradient, (means.T - targets) * pull[:, None], Z)
             if curvature is not None:
                 self._add_squares(curvature, Z, means, weight)
         return value, gradient, curvature
@@ -168,21 +176,9 @@ class LinearObjective:
                 H[of_m, of_k] -= cross
 
     def _squared_error(
-        self, table: np.ndarray, hessian: bool
-    ) -> tuple[float, np.ndarray, np.ndarray | None]:
-        """Return the mean squared error, its gradient and its Hessian."""
-        # Once a Hessian was asked for, all comes from sums over the rows.
-        if hessian and self._moments is None:
-            self._moments = self._sums()
-        if self._moments is None:
-            value, gradient = 0.0, np.zeros(self.shape)
-            for Z, targets, weight in self.blocks():
-                gap = self._outputs(table, Z) - targets
-                value += float(weight @ np.square(gap).mean(axis=1))
-                slope = 2 / self.n_outputs * gap * weight[:, None]
-                self._add_slope(gradient, slope, Z)
-            return value, gradient, None
-        gram, cross, square = self._moments
+        self, table: np.ndarray, gram: np.ndarray, cross: np.ndarray, square: np.ndarray
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the mean squared error, its gradient and its Hessian, of sums."""
         product = table @ gram
         value = np.sum(table * (product - 2 * cross.T)) + square.sum()
         gradient = 2 / self.n_outputs * (product - cross.T)
