@@ -17,7 +17,6 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +25,6 @@ from scipy.sparse import csr_array
 
 #: Precision of the intercept: next to none, on inputs and targets of order 1.
 BIAS_PRECISION = 1e-2
-# Up to so many products of columns are kept; 16 MB.
-_MOST_PRODUCTS = 2_000_000
-# And only for so many weights at once.
-_MANY_WEIGHTS = 5
 _MAX_NEWTON = 50
 # What a step on all rows gains at last, in log-probability.
 _ENOUGH = 1e-4
@@ -252,11 +247,6 @@ class _LogisticModel:
         several = len(self.design) > 1
         self._shared = several & (self.design == self.design[:1]).all(axis=(0, 1))
 
-    @cached_property
-    def squares(self) -> list[WeightedSquares]:
-        """What makes second derivatives, one an output."""
-        return [WeightedSquares(columns) for columns in self.design]
-
     def log_joint(
         self, weights: np.ndarray, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -281,9 +271,8 @@ class _LogisticModel:
         """Return minus the second derivatives, one block an output."""
         row_weight = self.row_weight / softmax_correction(len(self.design))
         weight = variance_of(probabilities, self.is_count) * row_weight
-        hessian = np.stack(
-            [squares(weight[:, k]) for k, squares in enumerate(self.squares)], axis=1
-        )
+        squares = map(weighted_squares, self.design, weight.swapaxes(0, 1))
+        hessian = np.stack(list(squares), axis=1)
         _add_to_diagonal(hessian, self.priors.precision[rows, None])
         return hessian
 
@@ -315,30 +304,11 @@ class _LogisticModel:
         return weights
 
 
-class WeightedSquares:
-    """``columns.T @ diag(w) @ columns`` for many weights w of the rows."""
-
-    def __init__(self, columns: np.ndarray) -> None:
-        self.columns = columns
-        self._upper = np.triu_indices(columns.shape[1])
-        self._is_small = len(columns) * len(self._upper[0]) <= _MOST_PRODUCTS
-        self._products: np.ndarray | None = None
-
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """Return a matrix for each row of weights, of shape (n_weights, n_samples)."""
-        first, second = self._upper
-        if self._products is None and self._is_small and len(weights) >= _MANY_WEIGHTS:
-            # Few rows: their products of columns are made once, and then one product
-            # of matrices does for all weights.
-            self._products = self.columns[:, first] * self.columns[:, second]
-        if self._products is None:
-            # Of a matrix with itself BLAS makes one half only.
-            parts = (self.columns * root[:, None] for root in np.sqrt(weights))
-            return np.stack([part.T @ part for part in parts])
-        n_columns = self.columns.shape[1]
-        sums = np.empty((len(weights), n_columns, n_columns))
-        sums[:, first, second] = sums[:, second, first] = weights @ self._products
-        return sums
+def weighted_squares(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return ``columns.T @ diag(w) @ columns`` for each row w of the weights."""
+    # Of a matrix with itself BLAS makes one half only.
+    halves = (columns * root[:, None] for root in np.sqrt(weights))
+    return np.stack([half.T @ half for half in halves])
 
 
 def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
@@ -357,7 +327,7 @@ def fit_regressor(
     """Fit linear models of one output in closed form; nothing else differs."""
     assert priors.noise is not None
     columns, target, noise = design[0], targets[0], priors.noise
-    products = WeightedSquares(columns)(row_weight[None])[0]
+    products = weighted_squares(columns, row_weight[None])[0]
     moments = (target * row_weight) @ columns
     square, count = float(row_weight @ target**2), float(row_weight.sum())
     hessian = products / noise[:, None, None]
