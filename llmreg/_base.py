@@ -49,10 +49,14 @@ from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import make_basis, scale_to_curves
 from llmreg.preprocessing._columns import kept_columns
 from llmreg.preprocessing._encoder import TableEncoder
-from llmreg.preprocessing._frames import is_foreign, to_pandas
 from llmreg.preprocessing._sparse import to_dense
 from llmreg.preprocessing._units import settle_units
-from llmreg.preprocessing._validation import check_table, weigh_rows
+from llmreg.preprocessing._validation import (
+    check_table,
+    is_foreign,
+    to_pandas,
+    weigh_rows,
+)
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._names import column_names
 from llmreg.providers._resolve import (

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -37,11 +37,6 @@ from llmreg.inspection._plotting import (
 from llmreg.linear_model._trust import has_opinion
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.providers._resolve import prior_source
-
-if TYPE_CHECKING:
-    from matplotlib.collections import PolyCollection
-    from matplotlib.lines import Line2D
-
 
 # Where no sizes are named: those of these that a table has rows for.
 TRAIN_SIZES = (4, 8, 16, 32, 64, 128, 256)
@@ -340,8 +335,8 @@ class PriorCurveDisplay(Display):
         if ax is None:
             ax = new_figure((6.4, 4.2)).add_subplot()
         self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: list[Line2D] = []
-        self.fill_between_: list[PolyCollection] = []
+        self.lines_: list[Any] = []
+        self.fill_between_: list[Any] = []
         for label, (name, marker, style, colour) in CURVES.items():
             scores = getattr(self, name)
             mean, spread = scores.mean(axis=1), scores.std(axis=1)

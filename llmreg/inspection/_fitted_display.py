@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.preprocessing import normalize
@@ -19,11 +19,11 @@ from llmreg.inspection._plotting import (
     OUTPUT_WIDTH,
     OUTPUT_WIDTHS,
     VERMILION,
-    BarDisplay,
+    Display,
+    bar_panels,
     check_estimator,
     dress,
     faint,
-    grid_shape,
     ink,
     mark_zero,
     name_outputs,
@@ -31,11 +31,6 @@ from llmreg.inspection._plotting import (
     row_height,
 )
 from llmreg.linear_model._trust import SURE, Trust, each_trust
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
-    from matplotlib.lines import Line2D
 
 # The ways to take the scores: at least this gamma, and what it is called.
 STRENGTHS = (
@@ -60,7 +55,7 @@ POINTS = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FittedDisplay(BarDisplay):
+class FittedDisplay(Display):
     """A display of the prior of a fitted estimator."""
 
     features: Sequence[str]
@@ -181,13 +176,12 @@ class AlignmentDisplay(FittedDisplay):
             "alignment": estimator.alignment_,
         }
 
-    def _size(self) -> np.ndarray:
-        return np.asarray(np.fmax(np.abs(self.direction), np.abs(self.attributions)))
-
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
-        limit = 1.08 * (self._size().max() or 1.0)
-        self.bars_: list[BarContainer] = []
-        self.points_: list[dict[str, Line2D]] = []
+    def _plot(self, ax: Any) -> None:
+        size = np.fmax(np.abs(self.direction), np.abs(self.attributions))
+        panels, shown = bar_panels(ax, size, self.n_features)
+        limit = 1.08 * (size.max() or 1.0)
+        self.bars_: list[Any] = []
+        self.points_: list[dict[str, Any]] = []
         for i, panel in enumerate(panels):
             prior, model = self.direction[i, shown], self.attributions[i, shown]
             rows = range(len(shown))
@@ -201,6 +195,7 @@ class AlignmentDisplay(FittedDisplay):
             title = f"{shorten(self.outputs[i], *OUTPUT_WIDTHS)}: {told}"
             dress(panel, self.features, shown, title)
             mark_zero(panel, "direction, unit length", limit)
+        self._finish(panels, outside=ax is None)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -291,27 +286,23 @@ class TrustDisplay(FittedDisplay):
             "names": outputs if len(trusts) > 1 else (target,),
         }
 
-    def _size(self) -> np.ndarray:
-        return np.abs(self.scores)
-
-    def _blocks(self, n_outputs: int, n_bars: int) -> tuple[list[Any], float]:
-        heights = 1.1 + row_height() * (len(STRENGTHS) + 2), 1.7 + row_height() * n_bars
-        blocks = zip((len(self.trusts), n_outputs), heights, strict=True)
-        return [(n, [height] * grid_shape(n)[0]) for n, height in blocks], 4.0
-
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
+    def _plot(self, ax: Any) -> None:
+        above = [(len(self.trusts), 1.1 + row_height() * (len(STRENGTHS) + 2))]
+        size = np.abs(self.scores)
+        panels, shown = bar_panels(ax, size, self.n_features, above, 1.7, 4.0)
         upper, lower = np.split(panels, [len(self.trusts)])
-        self.bars_: list[BarContainer] = [
+        self.bars_: list[Any] = [
             _draw_ways(panel, trust, shorten(name, OUTPUT_WIDTH))
             for panel, trust, name in zip(upper, self.trusts, self.names, strict=True)
         ]
         agreement = np.concatenate([trust.agreement for trust in self.trusts])
-        self.points_: list[dict[str, Line2D]] = []
+        self.points_: list[dict[str, Any]] = []
         for i, panel in enumerate(lower):
             self.points_.append(_draw_signs(panel, agreement[i, shown]))
             self._dress(panel, i, shown)
+        self._finish(panels, outside=ax is None)
 
-    def _dress(self, ax: Axes, i: int, shown: np.ndarray) -> None:
+    def _dress(self, ax: Any, i: int, shown: np.ndarray) -> None:
         """Name the rows of a lower panel, and write scores and weights beside it."""
         title = f"{shorten(self.outputs[i], *OUTPUT_WIDTHS)}: signs of the weights"
         size = dress(ax, self.features, shown, title, head=1.6)
@@ -341,7 +332,7 @@ class TrustDisplay(FittedDisplay):
                 )
 
 
-def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
+def _draw_ways(ax: Any, trust: Trust, name: str) -> Any:
     """Draw how likely each way to take the scores is."""
     ways, left = {}, trust.signs > 0
     for least, way in STRENGTHS:
@@ -361,7 +352,7 @@ def _draw_ways(ax: Axes, trust: Trust, name: str) -> BarContainer:
     return bars
 
 
-def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
+def _draw_signs(ax: Any, agreement: np.ndarray) -> dict[str, Any]:
     """Draw a point per feature, of a shape that tells what became of its sign."""
     kept, contradicted = agreement > SURE, agreement < 1 - SURE
     known = ~np.isnan(agreement)
@@ -375,12 +366,12 @@ def _draw_signs(ax: Axes, agreement: np.ndarray) -> dict[str, Line2D]:
 
 
 def draw_points(
-    ax: Axes,
+    ax: Any,
     x: np.ndarray,
     kinds: Mapping[str, tuple[str, str, str | None]],
     masks: Sequence[np.ndarray],
     other: Any,
-) -> dict[str, Line2D]:
+) -> dict[str, Any]:
     """Draw a point per row; its shape and colour, or `other`, tell its kind."""
     points = {}
     for (kind, (label, marker, colour)), mask in zip(kinds.items(), masks, strict=True):

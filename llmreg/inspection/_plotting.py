@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -15,12 +15,6 @@ from llmreg._base import BaseAttributionEstimator
 from llmreg._utils import import_optional
 from llmreg._utils._text import shorten
 from llmreg.prior._formatting import is_wide, name_class, show_unit, show_value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.gridspec import GridSpecBase, SubplotSpec
-
 
 # Okabe and Ito's colours, told apart with any colour vision.
 BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
@@ -86,44 +80,11 @@ class Display(ABC):
     def _plot(self, ax: Any) -> None:
         """Draw on new panels, or on those that are given."""
 
-
-class BarDisplay(Display):
-    """A row of panels, one per output, with a bar or a point per feature."""
-
-    n_features: int
-
-    def _plot(self, ax: Any) -> None:
-        size = self._size()
-        shown = strongest(size, self.n_features)
-        blocks, width = self._blocks(len(size), len(shown))
-        n_columns = grid_shape(len(size))[1]
-        page = 3.2 + width * n_columns, sum(sum(heights) for _, heights in blocks)
-        panels = make_panels(ax, blocks, page)
-        if len(np.ravel(ax)) < len(panels):
-            # The first panel of a row names the features for all of it.
-            for panel in panels:
-                panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
-        self._draw(panels, shown)
-        self._finish(panels, outside=ax is None)
-
     def _finish(self, panels: np.ndarray, *, outside: bool) -> None:
         """Keep the panels, and explain what they show."""
         self.ax_ = panels if len(panels) > 1 else panels[0]
         self.figure_ = panels[0].figure
         add_legend(panels, outside=outside)
-
-    @abstractmethod
-    def _size(self) -> np.ndarray:
-        """Return how much there is to see, of shape (n_outputs, n_features)."""
-
-    def _blocks(self, n_outputs: int, n_bars: int) -> tuple[list[Any], float]:
-        """Return numbers of panels with the heights of their rows, and a width."""
-        heights = [1.4 + row_height() * n_bars] * grid_shape(n_outputs)[0]
-        return [(n_outputs, heights)], 2.8
-
-    @abstractmethod
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
-        """Fill the panels with the features `shown`."""
 
 
 def check_estimator(estimator: Any, asking: str) -> None:
@@ -150,6 +111,31 @@ def strongest(size: np.ndarray, n_features: int) -> np.ndarray:
     return np.argsort(-largest, kind="stable")[:n_features]
 
 
+def bar_panels(
+    ax: Any,
+    size: np.ndarray,
+    n_features: int,
+    above: Sequence[tuple[int, float]] = (),
+    head: float = 1.4,
+    width: float = 2.8,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row of panels, one per output, and the features that are their rows.
+
+    `size`, of shape (n_outputs, n_features), is how much there is to see. `above` them
+    are so many panels of some height; inches are `head` beside the rows, and `width`.
+    """
+    shown = strongest(size, n_features)
+    rows = [*above, (len(size), head + row_height() * len(shown))]
+    blocks = [(n, [height] * grid_shape(n)[0]) for n, height in rows]
+    page = width * grid_shape(len(size))[1] + 3.2, sum(sum(h) for _, h in blocks)
+    panels = make_panels(ax, blocks, page)
+    if len(np.ravel(ax)) < len(panels):
+        # The first panel of a row names the features for all of it.
+        for panel in panels:
+            panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
+    return panels, shown
+
+
 def make_panels(
     ax: Any,
     blocks: Sequence[tuple[int, Sequence[float]]],
@@ -166,7 +152,7 @@ def make_panels(
     shape: dict[str, Any] = {"nrows": len(blocks), "ncols": 1, "height_ratios": totals}
     if ax is None:
         figure, space = new_figure(size), {}
-        outer: GridSpecBase = figure.add_gridspec(**shape)
+        outer = figure.add_gridspec(**shape)
     else:
         given = np.asarray(ax, dtype=object).ravel()
         if len(given) == n_panels:
@@ -180,7 +166,7 @@ def make_panels(
         # The panels share its place.
         given[0].set_axis_off()
         outer = place.subgridspec(**shape, hspace=0.4)
-    places: list[SubplotSpec] = []
+    places: list[Any] = []
     for i, (n, heights) in enumerate(blocks):
         n_columns = grid_shape(n)[1]
         shape = {"nrows": len(heights), "ncols": n_columns, "height_ratios": heights}
@@ -200,9 +186,9 @@ def load_pyplot() -> Any:
     return import_optional("matplotlib.pyplot", "llmreg[plot]")
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
+def new_figure(size: tuple[float, float]) -> Any:
     """Make a figure that finds room for what stands around its panels."""
-    figure: Figure = load_pyplot().figure(figsize=size, layout="constrained")
+    figure = load_pyplot().figure(figsize=size, layout="constrained")
     figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.06)
     return figure
 
@@ -220,12 +206,12 @@ def _name_size() -> float:
     return float(font.get_size_in_points())
 
 
-def ink(ax: Axes) -> Any:
+def ink(ax: Any) -> Any:
     """Return the colour that the style of the Axes writes with."""
     return ax.xaxis.label.get_color()
 
 
-def faint(ax: Axes) -> Any:
+def faint(ax: Any) -> Any:
     """Return a colour between that of the writing and that of the ground."""
     from matplotlib.colors import to_rgb, to_rgba
 
@@ -237,7 +223,7 @@ def faint(ax: Axes) -> Any:
 
 
 def dress(
-    ax: Axes, features: Sequence[str], shown: np.ndarray, title: str, head: float = 0
+    ax: Any, features: Sequence[str], shown: np.ndarray, title: str, head: float = 0
 ) -> float:
     """Name the rows and title the panel, `head` rows above; return the size of names.
 
@@ -251,14 +237,14 @@ def dress(
     return size
 
 
-def mark_zero(ax: Axes, label: str, limit: float) -> None:
+def mark_zero(ax: Any, label: str, limit: float) -> None:
     """Give an axis that has its zero in the middle."""
     ax.set(xlim=(-limit, limit), xlabel=label)
     ax.axvline(0, color=ink(ax), linewidth=0.8)
     ax.locator_params(axis="x", nbins=5)
 
 
-def name_rows(ax: Axes, names: Sequence[str]) -> float:
+def name_rows(ax: Any, names: Sequence[str]) -> float:
     """Name the rows, the first on top, and say in what size: one that has room."""
     name_levels(ax, names)
     ax.grid(axis="x", alpha=0.3)
@@ -285,32 +271,66 @@ def add_legend(panels: np.ndarray, *, outside: bool) -> None:
         panels[-1].legend(*given, fontsize="small")
 
 
-def make_curve_panels(ax: Any, panels: Sequence[Panel], n_outputs: int) -> np.ndarray:
-    """Return Axes, where the caller wants them: rows of curves, then rows of bars."""
+def draw_columns(
+    ax: Any,
+    panels: Sequence[Panel],
+    n_bars: int,
+    draw_curve: Callable[[Any, Panel], Sequence[float]],
+    draw_bars: Callable[[Any, Panel], Sequence[float]],
+) -> tuple[np.ndarray, dict[bool, list[float]]]:
+    """Draw a panel for each column, first those of curves; say how far they reach.
+
+    A row of bars has so many of them. What is drawn tells how far it reaches; curves,
+    True, have one scale, and bars, False, another.
+    """
     curves = [panel for panel in panels if panel.is_curve]
     bars = panels[len(curves) :]
     blocks: list[tuple[int, Sequence[float]]] = []
     if curves:
         blocks.append((len(curves), [CURVE_HEIGHT] * grid_shape(len(curves))[0]))
     if bars:
-        thickness = row_height() * max(1.0, 0.45 * n_outputs)
+        thickness = row_height() * max(1.0, 0.45 * n_bars)
         n_columns = grid_shape(len(bars))[1]
         rows = [bars[i : i + n_columns] for i in range(0, len(bars), n_columns)]
-        n_bars = (max(min(len(p.places), MAX_LEVELS) for p in row) for row in rows)
-        blocks.append((len(bars), [1.1 + thickness * n for n in n_bars]))
+        n_rows = (max(min(len(p.places), MAX_LEVELS) for p in row) for row in rows)
+        blocks.append((len(bars), [1.1 + thickness * n for n in n_rows]))
     widest = max(N_COLUMNS - 1, *(grid_shape(n)[1] for n, _ in blocks), 0)
     size = PANEL_WIDTH * widest, 0.5 + sum(sum(heights) for _, heights in blocks)
-    return make_panels(ax, blocks, size, "panel", hspace=0.9, wspace=0.5)
+    axes = make_panels(ax, blocks, size, "panel", hspace=0.9, wspace=0.5)
+    reach = {True: [0.0], False: [0.0]}
+    for axis, panel in zip(axes, panels, strict=True):
+        draw = draw_curve if panel.is_curve else draw_bars
+        reach[panel.is_curve] += draw(axis, panel)
+    return axes, reach
 
 
-def title_panel(ax: Axes, title: str, **look: Any) -> None:
+def draw_bars(
+    ax: Any, heights: np.ndarray, spread: np.ndarray, looks: Sequence[Mapping[str, Any]]
+) -> list[Any]:
+    """Draw bars of several kinds in each row, of shape (n_kinds, n_rows).
+
+    With whiskers where there is a spread; a row without any height is told.
+    """
+    thickness, found = 0.8 / len(heights), []
+    whiskers = {"ecolor": ink(ax), "elinewidth": 1, "capsize": 2}
+    for i, (row, error, look) in enumerate(zip(heights, spread, looks, strict=True)):
+        # No spread, no error bar: its caps alone would look like one.
+        bars = {"xerr": np.where(error > 0, error, np.nan), "error_kw": whiskers}
+        at = np.arange(len(row)) - 0.4 + thickness * i
+        found.append(ax.barh(at, row, thickness, align="edge", **bars, **look))
+    for place in np.flatnonzero(np.isnan(heights).all(axis=0)).tolist():
+        ax.text(0, place, " no score", va="center", color=faint(ax), fontsize="small")
+    return found
+
+
+def title_panel(ax: Any, title: str, **look: Any) -> None:
     """Write the title of a panel, which is open to the top and to the right."""
     ax.set_title(title, loc="left", **look, **LITERAL)
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def scale_panel(
-    ax: Axes, ends: tuple[float, float], label: str, *, is_bars: bool
+    ax: Any, ends: tuple[float, float], label: str, *, is_bars: bool
 ) -> None:
     """Give a panel the scale of its like, and a line at zero."""
     zero: dict[str, Any] = {"color": ink(ax), "linewidth": 0.8, "zorder": 1}
@@ -327,7 +347,7 @@ def scale_panel(
     ax.locator_params(axis="x" if is_bars else "y", nbins=5)
 
 
-def tell_left_out(ax: Axes, n_shown: int, n: int, noun: str) -> None:
+def tell_left_out(ax: Any, n_shown: int, n: int, noun: str) -> None:
     """Count in the legend what is not drawn."""
     if n > n_shown:
         ax.plot([], [], " ", label=f"{n - n_shown} of {n} {noun} left out")
@@ -338,14 +358,14 @@ def choose_levels(size: np.ndarray) -> np.ndarray:
     return np.sort(np.argsort(-size, kind="stable")[:MAX_LEVELS])
 
 
-def name_levels(ax: Axes, names: Sequence[str]) -> None:
+def name_levels(ax: Any, names: Sequence[str]) -> None:
     """Name the rows of a panel of bars, the first on top."""
     ax.set_yticks(range(len(names)), names, fontsize="small", **LITERAL)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(names) - 0.4, -0.6)
 
 
-def dress_values(ax: Axes, low: float, high: float, unit: str, last: float) -> None:
+def dress_values(ax: Any, low: float, high: float, unit: str, last: float) -> None:
     """Give the axis of values few numbers, and its unit; tell where a curve goes on."""
     if is_wide(low, high):
         from matplotlib.ticker import LogLocator, NullLocator

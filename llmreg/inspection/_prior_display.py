@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -22,14 +22,15 @@ from llmreg.inspection._plotting import (
     OUTPUT_WIDTHS,
     TITLE_WIDTH,
     VERMILION,
-    BarDisplay,
+    Display,
     Panel,
+    bar_panels,
     choose_levels,
+    draw_bars,
+    draw_columns,
     dress,
     dress_values,
     faint,
-    ink,
-    make_curve_panels,
     mark_zero,
     name_levels,
     scale_panel,
@@ -45,19 +46,13 @@ from llmreg.prior._formatting import (
     trace,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
-    from matplotlib.lines import Line2D
-
-
 KINDS = ("auto", "curves", "scores")
 # One for each output, as the colours are.
 STYLES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1)))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PriorDisplay(BarDisplay):
+class PriorDisplay(Display):
     """The response curves of a prior, or its scores as bars.
 
     `from_prior` makes it.
@@ -155,62 +150,124 @@ class PriorDisplay(BarDisplay):
     def _plot(self, ax: Any) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}; got {self.kind!r}.")
+        self.lines_: list[Any] = []
+        self.bars_: list[Any] = []
+        is_scores = self.kind == "scores" or (
+            self.kind == "auto" and not self.prior.curves
+        )
+        panels = (self._plot_scores if is_scores else self._plot_curves)(ax)
+        self._finish(panels, outside=ax is None)
+
+    def _plot_curves(self, ax: Any) -> np.ndarray:
+        """Draw a panel per column."""
         prior = self.prior
-        self.lines_: list[Line2D] = []
-        self.bars_: list[BarContainer] = []
-        if self.kind == "scores" or (self.kind == "auto" and not prior.curves):
-            super()._plot(ax)
-            return
         check_scalar(self.n_features, "n_features", Integral, min_val=1)
         panels = plan_panels(prior, self.n_features)
-        axes = make_curve_panels(ax, panels, len(prior.outputs))
-        # By whether it is a curve. Next to strong curves bars of levels would vanish.
-        reach = {True: 1.0, False: 1.0}
-        for panel, plan in zip(axes, panels, strict=True):
-            if plan.is_curve:
-                found = _draw_curve(panel, prior, plan, self.lines_)
-            else:
-                found = _draw_bars(panel, prior, plan, self.bars_)
-            reach[plan.is_curve] = max(found, reach[plan.is_curve])
+        drawn = self._draw_curve, self._draw_levels
+        axes, reach = draw_columns(ax, panels, len(prior.outputs), *drawn)
         (name, *more), label = prior.outputs, "effect"
         if not more and (told := name_class(prior.target, name)) != name:
             label = f"effect on\n{shorten(told, *OUTPUT_WIDTHS)}"
         for panel, plan in zip(axes, panels, strict=True):
-            limit = 1.08 * reach[plan.is_curve]
+            # Next to strong curves bars of levels would vanish.
+            limit = 1.08 * max(1.0, *reach[plan.is_curve])
             scale_panel(panel, (-limit, limit), label, is_bars=not plan.is_curve)
         tell_left_out(axes[0], len(COLOURS), len(prior.outputs), "outputs")
         n_columns = len(plan_panels(prior, len(prior.features)))
         tell_left_out(axes[0], len(panels), n_columns, "columns")
-        self._finish(axes, outside=ax is None)
+        return axes
 
-    def _size(self) -> np.ndarray:
-        return np.abs(self.prior.scores)
-
-    def _draw(self, panels: np.ndarray, shown: np.ndarray) -> None:
-        prior = self.prior
-        spread = np.zeros_like(prior.scores) if prior.spread is None else prior.spread
-        # No spread, no error bar: its caps alone would look like one.
-        errors = np.where(spread > 0, spread, np.nan)
-        label = "prior score"
-        if (spread > 0).any():
+    def _plot_scores(self, ax: Any) -> np.ndarray:
+        """Draw a panel per output."""
+        prior, label = self.prior, "prior score"
+        panels, shown = bar_panels(ax, np.abs(prior.scores), self.n_features)
+        spread = _spread(prior)
+        if spread.any():
             label += "\n± standard deviation of the estimates"
-        reach = np.nan_to_num(np.abs(prior.scores) + np.nan_to_num(spread)).max()
+        reach = np.nan_to_num(np.abs(prior.scores) + spread).max()
         limit = 1.05 * max(SCORE_LIMIT, reach)
         for i, panel in enumerate(panels):
-            scores = prior.scores[i, shown]
-            bars = {
-                "color": np.where(scores < 0, VERMILION, BLUE).tolist(),
-                "xerr": errors[i, shown],
-                "error_kw": {"ecolor": ink(panel), "elinewidth": 1, "capsize": 2},
-            }
-            self.bars_.append(panel.barh(range(len(shown)), scores, **bars))
-            note = {"va": "center", "color": faint(panel), "fontsize": "small"}
-            for row in np.flatnonzero(np.isnan(scores)).tolist():
-                panel.text(0, row, " no score", **note)
+            scores, error = prior.scores[[i]][:, shown], spread[[i]][:, shown]
+            look = {"color": _by_sign(scores[0])}
+            self.bars_ += draw_bars(panel, scores, error, [look])
             name = prior.outputs[i]
             name = name if len(panels) > 1 else name_class(prior.target, name)
             dress(panel, prior.features, shown, shorten(name, *OUTPUT_WIDTHS))
             mark_zero(panel, label, limit)
+        return panels
+
+    def _draw_curve(self, ax: Any, panel: Panel) -> list[float]:
+        """Draw the curve of a feature, a line per output."""
+        prior, name = self.prior, panel.title
+        title_panel(ax, shorten(name, TITLE_WIDTH))
+        curve, typical = prior.curves[name], prior.ranges.get(name)
+        low, high = shown_span(curve, typical)
+        x = np.union1d(spaced(low, high, N_POINTS), curve.values.clip(low, high))
+        y, spread = trace(curve, x), spread_at(curve, x)
+        several, shade = len(y) > 1, faint(ax)
+        if typical is not None:
+            label = "typical range, median dotted"
+            ends = typical.low, typical.high
+            ax.axvspan(*ends, color=shade, alpha=0.15, linewidth=0, label=label)
+            ax.axvline(typical.middle, color=shade, linestyle=":", linewidth=1)
+        for k, (line, s) in enumerate(zip(y[: len(COLOURS)], spread, strict=False)):
+            look: dict[str, Any] = {"color": COLOURS[k], "linestyle": STYLES[k]}
+            look["label"] = shorten(prior.outputs[k], OUTPUT_WIDTH) if several else "_"
+            is_knot = np.isin(x, curve.values[~np.isnan(curve.effects[k])])
+            knots = {
+                "marker": "o",
+                "markersize": 3,
+                "markevery": np.flatnonzero(is_knot),
+            }
+            self.lines_ += ax.plot(x, line, **look, **knots)
+            if s.any():
+                ends, label = (line - s, line + s), "± standard deviation of estimates"
+                ax.fill_between(x, *ends, label=label, color=COLOURS[k], **BAND)
+        for code, effects in curve.special.items():
+            # A code that is far off stands at the edge.
+            at = np.full(len(effects), min(max(code, low), high))[: len(COLOURS)]
+            codes = ax.scatter(at, effects[: len(at)], color=COLOURS[: len(at)], **CODE)
+            codes.set_label("a code of its own")
+        if np.isnan(y).all():
+            centre: dict[str, Any] = {"ha": "center", "transform": ax.transAxes}
+            ax.text(0.5, 0.6, "no opinion", color=shade, **centre)
+        unit = prior.units.get(name, "")
+        dress_values(ax, low, high, unit, float(curve.values[-1]))
+        reach = np.concatenate([(np.abs(y) + spread).ravel(), *curve.special.values()])
+        return [float(np.nan_to_num(np.abs(reach)).max())]
+
+    def _draw_levels(self, ax: Any, panel: Panel) -> list[float]:
+        """Draw the scores of levels, or of plain features."""
+        prior = self.prior
+        scores = prior.scores[: len(COLOURS), panel.places]
+        shown = choose_levels(np.nan_to_num(np.abs(scores)).max(axis=0))
+        scores = scores[:, shown]
+        spread = _spread(prior)[: len(COLOURS), panel.places][:, shown]
+        looks: list[dict[str, Any]] = [{"color": _by_sign(scores[0])}]
+        if len(scores) > 1:
+            names = [shorten(name, OUTPUT_WIDTH) for name in prior.outputs]
+            pairs = zip(COLOURS, names, strict=False)
+            looks = [{"color": colour, "label": name} for colour, name in pairs]
+        self.bars_ += draw_bars(ax, scores, spread, looks)
+        keys = (prior.features[panel.places[j]] for j in shown)
+        names = [key.partition("=")[2] if panel.title else key for key in keys]
+        name_levels(ax, [shorten(name, LEVEL_WIDTH) for name in names])
+        title = shorten(panel.title, TITLE_WIDTH) or "plain scores"
+        if n_left := len(panel.places) - len(shown):
+            title += f"\n{n_left} of {len(panel.places)} left out"
+        title_panel(ax, title)
+        return [float(np.nan_to_num(np.abs(scores) + spread).max())]
+
+
+def _spread(prior: FeaturePrior) -> np.ndarray:
+    """Give the spread of scores, 0 where there is none."""
+    none = np.zeros_like(prior.scores)
+    return none if prior.spread is None else np.nan_to_num(prior.spread)
+
+
+def _by_sign(scores: np.ndarray) -> list[str]:
+    """Give bars of both signs a colour each."""
+    return [str(colour) for colour in np.where(scores < 0, VERMILION, BLUE)]
 
 
 def plan_panels(prior: FeaturePrior, n_features: int) -> list[Panel]:
@@ -238,75 +295,3 @@ def _strength(prior: FeaturePrior, panel: Panel) -> float:
     name = prior.features[panel.places[0]]
     x = spaced(*shown_span(prior.curves[name], prior.ranges.get(name)), N_POINTS)
     return float(np.nan_to_num(np.ptp(trace(prior.curves[name], x), axis=1)).max() / 2)
-
-
-def _draw_curve(
-    ax: Axes, prior: FeaturePrior, panel: Panel, lines: list[Line2D]
-) -> float:
-    """Draw the curve of a feature, a line per output; return how far it reaches."""
-    name = panel.title
-    title_panel(ax, shorten(name, TITLE_WIDTH))
-    curve, typical = prior.curves[name], prior.ranges.get(name)
-    low, high = shown_span(curve, typical)
-    x = np.union1d(spaced(low, high, N_POINTS), curve.values.clip(low, high))
-    y, spread = trace(curve, x), spread_at(curve, x)
-    several, shade = len(y) > 1, faint(ax)
-    if typical is not None:
-        label = "typical range, median dotted"
-        ends = typical.low, typical.high
-        ax.axvspan(*ends, color=shade, alpha=0.15, linewidth=0, label=label)
-        ax.axvline(typical.middle, color=shade, linestyle=":", linewidth=1)
-    for k, (line, s) in enumerate(zip(y[: len(COLOURS)], spread, strict=False)):
-        label = shorten(prior.outputs[k], OUTPUT_WIDTH) if several else "_"
-        is_knot = np.isin(x, curve.values[~np.isnan(curve.effects[k])])
-        (drawn,) = ax.plot(x, line, color=COLOURS[k], linestyle=STYLES[k], label=label)
-        drawn.set(marker="o", markersize=3, markevery=np.flatnonzero(is_knot))
-        lines.append(drawn)
-        if s.any():
-            ends, label = (line - s, line + s), "± standard deviation of estimates"
-            ax.fill_between(x, *ends, label=label, color=COLOURS[k], **BAND)
-    for code, effects in curve.special.items():
-        # A code that is far off stands at the edge.
-        at = np.full(len(effects), min(max(code, low), high))[: len(COLOURS)]
-        codes = ax.scatter(at, effects[: len(at)], color=COLOURS[: len(at)], **CODE)
-        codes.set_label("a code of its own")
-    if np.isnan(y).all():
-        centre: dict[str, Any] = {"ha": "center", "transform": ax.transAxes}
-        ax.text(0.5, 0.6, "no opinion", color=shade, **centre)
-    unit = prior.units.get(name, "")
-    dress_values(ax, low, high, unit, float(curve.values[-1]))
-    peaks = [np.abs(found) for found in curve.special.values()]
-    return float(max(np.nan_to_num(p).max() for p in [np.abs(y) + spread, *peaks]))
-
-
-def _draw_bars(
-    ax: Axes, prior: FeaturePrior, panel: Panel, bars: list[BarContainer]
-) -> float:
-    """Draw the scores of levels, or of plain features; return how far they reach."""
-    scores = prior.scores[: len(COLOURS), panel.places]
-    spread = np.zeros_like(scores)
-    if prior.spread is not None:
-        spread = np.nan_to_num(prior.spread[: len(COLOURS), panel.places])
-    shown = choose_levels(np.nan_to_num(np.abs(scores)).max(axis=0))
-    height = 0.8 / len(scores)
-    whiskers = {"ecolor": ink(ax), "elinewidth": 1}
-    for k, row in enumerate(scores):
-        at = np.arange(len(shown)) - 0.4 + height * (k + 0.5)
-        colour: Any = COLOURS[k]
-        if len(scores) == 1:
-            colour = np.where(row[shown] < 0, VERMILION, BLUE).tolist()
-        error = np.where(spread[k, shown] > 0, spread[k, shown], np.nan)
-        look: dict[str, Any] = {"height": height, "color": colour}
-        bars.append(ax.barh(at, row[shown], xerr=error, error_kw=whiskers, **look))
-        if len(scores) > 1:
-            bars[-1].set_label(shorten(prior.outputs[k], OUTPUT_WIDTH))
-    for row in np.flatnonzero(np.isnan(scores[:, shown]).all(axis=0)).tolist():
-        ax.text(0, row, " no score", va="center", color=faint(ax), fontsize="small")
-    keys = (prior.features[panel.places[j]] for j in shown)
-    names = [key.partition("=")[2] if panel.title else key for key in keys]
-    name_levels(ax, [shorten(name, LEVEL_WIDTH) for name in names])
-    title = shorten(panel.title, TITLE_WIDTH) or "plain scores"
-    if n_left := len(panel.places) - len(shown):
-        title += f"\n{n_left} of {len(panel.places)} left out"
-    title_panel(ax, title)
-    return float(np.nan_to_num(np.abs(scores) + spread)[:, shown].max())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
@@ -32,9 +32,6 @@ from llmreg.inspection._shape_display import ShapeDisplay
 from llmreg.linear_model._trust import has_opinion
 from llmreg.nn._additive import AdditiveModel
 from llmreg.prior._feature_prior import FeaturePrior
-
-if TYPE_CHECKING:
-    from jinja2 import Environment, Template
 
 # Features in a picture of one or two outputs, and of more; the tables name all.
 N_FEATURES, N_FEATURES_EACH, N_SHAPES = 30, 15, 9
@@ -165,10 +162,10 @@ def format_report(
     )
 
 
-def load_template() -> Template:
+def load_template() -> Any:
     """Load the template of the page, which escapes whatever it is given."""
     jinja2 = import_optional("jinja2", "llmreg[report]")
-    environment: Environment = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("llmreg.inspection"),
         autoescape=True,
         finalize=show_hidden,

@@ -68,14 +68,7 @@ def content(
         "task": task,
         "cosines": None,
         "trusts": list(zip(names, trusts, strict=False)),
-        "contradictions": [
-            (
-                *(c.feature, c.output),
-                *(f"{c.score:+.1f}", f"{c.weight:+.2f}", f"{c.probability:.2f}"),
-            )
-            for trust in trusts
-            for c in trust.contradictions
-        ],
+        "contradictions": [c._told() for t in trusts for c in t.contradictions],
         "performance": performance,
         "measured": performance and _performance_table(performance),
         "model_facts": _model_facts(estimator, model),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -28,10 +28,10 @@ from llmreg.inspection._plotting import (
     Panel,
     add_legend,
     choose_levels,
+    draw_bars,
+    draw_columns,
     dress_values,
     faint,
-    ink,
-    make_curve_panels,
     name_levels,
     name_outputs,
     scale_panel,
@@ -41,9 +41,6 @@ from llmreg.inspection._plotting import (
 from llmreg.inspection._shapes import Shape, shapes
 from llmreg.linear_model._trust import each_trust
 from llmreg.prior._formatting import shown_span, spaced
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Of the height of a panel, what the rows below its shape take.
 _RUG = 0.12
@@ -218,34 +215,30 @@ class ShapeDisplay(Display):
             Panel(name, [*range(len(shape.values))], not shape.is_levels)
             for name, shape in found
         ]
-        self.axes_ = make_curve_panels(ax, panels, 2 * len(shown))
+        self._shown = shown
+        drawn = self._draw_line, self._draw_bars
+        self.axes_, reach = draw_columns(ax, panels, 2 * len(shown), *drawn)
         self.figure_ = self.axes_[0].figure
-        # By whether they are bars.
-        reach = {True: [0.0], False: [0.0]}
-        for panel, (name, shape) in zip(self.axes_, found, strict=True):
-            self._title(panel, name, shown)
-            draw = self._draw_bars if shape.is_levels else self._draw_line
-            reach[shape.is_levels] += draw(panel, name, shape, shown)
         has_rows = any(shape.rows is not None for shape in self.shapes.values())
-        for panel, (_, shape) in zip(self.axes_, found, strict=True):
-            is_bars = shape.is_levels
-            low, high = np.nanmin(reach[is_bars]), np.nanmax(reach[is_bars])
+        for axes, panel in zip(self.axes_, panels, strict=True):
+            self._title(axes, panel.title)
+            low, high = (end(reach[panel.is_curve]) for end in (np.nanmin, np.nanmax))
             margin = 0.06 * (high - low) or 1.0
             low, high = low - margin, high + margin
-            if has_rows and not is_bars:
+            if has_rows and panel.is_curve:
                 low -= _RUG * (high - low)
-            scale_panel(panel, (low, high), self.unit, is_bars=is_bars)
+            scale_panel(axes, (low, high), self.unit, is_bars=not panel.is_curve)
         tell_left_out(self.axes_[0], len(found), len(self.shapes), "columns")
         if self.output is None:
             n_outputs = len(self.outputs)
             tell_left_out(self.axes_[0], len(shown), n_outputs, "outputs")
         add_legend(self.axes_, outside=ax is None)
 
-    def _title(self, ax: Axes, name: str, shown: list[int]) -> None:
+    def _title(self, ax: Any, name: str) -> None:
         """Name a panel, and mark it where the rows contradict what was said."""
         against = [
             shorten(self.outputs[k], OUTPUT_WIDTH)
-            for k in shown
+            for k in self._shown
             if (name, self.outputs[k]) in self.contradicted
         ]
         title = shorten(name, TITLE_WIDTH)
@@ -255,8 +248,9 @@ class ShapeDisplay(Display):
                 title += f": {list_names(against, 2, str)}"
         title_panel(ax, title, **{"color": VERMILION} if against else {})
 
-    def _looks(self, shown: list[int]) -> list[tuple[int, Any, Any, str, str]]:
+    def _looks(self) -> list[tuple[int, Any, Any, str, str]]:
         """Give the colours of what was said and learnt, and the labels, by output."""
+        shown = self._shown
         if len(shown) == 1:
             return [(shown[0], ORANGE, BLUE, "said", "learnt")]
         said = ["said (pale)", *["_"] * len(shown)]
@@ -265,14 +259,13 @@ class ShapeDisplay(Display):
             for i, k in enumerate(shown)
         ]
 
-    def _draw_line(
-        self, ax: Axes, name: str, shape: Shape, shown: list[int]
-    ) -> list[float]:
+    def _draw_line(self, ax: Any, panel: Panel) -> list[float]:
         """Draw the shape of a number; return how far it reaches."""
-        low, high = self.spans[name]
+        name, shown = panel.title, self._shown
+        shape, (low, high) = self.shapes[name], self.spans[name]
         x = np.union1d(spaced(low, high, N_POINTS), shape.values.clip(low, high))
         ends = []
-        for k, pale, colour, said, learnt in self._looks(shown):
+        for k, pale, colour, said, learnt in self._looks():
             y = np.interp(x, shape.values, shape.learnt[k])
             told = np.interp(x, shape.values, shape.said[k])
             ax.plot(x, told, color=pale, alpha=_PALE, linewidth=4, label=said)
@@ -299,23 +292,24 @@ class ShapeDisplay(Display):
         dress_values(ax, low, high, self.units.get(name, ""), high)
         return ends
 
-    def _draw_bars(
-        self, ax: Axes, name: str, shape: Shape, shown: list[int]
-    ) -> list[float]:
+    def _draw_bars(self, ax: Any, panel: Panel) -> list[float]:
         """Draw the levels of a category; return how far they reach."""
+        shape, shown = self.shapes[panel.title], self._shown
         kept = choose_levels(np.abs(shape.learnt[shown]).max(axis=0))
-        looks, ends = self._looks(shown), []
-        bars: dict[str, Any] = {"height": 0.4 / len(looks), "align": "edge"}
-        whiskers = {"ecolor": ink(ax), "elinewidth": 1}
-        for i, (k, pale, colour, said, learnt) in enumerate(looks):
-            at = np.arange(len(kept)) - 0.4 + 0.8 / len(looks) * i
-            told, found = np.nan_to_num(shape.said[k, kept]), shape.learnt[k, kept]
-            spread = None if shape.deviations is None else shape.deviations[k, kept]
-            ax.barh(at, told, color=pale, alpha=_PALE, label=said, **bars)
-            look = {"color": colour, "xerr": spread, "error_kw": whiskers}
-            ax.barh(at + bars["height"], found, label=learnt, **look, **bars)
-            reach = 0.0 if spread is None else spread
-            ends += [*told, *(found - reach), *(found + reach)]
+        heights, spread, looks = [], [], []
+        for k, pale, colour, said, learnt in self._looks():
+            heights += [np.nan_to_num(shape.said[k, kept]), shape.learnt[k, kept]]
+            sure = np.zeros(len(kept))
+            spread += [
+                sure,
+                sure if shape.deviations is None else shape.deviations[k, kept],
+            ]
+            looks += [
+                {"color": pale, "alpha": _PALE, "label": said},
+                {"color": colour, "label": learnt},
+            ]
+        table, reach = np.array(heights), np.array(spread)
+        draw_bars(ax, table, reach, looks)
         ticks = [shorten(shape.values[j], LEVEL_WIDTH) for j in kept]
         if shape.rows is not None:
             counts = shape.rows[kept]
@@ -323,10 +317,10 @@ class ShapeDisplay(Display):
         name_levels(ax, ticks)
         if n_left := len(shape.values) - len(kept):
             ax.set_xlabel(f"{n_left} of {len(shape.values)} levels left out")
-        return ends
+        return [*(table - reach).ravel(), *(table + reach).ravel()]
 
 
-def _draw_rows(ax: Axes, rows: np.ndarray, low: float, high: float) -> None:
+def _draw_rows(ax: Any, rows: np.ndarray, low: float, high: float) -> None:
     """Draw rows along the lower edge: each of few, or a histogram."""
     shade, along = faint(ax), ax.get_xaxis_transform()
     if len(rows) <= _MANY_ROWS:

@@ -17,16 +17,6 @@ from scipy.special import logsumexp, ndtr
 
 from llmreg._utils._progress import steps
 from llmreg.linear_model._curve_space import CurveSpace, pilot_rows
-from llmreg.linear_model._laplace import (
-    Fits,
-    GaussianPriors,
-    approximate,
-    approximate_evidence,
-    fit_classifier,
-    fit_regressor,
-    follow_up,
-)
-from llmreg.linear_model._part import Columns, Rest, choose_columns
 from llmreg.linear_model._prior_grid import (
     SCORE_TRANSFORMS,
     TEMPERATURES,
@@ -38,15 +28,24 @@ from llmreg.linear_model._prior_grid import (
     make_prior_grid,
     relative_variance,
 )
-from llmreg.linear_model._subspace import Space, Subspace
-from llmreg.linear_model._trust import (
-    AveragedWeights,
-    ColumnsTold,
-    CurvesTold,
-    Trust,
-    summarize,
+from llmreg.linear_model._subspace import (
+    Columns,
+    Rest,
+    Space,
+    Subspace,
+    choose_columns,
 )
+from llmreg.linear_model._trust import AveragedWeights, Trust, summarize
 from llmreg.posterior._intervals import Noise, learn_dispersion, learn_noise
+from llmreg.posterior._laplace import (
+    Fits,
+    GaussianPriors,
+    approximate,
+    approximate_evidence,
+    fit_classifier,
+    fit_regressor,
+    follow_up,
+)
 from llmreg.posterior._posterior import Posterior, make_gaussian
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.preprocessing._sparse import Centred
@@ -121,16 +120,15 @@ def average_models(
     averages, trust, columns = [], [], Columns(X, cast(CurveBasis, basis))
     for part in parts:
         scores, outputs = prior.scores[part], prior.outputs[part]
-        told: ColumnsTold | CurvesTold
         if basis is None:
             some, weight = slice(None), sample_weight
             units = directions(scores, transforms)
             space: Space = Subspace(
                 X, sample_weight, scores, relative, units, alpha, kept
             )
-            told = ColumnsTold(prior.features, outputs, scores, units)
+            features, of_kept = prior.features, kept
             n_transforms = len(units) if units.any() else 0
-            grid = make_prior_grid(n_transforms, told.n_scored, task)
+            grid = make_prior_grid(n_transforms, space.n_scored, task)
         else:
             columns = choose_columns(X, sample_weight, basis, kept)
             of_rows = targets[part], sample_weight, task, basis, seed
@@ -138,8 +136,7 @@ def average_models(
             few, basis_of = len(weight) < len(X), columns.basis
             of_kept = columns.of_kept(kept)
             rows_of = columns.X[some], weight, basis_of, part, few, of_kept
-            space = curves = CurveSpace(*rows_of)
-            told = CurvesTold(basis_of.features, outputs, curves)
+            space, features = CurveSpace(*rows_of), basis_of.features
             grid = make_curve_grid(task)
         grid = grid if kept is None else grid.aligned()
         problem = _Problem(targets[part][:, some], weight, space, grid, task)
@@ -150,12 +147,17 @@ def average_models(
             more = columns, targets[part], sample_weight
             average, rest = problem.follow_up(average, *more)
         known = partial(summarize, n_samples=n_samples, total_weight=total_weight)
-        of_kept = columns.of_kept(kept) if basis is not None else kept
-        found = known(average, told, kept=of_kept)
+        found = known(average, space, features, outputs, kept=of_kept)
         if columns.rest is not None:
+            wider = average.coef, average.intercept, average.uncertainty
             is_class = task in ("binary", "multiclass")
-            average = columns.widen(average, rest, X, sample_weight, is_class)
-            found = columns.widen_trust(found, rest)
+            wider = columns.widen(*wider, rest, X, sample_weight, is_class)
+            average = average._replace(
+                coef=wider[0], intercept=wider[1], uncertainty=wider[2]
+            )
+            told = found.agreement, found.shape_deviations
+            agreement, heights = columns.widen_told(*told, rest)
+            found = replace(found, agreement=agreement, shape_deviations=heights)
         averages.append(average)
         trust.append(found)
     likely = sum(average.of_transforms(len(transforms)) for average in averages)
@@ -241,7 +243,7 @@ class _Problem:
 
     def _screen_together(self) -> tuple[np.ndarray, np.ndarray]:
         """Screen priors that have a design in common, by one fit, then a better one."""
-        ((group, _),) = self.space.groups(self.grid)
+        ((group, _),) = list[Any](self.space.groups(self.grid))
         rows = self.space.design(group), self.targets, self.row_weight
         priors = self.space.priors(group, self.grid)
         width = priors.mean.shape[1]

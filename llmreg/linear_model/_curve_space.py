@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.posterior._laplace import BIAS_PRECISION, GaussianPriors
 from llmreg.preprocessing._basis import CurveBasis
 
 # Deviations from a curve, beside those that are straight: how far they go.
@@ -19,6 +19,10 @@ _SMALLEST = 1e-4
 # Directions in which a shape varies by less than this share, or by so little over all
 # rows that they tell next to nothing of it, are left out: the less, the fewer curves.
 _MINOR, _TOLD = 0.03, 0.25
+# A shape is far from its curve from so many logits on, a standard deviation over the
+# rows, and surely so from so many of its own: what the rows of a group that were
+# thinned out come to, and fair rows of the paper's tables do not.
+_FAR, _SURELY = 0.4, 1.9
 # Rows that tell how far to trust curves, and how many for each feature.
 _PILOT_ROWS, _PILOT_RATIO = 2_000, 20
 # How many times as far as others shapes go that are kept: what the rows say of them is
@@ -155,37 +159,31 @@ class CurveSpace:
 
     def groups(self, grid: PriorGrid) -> Iterator[tuple[Rotation, np.ndarray]]:
         """Go over the points of a grid that share a design."""
-        if not self._is_wide:
-            if not self._rotations:
-                is_belief = np.arange(self._maps.shape[2]) < self._n_belief
-                design = self._design(self.columns, self._maps)
-                self._rotations[0.0] = Rotation(
-                    design, self._maps, self._answers, is_belief
-                )
-            yield self._rotations[0.0], np.arange(len(grid))
-            return
         ratios = np.zeros(len(grid))
-        if self._n_belief:
+        if self._is_wide and self._n_belief:
             ratios = np.log(grid.deviation * np.sqrt(grid.precision)).round(3)
         for ratio in np.unique(ratios):
-            points = np.flatnonzero(ratios == ratio)
-            if ratio in self._rotations:
-                yield self._rotations[ratio], points
-                continue
-            scale = np.ones(self._maps.shape[2])
-            scale[self._n_belief :] = np.exp(ratio)
-            turns = []
-            for one in self._maps * scale:
-                # As many coordinates as there are rows, which lie in no other
-                # direction.
-                rows = self.columns @ one[:-1] + one[-1]
-                turn = np.linalg.svd(rows, full_matrices=False)[2]
-                turns.append(scale[:, None] * turn.T)
-            turned = np.stack(turns)
-            maps, answers = self._maps @ turned, self._answers @ turned
-            design = self._design(self.columns, maps)
-            self._rotations[ratio] = Rotation(design, maps, answers, None, turned)
-            yield self._rotations[ratio], points
+            if ratio not in self._rotations:
+                self._rotations[ratio] = self._rotate(ratio)
+            yield self._rotations[ratio], np.flatnonzero(ratios == ratio)
+
+    def _rotate(self, ratio: float) -> Rotation:
+        """Choose coordinates: no more than rows, which lie in no other direction."""
+        scale = np.ones(self._maps.shape[2])
+        if not self._is_wide:
+            is_belief = np.arange(len(scale)) < self._n_belief
+            design = self._design(self.columns, self._maps)
+            return Rotation(design, self._maps, self._answers, is_belief)
+        scale[self._n_belief :] = np.exp(ratio)
+        turns = []
+        for one in self._maps * scale:
+            rows = self.columns @ one[:-1] + one[-1]
+            turn = np.linalg.svd(rows, full_matrices=False)[2]
+            turns.append(scale[:, None] * turn.T)
+        turned = np.stack(turns)
+        maps, answers = self._maps @ turned, self._answers @ turned
+        design = self._design(self.columns, maps)
+        return Rotation(design, maps, answers, None, turned)
 
     def _design(self, columns: np.ndarray, maps: np.ndarray) -> np.ndarray:
         design = np.ones((len(maps), len(columns), maps.shape[2] + 2))
@@ -245,7 +243,7 @@ class CurveSpace:
 
     def frame(
         self, rotations: list[Rotation], output: int
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
+    ) -> tuple[np.ndarray, list[Any]]:
         """Return what turns coordinates into elements, and the place of each group."""
         n_maps = self._maps.shape[2]
         turns = [
@@ -288,13 +286,37 @@ class CurveSpace:
         least = 1e-12 * square.max(initial=0.0)
         return np.divide(along, square, out=np.zeros_like(along), where=square > least)
 
+    @property
+    def scores(self) -> np.ndarray:
+        """The greatest effect of each curve."""
+        return 10 * np.abs(self.curves).max(axis=2)
+
+    @property
+    def n_scored(self) -> int:
+        """How many features have a curve."""
+        return int(self.signs.any(axis=0).sum())
+
+    def features_of(self, columns: np.ndarray) -> list[int]:
+        """Return the features of some columns."""
+        return np.unique(self.basis.feature_of[columns]).tolist()
+
+    def learnt(self, weights: np.ndarray) -> np.ndarray:
+        """Return the size of each learnt shape along its curve, in logits."""
+        return self.judged(weights[None])[0] * self.scores / 10
+
     def judged(self, weights: np.ndarray) -> np.ndarray:
         """Return what has a sign to compare: the lengths, (n_points, K, n_features)."""
         return np.einsum("gkw,kfw->gkf", weights, self.lengths)
 
     def deviations(self, covariance: np.ndarray, rotation: Rotation) -> np.ndarray:
         """Return the standard deviations of the lengths, shaped like them."""
-        return np.sqrt(self._variance(self.lengths, covariance, rotation))
+        variance = np.empty((len(covariance), *self.lengths.shape[:2]))
+        for k, of_output in enumerate(self.lengths):
+            maps = np.hstack([rotation.answers[k, :-1], self.said[k][:, None]])
+            along = csr_matrix(of_output) @ maps
+            spread = np.matmul(along, covariance[:, k, :-1, :-1])
+            variance[:, k] = (spread * along).sum(axis=2)
+        return np.sqrt(variance)
 
     @cached_property
     def heights(self) -> np.ndarray:
@@ -311,19 +333,29 @@ class CurveSpace:
         heights = np.vstack([np.zeros_like(first), reached])
         return heights - self.centre * np.vstack([first, own])
 
-    def _variance(
-        self, of: np.ndarray, covariance: np.ndarray, rotation: Rotation
-    ) -> np.ndarray:
-        """Return the variances of what weights are turned into, by output."""
-        variance = np.empty((len(covariance), *of.shape[:2]))
-        for k, of_output in enumerate(of):
-            maps = np.hstack([rotation.answers[k, :-1], self.said[k][:, None]])
-            along = csr_matrix(of_output) @ maps
-            spread = np.matmul(along, covariance[:, k, :-1, :-1])
-            variance[:, k] = (spread * along).sum(axis=2)
-        return variance
+    def far(self, weights: np.ndarray, deviations: Any) -> list[int]:
+        """Return the features whose shape is far from its curve, the farthest first.
 
-    def cosine(self, weights: np.ndarray) -> float:
+        `deviations` are those of `heights`.
+        """
+        features = np.arange(self.curves.shape[1])
+        # The length of most of what is said: one shape that leaves it moves no other.
+        lengths = self.judged(weights[None])[0]
+        square = (self.curves @ self.products * self.curves).sum(axis=2)
+        order = np.argsort(lengths, axis=1)
+        reached = np.take_along_axis(square, order, axis=1).cumsum(axis=1)
+        middle = (reached < reached[:, -1:] / 2).sum(axis=1, keepdims=True)
+        place = np.take_along_axis(order, middle, axis=1)
+        apart = weights - np.take_along_axis(lengths, place, axis=1) * self.said
+        own = self.feature_of == features[:, None]
+        variance = (apart * (apart @ self.products)) @ own.T / self.row_weight.sum()
+        sure = abs(apart @ self.heights.T) > _SURELY * deviations
+        heights = np.append(features, self.feature_of) == features[:, None]
+        size = np.where(sure @ heights.T, variance, 0.0).max(axis=0)
+        order = np.argsort(-size, kind="stable")
+        return [int(j) for j in order if size[j] > _FAR**2]
+
+    def cosine(self, weights: np.ndarray, share: Any = None) -> float:
         """Return how alike learnt shapes and curves are, over the rows."""
         products = self.products
         inner = np.einsum("kw,wv,kv->k", weights, products, self.said)

@@ -8,55 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.special import logsumexp
 
+from llmreg.posterior._laplace import losses_of, variance_of
 from llmreg.preprocessing._sparse import to_dense
 
 #: Up to so many parameters a Hessian is worth its while.
 DENSE = 600
 # Numbers of a block of rows: a block, and what is computed of it, stay in the cache.
 _BLOCK = 65_536
-# So large a logarithm of a mean has a finite mean, whose square is finite too.
-_MOST_LOG = 300.0
 # The criterion keeps the direction of a vanishing attribution defined by this.
 _TINY = 1e-12
-
-
-def logistic_loss(
-    logits: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cross entropies of single logits, and the probabilities."""
-    small = np.exp(-np.abs(logits))
-    loss = np.log1p(small) + (np.maximum(logits, 0.0) - targets * logits)
-    return loss, np.where(logits >= 0, 1.0, small) / (1.0 + small)
-
-
-def _softmax_loss(
-    logits: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cross entropies of rows of logits, and the probabilities."""
-    total = logsumexp(logits, axis=1)
-    return total - logits[targets], np.exp(logits - total[:, None])
-
-
-def poisson_loss(
-    logs: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return minus log-likelihoods of counts, up to a constant, and their means."""
-    mean = np.exp(np.minimum(logs, _MOST_LOG))
-    return mean - targets * logs, mean
-
-
-def variance_of(found: np.ndarray, is_count: bool) -> np.ndarray:
-    """Return second derivatives of the loss of an output: variances of targets."""
-    return found if is_count else found * (1.0 - found)
-
-
-_LOSSES = {
-    "binary": logistic_loss,
-    "multiclass": _softmax_loss,
-    "poisson": poisson_loss,
-}
 
 
 class Point(NamedTuple):
@@ -124,8 +85,11 @@ class LinearObjective:
     def __call__(self, theta: np.ndarray, *, hessian: bool = False) -> Point:
         """Return value and gradient, and the Hessian if asked for, at `theta`."""
         table = theta.reshape(self.shape)
-        if self.task == "regression":
-            value, gradient, curvature = self._squared_error(table, hessian)
+        curvature: np.ndarray | None
+        if self.task == "regression" and (hessian or self._moments is not None):
+            # Once a Hessian was asked for, all comes from sums over the rows.
+            self._moments = self._moments or self._sums()
+            value, gradient, curvature = self._squared_error(table, *self._moments)
         else:
             value, gradient, curvature = self._likelihood(table, hessian)
         W = table[:, :-1]
@@ -170,15 +134,20 @@ class LinearObjective:
     def _likelihood(
         self, table: np.ndarray, hessian: bool
     ) -> tuple[float, np.ndarray, np.ndarray | None]:
-        """Return the mean loss of classes or counts, its gradient and its Hessian."""
-        losses = _LOSSES[self.task]
+        """Return the mean loss, its gradient and its Hessian."""
         value, gradient = 0.0, np.zeros(self.shape)
+        is_squared, is_count = self.task == "regression", self.task == "poisson"
         curvature = np.zeros((table.size, table.size)) if hessian else None
         for Z, targets, weight in self.blocks():
             outputs = self._outputs(table, Z)
-            loss, means = losses(outputs, targets)
-            value += float(weight @ loss.ravel())
-            self._add_slope(gradient, (means - targets) * weight[:, None], Z)
+            means, pull = outputs.T, weight
+            if is_squared:
+                loss = np.square(outputs - targets).mean(axis=1)
+                pull = 2 / self.n_outputs * weight
+            else:
+                loss, means = losses_of(means, targets.T, is_count)
+            value += float(weight @ loss)
+            self._add_slope(gradient, (means.T - targets) * pull[:, None], Z)
             if curvature is not None:
                 self._add_squares(curvature, Z, means, weight)
         return value, gradient, curvature
@@ -196,32 +165,20 @@ class LinearObjective:
         A[:, :-1], A[:, -1] = Z, 1.0
         for k in range(self.n_outputs):
             of_k = slice(k * width, (k + 1) * width)
-            p = means[:, k]
+            p = means[k]
             # Of a matrix with itself, which NumPy computes in half the time.
             half = A * np.sqrt(weight * variance_of(p, self.task == "poisson"))[:, None]
             H[of_k, of_k] += half.T @ half
             for m in range(k):
                 of_m = slice(m * width, (m + 1) * width)
-                cross = A.T @ (A * (weight * p * means[:, m])[:, None])
+                cross = A.T @ (A * (weight * p * means[m])[:, None])
                 H[of_k, of_m] -= cross
                 H[of_m, of_k] -= cross
 
     def _squared_error(
-        self, table: np.ndarray, hessian: bool
-    ) -> tuple[float, np.ndarray, np.ndarray | None]:
-        """Return the mean squared error, its gradient and its Hessian."""
-        # Once a Hessian was asked for, all comes from sums over the rows.
-        if hessian and self._moments is None:
-            self._moments = self._sums()
-        if self._moments is None:
-            value, gradient = 0.0, np.zeros(self.shape)
-            for Z, targets, weight in self.blocks():
-                gap = self._outputs(table, Z) - targets
-                value += float(weight @ np.square(gap).mean(axis=1))
-                slope = 2 / self.n_outputs * gap * weight[:, None]
-                self._add_slope(gradient, slope, Z)
-            return value, gradient, None
-        gram, cross, square = self._moments
+        self, table: np.ndarray, gram: np.ndarray, cross: np.ndarray, square: np.ndarray
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the mean squared error, its gradient and its Hessian, of sums."""
         product = table @ gram
         value = np.sum(table * (product - 2 * cross.T)) + square.sum()
         gradient = 2 / self.n_outputs * (product - cross.T)

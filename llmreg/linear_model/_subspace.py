@@ -1,18 +1,21 @@
-"""Few coordinates for the weights of many columns."""
+"""Few coordinates for the weights of many columns; of very large tables few columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import diags, issparse, spmatrix
+from scipy.sparse import csr_matrix, diags, issparse, spmatrix
 from sklearn.utils.extmath import randomized_svd
 
-from llmreg.linear_model._curve_space import freedom
-from llmreg.linear_model._laplace import BIAS_PRECISION, GaussianPriors
+from llmreg.linear_model._curve_space import CurveSpace, freedom
 from llmreg.linear_model._prior_grid import PriorGrid
-from llmreg.preprocessing._sparse import Centred
+from llmreg.posterior._laplace import BIAS_PRECISION, GaussianPriors
+from llmreg.posterior._posterior import Gaussian, Posterior
+from llmreg.preprocessing._basis import CurveBasis
+from llmreg.preprocessing._sparse import Centred, to_dense
 
 # Precision of a length that is not free to move.
 _FIXED = 1e8
@@ -20,37 +23,9 @@ _FIXED = 1e8
 _LEAST_PRECISION = 0.1
 # Rows of less weight in all do not tell the intercept; its precision without them.
 _NO_ROWS, _UNTOLD_PRECISION = 1e-3, 1.0
-# Coordinates that are weighed against one another; the work grows with their cube.
-_MOST = 128
-
-
-class Space(Protocol):
-    """Coordinates of weights, and the priors of a grid in them.
-
-    A `group` is a part of the grid that has a design in common, as `groups` gives it.
-    """
-
-    shape: tuple[int, ...]
-    centre: np.ndarray
-    columns: Any
-    is_whole: bool
-
-    @property
-    def width(self) -> int: ...
-    @property
-    def shares_design(self) -> bool: ...
-    @property
-    def signs(self) -> np.ndarray: ...
-    def groups(self, grid: PriorGrid) -> Iterator[tuple[Any, np.ndarray]]: ...
-    def design(self, group: Any) -> np.ndarray: ...
-    def priors(self, group: Any, grid: PriorGrid) -> GaussianPriors: ...
-    def to_weights(self, found: np.ndarray, group: Any) -> np.ndarray: ...
-    def intercepts(self, found: np.ndarray, group: Any) -> np.ndarray: ...
-    def judged(self, weights: np.ndarray) -> np.ndarray: ...
-    def deviations(self, covariance: np.ndarray, group: Any) -> np.ndarray: ...
-    def roots(self) -> Any: ...
-    def before(self, grid: PriorGrid) -> np.ndarray: ...
-    def frame(self, groups: list[Any], output: int) -> tuple[np.ndarray, Any]: ...
+# Coordinates that are weighed against one another, and columns of which nothing is
+# said that are weighed with curves; the work grows with their cube.
+_MOST, _MOST_PLAIN = 128, 128
 
 
 class Subspace:
@@ -73,7 +48,7 @@ class Subspace:
         kept: np.ndarray | None = None,
     ) -> None:
         n_columns = X.shape[1]
-        self.alpha, self.shape = alpha, scores.shape
+        self.alpha, self.scores, self.shape = alpha, scores, scores.shape
         is_told = row_weight.sum() > _NO_ROWS
         self.bias_precision = BIAS_PRECISION if is_told else _UNTOLD_PRECISION
         #: The signs of the scores, which those of the weights are compared with.
@@ -179,7 +154,7 @@ class Subspace:
 
     def frame(
         self, units: list[np.ndarray], output: int
-    ) -> tuple[np.ndarray, list[list[int]]]:
+    ) -> tuple[np.ndarray, list[Any]]:
         """Return what turns coordinates into elements, and the place of each group."""
         n_columns, width = self.basis.shape
         along = np.stack([unit[output] for unit in units], axis=1)
@@ -199,9 +174,37 @@ class Subspace:
         """Return what is added to weighted columns, of shape (n_points, n_outputs)."""
         return found[:, :, -1]
 
+    @property
+    def n_scored(self) -> int:
+        """How many columns have a score."""
+        return int(self.scored.sum())
+
+    def features_of(self, columns: np.ndarray) -> list[int]:
+        """Return the places of some columns."""
+        return np.flatnonzero(columns).tolist()
+
     def judged(self, weights: np.ndarray) -> np.ndarray:
         """Return what has a sign to compare: the weights themselves."""
         return weights
+
+    learnt = judged
+
+    def far(self, weights: np.ndarray, deviations: Any) -> list[int]:
+        """Return no columns: how sure weights are is not known in the average."""
+        return []
+
+    def cosine(self, weights: np.ndarray, share: np.ndarray) -> float:
+        """Return the cosine of weights and scores, over the columns with a score.
+
+        `share` tells how likely each transform of the scores is.
+        """
+        along = self.units[0]
+        if share.any():
+            along = np.tensordot(share, self.units[: len(share)], axes=1)
+        weights = weights * ~np.isnan(self.scores)
+        length = np.linalg.norm(weights, axis=1) * np.linalg.norm(along, axis=1)
+        inner = (weights * along).sum(axis=1)[length > 0]
+        return float(np.mean(inner / length[length > 0])) if len(inner) else 0.0
 
     def deviations(self, covariance: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return the standard deviations of the weights, shaped like them."""
@@ -229,3 +232,126 @@ def row_space(X: Any, group: np.ndarray) -> np.ndarray:
     whole = np.zeros((len(group), basis.shape[1]))
     whole[group] = basis
     return whole
+
+
+#: Coordinates of weights, and the priors of a grid in them. A group, as `groups` gives
+#: it, is a part of the grid that has a design in common.
+Space = Subspace | CurveSpace
+
+
+class Columns(NamedTuple):
+    """Columns that tell how far to trust curves, and the rest, which follows them.
+
+    Of the rest nothing is said and its columns vary least, as levels that are rare;
+    `rest` has shape (n_rest, n_samples), or is None. `X` and `basis` are of the others.
+    """
+
+    X: np.ndarray
+    basis: CurveBasis
+    rest: Any = None
+    is_kept: Any = None
+    whole: Any = None
+
+    def widen(
+        self,
+        coef: np.ndarray,
+        intercept: np.ndarray,
+        posterior: Posterior,
+        found: Rest,
+        X: Any,
+        row_weight: np.ndarray,
+        is_class: bool,
+    ) -> tuple[np.ndarray, np.ndarray, Posterior]:
+        """Put the rest among the weights, and among what is not certain.
+
+        The logits of classes shrink by what is not certain of them (MacKay).
+        """
+        own, told = self._own(), coef
+        centre, coef = np.zeros(len(own)), np.zeros((len(found.coef), len(own)))
+        centre[own] = posterior.centre
+        coef[:, own], coef[:, ~own] = told, found.coef
+        parts = zip(posterior.weights, found.variance, strict=True)
+        weights = tuple(_widen(part, own, variance) for part, variance in parts)
+        all_weights = np.column_stack([coef, intercept + coef @ centre])
+        shift = np.zeros_like(all_weights)
+        posterior = replace(posterior, centre=centre, weights=weights, shift=shift)
+        share = 1.0
+        if is_class:
+            deviation = posterior.moments(self.whole.design(X))[1]
+            variance = (row_weight @ deviation**2).mean() / row_weight.sum()
+            share = 1 / np.sqrt(1 + np.pi / 8 * variance)
+        posterior = replace(posterior, shift=(1 - share) * all_weights)
+        return share * coef, share * intercept, posterior
+
+    def of_kept(self, kept: np.ndarray | None) -> np.ndarray | None:
+        """Say which of the columns that are not of the rest are kept."""
+        is_all = kept is None or self.is_kept is None
+        return kept if is_all else np.asarray(kept)[self.is_kept]
+
+    def _own(self) -> np.ndarray:
+        """Say which weights of all are not of the rest."""
+        n_bent = len(self.basis.low) + len(self.basis.codes)
+        plain = np.setdiff1d(np.arange(len(self.is_kept)), self.whole.columns)
+        return np.append(np.ones(n_bent, dtype=bool), self.is_kept[plain])
+
+    def widen_told(
+        self, told: np.ndarray, told_heights: Any, found: Rest
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Give the features and weights of the rest their places.
+
+        Among how likely features are as the prior says, and deviations of heights.
+        """
+        own, features = self._own(), self.whole.feature_of[self.is_kept]
+        features = np.unique(features)
+        n_outputs, n_features = len(found.coef), len(self.whole.features)
+        agreement = np.full((n_outputs, n_features), np.nan)
+        agreement[:, features] = told
+        deviations = np.zeros((n_outputs, n_features + len(own)))
+        places = np.append(features, n_features + np.flatnonzero(own))
+        deviations[:, places] = told_heights
+        deviations[:, n_features + np.flatnonzero(~own)] = np.sqrt(found.variance)
+        return agreement, deviations
+
+
+class Rest(NamedTuple):
+    """The weights of the rest and their variances, of shape (n_outputs, n_rest)."""
+
+    coef: np.ndarray
+    variance: np.ndarray
+
+
+def choose_columns(
+    X: Any, row_weight: np.ndarray, basis: CurveBasis, kept: np.ndarray | None = None
+) -> Columns:
+    """Choose the columns that are weighed together with curves: all, if it can be."""
+    is_kept = np.asarray(basis.effects.any(axis=0))
+    is_kept[basis.columns] = True
+    if kept is not None:
+        # What rows say of them is left aside.
+        is_kept |= kept
+    if not issparse(X) or len(is_kept) - is_kept.sum() <= _MOST_PLAIN:
+        return Columns(to_dense(X), basis)
+    mean, square = (row_weight @ part / row_weight.sum() for part in (X, X * X))
+    variance = np.where(is_kept, np.inf, square - mean**2)
+    is_kept[np.argsort(-variance, kind="stable")[: is_kept.sum() + _MOST_PLAIN]] = True
+    features, feature_of = np.unique(basis.feature_of[is_kept], return_inverse=True)
+    narrow = replace(
+        basis,
+        columns=(np.cumsum(is_kept) - 1)[basis.columns],
+        effects=basis.effects[:, is_kept],
+        feature_of=feature_of,
+        features=tuple(basis.features[number] for number in features),
+    )
+    rest = X[:, ~is_kept].T.tocsr()
+    return Columns(to_dense(X[:, is_kept]), narrow, rest, is_kept, basis)
+
+
+def _widen(part: Gaussian, own: np.ndarray, variance: np.ndarray) -> Gaussian:
+    """Add weights to a Gaussian that vary on their own."""
+    root, n_told, n_rest = part.root.tocoo(), part.root.shape[1], len(variance)
+    places = np.append(np.flatnonzero(own), len(own))
+    row = np.concatenate([places[root.row], np.flatnonzero(~own)])
+    column = np.concatenate([root.col, n_told + np.arange(n_rest)])
+    data = np.concatenate([root.data, np.sqrt(variance)])
+    shape = len(own) + 1, n_told + n_rest
+    return replace(part, root=csr_matrix((data, (row, column)), shape))

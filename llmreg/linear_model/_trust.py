@@ -6,14 +6,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from itertools import compress
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from llmreg._utils._text import for_notebook, html_table, list_names, shorten
-from llmreg.linear_model._curve_space import CurveSpace
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.linear_model._subspace import Space
 from llmreg.posterior._posterior import Posterior
 from llmreg.prior._feature_prior import FeaturePrior
 
@@ -24,10 +23,6 @@ _HARDLY = 0.2
 # Rows agree with a prior if they make it this many times as likely to be right; less,
 # and in nats no more than this about how closely to take it, and they are too few.
 _STRONG, _LITTLE = 10.0, 1.0
-# A shape is far from its curve from so many logits on, a standard deviation over the
-# rows, and surely so from so many of its own: what the rows of a group that were
-# thinned out come to, and fair rows of the paper's tables do not.
-_FAR, _SURELY = 0.4, 1.9
 # From this cosine on a model follows its prior.
 _CLOSE = 0.95
 
@@ -62,6 +57,11 @@ class Contradiction:
     score: float
     weight: float
     probability: float
+
+    def _told(self) -> tuple[str, ...]:
+        """Give it as the cells of a table."""
+        numbers = f"{self.score:+.1f}", f"{self.weight:+.2f}", f"{self.probability:.2f}"
+        return self.feature, self.output, *numbers
 
 
 def _renamed(old: str, new: str) -> Any:
@@ -265,13 +265,8 @@ class Trust:
             )
             for name, share in ways.items()
         ]
-        found = [
-            (
-                *(escape(shorten(name, 40)) for name in (c.feature, c.output)),
-                *(f"{c.score:+.1f}", f"{c.weight:+.2f}", f"{c.probability:.2f}"),
-            )
-            for c in self.contradictions
-        ]
+        cells = (c._told() for c in self.contradictions)
+        found = [[escape(shorten(cell, 40)) for cell in row] for row in cells]
         heads = ("contradicted", "output", "score", "learnt", "probability")
         return for_notebook(
             f"<p>{escape(shorten(self.verdict, 1000))}</p>",
@@ -305,141 +300,56 @@ class AveragedWeights(NamedTuple):
     is_whole: bool = True  # Whether the weights use all that the columns hold.
     shape_deviations: np.ndarray | None = None  # Standard deviations of heights.
 
-    def of_transforms(self, n_transforms: int) -> np.ndarray:
-        """Return how likely each transform of the scores is."""
+    def of_transforms(self, n_transforms: int = 0) -> np.ndarray:
+        """Return how likely each transform of the scores is, of so many at least."""
         used = self.grid.transform >= 0
         return np.bincount(
             self.grid.transform[used], self.posterior[used], n_transforms
         )
 
 
-@dataclass(frozen=True)
-class ColumnsTold:
-    """What scores say of columns; `units` are their directions, by transform."""
-
-    features: Sequence[str]
-    outputs: Sequence[str]
-    scores: np.ndarray
-    units: np.ndarray
-
-    def far(self, average: AveragedWeights) -> tuple[str, ...]:
-        """Return no features: how sure weights are is not known in the average."""
-        return ()
-
-    def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
-        """Return the names of some columns."""
-        return () if kept is None else tuple(compress(self.features, kept))
-
-    @property
-    def n_scored(self) -> int:
-        """How many columns have a score."""
-        return int((~np.isnan(self.scores)).any(axis=0).sum())
-
-    def weights(self, average: AveragedWeights) -> np.ndarray:
-        """Return the weights that scores are compared with."""
-        return average.coef
-
-    def cosine(self, average: AveragedWeights) -> float:
-        """Return the cosine of weights and scores, over the columns with a score."""
-        share = average.of_transforms(len(self.units))
-        along = (
-            np.tensordot(share, self.units, axes=1) if share.any() else self.units[0]
-        )
-        weights = average.coef * ~np.isnan(self.scores)
-        length = np.linalg.norm(weights, axis=1) * np.linalg.norm(along, axis=1)
-        inner = (weights * along).sum(axis=1)[length > 0]
-        return float(np.mean(inner / length[length > 0])) if len(inner) else 0.0
-
-
-@dataclass(frozen=True)
-class CurvesTold:
-    """What curves say of features: each as its greatest effect over the rows."""
-
-    features: Sequence[str]
-    outputs: Sequence[str]
-    space: CurveSpace
-
-    def far(self, average: AveragedWeights) -> tuple[str, ...]:
-        """Return the features whose shape is far from its curve, the farthest first."""
-        assert average.shape_deviations is not None
-        space, features = self.space, np.arange(len(self.features))
-        # The length of most of what is said: one shape that leaves it moves no other.
-        lengths = space.judged(average.coef[None])[0]
-        square = (space.curves @ space.products * space.curves).sum(axis=2)
-        order = np.argsort(lengths, axis=1)
-        reached = np.take_along_axis(square, order, axis=1).cumsum(axis=1)
-        middle = (reached < reached[:, -1:] / 2).sum(axis=1, keepdims=True)
-        place = np.take_along_axis(order, middle, axis=1)
-        apart = average.coef - np.take_along_axis(lengths, place, axis=1) * space.said
-        own = space.feature_of == features[:, None]
-        variance = (apart * (apart @ space.products)) @ own.T / space.row_weight.sum()
-        sure = abs(apart @ space.heights.T) > _SURELY * average.shape_deviations
-        heights = np.append(features, space.feature_of) == features[:, None]
-        size = np.where(sure @ heights.T, variance, 0.0).max(axis=0)
-        order = np.argsort(-size, kind="stable")
-        return tuple(self.features[j] for j in order if size[j] > _FAR**2)
-
-    def named(self, kept: np.ndarray | None) -> tuple[str, ...]:
-        """Return the names of the features of some columns."""
-        own = self.space.basis.feature_of[kept] if kept is not None else ()
-        return tuple(self.features[number] for number in np.unique(own).astype(int))
-
-    @property
-    def scores(self) -> np.ndarray:
-        """The size of each curve."""
-        return 10 * np.abs(self.space.curves).max(axis=2)
-
-    @property
-    def n_scored(self) -> int:
-        """How many features have a curve."""
-        return int(self.space.signs.any(axis=0).sum())
-
-    def weights(self, average: AveragedWeights) -> np.ndarray:
-        """Return the size of each learnt shape along its curve, in logits."""
-        return self.space.judged(average.coef[None])[0] * self.scores / 10
-
-    def cosine(self, average: AveragedWeights) -> float:
-        """Return the cosine of shapes and curves, over the rows."""
-        return self.space.cosine(average.coef)
-
-
 def summarize(
     average: AveragedWeights,
-    told: ColumnsTold | CurvesTold,
+    space: Space,
+    features: Sequence[str],
+    outputs: Sequence[str],
     *,
     n_samples: int,
     total_weight: float,
     kept: np.ndarray | None = None,
 ) -> Trust:
-    """Sum up an average."""
-    grid = average.grid
+    """Sum up an average over a space of the weights of some features."""
+    grid, scores = average.grid, space.scores
     # n rows times the paper's penalty, gamma / d tan^2 of the angle between weights
     # and scores, beside precision / 2 |e|^2, where |e| is the scale times that tangent.
-    gammas = grid.precision * grid.scale**2 * max(1, told.n_scored) / (2 * total_weight)
-    gammas[grid.transform < 0] = 0.0
-    doubt = 1 - np.nan_to_num(average.agreement, nan=1.0)
-    weights, scores = told.weights(average), told.scores
+    gammas = grid.precision * grid.scale**2 * max(1, space.n_scored)
+    gammas = np.where(grid.transform < 0, 0.0, gammas / (2 * total_weight))
+    doubt, weights = 1 - np.nan_to_num(average.agreement, nan=1.0), average.coef
+    cosine = space.cosine(weights, average.of_transforms())
+    learnt = space.learnt(weights)
     contradictions = [
         Contradiction(
-            feature=told.features[j],
-            output=told.outputs[k],
+            feature=features[j],
+            output=outputs[k],
             score=float(scores[k, j]),
-            weight=float(weights[k, j]),
+            weight=float(learnt[k, j]),
             probability=float(doubt[k, j]),
         )
         for k, j in np.argwhere(doubt > SURE)
     ]
+    own = [] if kept is None else space.features_of(kept)
+    far = space.far(weights, average.shape_deviations)
     return Trust(
         gammas=gammas,
         weights=average.posterior,
         signs=np.where(grid.transform < 0, 0, np.sign(grid.scale)).astype(int),
         transforms=grid.transform,
         agreement=average.agreement,
-        cosine=max(0.0, told.cosine(average)),
+        cosine=max(0.0, cosine),
         contradictions=tuple(sorted(contradictions, key=lambda c: -c.probability)),
         n_samples=n_samples,
         prior_weights=np.exp(grid.log_prior),
         shape_deviations=average.shape_deviations,
-        kept=(names := told.named(kept)),
-        departures=tuple(name for name in told.far(average) if name not in names),
+        kept=tuple(features[j] for j in own),
+        departures=tuple(features[j] for j in far if j not in own),
     )

@@ -16,13 +16,9 @@ from llmreg._utils import Documented
 from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._columns import (
     ColumnKind,
-    as_frame,
-    as_table,
-    check_names,
     column_kinds,
     declared_kinds,
     refuse,
-    text_names,
     to_numbers,
 )
 from llmreg.preprocessing._levels import (
@@ -51,7 +47,13 @@ from llmreg.preprocessing._scaler import (
     summarize,
 )
 from llmreg.preprocessing._sparse import ends, is_mostly_zeros, join, to_dense
-from llmreg.preprocessing._validation import weigh_rows
+from llmreg.preprocessing._validation import (
+    as_frame,
+    as_table,
+    check_names,
+    text_names,
+    weigh_rows,
+)
 from llmreg.prior._names import column_names
 from llmreg.prior._task import Feature
 
@@ -206,9 +208,8 @@ default="median"
         self._gaps: list[str | None] = []
         self._unseen: set[str] = set()  # Keys of levels that a prior alone knows.
         if self._numeric:
-            weight = None
-            if sample_weight is not None and np.ptp(sample_weight) > 0:
-                weight = sample_weight * (len(table) / sample_weight.sum())
+            equal = sample_weight is None or np.ptp(sample_weight) == 0
+            weight = None if equal else sample_weight / sample_weight.mean()
             self._fit_numbers(self._numbers(table, None), weight, imputer, scaler)
         if self._categorical:
             self._fit_levels(pd.DataFrame(table), levels)
@@ -252,8 +253,7 @@ default="median"
         X : DataFrame or array-like of shape (n_samples, n_features)
             Rows with the columns of the training rows.
         dtype : dtype, default=None
-            Precision of the matrix. None keeps an array in single precision, since it
-            may be large; all else becomes double.
+            Precision of the matrix. None keeps that of an array in single precision.
 
         Returns
         -------

@@ -10,9 +10,9 @@ import numpy as np
 
 from llmreg.exceptions import PriorMismatchError, PriorUnitsWarning
 from llmreg.preprocessing._basis import numeric_keys
-from llmreg.preprocessing._columns import as_frame, as_table
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._sparse import to_dense
+from llmreg.preprocessing._validation import as_frame, as_table
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import FloatArray, TypicalRange, rescale_range
 

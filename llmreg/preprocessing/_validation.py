@@ -1,5 +1,6 @@
-"""Rows, weights and targets as given, checked and turned into numbers."""
+"""Tables, weights and targets as given, of any library, checked and made ours."""
 
+import sys
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +17,151 @@ from sklearn.utils import (
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from llmreg.exceptions import DataError
-from llmreg.preprocessing._columns import as_array, as_table
-from llmreg.preprocessing._frames import is_foreign
+from llmreg._utils import import_optional
+from llmreg._utils._text import list_names
+from llmreg.exceptions import DataError, EncodingError, FeatureNamesError
+from llmreg.preprocessing._sparse import SparseRows, as_rows
+
+
+def is_foreign(data: Any) -> bool:
+    """Say whether something is a table or a column of a library other than pandas."""
+    if isinstance(data, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)):
+        return False
+    signs = ("__dataframe__", "__arrow_c_stream__", "__arrow_c_array__", "collect")
+    return any(hasattr(data, sign) for sign in signs)
+
+
+def to_pandas(data: Any) -> Any:
+    """Turn a table or a column into pandas' own, types and gaps kept."""
+    # Imported here: only these tables need it, and older versions of scikit-learn do
+    # not bring it.
+    nw = import_optional("narwhals.stable.v2", "llmreg[frames]")
+    read = nw.from_native(_whole(data), allow_series=True, pass_through=True)
+    if isinstance(read, nw.LazyFrame):
+        raise EncodingError(
+            f"{type(data).__name__} is lazy: its rows have not been read yet. Read "
+            "them first, with .collect() or .compute()."
+        )
+    if isinstance(read, nw.Series):
+        return _column(nw, read)
+    if not isinstance(read, nw.DataFrame):
+        return data
+    if read.implementation.is_pandas_like():
+        return read.to_pandas()
+    columns = [_column(nw, read[name]) for name in read.columns]
+    frame = pd.concat(columns, axis=1) if columns else read.to_pandas()
+    return frame.set_axis(read.columns, axis=1)
+
+
+def _whole(data: Any) -> Any:
+    """Give a piece of pyarrow's, which narwhals does not read, as what it reads."""
+    if type(data).__module__.partition(".")[0] != "pyarrow":
+        return data
+    # Whoever made the piece has imported it.
+    pyarrow = sys.modules["pyarrow"]
+    if isinstance(data, pyarrow.RecordBatch):
+        return pyarrow.Table.from_batches([data])
+    return pyarrow.chunked_array([data]) if isinstance(data, pyarrow.Array) else data
+
+
+def _column(nw: Any, series: Any) -> pd.Series:
+    """Turn one column into pandas' own."""
+    dtype, name = series.dtype, series.name or None
+    has_gaps = series.null_count() > 0
+    if dtype.is_decimal() or (dtype == nw.Boolean and has_gaps):
+        series = series.cast(nw.Float64)
+    elif dtype in (nw.Int128, nw.UInt128):
+        return pd.Series(np.array(series.to_list(), dtype=np.float64), name=name)
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        return pd.Series(series.to_numpy(), name=name)
+    values = series.to_list()
+    if dtype in (nw.Categorical, nw.Enum):
+        return pd.Series(pd.Categorical(values, _categories(nw, series)), name=name)
+    if not any(value is not None for value in values):
+        # The type is all there is to know, and is lost in an array of objects.
+        if dtype.is_temporal():
+            return pd.Series(pd.NaT, range(len(values)), "datetime64[ns]", name)
+        if dtype.is_nested():
+            values = [()] * len(values)
+    column = pd.Series(index=range(len(values)), dtype=object, name=name)
+    column[:] = values
+    return column
+
+
+def _categories(nw: Any, series: Any) -> list[Any]:
+    """List the levels that a column declares, in their order."""
+    if series.dtype == nw.Enum:
+        return list(series.dtype.categories)
+    # In polars the levels of such a column are those that turned up, in no order; a
+    # dictionary of Arrow is declared, as categories of pandas are.
+    if series.implementation.is_polars():
+        return sorted(series.drop_nulls().unique().to_list())
+    return series.cat.get_categories().drop_nulls().to_list()
+
+
+def as_table(X: Any) -> Any:
+    """Make a table what the encoder reads: numbers, a DataFrame or `SparseRows`."""
+    if isinstance(X, (np.ndarray, pd.DataFrame, SparseRows)):
+        table: Any = X
+    elif issparse(X):
+        table = as_rows(X)
+    else:
+        table = to_pandas(X) if is_foreign(X) else X
+        if not isinstance(table, (pd.DataFrame, pd.Series)):
+            table = as_array(X)
+    if table.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {table.ndim}D array instead. Reshape your data "
+            "using X.reshape(-1, 1) if it has a single feature or X.reshape(1, -1) "
+            "if it contains a single sample."
+        )
+    if 0 in table.shape:
+        what = "feature" if len(table) else "sample"
+        raise (EncodingError if len(table) else DataError)(
+            f"Found array with 0 {what}(s) (shape={table.shape}) while a minimum of 1 "
+            "is required."
+        )
+    if isinstance(table, pd.DataFrame) or table.dtype.kind in "fiub":
+        return table
+    if table.dtype.kind == "c":
+        raise EncodingError("Complex data not supported. Use real and imaginary parts.")
+    if table.dtype.kind == "S":
+        table = table.astype(str)
+    return pd.DataFrame(table, dtype=None if table.dtype.kind in "mM" else object)
+
+
+def as_frame(table: Any) -> pd.DataFrame:
+    """Make a table a DataFrame, whatever form it has."""
+    return pd.DataFrame(table.toarray() if issparse(table) else table)
+
+
+def text_names(table: pd.DataFrame | np.ndarray) -> tuple[str, ...] | None:
+    """Give the names that columns must have again: as scikit-learn, only text."""
+    names = getattr(table, "columns", ())
+    return tuple(names) if set(map(type, names)) == {str} else None
+
+
+def check_names(
+    table: pd.DataFrame | np.ndarray, fitted: tuple[str, ...] | None
+) -> None:
+    """Refuse columns of other names, or in another order, than in training."""
+    names = text_names(table)
+    if names and fitted and names != fitted:
+        moved = [n for n, m in zip(names, fitted, strict=True) if n != m]
+        raise FeatureNamesError(
+            "The feature names should match those that were passed during fit, in the "
+            f"same order. Not in their place: {list_names(moved)}."
+        )
+
+
+def as_array(X: Any) -> np.ndarray:
+    """Make an array of a list of rows, whose values stay as they are."""
+    array = np.asarray(X)
+    if isinstance(X, np.ndarray):
+        return array
+    # NumPy turns the numbers and the None of a list that holds a string into text, and
+    # that there are none says nothing of later rows.
+    return np.asarray(X, dtype=object) if array.dtype.kind in "SUbiuf" else array
 
 
 def check_table(

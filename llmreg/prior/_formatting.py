@@ -53,16 +53,14 @@ def format_text(fields: Mapping[str, Any]) -> str:
 
 def format_html(fields: Mapping[str, Any]) -> str:
     """Lay out the fields of a FeaturePrior for a notebook."""
-    limit = curve_limit(fields)
-
-    def draw(name: str) -> str:
-        """Draw the curve of a feature between the ends of its typical range."""
-        curve, typical = fields["curves"][name], fields["ranges"].get(name)
+    limit, drawn = curve_limit(fields), {}
+    for name, curve in fields["curves"].items():
+        typical = fields["ranges"].get(name)
         low, high = map(show_value, typical_span(curve, typical))
         unit = escape(show_unit(fields["units"].get(name, "")))
-        return f"{format_svg(curve, typical, limit, MAX_OUTPUTS)} {low} to {high}{unit}"
-
-    header, *rows = _table(fields, 4 * NAME_WIDTH, 8 * REASON_WIDTH, draw, escape)
+        picture = format_svg(curve, typical, limit, MAX_OUTPUTS)
+        drawn[name] = f"{picture} {low} to {high}{unit}"
+    header, *rows = _table(fields, 4 * NAME_WIDTH, 8 * REASON_WIDTH, drawn, escape)
     return for_notebook(html_table(header, rows, escape(_headline(fields))))
 
 
@@ -97,29 +95,27 @@ def curve_limit(fields: Mapping[str, Any]) -> float:
     return max([1.0, *(float(np.nan_to_num(np.abs(e)).max()) for e in each)])
 
 
-def _blocks(fields: Mapping[str, Any]) -> Callable[[str], str]:
-    """Give what draws the curve of a feature over its typical range, in a column."""
-    curves, ranges = fields["curves"], fields["ranges"]
+def _blocks(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Draw the curves of features over their typical ranges, for one column."""
+    curves, ranges, drawn = fields["curves"], fields["ranges"], {}
     n_outputs = min(len(fields["outputs"]), MAX_OUTPUTS)
+    n = CURVE_WIDTH if n_outputs == 1 else CURVE_WIDTH_EACH
     spans = {name: typical_span(c, ranges.get(name)) for name, c in curves.items()}
     width = max([0, *(len(show_value(low)) for low, _ in spans.values())])
-
-    def draw(name: str) -> str:
-        low, high = map(show_value, spans[name])
-        n = CURVE_WIDTH if n_outputs == 1 else CURVE_WIDTH_EACH
+    for name, ends in spans.items():
+        low, high = map(show_value, ends)
         told = curves[name], ranges.get(name), n
         lines = " ".join(sparkline(*told, row) for row in range(n_outputs))
         unit = show_unit(fields["units"].get(name, ""))
-        return f"{low:>{width}} {lines} {high}{unit}"
-
-    return draw
+        drawn[name] = f"{low:>{width}} {lines} {high}{unit}"
+    return drawn
 
 
 def _table(
     fields: Mapping[str, Any],
     name_width: int,
     width: int,
-    draw: Callable[[str], str],
+    drawn: Mapping[str, str],
     write: Callable[[str], str] = str,
 ) -> list[list[str]]:
     """Build the header and a row per feature, the strongest first."""
@@ -144,7 +140,7 @@ def _table(
         if estimates is not None:
             row.append(number(spreads[j], ".1f"))
         if fields["curves"]:
-            row.append(draw(feature) if feature in fields["curves"] else "")
+            row.append(drawn.get(feature, ""))
         if reasons:
             row.append(write(shorten(reasons.get(feature, ""), width)))
         rows.append(row)

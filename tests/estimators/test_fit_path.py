@@ -8,7 +8,7 @@ import pytest
 
 import llmreg
 from llmreg import LLMAttributionClassifier
-from llmreg.linear_model import _laplace
+from llmreg.posterior import _laplace
 
 ROOT = str(Path(llmreg.__file__).parent)
 

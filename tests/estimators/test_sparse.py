@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import ExportError
 from llmreg.export import to_sklearn
-from llmreg.linear_model import _part
+from llmreg.linear_model import _subspace
 from llmreg.preprocessing import _sparse
 from llmreg.preprocessing._sparse import SparseRows
 
@@ -154,7 +154,7 @@ def test_levels_beside_curves_end_where_all_are_weighed_at_once(
     dense = estimator(curves(), random_state=0).fit(X, y)
     with monkeypatch.context() as patch:
         keep_few(patch)
-        patch.setattr(_part, "_MOST", 20)
+        patch.setattr(_subspace, "_MOST_PLAIN", 20)
         sparse = estimator(curves(), random_state=0).fit(X, y)
         (found, known), (expected, other) = (
             (model._outputs(X), model._uncertain(X)[1]) for model in (sparse, dense)
@@ -178,7 +178,7 @@ def test_a_level_that_no_row_shows_stays_at_its_prior(monkeypatch):
     X, y = towns(600, 60)
     X["town"] = X["town"].cat.add_categories(["nowhere"])
     keep_few(monkeypatch)
-    monkeypatch.setattr(_part, "_MOST", 20)
+    monkeypatch.setattr(_subspace, "_MOST_PLAIN", 20)
     model = LLMAttributionClassifier(curves(), random_state=0).fit(X, y)
     place = list(model.encoder_.get_feature_names_out()).index("town=nowhere")
     assert model.net_.module_.weight[0, place] == 0

@@ -10,8 +10,8 @@ import pytest
 from llmreg import FeaturePrior, LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.linear_model import _averaging, _curve_space
 from llmreg.linear_model._curve_space import CurveSpace
-from llmreg.linear_model._laplace import fit_classifier
 from llmreg.linear_model._prior_grid import make_curve_grid
+from llmreg.posterior._laplace import fit_classifier
 from llmreg.preprocessing._basis import make_basis
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.prior import Feature

@@ -7,8 +7,8 @@ from scipy.special import expit
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.linear_model import _averaging as averaging
 from llmreg.linear_model import _curve_space as curve_space
-from llmreg.linear_model._laplace import BIAS_PRECISION
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.posterior._laplace import BIAS_PRECISION
 
 LENGTH, LENGTH_SD, BELIEF, DEVIATION, NOISE = 2.0, 0.5, 0.2, 0.6, 0.3
 KNOTS = (0, 0.25, 0.5, 0.75, 1)

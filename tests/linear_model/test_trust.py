@@ -9,9 +9,9 @@ import pytest
 
 from llmreg import FeaturePrior
 from llmreg.linear_model._prior_grid import PriorGrid
+from llmreg.linear_model._subspace import Subspace
 from llmreg.linear_model._trust import (
     AveragedWeights,
-    ColumnsTold,
     Contradiction,
     Trust,
     has_opinion,
@@ -155,16 +155,9 @@ def summarized(found, scores, **settings):
     scores = np.array([scores], dtype=float)
     filled = np.nan_to_num(scores)
     settings = {"n_samples": 50, "total_weight": 50.0} | settings
-    return summarize(
-        found,
-        ColumnsTold(
-            features=["a", "b", "c"],
-            outputs=["ill"],
-            scores=scores,
-            units=(filled / np.linalg.norm(filled))[None],
-        ),
-        **settings,
-    )
+    units = (filled / np.linalg.norm(filled))[None]
+    space = Subspace(np.eye(3), np.ones(3), scores, None, units, alpha=1.0)
+    return summarize(found, space, ["a", "b", "c"], ["ill"], **settings)
 
 
 def test_gammas_pull_as_hard_as_the_priors():

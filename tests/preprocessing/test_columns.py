@@ -14,7 +14,6 @@ from llmreg.exceptions import (
     UnsupportedColumnError,
 )
 from llmreg.preprocessing._columns import (
-    as_table,
     column_kinds,
     refuse,
     refuse_cell_values,
@@ -22,6 +21,7 @@ from llmreg.preprocessing._columns import (
 )
 from llmreg.preprocessing._levels import MISSING, open_levels, to_levels
 from llmreg.preprocessing._sparse import SparseRows
+from llmreg.preprocessing._validation import as_table
 from llmreg.providers import AnthropicProvider
 from tests.fakes import FakeProvider
 

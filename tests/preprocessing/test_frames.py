@@ -16,8 +16,8 @@ from llmreg.exceptions import (
     MissingDependencyError,
     UnsupportedColumnError,
 )
-from llmreg.preprocessing._columns import as_table, column_kinds
-from llmreg.preprocessing._frames import is_foreign, to_pandas
+from llmreg.preprocessing._columns import column_kinds
+from llmreg.preprocessing._validation import as_table, is_foreign, to_pandas
 from tests.fakes import FakeProvider
 
 pa = pytest.importorskip("pyarrow")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from llmreg.linear_model._laplace import (
+from llmreg.linear_model._subspace import choose_columns
+from llmreg.posterior._laplace import (
     Fits,
     GaussianPriors,
     fit_classifier,
     fit_regressor,
     follow_up,
 )
-from llmreg.linear_model._part import choose_columns
 from llmreg.preprocessing._sparse import SparseRows
 from tests.linear_model.test_curve_space import make
 

@@ -17,27 +17,22 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from llmreg.linear_model._objective import logistic_loss, poisson_loss, variance_of
-
 #: Precision of the intercept: next to none, on inputs and targets of order 1.
 BIAS_PRECISION = 1e-2
-# Up to so many products of columns are kept; 16 MB.
-_MOST_PRODUCTS = 2_000_000
-# And only for so many weights at once.
-_MANY_WEIGHTS = 5
 _MAX_NEWTON = 50
 # What a step on all rows gains at last, in log-probability.
 _ENOUGH = 1e-4
 # Precision of the prior of the quadratic approximation: weak, but enough to keep
 # separable classes finite.
 _WEAK = 0.1
+# So large a logarithm of a mean has a finite mean, whose square is finite too.
+_MOST_LOG = 300.0
 
 
 class GaussianPriors(NamedTuple):
@@ -160,7 +155,7 @@ def follow_up(
 
     def value(weights: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
         if noise is None:
-            losses, found = _losses(logits, targets, is_count)
+            losses, found = losses_of(logits, targets, is_count)
         else:
             losses, found = ((targets - logits) ** 2).sum(axis=0) / (2 * noise), logits
         gap = (precision * (weights - mean) ** 2).sum()
@@ -209,18 +204,21 @@ def follow_up(
     return weights[None], variance, logits
 
 
-def _losses(
+def losses_of(
     logits: np.ndarray, targets: np.ndarray, is_count: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return cross entropies, and the probabilities of the classes.
 
     Of logits of shape (..., n_outputs, n_samples); those of one output are binary, or
-    logarithms of the means of counts.
+    logarithms of the means of counts, whose losses are up to a constant.
     """
+    if is_count:
+        mean = np.exp(np.minimum(logits, _MOST_LOG))
+        return (mean - targets * logits)[..., 0, :], mean
     if logits.shape[-2] == 1:
-        of_one = poisson_loss if is_count else logistic_loss
-        loss, probabilities = of_one(logits, targets)
-        return loss[..., 0, :], probabilities
+        small = np.exp(-np.abs(logits))
+        loss = np.log1p(small) + (np.maximum(logits, 0.0) - targets * logits)
+        return loss[..., 0, :], np.where(logits >= 0, 1.0, small) / (1.0 + small)
     # What SciPy's logsumexp does, which would take three times as long.
     logits = logits - logits.max(axis=-2, keepdims=True)
     probabilities = np.exp(logits)
@@ -228,6 +226,11 @@ def _losses(
     probabilities /= total
     loss = np.where(targets > 0, np.log(total) - logits, 0.0)
     return loss.sum(axis=-2), probabilities
+
+
+def variance_of(found: np.ndarray, is_count: bool) -> np.ndarray:
+    """Return second derivatives of the loss of an output: variances of targets."""
+    return found if is_count else found * (1.0 - found)
 
 
 @dataclass
@@ -244,18 +247,13 @@ class _LogisticModel:
         several = len(self.design) > 1
         self._shared = several & (self.design == self.design[:1]).all(axis=(0, 1))
 
-    @cached_property
-    def squares(self) -> list[WeightedSquares]:
-        """What makes second derivatives, one an output."""
-        return [WeightedSquares(columns) for columns in self.design]
-
     def log_joint(
         self, weights: np.ndarray, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return log joint probabilities, and the probabilities of the classes."""
         logits = np.matmul(weights.transpose(1, 0, 2), self.design.transpose(0, 2, 1))
         logits = logits.transpose(1, 0, 2)  # (n_priors, n_outputs, n_samples)
-        losses, probabilities = _losses(logits, self.targets, self.is_count)
+        losses, probabilities = losses_of(logits, self.targets, self.is_count)
         gap = weights - self.priors.mean[rows, None]
         prior = (self.priors.precision[rows, None] * gap**2).sum(axis=(1, 2))
         return -(losses @ self.row_weight) - 0.5 * prior, probabilities
@@ -273,9 +271,8 @@ class _LogisticModel:
         """Return minus the second derivatives, one block an output."""
         row_weight = self.row_weight / softmax_correction(len(self.design))
         weight = variance_of(probabilities, self.is_count) * row_weight
-        hessian = np.stack(
-            [squares(weight[:, k]) for k, squares in enumerate(self.squares)], axis=1
-        )
+        squares = map(weighted_squares, self.design, weight.swapaxes(0, 1))
+        hessian = np.stack(list(squares), axis=1)
         _add_to_diagonal(hessian, self.priors.precision[rows, None])
         return hessian
 
@@ -307,30 +304,11 @@ class _LogisticModel:
         return weights
 
 
-class WeightedSquares:
-    """``columns.T @ diag(w) @ columns`` for many weights w of the rows."""
-
-    def __init__(self, columns: np.ndarray) -> None:
-        self.columns = columns
-        self._upper = np.triu_indices(columns.shape[1])
-        self._is_small = len(columns) * len(self._upper[0]) <= _MOST_PRODUCTS
-        self._products: np.ndarray | None = None
-
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """Return a matrix for each row of weights, of shape (n_weights, n_samples)."""
-        first, second = self._upper
-        if self._products is None and self._is_small and len(weights) >= _MANY_WEIGHTS:
-            # Few rows: their products of columns are made once, and then one product
-            # of matrices does for all weights.
-            self._products = self.columns[:, first] * self.columns[:, second]
-        if self._products is None:
-            # Of a matrix with itself BLAS makes one half only.
-            parts = (self.columns * root[:, None] for root in np.sqrt(weights))
-            return np.stack([part.T @ part for part in parts])
-        n_columns = self.columns.shape[1]
-        sums = np.empty((len(weights), n_columns, n_columns))
-        sums[:, first, second] = sums[:, second, first] = weights @ self._products
-        return sums
+def weighted_squares(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return ``columns.T @ diag(w) @ columns`` for each row w of the weights."""
+    # Of a matrix with itself BLAS makes one half only.
+    halves = (columns * root[:, None] for root in np.sqrt(weights))
+    return np.stack([half.T @ half for half in halves])
 
 
 def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
@@ -349,7 +327,7 @@ def fit_regressor(
     """Fit linear models of one output in closed form; nothing else differs."""
     assert priors.noise is not None
     columns, target, noise = design[0], targets[0], priors.noise
-    products = WeightedSquares(columns)(row_weight[None])[0]
+    products = weighted_squares(columns, row_weight[None])[0]
     moments = (target * row_weight) @ columns
     square, count = float(row_weight @ target**2), float(row_weight.sum())
     hessian = products / noise[:, None, None]
