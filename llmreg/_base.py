@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -76,6 +76,7 @@ class BaseAttributionEstimator(
 ):
     """Base of the estimators, which say how targets are encoded and predicted."""
 
+    _added: ClassVar = {"posterior_": None, "trees_": None}
     _seed: int
     trust_: Trust | tuple[Trust, ...] | None
     posterior_: Posterior | None
@@ -191,7 +192,7 @@ class BaseAttributionEstimator(
                     self._seed = int(generator.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
                     make = partial(make, basis=basis)
-                if goes_on and getattr(self, "trees_", None) is not None:
+                if goes_on and self.trees_ is not None:
                     warnings.warn(
                         "partial_fit leaves out the boosted trees on top of this model "
                         "(trees_), which would not learn from further rows. Call fit "
@@ -326,9 +327,7 @@ class BaseAttributionEstimator(
     def _outputs_of(self, X: Any) -> np.ndarray:
         """Return the outputs for encoded rows, those of trees on top included."""
         outputs = predict_outputs(self.net_, X)
-        # Models of 0.1 know of no trees.
-        trees: Trees | None = getattr(self, "trees_", None)
-        return outputs if trees is None else trees.add_to(outputs, X)
+        return outputs if self.trees_ is None else self.trees_.add_to(outputs, X)
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))
