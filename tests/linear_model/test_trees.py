@@ -223,3 +223,13 @@ def test_margins_hold_the_declared_base_rate(table):
     model.fit(X, crossed + noise > 0)
     assert model.trees_ is not None
     assert boosting_margin(model, X).mean() < -2
+
+
+def test_a_constant_target_has_no_say(table):
+    X, crossed, noise = table
+    prior = {"one": SCORES, "other": SCORES}
+    both = pd.DataFrame({"one": crossed + noise, "other": 7.0})
+    two = LLMAttributionRegressor(prior, random_state=0).fit(X, both)
+    one = LLMAttributionRegressor(SCORES, random_state=0).fit(X, both["one"])
+    np.testing.assert_allclose(two.trees_.losses, one.trees_.losses, rtol=1e-6)
+    np.testing.assert_allclose(two.predict(X)[:, 1], 7.0)
