@@ -1,7 +1,5 @@
 """What the two estimators share: fit as an outline, and the state it leaves."""
 
-from __future__ import annotations
-
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -64,6 +62,10 @@ from llmreg.providers._resolve import (
 )
 
 logger = get_logger(__name__)
+
+# Rows from which on trees have more than one thread: of fewer each waits for the others
+# more than it works.
+_MANY = 10_000
 
 
 class BaseAttributionEstimator(
@@ -171,7 +173,7 @@ class BaseAttributionEstimator(
                 stage("train", None),
                 limit_threads(n_threads),
                 limit_blas(n_threads),
-                limit_openmp(n_threads),
+                limit_openmp(n_threads if X.shape[0] >= _MANY else 1),
             ):
                 prior = None if goes_on else prior_of_shapes(self, self.prior_)
                 if prior is not None:
@@ -321,7 +323,8 @@ class BaseAttributionEstimator(
         check_is_fitted(self, "net_")
         X = self.encoder_.encode(check_table(self, X, reset=False))
         n_threads = self._n_threads()
-        with limit_threads(n_threads), limit_openmp(n_threads):
+        n_of_trees = n_threads if X.shape[0] >= _MANY else 1
+        with limit_threads(n_threads), limit_openmp(n_of_trees):
             return self._outputs_of(X)
 
     def _outputs_of(self, X: Any) -> np.ndarray:

@@ -1,7 +1,5 @@
 """How the estimators get their prior: the task in words, and whom they ask."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace

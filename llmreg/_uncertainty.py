@@ -1,7 +1,5 @@
 """How sure an estimator is of its predictions, and which label would tell most."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from numbers import Integral
 from typing import Any

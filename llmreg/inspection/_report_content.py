@@ -1,7 +1,5 @@
 """What a report says of a model, as names and tables for its template."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Few coordinates for the weights of many columns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Protocol
 

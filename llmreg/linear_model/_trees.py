@@ -4,8 +4,6 @@ Trees are grown without the prior. Rows that neither they nor the additive model
 seen tell how much of each the model takes, and whether trees earn a place in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations

@@ -1,7 +1,5 @@
 """The one method of every provider, and providers that have their scores at hand."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any
