@@ -1,14 +1,12 @@
 """What the two estimators share: fit as an outline, and the state it leaves."""
 
-from __future__ import annotations
-
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -69,6 +67,10 @@ from llmreg.providers._resolve import (
 
 logger = get_logger(__name__)
 
+# Rows from which on trees have more than one thread: of fewer each waits for the others
+# more than it works.
+_MANY = 10_000
+
 
 class BaseAttributionEstimator(
     FromPriorMixin,
@@ -80,6 +82,7 @@ class BaseAttributionEstimator(
 ):
     """Base of the estimators, which say how targets are encoded and predicted."""
 
+    _added: ClassVar = {"posterior_": None, "trees_": None}
     _seed: int
     trust_: Trust | tuple[Trust, ...] | None
     posterior_: Posterior | None
@@ -174,7 +177,7 @@ class BaseAttributionEstimator(
                 stage("train", None),
                 limit_threads(n_threads),
                 limit_blas(n_threads),
-                limit_openmp(n_threads),
+                limit_openmp(n_threads if X.shape[0] >= _MANY else 1),
             ):
                 prior = None if goes_on else prior_of_shapes(self, self.prior_)
                 if prior is not None:
@@ -195,7 +198,7 @@ class BaseAttributionEstimator(
                     self._seed = int(generator.randint(np.iinfo(np.int32).max))
                     make = self._net_maker(self.prior_, sample_weight.sum(), self._seed)
                     make = partial(make, basis=basis)
-                if goes_on and getattr(self, "trees_", None) is not None:
+                if goes_on and self.trees_ is not None:
                     warnings.warn(
                         "partial_fit leaves out the boosted trees on top of this model "
                         "(trees_), which would not learn from further rows. Call fit "
@@ -324,15 +327,14 @@ class BaseAttributionEstimator(
         check_is_fitted(self, "net_")
         X = self.encoder_.encode(check_table(self, X, reset=False))
         n_threads = self._n_threads()
-        with limit_threads(n_threads), limit_openmp(n_threads):
+        n_of_trees = n_threads if X.shape[0] >= _MANY else 1
+        with limit_threads(n_threads), limit_openmp(n_of_trees):
             return self._outputs_of(X)
 
     def _outputs_of(self, X: Any) -> np.ndarray:
         """Return the outputs for encoded rows, those of trees on top included."""
         outputs = predict_outputs(self.net_, X)
-        # Models of 0.1 know of no trees.
-        trees: Trees | None = getattr(self, "trees_", None)
-        return outputs if trees is None else trees.add_to(outputs, X)
+        return outputs if self.trees_ is None else self.trees_.add_to(outputs, X)
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))

@@ -1,7 +1,5 @@
 """How frequent classes are, or counts, as declared or as a prior says."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -64,6 +64,7 @@ class CoefficientsMixin:
 
     encoder_: TableEncoder
     net_: AlignedNet
+    trees_: Any
 
     @property
     def coef_(self) -> np.ndarray:
@@ -118,7 +119,7 @@ class CoefficientsMixin:
     def _encoded_weights(self) -> tuple[Any, Any]:
         """Return weights and bias of the encoded columns, in units of the target."""
         check_is_fitted(self, "net_")
-        if getattr(self, "trees_", None) is not None:
+        if self.trees_ is not None:
             raise CoefficientsError(
                 "Boosted trees lie on top of this model, which no weights of columns "
                 f"hold. Fit with trees=None for a linear model. {_HINT}"

@@ -1,7 +1,5 @@
 """How the estimators get their prior: the task in words, and whom they ask."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from llmreg._parameters import AttributionParameters
-from llmreg._utils import Documented
+from llmreg._utils import EstimatorMixin
 from llmreg._utils._log import get_logger, showing
 from llmreg.elicitation._cost import Cost, total
 from llmreg.nn._net import AlignedNet
@@ -30,7 +28,7 @@ from llmreg.providers._resolve import (
 logger = get_logger(__name__)
 
 
-class ElicitationMixin(Documented, AttributionParameters, ABC):
+class ElicitationMixin(EstimatorMixin, AttributionParameters, ABC):
     """What is asked, shown and counted before `fit`, and what `fit` does about it."""
 
     encoder_: TableEncoder

@@ -1,7 +1,5 @@
 """An estimator that has seen no row: what the prior says, at typical values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """The parameters that classifier and regressor share: names, ranges and defaults."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self

@@ -1,7 +1,5 @@
 """How sure an estimator is of its predictions, and which label would tell most."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from numbers import Integral
 from typing import Any
@@ -123,8 +121,7 @@ class UncertaintyMixin:
     def _need_posterior(self) -> Posterior:
         """Return the posterior, or say why there is none."""
         check_is_fitted(self, "net_")
-        posterior: Posterior | None = getattr(self, "posterior_", None)
-        if posterior is None:
+        if self.posterior_ is None:
             raise NoPosteriorError(
                 "This model does not know how uncertain it is: that takes "
                 'gamma="auto", a prior that has scores or curves, and no training loop '
@@ -133,4 +130,4 @@ class UncertaintyMixin:
                 "(trees=None). Fit such a model, or put intervals around "
                 "this one with conformal prediction, for example with MAPIE."
             )
-        return posterior
+        return self.posterior_

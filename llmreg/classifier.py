@@ -1,7 +1,5 @@
 """LLMAttributionClassifier, for two and for many classes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, ClassVar, Self

@@ -5,8 +5,6 @@ Worker processes send exceptions home by pickle, so each one is built from its
 message alone and holds no client, request or response: those carry the key.
 """
 
-from __future__ import annotations
-
 
 class LLMRegError(Exception):
     """Base of every error raised by llmreg."""

@@ -35,7 +35,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import torch
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
@@ -369,13 +369,14 @@ def of_left(folder: Path, start: str) -> Values:
 
 
 def of_pickles(folder: Path) -> Values:
-    """Load the pickled models and predict with them."""
+    """Load the pickled models, predict with them, show them and fit them again."""
     for start in cases.PICKLED:
-        new, at = cases.tables()[start.split("/")[0]].new, f"pickle/{start}"
+        table, at = cases.tables()[start.split("/")[0]], f"pickle/{start}"
         try:
             model = joblib.load(folder / f"{start.replace('/', ' ')}.joblib")
             method = "predict_proba" if is_classifier(model) else "predict"
-            yield at, getattr(model, method)(new)
+            yield at, getattr(model, method)(table.new)
+            repr(clone(model).fit(table.X, table.y))
         except Exception as error:
             yield at, f"{type(error).__name__}: {error}"
 

@@ -3,9 +3,15 @@
 import importlib
 import pickle
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.base import clone
 
+from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg._moved import MOVED
+from llmreg.export import to_sklearn
+from llmreg.providers import AnthropicProvider
 
 SHOWN_IN_0_1 = """
 llmreg.attribution.attribute
@@ -80,3 +86,46 @@ llmreg.verdict.Trust
 def test_a_pickled_class_is_found_under_its_old_name(path):
     module, _, name = path.rpartition(".")
     assert callable(pickle.loads(f"c{module}\n{name}\n.".encode()))
+
+
+LATER = {"trees", "loss", "feature_kinds", "on_unit_mismatch", "biased_features"}
+LATER |= {"base_rate", "posterior_", "trees_", "_rates", "_numbering", "_is_clone"}
+LATER |= {"_has_plain_labels", "_guessed", "_constant", "_gaps", "_unseen", "_decimal"}
+
+
+def without(thing, later=LATER):
+    for name in later & {*vars(thing)}:
+        del vars(thing)[name]
+    return thing
+
+
+@pytest.mark.parametrize(
+    ("kind", "y"),
+    [(LLMAttributionClassifier, [0, 1] * 6), (LLMAttributionRegressor, [1.5, 4] * 6)],
+)
+def test_a_model_pickled_by_0_1_is_a_model_of_today(kind, y):
+    X = pd.DataFrame({"age": np.arange(12.0), "sex": [*"mfmmfm"] * 2})
+    today = kind({"age": 5, "sex=f": 1}, gamma=1, random_state=0).fit(X, y)
+    old = clone(today).fit(X, y)
+    without(old.encoder_)
+    old = pickle_of(without(old))
+    assert repr(old) == repr(today)
+    assert clone(old).get_params() == today.get_params()
+    np.testing.assert_array_equal(old.predict(X), today.predict(X))
+    np.testing.assert_allclose(to_sklearn(old).predict(X), today.predict(X), 1e-6)
+    assert old.trees_ is old.posterior_ is None
+    further = [m.partial_fit(X, y).predict(X) for m in (old, pickle_of(today))]
+    np.testing.assert_array_equal(*further)
+    np.testing.assert_array_equal(old.fit(X, y).predict(X), today.predict(X))
+
+
+def pickle_of(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def test_one_that_was_not_fitted_is_not_fitted_today():
+    provider = without(AnthropicProvider(), {"ask"})
+    old = pickle_of(without(LLMAttributionClassifier(provider)))
+    assert not [name for name in vars(old) if name.endswith("_")]
+    assert old.prior.ask == AnthropicProvider().ask
+    assert old.trees == "auto"

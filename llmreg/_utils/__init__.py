@@ -1,12 +1,13 @@
 """What every other package uses: imports, fits that fail, loggers, threads, seeds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
+from inspect import Parameter, signature
 from itertools import takewhile
-from typing import Any
+from typing import Any, ClassVar
 
 from llmreg.exceptions import MissingDependencyError
 
@@ -36,10 +37,20 @@ def pages() -> str:
     return dict(url.split(", ", 1) for url in urls).get("Documentation", "").rstrip("/")
 
 
-class Documented:
-    """Has scikit-learn link the picture of an object to its page."""
+class EstimatorMixin:
+    """What all that has parameters shares: a link to its page, and what it was once."""
 
     _doc_link_module = "llmreg"
+    # What is fitted today, and earlier versions did not have, as they behaved.
+    _added: ClassVar[Mapping[str, Any]] = {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Fill what pickles of earlier versions lack, such as parameters."""
+        given = signature(type(self).__init__).parameters.values()
+        filled = {p.name: p.default for p in given if p.default is not Parameter.empty}
+        if "n_features_in_" in state:
+            filled |= self._added
+        super().__setstate__(filled | state)  # type: ignore[misc]
 
     @property
     def _doc_link_template(self) -> str:

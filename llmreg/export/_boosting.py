@@ -175,7 +175,7 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
     check_model(model)
     if y is None:
         # Where trees are on top the shift of `base_rate` is theirs.
-        shift = getattr(getattr(model, "trees_", None), "shift", 0.0)
+        shift = getattr(model.trees_, "shift", 0.0)
         model = shallow_copy(model)
         model.trees_ = None
         predict = model.decision_function if is_classifier(model) else model.predict

@@ -218,7 +218,7 @@ def _levels(encoder: Any, names: np.ndarray, weight: np.ndarray) -> list[_Part]:
         own, columns = np.split(columns, [len(levels)])
         weights = weight[:, own[list(places.values())]]
         steps = _onehot([*places])
-        if place in getattr(encoder, "_decimal", ()):
+        if place in encoder._decimal:
             numbers = {level_number(name): name for name in levels if name != gap}
             numbers.pop(None, None)
             replace = _function(pd.Series.replace, to_replace=numbers)
@@ -303,7 +303,7 @@ def check_model(model: Any) -> None:
 def check_exportable(model: Any) -> None:
     """Raise unless something is a fitted estimator without trees on top."""
     check_model(model)
-    if getattr(model, "trees_", None) is not None:
+    if model.trees_ is not None:
         raise ExportError(
             "Boosted trees lie on top of this model, which no export holds. Fit with "
             "trees=None to export the model below them, or save this one with joblib."

@@ -1,7 +1,5 @@
 """Displays and reports of fitted models and of their priors."""
 
-from __future__ import annotations
-
 from llmreg.inspection._comparison import PriorCurveDisplay
 from llmreg.inspection._fitted_display import AlignmentDisplay, TrustDisplay
 from llmreg.inspection._prior_display import PriorDisplay

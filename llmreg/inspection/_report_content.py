@@ -1,7 +1,5 @@
 """What a report says of a model, as names and tables for its template."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -227,7 +225,7 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
         steps = [f"{name} ({type(s).__name__})" for name, s in estimator.steps]
         pairs.append(("Pipeline", " → ".join(steps)))
     form = FORMS.get(type(model.net_.module_), "with hidden layers")
-    if getattr(model, "trees_", None) is not None:
+    if model.trees_ is not None:
         form += "; boosted trees on top"
     return [
         *pairs,

@@ -1,7 +1,5 @@
 """How far the rows support a prior: model averaging for the linear model."""
 
-from __future__ import annotations
-
 from llmreg.linear_model._trees import Trees
 from llmreg.linear_model._trust import Contradiction, Trust
 

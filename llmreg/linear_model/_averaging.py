@@ -5,8 +5,6 @@ weights of the linear models that they lead to are averaged: Bayesian model aver
 with Laplace's approximation to the evidence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Shapes as weights: the curves of a prior, and what deviates from them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Minimizing the aligned loss of a linear model: Newton's method, then L-BFGS."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from functools import partial

@@ -4,8 +4,6 @@ Trees are grown without the prior. Rows that neither they nor the additive model
 seen tell how much of each the model takes, and whether trees earn a place in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -331,12 +329,15 @@ def _weigh(
     parts = np.stack([np.concatenate(linear), np.concatenate(alone)])
     targets, total = y.reshape(len(y), -1), sample_weight.sum()
     row_weight = sample_weight / total
-    spread = np.maximum(row_weight @ (targets - row_weight @ targets) ** 2, 1e-12)
+    spread = row_weight @ (targets - row_weight @ targets) ** 2
+    # A constant target has no variance to explain.
+    varies = spread > 1e-12
+    parts_of = varies / np.where(varies, spread, 1.0) / max(varies.sum(), 1)
 
     def loss(weights: np.ndarray) -> float:
         outputs = np.tensordot(weights, parts, axes=1)
         if task == "regression":
-            each = ((outputs - targets) ** 2 / spread).mean(axis=1)
+            each = (outputs - targets) ** 2 @ parts_of
         elif task == "binary":
             each = np.logaddexp(0, (1 - 2 * y) * outputs[:, 0])
         else:
@@ -350,7 +351,7 @@ def _weigh(
     nats = total * (rescaled - after)
     if task == "regression":
         ratio = max(rescaled, 1e-12) / max(after, 1e-12)
-        nats = total / 2 * targets.shape[1] * np.log(ratio)
+        nats = total / 2 * varies.sum() * np.log(ratio)
     both = np.tensordot(found.x, parts, axes=1)
     errors = row_weight @ (both - targets) ** 2
     return _Weighed(found.x, (before, after), float(rescaled), nats, errors)

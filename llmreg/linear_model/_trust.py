@@ -1,7 +1,5 @@
 """What became of the prior: the weights of the prior grid, put into words."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -67,7 +65,7 @@ class Contradiction:
 def _renamed(old: str, new: str) -> Any:
     """Make a property of version 0.1 that is `new` under its `old` name."""
 
-    def read(trust: Trust) -> float:
+    def read(trust: Any) -> float:
         warnings.warn(
             f"Trust.{old} was renamed to Trust.{new} in version 0.2 and will be "
             f"removed in 0.3. Use Trust.{new} instead.",

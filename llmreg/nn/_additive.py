@@ -1,7 +1,5 @@
 """The additive model, and the slopes of a prior's curves that it is aligned with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Feature attributions of a torch module: how its outputs depend on its inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

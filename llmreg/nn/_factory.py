@@ -1,7 +1,5 @@
 """From the parameters of an estimator to a skorch net, not trained yet."""
 
-from __future__ import annotations
-
 import copy
 import functools
 from collections.abc import Callable

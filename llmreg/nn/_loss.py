@@ -1,7 +1,5 @@
 """The loss of LAAT: task loss plus a penalty on misaligned attributions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import cast
 

@@ -5,8 +5,6 @@ strength of weight decay: the stronger, the closer the model's attributions stay
 those of the linear one. Rows that a copy has not seen decide its share in the model.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple

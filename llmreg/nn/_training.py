@@ -1,7 +1,5 @@
 """Training a net on encoded rows, and asking it for outputs and attributions."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext

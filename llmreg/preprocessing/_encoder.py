@@ -1,9 +1,7 @@
 """A raw table as a matrix of floats, with the origin of each of its columns."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
-from llmreg._utils import Documented
+from llmreg._utils import EstimatorMixin
 from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._columns import (
     ColumnKind,
@@ -62,7 +60,7 @@ _RANGES = ("minmax", "bounded")  # They need no more than the range of a column.
 
 # The matrix goes to torch: a global request for pandas output is not for it.
 class TableEncoder(  # type: ignore[call-arg]
-    Documented, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    EstimatorMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Turn a raw table into a matrix of floats, and remember where columns came from.
 
@@ -123,6 +121,10 @@ default="median"
            [0.5, 0. , 0. , 0. , 1. ]])
     """
 
+    _added: ClassVar = dict.fromkeys(
+        ("_guessed", "_gaps", "_decimal", "_unseen", "_constant"), ()
+    )
+
     def __init__(
         self,
         scaler: Any = "minmax",
@@ -144,7 +146,7 @@ default="median"
         feature_names: Sequence[str] | None = None,
         sample_weight: Any = None,
         told: bool = False,
-    ) -> TableEncoder:
+    ) -> Self:
         """Learn the kinds of the columns, the levels, the gaps' values and the scales.
 
         Parameters
@@ -350,8 +352,9 @@ default="median"
     @property
     def gap_names(self) -> list[str | None]:
         """The level of each categorical column that stands for its gaps."""
-        # Models of 0.1 do not tell gaps from a level of their name.
-        return getattr(self, "_gaps", None) or [MISSING] * len(self._levels)
+        return self._gaps or [
+            MISSING if MISSING in own else None for own in self._levels
+        ]
 
     def _numbers(self, table: Any, dtype: Any = np.float64) -> Any:
         """Give the numeric columns as floats, without a copy where there is a way."""
@@ -363,9 +366,7 @@ default="median"
             return np.ascontiguousarray(table, kind)
         if self._categorical:
             table = table.iloc[:, self._numeric]
-        # Models of 0.1 take no text for a gap.
-        guessed = getattr(self, "_guessed", ())
-        is_guessed = [i in guessed for i in self._numeric]
+        is_guessed = [i in self._guessed for i in self._numeric]
         return to_numbers(table, [self._names[i] for i in self._numeric], is_guessed)
 
     def _fit_numbers(
@@ -401,7 +402,7 @@ default="median"
 
     def extend(self, X: Any) -> None:
         """Learn from further rows the scales of columns that were constant so far."""
-        if isinstance(self.scaler, str) and np.any(getattr(self, "_constant", False)):
+        if isinstance(self.scaler, str) and np.any(self._constant):
             numbers = self._numbers(as_table(X))
             self._is_complete(numbers)
             parts = self._ranges, self._scaler, self._constant
@@ -443,8 +444,7 @@ default="median"
 
     def _level_names(self, table: pd.DataFrame) -> np.ndarray:
         """Give the level names of a table, of shape (n_samples, n_categorical)."""
-        names = np.empty((len(table), len(self._categorical)), dtype=object)
-        for j, i in enumerate(self._categorical):
-            column, gap = table.iloc[:, i], self.gap_names[j]
-            names[:, j] = to_levels(column, self._levels[j], gap)
-        return names
+        places = zip(self._categorical, self._levels, self.gap_names, strict=True)
+        return np.column_stack(
+            [to_levels(table.iloc[:, i], own, gap) for i, own, gap in places]
+        )

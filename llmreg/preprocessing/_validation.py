@@ -224,8 +224,18 @@ def check_labels(y: Any) -> np.ndarray:
             f"y contains {n_missing} missing label(s) (NaN or None). Drop those rows: "
             "a label cannot be imputed."
         )
+    if isinstance(getattr(y, "dtype", None), pd.api.extensions.ExtensionDtype):
+        # scikit-learn makes floats of nullable booleans and whole numbers.
+        y = pd.Series(list(y)).to_numpy()
     y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
+    try:
+        check_classification_targets(y)
+    except TypeError:
+        kinds = ", ".join(sorted({type(label).__name__ for label in y.tolist()}))
+        raise DataError(
+            f"The labels in y are of types that have no order together: {kinds}. Give "
+            "labels of one type, such as y.astype(str)."
+        ) from None
     return np.asarray(y)
 
 

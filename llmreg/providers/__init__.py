@@ -1,7 +1,5 @@
 """Where priors come from: scores at hand, prior cards and language models."""
 
-from __future__ import annotations
-
 from llmreg.elicitation._cache import CacheEntry, PriorCache
 from llmreg.elicitation._cost import Cost
 from llmreg.elicitation._retry import TransientError

@@ -1,21 +1,19 @@
 """The one method of every provider, and providers that have their scores at hand."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
-from llmreg._utils import Documented
+from llmreg._utils import EstimatorMixin
 from llmreg.elicitation._cost import Cost, total
 from llmreg.exceptions import ProviderError
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 
 
-class PriorProvider(Documented, BaseEstimator):
+class PriorProvider(EstimatorMixin, BaseEstimator):
     """Base of what delivers a prior for a task.
 
     A provider of your own needs one method, `elicit`. Inheriting from this class

@@ -3,8 +3,6 @@
 A batch takes minutes to a day, so it fills the cache, and `fit` does not wait for it.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What is remembered of any provider: its priors, and that it was out of reach."""
 
-from __future__ import annotations
-
 import functools
 import os
 import threading

@@ -1,7 +1,5 @@
 """Several providers asked about one task, and the average of what they say."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections import Counter

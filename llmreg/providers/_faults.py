@@ -4,8 +4,6 @@ The SDKs of Anthropic and of OpenAI come from one generator, so their errors hav
 same names and the same shape, and one translation does for both.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import socket

@@ -1,7 +1,5 @@
 """What the providers behind an address have in common: keys, addresses, clients."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter

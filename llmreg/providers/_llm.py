@@ -1,7 +1,5 @@
 """What all providers that ask a language model have in common."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Priors from a model in this process: a GGUF file, run by llama.cpp."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import random

@@ -1,7 +1,5 @@
 """From whatever `prior=` was given to one score for every column of the table."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -56,6 +56,24 @@ def test_missing_labels(table, illness, missing):
         fit(table, y)
 
 
+def test_labels_without_an_order(table, illness):
+    y = illness.astype(object)
+    y[3] = True
+    with pytest.raises(DataError, match=r"no order together: bool, str.*one type"):
+        fit(table, y)
+
+
+@pytest.mark.parametrize("kind", ["boolean", "Int64", "string", "category"])
+def test_labels_of_nullable_types_are_what_they_are(table, illness, kind):
+    plain = {"boolean": bool, "Int64": int}.get(kind, str)
+    y = (illness == "ill").astype(plain)
+    model = fit(table, y.astype(kind))
+    assert model.classes_.tolist() == sorted(set(y))
+    assert [type(label) for label in model.classes_.tolist()] == [plain, plain]
+    np.testing.assert_array_equal(model.predict(table), fit(table, y).predict(table))
+    assert model.score(table, y.astype(kind)) > 0.5
+
+
 def test_missing_targets(table, risk):
     with pytest.raises(ValueError, match="Input y contains NaN"):
         LLMAttributionRegressor(device="cpu").fit(table, risk.where(risk.index > 3))

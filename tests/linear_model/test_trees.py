@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg._utils._reproducibility import _get_threads
 from llmreg.exceptions import CoefficientsError, ExportError, NoPosteriorError
 from llmreg.export import boosting_margin, to_onnx, to_sklearn
 from llmreg.linear_model import _trees
@@ -223,3 +224,28 @@ def test_margins_hold_the_declared_base_rate(table):
     model.fit(X, crossed + noise > 0)
     assert model.trees_ is not None
     assert boosting_margin(model, X).mean() < -2
+
+
+def test_a_constant_target_has_no_say(table):
+    X, crossed, noise = table
+    prior = {"one": SCORES, "other": SCORES}
+    both = pd.DataFrame({"one": crossed + noise, "other": 7.0})
+    two = LLMAttributionRegressor(prior, random_state=0).fit(X, both)
+    one = LLMAttributionRegressor(SCORES, random_state=0).fit(X, both["one"])
+    np.testing.assert_allclose(two.trees_.losses, one.trees_.losses, rtol=1e-6)
+    np.testing.assert_allclose(two.predict(X)[:, 1], 7.0)
+
+
+def test_few_rows_have_one_thread(table, monkeypatch):
+    X, crossed, noise = table
+    seen, margins = set(), _trees._margins
+
+    def watched(*given):
+        seen.add(_get_threads("openmp"))
+        return margins(*given)
+
+    monkeypatch.setattr(_trees, "_margins", watched)
+    model = LLMAttributionRegressor(SCORES, n_jobs=2).fit(X, crossed + noise)
+    assert model.trees_ is not None
+    model.predict(X)
+    assert seen == {1}
