@@ -1,5 +1,7 @@
 """Few coordinates for the weights of many columns; of very large tables few columns."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
