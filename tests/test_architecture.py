@@ -46,8 +46,10 @@ ALLOWED = {
     },
     "_uncertainty": {"preprocessing", "posterior", "nn"},
     "_base_rate": {"prior"},
-    "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
-    "regressor": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
+    "classifier": {
+        *("_parameters", "_base", "_base_rate", "_utils", "posterior", "preprocessing"),
+    },
+    "regressor": {"_base", "_base_rate", "_utils", "posterior", "preprocessing"},
     "export": {"_utils", "_base", "prior", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.
