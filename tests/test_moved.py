@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from llmreg._moved import MOVED
+from llmreg._utils._moved import MOVED
 
 SHOWN_IN_0_1 = """
 llmreg.attribution.attribute

@@ -37,8 +37,12 @@ from llmreg.prior._names import (
 from llmreg.prior._scores import DEFAULT_OUTPUT
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._base import PriorCard, StaticPrior, qualified_name
-from llmreg.providers._cached import CIRCUIT_BREAKER
+from llmreg.providers._base import (
+    CIRCUIT_BREAKER,
+    PriorCard,
+    StaticPrior,
+    qualified_name,
+)
 from llmreg.providers._local import LocalProvider
 from llmreg.providers._openai import OpenAIProvider
 
