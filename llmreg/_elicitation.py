@@ -110,10 +110,8 @@ class ElicitationMixin(Documented, AttributionParameters, ABC):
 
         Raises
         ------
-        PriorError
-            If the prior does not fit the table.
-        ProviderError
-            If the provider gives no prior and `on_error` is "raise".
+        PriorError, ProviderError
+            As in `fit`.
 
         Examples
         --------
@@ -165,12 +163,8 @@ class ElicitationMixin(Documented, AttributionParameters, ABC):
         ...     print(request["method"], request["url"], request["times"], "times")
         POST https://api.anthropic.com/v1/messages 2 times
         """
-        source = prior_source(self.prior)
-        if not self._is_asked(source):
-            return []
-        task = self._encoded_copy(X, y, source)._describe_task()
-        requests: list[dict[str, Any]] = optional(source, "preview", task)
-        return requests
+        source, task = self._to_ask(X, y)
+        return [] if task is None else optional(source, "preview", task)
 
     def estimate_cost(self, X: Any, y: Any) -> Cost:
         """Guess what asking the provider in `fit` would take; nothing is sent.
@@ -206,12 +200,18 @@ class ElicitationMixin(Documented, AttributionParameters, ABC):
         >>> print(model.estimate_cost(X, ["healthy", "ill"]))
         no request: nothing would be sent
         """
-        source = prior_source(self.prior)
-        if not self._is_asked(source):
+        source, task = self._to_ask(X, y)
+        if task is None:
             return total([])
-        task = self._encoded_copy(X, y, source)._describe_task()
         cost: Cost = optional(offline(source), "estimate_cost", task)
         return cost
+
+    def _to_ask(self, X: Any, y: Any) -> tuple[PriorSource | None, Task | None]:
+        """Return the prior, and the task if it is a provider that would be asked."""
+        source = prior_source(self.prior)
+        if not self._is_asked(source):
+            return source, None
+        return source, self._encoded_copy(X, y, source)._describe_task()
 
     def _encoded_copy(self, X: Any, y: Any, source: PriorSource | None) -> Self:
         """Return a copy that has learnt what the task is described by, and no more."""

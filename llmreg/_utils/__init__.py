@@ -85,13 +85,8 @@ def _entries(doc: str, title: str) -> dict[str, str]:
 
 # What describes a net, and must not outlive it.
 _OF_THE_NET = (
-    "net_",
-    "n_iter_",
-    "gamma_",
-    "trust_",
-    "trees_",
-    "attributions_",
-    "alignment_",
+    *("net_", "n_iter_", "gamma_", "trust_", "trees_"),
+    *("attributions_", "alignment_"),
 )
 
 

@@ -147,29 +147,7 @@ def offline(provider: Any) -> Any:
     return clone(provider).set_params(**changed) if changed else provider
 
 
-class _AtHand(PriorProvider):
-    """Scores for which no model is asked."""
-
-    requires_feature_names = False
-
-    def has_cached(self, task: Task) -> bool:
-        """Tell that no model is asked: always True."""
-        return True
-
-    def estimate_cost(self, task: Task) -> Cost:
-        """Tell that no request is sent."""
-        return total([])
-
-    def preview(self, task: Task) -> list[dict[str, Any]]:
-        """Tell that nothing is sent: an empty list."""
-        return []
-
-
-# Caches know the two by the file that they were in.
-_KNOWN_AS = "llmreg.providers.static"
-
-
-class StaticPrior(_AtHand):
+class StaticPrior(PriorProvider):
     """Deliver scores that are there already.
 
     Parameters
@@ -190,10 +168,24 @@ class StaticPrior(_AtHand):
     age       -4.0
     """
 
-    _known_as = _KNOWN_AS
+    # Caches know it by the file that it was in.
+    _known_as = "llmreg.providers.static"
+    requires_feature_names = False
 
     def __init__(self, prior: Any) -> None:
         self.prior = prior
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell that no model is asked: always True."""
+        return True
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Tell that no request is sent."""
+        return total([])
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Tell that nothing is sent: an empty list."""
+        return []
 
     def elicit(self, task: Task) -> FeaturePrior:
         """Give the scores; those of an array in the order of the task."""
@@ -206,7 +198,7 @@ class StaticPrior(_AtHand):
         return FeaturePrior.from_array(self.prior, task.keys, task.outputs)
 
 
-class PriorCard(_AtHand):
+class PriorCard(StaticPrior):
     """Deliver what a prior card says.
 
     The card is read each time that it is asked for, so an edit takes effect at the
@@ -224,14 +216,15 @@ class PriorCard(_AtHand):
     PriorCard(path='titanic.json')
     """
 
-    _known_as = _KNOWN_AS
+    _known_as = "llmreg.providers.static"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
 
-    def elicit(self, task: Task) -> FeaturePrior:
-        """Read the card; its scores are matched to the task by name later."""
-        return FeaturePrior.read(self.path)
+    @property
+    def prior(self) -> str | os.PathLike[str]:  # type: ignore[override]
+        """The path, which is read for the scores."""
+        return self.path
 
 
 #: Seconds for which a provider is not asked again.

@@ -39,7 +39,6 @@ from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._base import (
     CIRCUIT_BREAKER,
-    PriorCard,
     StaticPrior,
     qualified_name,
 )
@@ -172,8 +171,6 @@ def prior_source(prior: Any) -> PriorSource | None:
     if isinstance(prior, str | os.PathLike):
         return FeaturePrior.read(prior)
     # Scores at hand may leave features out; a provider that is asked may not.
-    if isinstance(prior, PriorCard):
-        return FeaturePrior.read(prior.path)
     if isinstance(prior, StaticPrior):
         given = prior.prior
         # A string is a path here, never the name of a provider.
