@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -30,11 +29,15 @@ from llmreg.providers._resolve import (
 logger = get_logger(__name__)
 
 
-class ElicitationMixin(Documented, AttributionParameters, ABC):
+class ElicitationMixin(Documented, AttributionParameters):
     """What is asked, shown and counted before `fit`, and what `fit` does about it."""
 
     encoder_: TableEncoder
     _has_names: bool
+    # Of the target, of the outputs that have scores, and of the classes.
+    _task_names: Callable[[], tuple[str, tuple[str, ...], tuple[str, ...]]]
+    _encode: Callable[..., Any]
+    _net_maker: Callable[..., Callable[..., AlignedNet]]
     # Whether labels are whole numbers from 0: the user's own, or perhaps those that a
     # meta-estimator gives to classes.
     _numbering: Literal["own", "open"] | None = None
@@ -137,10 +140,8 @@ class ElicitationMixin(Documented, AttributionParameters, ABC):
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            The labels, of which only the class names are sent, or the targets.
+        X, y : as in `elicit_prior`
+            The table, and the labels, of which only the names of classes are sent.
 
         Returns
         -------
@@ -171,10 +172,8 @@ class ElicitationMixin(Documented, AttributionParameters, ABC):
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            The labels or the targets.
+        X, y : as in `elicit_prior`
+            The table, and the labels or targets.
 
         Returns
         -------
@@ -220,19 +219,3 @@ class ElicitationMixin(Documented, AttributionParameters, ABC):
         copy._is_clone = self._is_clone
         copy._encode(X, y, None, source)
         return copy
-
-    @abstractmethod
-    def _encode(
-        self, X: Any, y: Any, sample_weight: Any, source: PriorSource | None
-    ) -> Any:
-        """Learn the encoding of a table."""
-
-    @abstractmethod
-    def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """Return the names of the target, of the scored outputs, of the classes."""
-
-    @abstractmethod
-    def _net_maker(
-        self, prior: FeaturePrior | None, total_weight: float, seed: int
-    ) -> Callable[..., AlignedNet]:
-        """Return what makes a net."""

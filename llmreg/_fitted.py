@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -29,6 +29,8 @@ class UncertaintyMixin:
     net_: AlignedNet
     posterior_: Posterior | None
     target_scaler_: Any
+    _loss_name: Callable[[], str]
+    _outputs: Callable[[Any], np.ndarray]
 
     def rank_unlabelled(
         self, X: Any, n_rows: int | None = None, *, return_utilities: bool = False
@@ -99,14 +101,6 @@ class UncertaintyMixin:
         # A logit that is all but certain learns nothing from its own label.
         slope = np.maximum(p * (1 - p), 1e-12)
         return 1 / slope, slope
-
-    @abstractmethod
-    def _loss_name(self) -> str:
-        """Return what the outputs are of."""
-
-    @abstractmethod
-    def _outputs(self, X: Any) -> np.ndarray:
-        """Return the outputs of the net for rows of a table."""
 
     def _uncertain(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the means of outputs, and their standard deviations."""
