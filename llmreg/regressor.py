@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import StrOptions
 
 from llmreg._base import BaseAttributionEstimator
 from llmreg._base_rate import said_mean
-from llmreg._utils import inherit_docs
 from llmreg.exceptions import DataError
 from llmreg.posterior._intervals import check_level, count_deviation, count_interval
 from llmreg.preprocessing._scaler import fit_standard, scale_targets
@@ -22,7 +21,6 @@ from llmreg.preprocessing._validation import check_counts, check_numbers
 _WIDTH, _WORTH = 3.29, 10.0
 
 
-@inherit_docs
 class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     """Regressor whose feature attributions are pulled towards a prior.
 
@@ -34,20 +32,131 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
 
     Parameters
     ----------
+    prior : provider, FeaturePrior, dict, array-like, number, path or None, \
+            default=None
+        Where the scores come from: a provider or its name, such as "anthropic", asked
+        once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature
+        name, levels as ``"sex=female"``, by target first where there are several; an
+        array, (n_columns,) or (n_targets, n_columns); one number; a path to a card.
+    gamma : float or "auto", default="auto"
+        How far to trust the prior. "auto" learns it from the rows: many strengths are
+        averaged by how well they explain the rows (see `trust_`), and hidden layers
+        learn what the linear model leaves over. Where `solver`, `attribution`,
+        `early_stopping` or ``net__*`` ask for a training loop, it chooses the number to
+        train with. A number is the weight of the paper's penalty: at 100, its authors'
+        choice, the model is its prior; at 0 no provider is asked.
+    attribution : {"gradient", "input_x_gradient", "integrated_gradients"}, \
+            default="gradient"
+        How attributions are computed.
+    score_transform : {"auto", "exp", "identity"} or callable, default="auto"
+        What happens to the scores before they are normalised: "exp" is
+        sign(s) exp(abs(s)), as in the code of the paper's authors; "auto" weighs some
+        where `gamma` is "auto", else it is "exp" for scores, "identity" for slopes of
+        curves; a callable maps a tensor of scores of one output to one of its shape.
+    penalty_weights : {"spread"} or None, default="spread"
+        Where `gamma` is "auto": whether the model is held less tightly to scores on
+        which the estimates of the prior differ.
+    penalty_on : {"auto", "mean", "row"}, default="auto"
+        What a fixed gamma aligns: the mean attribution of a batch, with the scores, or
+        the attribution of every row, with the slopes of the curves there. "auto" is
+        "row" for a prior with curves, else "mean".
+    hidden_layer_sizes : array-like of int, default=()
+        Widths of the hidden layers; by default there is none.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Nonlinearity of the hidden layers.
+    module : nn.Module class or callable, default=None
+        A model of your own, made by ``module(n_features, n_outputs)``.
+    trees : {"auto"} or None, default="auto"
+        "auto" puts boosted trees on top of the linear model, where `gamma` is "auto"
+        and 200 rows or more, if they lower the loss of unseen rows by 1% and make them
+        20 times as likely. None keeps it linear, or a sum; so do counts.
+    solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
+        "auto" is "lbfgs", on all rows at once, for the linear model, else "adam".
     alpha : float, default=1.0
         Strength of the L2 penalty on the weights. A linear model without a prior is
         ``Ridge(alpha)`` of scikit-learn, on the encoded table and standardized targets;
         of counts it is ``PoissonRegressor(alpha=alpha / sample_weight.sum())``.
+    learning_rate_init : float, default=0.01
+        Step size of "adam" and "sgd".
+    max_iter : int, default=200
+        Passes over the rows, or steps of "lbfgs".
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" takes all of up to 10,000 rows at once.
+    early_stopping : bool, default=False
+        Stop when the loss of rows set aside no longer falls. Not for "lbfgs".
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by `early_stopping`.
+    n_iter_no_change : int, default=10
+        Passes without improvement before `early_stopping` stops.
+    tol : float, default=1e-4
+        Least improvement that counts for `early_stopping`.
+    task : str, default=None
+        The task in a sentence, for the provider.
+    target_name : str, default=None
+        Name of the target, for the provider; by default the name of `y`, or of
+        its columns.
+    feature_descriptions : dict, default=None
+        What features mean, by name, for the provider: a text, or ``{"description":
+        text, "unit": unit}``; levels as ``"sex=female"``.
+    feature_names : list of str or dict, default=None
+        Names of the columns where `X` has none, or new names by old ones.
+    feature_kinds : dict of str, default=None
+        "numeric" or "categorical" by the name of a column. Of others the dtype decides,
+        and of a column of objects the rows of `fit`.
+    scaler : {"bounded", "minmax", "standard"}, transformer or None, \
+            default="bounded"
+        Scaling of numeric columns. "bounded" is "minmax" whose values level off beyond
+        the range of the training rows.
+    imputer : {"median", "mean", "most_frequent"}, transformer or None, \
+            default="median"
+        Filling of missing numbers.
+    encoder : {"onehot"} or None, default="onehot"
+        Encoding of string and category columns.
+    on_error : {"raise", "no_prior"}, default="raise"
+        What to do where a provider fails to give a prior. "no_prior" warns with
+        :class:`~llmreg.exceptions.PriorUnavailableWarning`, trains as with ``gamma=0``
+        and says so in ``prior_.provenance["error"]``; no `fit` asks again in the next
+        five minutes. Scores at hand that do not fit are an error either way.
+    on_unit_mismatch : {"direction", "keep", "raise"}, default="direction"
+        What to do with a column whose rows lie mostly outside its typical range or
+        curve, as in other units or scaled by a step before. "direction" warns with
+        :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
+        that the curve sums up to; "raise" is an error; "keep" uses the curve.
+    biased_features : list of str, "all" or None, default=None
+        Columns along which the rows are known to be no fair sample, as where some of a
+        group are missing. Of these the model keeps what the prior says, and the rows
+        judge all others only. "all" says that they are no fair sample and not along
+        what: they decide no more than how much the prior counts. Where `gamma` is
+        "auto" and `fit` makes the model; hidden layers learn nothing then.
     loss : {"squared_error", "poisson"}, default="squared_error"
         "poisson" is for counts: the model is one of the logarithm of their mean, which
         scores and curves are about, and `predict` gives the mean. Rates per unit of an
         exposure (years) are `y`, and the exposures `sample_weight`, as for
         scikit-learn's ``PoissonRegressor``; `score` is D2 as there. One target.
+    warm_start : bool, default=False
+        Go on from the last weights, where there is a training loop or a fixed `gamma`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of weights, batches and validation; the same bits in any joblib backend.
+    device : str, default="auto"
+        "auto", "cpu" (in double precision), "cuda" or "mps" (in single).
+    n_jobs : int, default=None
+        Threads of torch; None is 1, -1 all. Another number may change the last bits.
+    verbose : int, default=0
+        What `fit` writes to stderr. 1: what was asked, and the verdict on the prior; 2:
+        also the losses of every epoch.
+    **net__params : dict
+        Parameters of :class:`skorch.NeuralNet`, as ``net__callbacks``. With any but
+        ``net__criterion__*`` the model is trained in skorch's loop.
 
     Attributes
     ----------
     target_scaler_ : StandardScaler
         What standardized the targets; of counts their logarithms.
+    attributions_ : ndarray of shape (n_targets, n_columns)
+        Mean attributions on the training rows, of the standardized targets.
+    alignment_ : ndarray of shape (n_targets,)
+        Cosine of attributions and transformed scores; NaN without a prior. Where rows
+        are aligned with the slopes of curves it is the mean of their cosines.
     coef_ : ndarray of shape (`n_features_in_`,) or (n_targets, `n_features_in_`)
         Weights of the table's columns, in their own units and that of the target; a
         linear model of numeric columns only. ``predict(X) == X @ coef_.T +
@@ -55,6 +164,31 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         of the training rows; of counts that is the logarithm of the mean.
     intercept_ : float or ndarray of shape (n_targets,)
         What is added to the weighted columns; there where `coef_` is.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns seen in `fit`, where all of them are strings.
+    prior_ : FeaturePrior or None
+        Scores of the encoded columns, NaN where `on_error` let the provider fail.
+    encoder_ : TableEncoder
+        The fitted encoding; ``encoder_.get_feature_names_out()`` names the columns.
+    gamma_ : float
+        The weight of the penalty; for "auto" the one that would pull about as hard.
+    trust_ : Trust, tuple of Trust or None
+        What "auto" found, by target where there are several: weights of the strengths,
+        features whose score the rows contradict, a verdict in words. None for a fixed
+        `gamma`, or without scores.
+    posterior_ : Posterior or None
+        How uncertain the model is, for `return_std` and `predict_interval`; of hidden
+        layers that correct a linear model, how uncertain that is. None where `gamma` is
+        fixed, or a training loop or other attributions were asked for.
+    trees_ : Trees or None
+        Trees on top, if there are any: their gain on unseen rows, and columns that
+        work together. Other attributes are of the model below them.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    n_iter_ : int
+        Passes over the rows, or steps of "lbfgs".
 
     See Also
     --------

@@ -45,10 +45,8 @@ ALLOWED = {
     },
     "_fitted": {"preprocessing", "posterior", "nn"},
     "_base_rate": {"prior"},
-    "classifier": {
-        *("_parameters", "_base", "_base_rate", "_utils", "posterior", "preprocessing"),
-    },
-    "regressor": {"_base", "_base_rate", "_utils", "posterior", "preprocessing"},
+    "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
+    "regressor": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
     "export": {"_utils", "_base", "prior", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.

@@ -1,18 +1,14 @@
 """What every other package uses: imports, fits that fail, loggers, threads, seeds."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
-from inspect import cleandoc, signature
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import Any
 
 from llmreg.exceptions import MissingDependencyError
-
-T = TypeVar("T")
 
 
 def import_optional(
@@ -54,33 +50,6 @@ class Documented:
         parts = takewhile(lambda part: part[0] != "_", kind.__module__.split("."))
         shown_at = [part for part in parts if part not in ("classifier", "regressor")]
         return {"page": ".".join([*shown_at, kind.__name__])}
-
-
-def inherit_docs(cls: type[T]) -> type[T]:
-    """Add what its bases document of the parameters and attributes that a class has."""
-    docs = [cleandoc(kind.__doc__ or "") for kind in cls.__mro__]
-    order = [*signature(cls).parameters]
-    for title in ("Parameters", "Attributes"):
-        found: dict[str, str] = {}
-        for doc in reversed(docs):
-            found |= _entries(doc, title)
-        names = order if title == "Parameters" else found
-        text = "\n".join(found[name] for name in names if name in found)
-        docs[0] = docs[0].replace(_section(docs[0], title) or "\0", text)
-    cls.__doc__ = f"{docs[0]}\n"
-    return cls
-
-
-def _section(doc: str, title: str) -> str:
-    """Give the text below a title."""
-    _, _, rest = doc.partition(f"\n{title}\n{'-' * len(title)}\n")
-    return rest.partition("\n\n")[0]
-
-
-def _entries(doc: str, title: str) -> dict[str, str]:
-    """Give what a docstring says of each name below a title."""
-    parts = re.split(r"\n(?=\S)", _section(doc, title))
-    return {part.partition(" ")[0].strip("*"): part for part in parts if part}
 
 
 # What describes a net, and must not outlive it.

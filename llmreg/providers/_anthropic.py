@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from sklearn.utils._param_validation import StrOptions
 
-from llmreg._utils import inherit_docs
 from llmreg._utils._text import list_names
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import (
@@ -42,7 +41,6 @@ _TOKEN_COUNTS = (
 )
 
 
-@inherit_docs
 @dataclass(eq=False, repr=False)
 class AnthropicProvider(HostedProvider):
     """Ask a model of Anthropic, once per task, and average several answers.
@@ -54,11 +52,32 @@ class AnthropicProvider(HostedProvider):
     ----------
     model : str, default="claude-sonnet-5-5"
         The model to ask; ``"claude-haiku-5-5"`` is a cheap one.
+    n_estimates : int, "auto" or None, default=None
+        Independent answers to average; more of them later cost only the difference.
+        None is 2 of curves, and 5 of scores; "auto" asks until the scores have settled.
+    ask : {"curves", "all", "each", "rank"}, default="curves"
+        Ask for response curves, typical ranges and base rates, for no more than the
+        scores of all features at once, for the scores of one column at a time, or for
+        a ranking with signs.
+    send_levels : bool, default=True
+        Whether the names of levels are sent; without them levels get no score.
+    max_tokens : int or None, default=None
+        The most tokens of an answer, thinking included; None goes by the features.
+    max_parallel : int, default=5
+        The most requests at one time.
+    max_attempts : int, default=8
+        The most times that one request is sent.
+    timeout : float, default=600.0
+        Seconds for a whole elicitation, waits included.
     api_key : callable or None, default=None
         A function that returns the key; see `HostedProvider`. None lets the SDK find
         credentials: the environment variable ANTHROPIC_API_KEY, then other sources.
     base_url : str or None, default=None
         Another address of the Messages API.
+    cache : PriorCache, str, path-like or None, default=None
+        Where answers are kept; see `PriorCache`.
+    network : {"allow", "never"}, default="allow"
+        With "never" no connection is opened: the prior is in the cache, or an error.
     effort : {"low", "medium", "high", "xhigh", "max"} or None, default=None
         How thorough the model is; None leaves it to the model.
     thinking : dict or None, default=None

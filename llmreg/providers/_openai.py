@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from llmreg._utils import inherit_docs
 from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
@@ -45,7 +44,6 @@ _TEXTS = (None, "text", "output_text")
 _UNKNOWN = ("support", "unrecognized", "unknown", "extra", "not permitted", "instead")
 
 
-@inherit_docs
 @dataclass(eq=False, repr=False)
 class OpenAIProvider(HostedProvider):
     """Ask a model of OpenAI, or of a compatible server, once per task.
@@ -60,6 +58,23 @@ class OpenAIProvider(HostedProvider):
     model : str, default="gpt-6.2-sol"
         The model to ask, by the name that the server has for it; ``"gpt-6-luna"`` is a
         cheap one.
+    n_estimates : int, "auto" or None, default=None
+        Independent answers to average; more of them later cost only the difference.
+        None is 2 of curves, and 5 of scores; "auto" asks until the scores have settled.
+    ask : {"curves", "all", "each", "rank"}, default="curves"
+        Ask for response curves, typical ranges and base rates, for no more than the
+        scores of all features at once, for the scores of one column at a time, or for
+        a ranking with signs.
+    send_levels : bool, default=True
+        Whether the names of levels are sent; without them levels get no score.
+    max_tokens : int or None, default=None
+        The most tokens of an answer, thinking included; None goes by the features.
+    max_parallel : int, default=5
+        The most requests at one time.
+    max_attempts : int, default=8
+        The most times that one request is sent.
+    timeout : float, default=600.0
+        Seconds for a whole elicitation, waits included.
     api_key : callable or None, default=None
         A function that returns the key; see `HostedProvider`. None takes it from the
         environment variable OPENAI_API_KEY; where there is none, a server at
@@ -67,6 +82,10 @@ class OpenAIProvider(HostedProvider):
     base_url : str or None, default=None
         The server, such as ``"http://localhost:11434/v1"``. None takes OPENAI_BASE_URL
         from the environment, then OpenAI's own address.
+    cache : PriorCache, str, path-like or None, default=None
+        Where answers are kept; see `PriorCache`.
+    network : {"allow", "never"}, default="allow"
+        With "never" no connection is opened: the prior is in the cache, or an error.
     reply_format : {"json_schema", "json_object_schema", "json_object", "text"}, \
 default="json_schema"
         How the server is held to the form of the reply. ``"json_schema"`` is what
