@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llmreg._moved import MovedModules
+from llmreg._utils._moved import MovedModules
 from llmreg.prior import (
     BaseRate,
     Feature,

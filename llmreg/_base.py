@@ -15,10 +15,9 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from llmreg._coefficients import CoefficientsMixin
 from llmreg._elicitation import ElicitationMixin
+from llmreg._fitted import CoefficientsMixin, UncertaintyMixin
 from llmreg._from_prior import FromPriorMixin
-from llmreg._uncertainty import UncertaintyMixin
 from llmreg._utils import rollback
 from llmreg._utils._log import get_logger, showing
 from llmreg._utils._progress import CallbackSupportMixin, follow, stage

@@ -1,6 +1,5 @@
 """How the estimators get their prior: the task in words, and whom they ask."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -28,11 +27,15 @@ from llmreg.providers._resolve import (
 logger = get_logger(__name__)
 
 
-class ElicitationMixin(EstimatorMixin, AttributionParameters, ABC):
+class ElicitationMixin(EstimatorMixin, AttributionParameters):
     """What is asked, shown and counted before `fit`, and what `fit` does about it."""
 
     encoder_: TableEncoder
     _has_names: bool
+    # Of the target, of the outputs that have scores, and of the classes.
+    _task_names: Callable[[], tuple[str, tuple[str, ...], tuple[str, ...]]]
+    _encode: Callable[..., Any]
+    _net_maker: Callable[..., Callable[..., AlignedNet]]
     # Whether labels are whole numbers from 0: the user's own, or perhaps those that a
     # meta-estimator gives to classes.
     _numbering: Literal["own", "open"] | None = None
@@ -108,10 +111,8 @@ class ElicitationMixin(EstimatorMixin, AttributionParameters, ABC):
 
         Raises
         ------
-        PriorError
-            If the prior does not fit the table.
-        ProviderError
-            If the provider gives no prior and `on_error` is "raise".
+        PriorError, ProviderError
+            As in `fit`.
 
         Examples
         --------
@@ -137,10 +138,8 @@ class ElicitationMixin(EstimatorMixin, AttributionParameters, ABC):
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            The labels, of which only the class names are sent, or the targets.
+        X, y : as in `elicit_prior`
+            The table, and the labels, of which only the names of classes are sent.
 
         Returns
         -------
@@ -163,22 +162,16 @@ class ElicitationMixin(EstimatorMixin, AttributionParameters, ABC):
         ...     print(request["method"], request["url"], request["times"], "times")
         POST https://api.anthropic.com/v1/messages 2 times
         """
-        source = prior_source(self.prior)
-        if not self._is_asked(source):
-            return []
-        task = self._encoded_copy(X, y, source)._describe_task()
-        requests: list[dict[str, Any]] = optional(source, "preview", task)
-        return requests
+        source, task = self._to_ask(X, y)
+        return [] if task is None else optional(source, "preview", task)
 
     def estimate_cost(self, X: Any, y: Any) -> Cost:
         """Guess what asking the provider in `fit` would take; nothing is sent.
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            The labels or the targets.
+        X, y : as in `elicit_prior`
+            The table, and the labels or targets.
 
         Returns
         -------
@@ -204,12 +197,18 @@ class ElicitationMixin(EstimatorMixin, AttributionParameters, ABC):
         >>> print(model.estimate_cost(X, ["healthy", "ill"]))
         no request: nothing would be sent
         """
-        source = prior_source(self.prior)
-        if not self._is_asked(source):
+        source, task = self._to_ask(X, y)
+        if task is None:
             return total([])
-        task = self._encoded_copy(X, y, source)._describe_task()
         cost: Cost = optional(offline(source), "estimate_cost", task)
         return cost
+
+    def _to_ask(self, X: Any, y: Any) -> tuple[PriorSource | None, Task | None]:
+        """Return the prior, and the task if it is a provider that would be asked."""
+        source = prior_source(self.prior)
+        if not self._is_asked(source):
+            return source, None
+        return source, self._encoded_copy(X, y, source)._describe_task()
 
     def _encoded_copy(self, X: Any, y: Any, source: PriorSource | None) -> Self:
         """Return a copy that has learnt what the task is described by, and no more."""
@@ -218,19 +217,3 @@ class ElicitationMixin(EstimatorMixin, AttributionParameters, ABC):
         copy._is_clone = self._is_clone
         copy._encode(X, y, None, source)
         return copy
-
-    @abstractmethod
-    def _encode(
-        self, X: Any, y: Any, sample_weight: Any, source: PriorSource | None
-    ) -> Any:
-        """Learn the encoding of a table."""
-
-    @abstractmethod
-    def _task_names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """Return the names of the target, of the scored outputs, of the classes."""
-
-    @abstractmethod
-    def _net_maker(
-        self, prior: FeaturePrior | None, total_weight: float, seed: int
-    ) -> Callable[..., AlignedNet]:
-        """Return what makes a net."""

@@ -135,34 +135,12 @@ class AttributionParameters(BaseEstimator):
         self._set_net_params(net__params)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, those passed on to skorch (`net__*`) included.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Also return the parameters of parameters that have some.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
+        """Get parameters as in scikit-learn, those for skorch (`net__*`) included."""
         params = super().get_params(deep=deep)
         return params | {k: v for k, v in vars(self).items() if k.startswith("net__")}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those passed on to skorch (`net__*`) included.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by name.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
+        """Set parameters as in scikit-learn, those for skorch (`net__*`) included."""
         own = {k: v for k, v in params.items() if not k.startswith("net__")}
         super().set_params(**own)
         self._set_net_params({k: v for k, v in params.items() if k not in own})

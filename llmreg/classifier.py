@@ -295,11 +295,6 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         -------
         self
             The estimator.
-
-        Raises
-        ------
-        LLMRegError
-            As in `fit`.
         """
         if self.class_weight == "balanced":
             raise ValueError(

@@ -240,11 +240,6 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         -------
         self
             The estimator.
-
-        Raises
-        ------
-        LLMRegError
-            As in `fit`.
         """
         return self._fit(X, y, sample_weight, one_pass=True)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmreg.providers._cached import CIRCUIT_BREAKER
+from llmreg.providers._base import CIRCUIT_BREAKER
 
 N_ROWS = 60
 

@@ -24,7 +24,6 @@ ALLOWED = {
     "linear_model": {"_utils", "posterior", "prior", "preprocessing"},
     "nn": {"_utils", "prior", "preprocessing", "linear_model"},
     "_parameters": {"prior", "nn"},
-    "_coefficients": {"_utils", "preprocessing", "nn"},
     "_elicitation": {
         "_parameters",
         "_utils",
@@ -39,17 +38,17 @@ ALLOWED = {
         *("posterior", "linear_model", "nn"),
     },
     "_base": {
-        *("_elicitation", "_coefficients", "_uncertainty", "_from_prior", "_utils"),
+        *("_elicitation", "_fitted", "_from_prior", "_utils"),
         *("prior", "providers", "posterior", "preprocessing", "linear_model", "nn"),
     },
-    "_uncertainty": {"preprocessing", "posterior", "nn"},
+    "_fitted": {"preprocessing", "posterior", "nn"},
     "_base_rate": {"prior"},
     "classifier": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
     "regressor": {"_parameters", "_base", "_base_rate", "posterior", "preprocessing"},
     "export": {"_utils", "_base", "prior", "preprocessing", "nn"},
 }
 # These stand on top of all others, and nothing but the command line imports them.
-ON_TOP = {"__init__", "_moved", "automl", "cli", "demo", "inspection"}
+ON_TOP = {"__init__", "automl", "cli", "inspection"}
 # The half that asks never waits for torch.
 NO_TORCH = {"exceptions", "elicitation", "providers", "preprocessing"}
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
-from llmreg._moved import MOVED
+from llmreg._utils._moved import MOVED
 from llmreg.export import to_sklearn
 from llmreg.providers import AnthropicProvider
 

@@ -65,13 +65,8 @@ class EstimatorMixin:
 
 # What describes a net, and must not outlive it.
 _OF_THE_NET = (
-    "net_",
-    "n_iter_",
-    "gamma_",
-    "trust_",
-    "trees_",
-    "attributions_",
-    "alignment_",
+    *("net_", "n_iter_", "gamma_", "trust_", "trees_"),
+    *("attributions_", "alignment_"),
 )
 
 

@@ -39,12 +39,8 @@ def autogluon_options(
 
     Parameters
     ----------
-    prior : provider, FeaturePrior, dict, array-like, number, path or None
-        As the estimators take it.
-    X, y : DataFrame and Series
-        The training table without the target, and the target.
-    kind : {"classification", "regression"}, default="classification"
-        What is predicted.
+    prior, X, y, kind : as in `settle_prior`
+        The prior, the training table without the target, and the target.
     hyperparameters : str, dict or None, default="default"
         AutoGluon's other models, as ``TabularPredictor.fit`` takes them; None or an
         empty dict for llmreg alone.
@@ -60,10 +56,8 @@ def autogluon_options(
 
     Raises
     ------
-    PriorError
-        If the prior does not fit the table.
-    ProviderError
-        If a provider gives none.
+    PriorError, ProviderError
+        As in `settle_prior`.
     MissingDependencyError
         If AutoGluon is not installed.
 

@@ -101,12 +101,8 @@ def flaml_learner(
 
     Parameters
     ----------
-    prior : provider, FeaturePrior, dict, array-like, number, path or None
-        As the estimators take it.
-    X, y : DataFrame or array-like
-        The table that FLAML will be given, and its labels or targets.
-    kind : {"classification", "regression"}, default="classification"
-        The `task` that FLAML will be given.
+    prior, X, y, kind : as in `settle_prior`
+        The prior, and what FLAML will be given.
     **params : dict
         Parameters of the estimators to set, rather than search for: `gamma`, `alpha`,
         `hidden` (width of a hidden layer, 0 for none), and any other. What a provider
@@ -120,10 +116,8 @@ def flaml_learner(
 
     Raises
     ------
-    PriorError
-        If the prior does not fit the table.
-    ProviderError
-        If a provider gives none.
+    PriorError, ProviderError
+        As in `settle_prior`.
 
     See Also
     --------

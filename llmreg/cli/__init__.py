@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from llmreg import __version__
 from llmreg._utils._text import escape
-from llmreg.cli import _cache, _cards, _elicit, _models
+from llmreg.cli import _cache, _cards, _elicit, _report
 from llmreg.exceptions import LLMRegError
 
 
@@ -50,6 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (_elicit, _cards, _cache, _models):
+    for command in (_elicit, _cards, _cache, _report):
         command.add(commands)
     return parser

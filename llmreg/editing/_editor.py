@@ -71,23 +71,11 @@ class PriorEditor:
         return format_page({"card": card, "histograms": counts, "name": self.name})
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; replaced if it is there.
-        """
+        """Write the page to a file, which is replaced if it is there."""
         write_text(path, self.html)
 
     def open(self) -> Path:
-        """Show the page in a browser, from a folder for temporary files.
-
-        Returns
-        -------
-        Path
-            The file that the page is in. Only its owner can read it.
-        """
+        """Show the page in a browser, from a temporary file of its owner alone."""
         path = Path(tempfile.mkdtemp(prefix="llmreg-")) / "editor.html"
         self.write(path)
         webbrowser.open(path.as_uri())

@@ -12,8 +12,7 @@ from llmreg.providers._batch import (
     count_lacking,
     submit_batch,
 )
-from llmreg.providers._cached import CachedProvider
-from llmreg.providers._ensemble import EnsembleProvider
+from llmreg.providers._composite import CachedProvider, EnsembleProvider
 from llmreg.providers._hosted import HostedProvider
 from llmreg.providers._llm import LLMProvider
 from llmreg.providers._local import LocalProvider

@@ -20,7 +20,13 @@ from llmreg.exceptions import (
     ProviderResponseError,
 )
 from llmreg.providers._hosted import HostedProvider
-from llmreg.providers._wire import Secrets, completion, plain, stop_reason, unusable
+from llmreg.providers._hosted._wire import (
+    Secrets,
+    completion,
+    plain,
+    stop_reason,
+    unusable,
+)
 
 if TYPE_CHECKING:
     import anthropic

@@ -1,14 +1,25 @@
-"""The one method of every provider, and providers that have their scores at hand."""
+"""The one method of every provider, what tells it from others, and scores at hand."""
 
+import functools
 import os
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
 from llmreg._utils import EstimatorMixin
+from llmreg.elicitation._cache import hash_key
 from llmreg.elicitation._cost import Cost, total
-from llmreg.exceptions import ProviderError
+from llmreg.exceptions import (
+    PriorLockedError,
+    ProviderError,
+    ProviderUnavailableError,
+)
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._task import Task
 
@@ -65,6 +76,52 @@ def qualified_name(thing: object) -> str:
     return f"{module}.{type(thing).__qualname__}"
 
 
+def plain(value: Any) -> Any:
+    """Turn a provider, or a parameter, into data that is the same in every process."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, FeaturePrior):
+        return value.to_json()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list | tuple) else sorted(items, key=repr)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, functools.partial):
+        parts = (value.func, value.args, value.keywords)
+        return ["partial", *map(plain, parts)]
+    if isinstance(value, MethodType):
+        return ["method", plain(value.__func__), plain(value.__self__)]
+    if callable(value) and hasattr(value, "__qualname__"):
+        name = f"{value.__module__}.{value.__qualname__}"
+        # What was defined inside of a function shares its name with others.
+        if "<" not in name:
+            return name
+    elif hasattr(value, "identity"):
+        return plain(value.identity())
+    elif hasattr(value, "get_params"):
+        return [qualified_name(value), plain(value.get_params(deep=False))]
+    elif _is_its_attributes(value):
+        return [qualified_name(value), plain(vars(value))]
+    name = getattr(value, "__qualname__", qualified_name(value))
+    raise ProviderError(
+        f"The provider holds {name}, and the cache cannot tell one such object from "
+        "another. Give the provider plain values, functions from the top level of a "
+        "module, or a method identity() that returns plain values."
+    )
+
+
+def _is_its_attributes(value: object) -> bool:
+    """Tell whether an object has no state beside its attributes."""
+    kind: Any = type(value)
+    usual = kind.__reduce_ex__ is object.__reduce_ex__
+    return hasattr(value, "__dict__") and usual and kind.__reduce__ is object.__reduce__
+
+
 def optional(provider: Any, method: str, task: Task) -> Any:
     """Call a method that a provider may have; ProviderError if it has not."""
     if not hasattr(provider, method):
@@ -88,29 +145,7 @@ def offline(provider: Any) -> Any:
     return clone(provider).set_params(**changed) if changed else provider
 
 
-class _AtHand(PriorProvider):
-    """Scores for which no model is asked."""
-
-    requires_feature_names = False
-
-    def has_cached(self, task: Task) -> bool:
-        """Tell that no model is asked: always True."""
-        return True
-
-    def estimate_cost(self, task: Task) -> Cost:
-        """Tell that no request is sent."""
-        return total([])
-
-    def preview(self, task: Task) -> list[dict[str, Any]]:
-        """Tell that nothing is sent: an empty list."""
-        return []
-
-
-# Caches know the two by the file that they were in.
-_KNOWN_AS = "llmreg.providers.static"
-
-
-class StaticPrior(_AtHand):
+class StaticPrior(PriorProvider):
     """Deliver scores that are there already.
 
     Parameters
@@ -131,10 +166,24 @@ class StaticPrior(_AtHand):
     age       -4.0
     """
 
-    _known_as = _KNOWN_AS
+    # Caches know it by the file that it was in.
+    _known_as = "llmreg.providers.static"
+    requires_feature_names = False
 
     def __init__(self, prior: Any) -> None:
         self.prior = prior
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell that no model is asked: always True."""
+        return True
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Tell that no request is sent."""
+        return total([])
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Tell that nothing is sent: an empty list."""
+        return []
 
     def elicit(self, task: Task) -> FeaturePrior:
         """Give the scores; those of an array in the order of the task."""
@@ -147,7 +196,7 @@ class StaticPrior(_AtHand):
         return FeaturePrior.from_array(self.prior, task.keys, task.outputs)
 
 
-class PriorCard(_AtHand):
+class PriorCard(StaticPrior):
     """Deliver what a prior card says.
 
     The card is read each time that it is asked for, so an edit takes effect at the
@@ -165,11 +214,87 @@ class PriorCard(_AtHand):
     PriorCard(path='titanic.json')
     """
 
-    _known_as = _KNOWN_AS
+    _known_as = "llmreg.providers.static"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
 
-    def elicit(self, task: Task) -> FeaturePrior:
-        """Read the card; its scores are matched to the task by name later."""
-        return FeaturePrior.read(self.path)
+    @property
+    def prior(self) -> str | os.PathLike[str]:  # type: ignore[override]
+        """The path, which is read for the scores."""
+        return self.path
+
+
+#: Seconds for which a provider is not asked again.
+OPEN_SECONDS = 300.0
+MAX_FAILURES = 100
+
+
+@dataclass
+class CircuitBreaker:
+    """Keeps a provider that was out of reach from using up its time in every fit.
+
+    Only `ProviderUnavailableError` is remembered, in this process: what else is wrong
+    may be right the next time, and another process that held a lock may be done.
+    """
+
+    seconds: float = OPEN_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    _failures: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def watch(self, provider: Any, task: Task) -> Iterator[None]:
+        """Ask a provider inside of this; raise if it was out of reach a while ago."""
+        key = _key(provider, task)
+        since, reason = self._failures.get(key or "", (0.0, ""))
+        passed = self.clock() - since
+        if reason and passed < self.seconds and not is_at_hand(provider, task):
+            raise ProviderUnavailableError(
+                f"{reason} (This was {passed:.0f} s ago; the provider is not asked "
+                f"again for {self.seconds - passed:.0f} s.)"
+            )
+        try:
+            yield
+        except PriorLockedError:
+            raise
+        except ProviderUnavailableError as error:
+            if key is not None:
+                with self._lock:
+                    self._failures.pop(key, None)
+                    self._failures[key] = self.clock(), str(error)
+                    # Of very many the latest.
+                    while len(self._failures) > MAX_FAILURES:
+                        del self._failures[next(iter(self._failures))]
+            raise
+
+    def reset(self) -> None:
+        """Forget all failures."""
+        with self._lock:
+            self._failures.clear()
+
+
+#: The one that all estimators of a process share.
+CIRCUIT_BREAKER = CircuitBreaker()
+
+
+def _key(provider: Any, task: Task) -> str | None:
+    """Give a key to a provider and a task; None where one cannot be told by it."""
+    try:
+        asked = {"asked": plain(provider), "budgets": _budgets(provider)}
+        return hash_key({"task": task.to_dict(), **asked})
+    except ProviderError:
+        return None
+
+
+def _budgets(provider: Any) -> list[Any]:
+    """List how long and how often a provider tries, and those that it asks."""
+    members = getattr(provider, "providers", None)
+    inner = [
+        getattr(provider, "provider", None),
+        *(members if isinstance(members, list | tuple) else ()),
+    ]
+    return [
+        *(plain(getattr(provider, name, None)) for name in ("timeout", "max_attempts")),
+        *(_budgets(each) for each in inner if hasattr(each, "elicit")),
+    ]

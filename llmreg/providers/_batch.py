@@ -20,9 +20,9 @@ from llmreg.exceptions import (
 )
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._faults import translate
+from llmreg.providers._hosted._faults import translate
+from llmreg.providers._hosted._wire import Secrets, quote
 from llmreg.providers._openai import OpenAIProvider
-from llmreg.providers._wire import Secrets, quote
 
 T = TypeVar("T")
 

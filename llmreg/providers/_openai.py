@@ -16,7 +16,13 @@ from llmreg.elicitation._questions import Questionnaire
 from llmreg.elicitation._sampling import Completion, Request
 from llmreg.exceptions import ProviderResponseError
 from llmreg.providers._hosted import HostedProvider
-from llmreg.providers._wire import Secrets, completion, plain, stop_reason, unusable
+from llmreg.providers._hosted._wire import (
+    Secrets,
+    completion,
+    plain,
+    stop_reason,
+    unusable,
+)
 
 if TYPE_CHECKING:
     import openai

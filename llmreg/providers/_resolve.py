@@ -35,8 +35,11 @@ from llmreg.prior._names import (
 from llmreg.prior._scores import DEFAULT_OUTPUT
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
-from llmreg.providers._base import PriorCard, StaticPrior, qualified_name
-from llmreg.providers._cached import CIRCUIT_BREAKER
+from llmreg.providers._base import (
+    CIRCUIT_BREAKER,
+    StaticPrior,
+    qualified_name,
+)
 from llmreg.providers._local import LocalProvider
 from llmreg.providers._openai import OpenAIProvider
 
@@ -166,8 +169,6 @@ def prior_source(prior: Any) -> PriorSource | None:
     if isinstance(prior, str | os.PathLike):
         return FeaturePrior.read(prior)
     # Scores at hand may leave features out; a provider that is asked may not.
-    if isinstance(prior, PriorCard):
-        return FeaturePrior.read(prior.path)
     if isinstance(prior, StaticPrior):
         given = prior.prior
         # A string is a path here, never the name of a provider.

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from llmreg import cli, demo
+from llmreg import cli
+from llmreg.cli import _demo as demo
 from llmreg.exceptions import MissingKeyError
 from tests.fakes import FakeProvider
 

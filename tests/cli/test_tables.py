@@ -11,7 +11,7 @@ import pytest
 
 from llmreg import LLMAttributionClassifier, cli
 from llmreg.automl import settle_prior
-from llmreg.cli._models import read_rows
+from llmreg.cli._report import read_rows
 from llmreg.cli._tables import read_table, read_task
 from llmreg.exceptions import DataError, UnsupportedColumnError
 from llmreg.providers import AnthropicProvider

@@ -22,8 +22,8 @@ from llmreg import (
     LLMAttributionClassifier,
     LLMAttributionRegressor,
     cli,
-    demo,
 )
+from llmreg.cli import _demo as demo
 from llmreg.exceptions import (
     DataError,
     DeviceError,

@@ -18,7 +18,7 @@ from llmreg.providers import (
     PriorProvider,
     StaticPrior,
 )
-from llmreg.providers._cached import MAX_FAILURES, CircuitBreaker
+from llmreg.providers._base import MAX_FAILURES, CircuitBreaker
 from tests.vendors import ANTHROPIC
 
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from llmreg.exceptions import ProviderError
 from llmreg.providers import AnthropicProvider, OpenAIProvider
-from llmreg.providers._wire import hide, is_importable
+from llmreg.providers._hosted._wire import hide, is_importable
 
 KEY = "sk-planted-key"
 

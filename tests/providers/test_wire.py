@@ -342,7 +342,7 @@ class TestBoundsOfSize:
     def test_many_results_are_no_reply_without_end(
         self, server, provider, task, monkeypatch
     ):
-        monkeypatch.setattr("llmreg.providers._wire.MAX_REPLY", 5000)
+        monkeypatch.setattr("llmreg.providers._hosted._wire.MAX_REPLY", 5000)
         batches = Batches(server.url, looks=0)
         server.respond = batches
         number = submit_batch(provider.set_params(n_estimates=40), [task])

@@ -22,9 +22,8 @@ from llmreg.exceptions import (
     ProviderNotFoundError,
     ProviderUnavailableError,
 )
-from llmreg.providers._faults import translate, unsendable
-from llmreg.providers._llm import LLMProvider
-from llmreg.providers._wire import (
+from llmreg.providers._hosted._faults import translate, unsendable
+from llmreg.providers._hosted._wire import (
     HiddenFunction,
     Secrets,
     bounded_client,
@@ -34,6 +33,7 @@ from llmreg.providers._wire import (
     plain,
     tidy_address,
 )
+from llmreg.providers._llm import LLMProvider
 
 T = TypeVar("T")
 

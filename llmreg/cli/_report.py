@@ -104,6 +104,6 @@ def run_demo(arguments: argparse.Namespace) -> None:
     if arguments.provider != "recorded":
         provider = make_provider(arguments.provider, {"model": arguments.model})
         provider.check_ready()
-    from llmreg import demo
+    from llmreg.cli._demo import run_demo as compare
 
-    demo.run_demo(sys.stdout, provider, arguments.plot, n_jobs=arguments.jobs)
+    compare(sys.stdout, provider, arguments.plot, n_jobs=arguments.jobs)

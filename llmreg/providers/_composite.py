@@ -1,15 +1,17 @@
-"""Several providers asked about one task, and the average of what they say."""
+"""Providers that ask others: one remembers what they said, one averages it."""
 
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from llmreg.elicitation._cache import PriorCache, hash_key
 from llmreg.elicitation._cost import Cost, total
 from llmreg.elicitation._responses import (
     average_by_name,
@@ -19,13 +21,138 @@ from llmreg.elicitation._responses import (
     warn_of_disagreement,
 )
 from llmreg.elicitation._retry import Stop, side_by_side
-from llmreg.exceptions import PriorError, PriorUnavailableWarning, ProviderError
+from llmreg.exceptions import (
+    LLMRegError,
+    PriorError,
+    PriorUnavailableWarning,
+    ProviderError,
+)
 from llmreg.prior._curves import line
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import mean, spread
 from llmreg.prior._task import Task
-from llmreg.providers._base import PriorProvider, is_at_hand, optional, qualified_name
+from llmreg.providers._base import (
+    PriorProvider,
+    is_at_hand,
+    optional,
+    plain,
+    qualified_name,
+)
 from llmreg.providers._resolve import align, as_prior, make_provider
+
+
+@dataclass(eq=False, repr=False)
+class CachedProvider(PriorProvider):
+    """Ask another provider once per task, and remember its prior.
+
+    A prior is found again under the same class and parameters of the provider and
+    the same task. A change in the code of the provider is not seen. The average of
+    an `EnsembleProvider` that went on without some of its members is not kept.
+
+    Parameters
+    ----------
+    provider : object with an ``elicit`` method
+        The provider to ask.
+    cache : PriorCache, str, path-like or None, default=None
+        Where priors are kept; see `PriorCache`.
+    timeout : float, default=600.0
+        The most seconds to wait while another process asks for the same prior.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from llmreg.providers import CachedProvider, StaticPrior
+    >>> from llmreg import Feature, Task
+    >>> task = Task((Feature("age"),), "survived", ("yes",), "classification")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     provider = CachedProvider(StaticPrior({"age": 1}), cache=folder)
+    ...     provider.elicit(task).usage, provider.elicit(task).usage
+    ({}, {'served_from_cache': 1})
+    """
+
+    # Caches know it by the file that it was in.
+    _known_as: ClassVar[str] = "llmreg.providers.cached"
+
+    provider: Any
+    cache: PriorCache | str | os.PathLike[str] | None = None
+    timeout: float = 600.0
+
+    def elicit(self, task: Task) -> FeaturePrior:
+        """Give the prior from the cache, or ask for it and keep it.
+
+        The usage of the prior says whether it came from the cache.
+        """
+        cache = PriorCache.of(self.cache)
+        key = self._key(task)
+        if found := self._load(cache, key):
+            return found
+        with cache.lock(key, self.timeout):
+            # Another process may have asked while this one waited.
+            if found := self._load(cache, key):
+                return found
+            prior: FeaturePrior = self.provider.elicit(task)
+            # Members of an ensemble that failed are to be asked again.
+            if "failed" not in prior.provenance:
+                # The card, and what the list of the cache shows.
+                content = {
+                    "task": task.description,
+                    "target": task.target,
+                    "provider": qualified_name(self.provider),
+                    "model": str(prior.provenance.get("model", "")),
+                    "card": prior.to_json(),
+                }
+                cache.put(key, content)
+            return prior
+
+    @property
+    def requires_feature_names(self) -> bool:
+        """Whether the provider that is asked needs columns with names."""
+        return bool(getattr(self.provider, "requires_feature_names", True))
+
+    def has_cached(self, task: Task) -> bool:
+        """Tell whether the prior is in this cache, or in that of the provider."""
+        found = self._load(PriorCache.of(self.cache), self._key(task))
+        return found is not None or is_at_hand(self.provider, task)
+
+    def check_ready(self, task: Task | None = None) -> None:
+        """Check that the provider can be asked, unless the prior is cached."""
+        is_needed = task is None or not self.has_cached(task)
+        if is_needed and hasattr(self.provider, "check_ready"):
+            self.provider.check_ready()
+
+    def estimate_cost(self, task: Task) -> Cost:
+        """Give what the provider would take; nothing where the prior is cached."""
+        if self.has_cached(task):
+            return total([])
+        cost: Cost = optional(self.provider, "estimate_cost", task)
+        return cost
+
+    def preview(self, task: Task) -> list[dict[str, Any]]:
+        """Show what the provider would send; nothing where the prior is cached."""
+        if self.has_cached(task):
+            return []
+        requests: list[dict[str, Any]] = optional(self.provider, "preview", task)
+        return requests
+
+    def identity(self) -> dict[str, Any]:
+        """Name what shapes the answers: the inner provider alone."""
+        return {"asked": plain(self.provider)}
+
+    def _key(self, task: Task) -> str:
+        """Give the key of the prior for a task."""
+        return hash_key({"task": task.to_dict(), **self.identity()})
+
+    def _load(self, cache: PriorCache, key: str) -> FeaturePrior | None:
+        """Read a prior from the cache; None if it is not there or not usable."""
+        entry = cache.get(key)
+        if entry is None:
+            return None
+        try:
+            prior = FeaturePrior.from_json(entry["card"])
+        except (LLMRegError, KeyError, TypeError):
+            cache.set_aside(key)
+            return None
+        return replace(prior, usage={"served_from_cache": 1})
 
 
 class EnsembleProvider(PriorProvider):
@@ -69,6 +196,8 @@ class EnsembleProvider(PriorProvider):
     feature  score  spread
     age       -3.0     1.0
     """
+
+    _known_as = "llmreg.providers.ensemble"
 
     def __init__(self, providers: Sequence[Any], *, on_error: str = "raise") -> None:
         self.providers = providers

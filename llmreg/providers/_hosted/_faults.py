@@ -22,7 +22,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
     RequestTooLargeError,
 )
-from llmreg.providers._wire import quote
+from llmreg.providers._hosted._wire import quote
 
 _TRANSIENT = {408, 409, 429}
 # What the HTTP client raises over a header that it cannot write.
