@@ -136,6 +136,10 @@ class AttributionParameters(BaseEstimator):
         self.verbose = verbose
         self._set_net_params(net__params)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Give pickles of version 0.1 the parameters that came later."""
+        super().__setstate__({**vars(type(self)()), "trees": None, **state})
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters, those passed on to skorch (`net__*`) included.
 

@@ -218,8 +218,7 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
 
     @property
     def _is_count(self) -> bool:
-        # Pickles of version 0.1 have no loss.
-        return bool(getattr(self, "loss", "") == "poisson")
+        return bool(self.loss == "poisson")
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -5,6 +5,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.export import to_sklearn
@@ -35,6 +36,27 @@ def test_joblib(kind, hidden_layer_sizes, request, table, prior, tmp_path):
     assert str(read.trust_) == str(model.trust_)
     assert read.get_params() == model.get_params()
     np.testing.assert_array_equal(read.attributions_, model.attributions_)
+
+
+LATER = ("trees", "feature_kinds", "on_unit_mismatch", "biased_features")
+
+
+@pytest.mark.parametrize(
+    ("kind", "later"), [("classifier", "base_rate"), ("regressor", "loss")]
+)
+def test_a_pickle_of_0_1_can_be_shown_and_cloned(kind, later, request, table, prior):
+    model = train(kind, request, prior, trees=None)
+    state = {
+        name: value
+        for name, value in model.__getstate__().items()
+        if name not in (*LATER, later, "trees_")
+    }
+    read = type(model).__new__(type(model))
+    read.__setstate__(state)
+    assert repr(read) == repr(model)
+    assert "net__params" not in vars(read)
+    assert clone(read).get_params() == model.get_params()
+    np.testing.assert_array_equal(read.predict(table), model.predict(table))
 
 
 # What docs/saving.md tells its readers to trust.
