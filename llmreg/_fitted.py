@@ -149,7 +149,9 @@ class EncodedWeights(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kw: Any) -> Any:
         self._refuse_tables(inputs)
-        kw = {k: v for k, v in kw.items() if k != "out" or v != (None,)}
+        out = kw.pop("out", ())
+        if any(array is not None for array in out):  # as `round` calls it
+            kw["out"] = tuple(map(_plain, out))
         return getattr(ufunc, method)(*map(_plain, inputs), **kw)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -22,6 +22,7 @@ NAMES = (
     "06-own-module",
     "07-automl",
     "08-cluster",
+    "09-messy-table",
 )
 CARDS = sorted(path.name for path in (FOLDER / "priors").iterdir())
 LARGEST = 400_000

@@ -261,14 +261,14 @@ def _table(found: pd.DataFrame, several: bool) -> str:
     """Write the differences as a table."""
     if found.empty:
         return "The scores are the same.\n"
-    some = "s" * (len(found) != 1)
+    some = "score differs" if len(found) == 1 else "scores differ"
     names = [
         clean_text(f"{output}: " * several + feature, NAME_WIDTH)
         for output, feature in found.index
     ]
     width = max(map(len, [*names, "feature"]))
     lines = [
-        f"{len(found)} score{some} differ, {found['flips'].sum()} in sign",
+        f"{len(found)} {some}, {found['flips'].sum()} in sign",
         "",
         f"{'feature':{width}}  before   after  difference",
     ]

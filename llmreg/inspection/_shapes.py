@@ -109,7 +109,10 @@ class Shape:
             at = np.array([[np.interp(rows, self.values, r) for r in t] for t in table])
             for code, found in self.special.items():
                 at[:, :, is_code(rows, code)] = found[:, :, None]
-        share = share * ~np.isnan(at)
+        known = ~np.isnan(at)
+        # Of one level alone what was said is the difference to the others.
+        known |= self.is_levels & (known.sum(axis=2, keepdims=True) == 1)
+        share = share * known
         with np.errstate(invalid="ignore"):  # Nothing is said: 0 / 0.
             share = share / share.sum(axis=2, keepdims=True)
         # A level without an opinion has no part in what was said.

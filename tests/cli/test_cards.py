@@ -89,6 +89,15 @@ def card(tmp_path):
     return write
 
 
+def test_one_difference_is_one(card, capsys):
+    before, after = (
+        card("a.json", {"age": 9, "bmi": 1}),
+        card("b.json", {"age": 9, "bmi": 2}),
+    )
+    assert cli.main(["diff", before, after]) == 0
+    assert capsys.readouterr().out.startswith("1 score differs, 0 in sign\n")
+
+
 def test_sign_flips_come_first_then_size(card, capsys):
     before = card("a.json", {"age": 9, "bmi": 1, "sex": 2, "old": 3, "shoe": 1})
     after = card("b.json", {"sex": 2, "age": 3, "bmi": -1, "new": -4, "shoe": 2})

@@ -252,6 +252,7 @@ def test_weights_of_levels_are_not_taken_for_those_of_columns(kinds, use):
     assert model.coef_.shape == (1, len(model.encoder_.columns_))
     assert type(np.abs(model.coef_)) is np.ndarray
     assert np.abs(model.coef_).max() > 0
+    np.testing.assert_array_equal(model.coef_.round(2), np.round(model.coef_, 2))
     encoded = model.encoder_.encode(X)
     logits = encoded @ model.coef_.T + model.intercept_
     np.testing.assert_allclose(logits[:, 0], model.decision_function(X))

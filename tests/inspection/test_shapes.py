@@ -107,6 +107,13 @@ def test_what_was_said_is_the_curve_at_one_length(rows, labels, prior):
     assert np.isnan(sex.said[0]).tolist() == [False, False, True]
 
 
+def test_what_was_said_of_one_level_alone_is_not_zero(rows, labels):
+    prior = {"age": 3, "sex=m": 2}
+    found = shapes(LLMAttributionClassifier(prior).fit(rows, labels), rows)["sex"]
+    assert found.said[0, 1] > 0
+    assert np.isnan(found.said[0]).tolist() == [True, False, True]
+
+
 def test_rows_are_in_their_units_and_counted(rows, labels, prior):
     found = shapes(LLMAttributionClassifier(prior).fit(rows, labels), rows)
     np.testing.assert_allclose(found["age"].rows, rows["age"])
