@@ -208,7 +208,7 @@ def _effects(prior: FeaturePrior, inputs: Sequence[Feature]) -> FloatArray:
     low, high = curve.values[[0, -1]] if typical is None else (typical[0], typical[2])
     inside = curve.values[(curve.values > low) & (curve.values < high)]
     # Codes lie beside the curve.
-    return ResponseCurve(curve.values, curve.effects)([low, *inside, high])
+    return curve._between_knots(np.array([low, *inside, high]))
 
 
 def _sign(effects: FloatArray, tolerance: float) -> int:

@@ -231,7 +231,7 @@ class _Problem:
             priors = space.priors(group, grid[points])
             if shared is not None:
                 maps = shared.to_shared(group)
-                found = approximate_evidence(likelihood, maps, priors)
+                found = approximate_evidence(likelihood, priors, maps)
                 evidence[points], starts[points] = found
             else:
                 rows = space.design(group), self.targets, self.row_weight
@@ -244,15 +244,13 @@ class _Problem:
         ((group, _),) = self.space.groups(self.grid)
         rows = self.space.design(group), self.targets, self.row_weight
         priors = self.space.priors(group, self.grid)
-        width = priors.mean.shape[1]
-        maps = np.broadcast_to(np.eye(width), (len(self.targets), width, width))
         # From what is neither stiff nor free to the best that is found.
         transform, start = self.grid.transform, None
         best = np.flatnonzero(transform == transform.min())[-1]
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
             likelihood = approximate(*rows, middle, start, _ROUGH, self.is_count)
-            evidence, starts = approximate_evidence(likelihood, maps, priors)
+            evidence, starts = approximate_evidence(likelihood, priors)
             best = np.argmax(self.grid.log_prior + evidence)
             start = starts[[best]]
         return evidence, starts
