@@ -244,6 +244,7 @@ class _LogisticModel:
         else:
             weights = start.copy()
         value, probabilities = self.log_joint(weights, every)
+        log_joint, bends = value.copy(), np.empty((*weights.shape, weights.shape[-1]))
         n_iter = 0
         while len(active) and n_iter < _MAX_NEWTON:
             n_iter += 1
@@ -253,11 +254,12 @@ class _LogisticModel:
             weights[active], value, probabilities = self.search(
                 weights[active], step, value, active
             )
+            # The last step is too short to bend anything else.
+            log_joint[active], bends[active] = value, hessian
             going = (gradient * step).sum(axis=(1, 2)) > tolerance
             active, value = active[going], value[going]
             probabilities = probabilities[going]
-        log_joint, probabilities = self.log_joint(weights, every)
-        return weights, log_joint, self.hessian(probabilities, every), n_iter
+        return weights, log_joint, bends, n_iter
 
     def log_joint(
         self, weights: np.ndarray, rows: np.ndarray
