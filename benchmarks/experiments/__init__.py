@@ -316,6 +316,14 @@ EXPERIMENTS = (
         ("5 s", "10 min"),
     ),
     Experiment(
+        "costs",
+        "tokens of asking by table and way of asking, and their price",
+        "experiments.costs",
+        "",
+        "--cards titanic",
+        ("5 s", "20 s"),
+    ),
+    Experiment(
         "speed",
         "time of fits beside scikit-learn's and CatBoost's, memory of large fits",
         "experiments.speed",
