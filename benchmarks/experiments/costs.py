@@ -67,12 +67,11 @@ def costs(card: str) -> Iterator[dict[str, Any]]:
 
 
 def recorded_reply(card: str, ask: str) -> dict[str, Any]:
-    """Put a recorded answer into the form of a reply; reasons are those of scores."""
-    scored, said = read_prior(card), recorded_knowledge(card, [0])
-    prior = scored if ask == "all" else said
+    """Put a recorded answer into the form of a reply; no reasons were recorded."""
+    prior = read_prior(card) if ask == "all" else recorded_knowledge(card, [0])
     every: list[dict[str, Any]] = []
     for j, key in enumerate(prior.features):
-        entry: dict[str, Any] = {"id": f"f{j}", "reason": scored.rationale.get(key, "")}
+        entry: dict[str, Any] = {"id": f"f{j}", "reason": ""}
         curve, scores = prior.curves.get(key), prior.scores[:, j]
         if curve is None:
             entry["scores"] = {f"o{k}": float(s) for k, s in enumerate(scores)}
@@ -111,7 +110,8 @@ def table_of(results: pd.DataFrame) -> str:
     return (
         f"## Per task\n\n{markdown(line(heads), rows)}\n"
         f"Means over {n_cards} tables, of all estimates; list prices of genai-prices, "
-        "without what a model thinks and without the discount of a batch.\n\n"
+        "without what a model thinks and without the discount of a batch. Recorded "
+        "answers have no reasons, which take up to 35 tokens a feature.\n\n"
         f"## By table\n\n{cards}"
     )
 
