@@ -12,7 +12,6 @@ from sklearn.utils import _safe_indexing
 
 from llmreg.export._sklearn import check_model
 from llmreg.preprocessing._encoder import TableEncoder
-from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import FloatArray
 from llmreg.prior._task import Feature

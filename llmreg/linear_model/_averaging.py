@@ -20,6 +20,7 @@ from llmreg.linear_model._curve_space import CurveSpace, pilot_rows
 from llmreg.linear_model._laplace import (
     Fits,
     GaussianPriors,
+    WeightedSquares,
     approximate,
     approximate_evidence,
     fit_classifier,
@@ -414,11 +415,11 @@ class _Problem:
 
         MacKay's approximation, with the mean variance of the logits over the rows.
         """
-        total = np.zeros(len(fits.weights))
+        total, weight = np.zeros(len(fits.weights)), self.row_weight.sum()
         if self.task in ("regression", "poisson"):
             return np.ones_like(total)
         for k, columns in enumerate(design):
-            mean = (columns.T * self.row_weight) @ columns / self.row_weight.sum()
+            mean = WeightedSquares(columns)(self.row_weight[None] / weight)[0]
             total += np.tensordot(fits.covariance[:, k], mean, axes=2)
         return 1 / np.sqrt(1 + np.pi / 8 * total / len(self.targets))
 

@@ -422,7 +422,10 @@ def approximate_evidence(
         right = gradient + priors.precision * priors.mean
         log_volume, top = np.log(priors.precision).sum(axis=1), np.empty_like(right)
         for point, precision in enumerate(priors.precision):
-            root = lapack.dpotrf(hessian + np.diag(precision))[0]
+            # In the order of LAPACK, which then needs no copy of its own.
+            bends = hessian.copy(order="F")
+            _add_to_diagonal(bends, precision)
+            root = lapack.dpotrf(bends, overwrite_a=True)[0]
             top[point] = lapack.dpotrs(root, right[point])[0]
             log_volume[point] -= 2 * np.log(root.diagonal()).sum()
         evidence += 0.5 * (right * top).sum(axis=1)
