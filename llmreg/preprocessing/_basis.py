@@ -94,11 +94,13 @@ class CurveBasis:
     ) -> np.ndarray:
         """Return mean slopes of such steps over the rows, (n_outputs, n_curves)."""
         found = np.zeros((len(steps), len(self.columns)))
-        X = to_dense(X[:, self.columns])
-        for curve in range(len(self.columns)):
+        columns = self.columns
+        if issparse(X):
+            X, columns = to_dense(X[:, columns]), np.arange(len(columns))
+        for curve, column in enumerate(columns):
             own = slice(*np.searchsorted(self.curve_of, [curve, curve + 1]))
             bends = np.append(self.low[own], self.high[own][-1])
-            values, weight = X[:, curve], row_weight
+            values, weight = X[:, column], row_weight
             for at, code in self.codes:
                 weight = weight * ~is_code(values, code) if at == curve else weight
             place = np.searchsorted(bends, values, side="right")
