@@ -316,12 +316,20 @@ EXPERIMENTS = (
         ("5 s", "10 min"),
     ),
     Experiment(
+        "costs",
+        "tokens of asking by table and way of asking, and their price",
+        "experiments.costs",
+        "",
+        "--cards titanic",
+        ("5 s", "20 s"),
+    ),
+    Experiment(
         "speed",
-        "time of fits and predictions beside scikit-learn",
+        "time of fits beside scikit-learn's and CatBoost's, memory of large fits",
         "experiments.speed",
         "",
-        "--sizes 10x8 --patience 0.2",
-        ("10 s", "20 min"),
+        "--largest 10000 --patience 0.2",
+        ("30 s", "25 min"),
     ),
     Experiment(
         "devices",
@@ -330,14 +338,6 @@ EXPERIMENTS = (
         "",
         "--sizes 1000x50",
         ("10 s", "5 min"),
-    ),
-    Experiment(
-        "memory",
-        "memory at the peak of a fit, and how time grows with the table",
-        "experiments.memory",
-        "",
-        "--largest 650000",
-        ("10 s", "3 min"),
     ),
     Experiment(
         "scale",

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,10 +136,13 @@ def measure_answers(
     return answers, alone
 
 
-def count_tokens(provider: type[LLMProvider], task: Task, number: int = 1) -> Row:
-    """Guess what so many estimates of scores take; no request is sent."""
+def count_tokens(
+    provider: type[LLMProvider], task: Task, number: int = 1, **settings: Any
+) -> Row:
+    """Guess what so many estimates take, of scores or as asked; nothing is sent."""
     with tempfile.TemporaryDirectory() as empty:
-        asked = provider(n_estimates=number, ask="all", cache=empty)
+        settings = {"ask": "all", **settings}
+        asked = provider(n_estimates=number, cache=empty, **settings)
         if "network" in asked.get_params():
             asked.set_params(network="never")
         cost = asked.estimate_cost(task)

@@ -1,62 +1,67 @@
-"""How long fits and predictions take beside scikit-learn's: medians of ratios.
+"""Time of fits and predictions beside other packages', time and memory of large fits.
 
-Both sides of a row run in turns, in one process, on the same random table. Each row
-is kept as soon as it is there; a later start measures what is missing.
+Both sides of a comparison run in turns, in one process, on the same random table; a
+figure is the median, in seconds of a core. Large fits have a process of their own,
+since a process gives little memory back: memory is the peak above what the process held
+before the table, the table included. Each row is kept as soon as it is there; a later
+start measures what is missing.
 
-Beside scikit-learn stands the training loop of the paper's authors: skorch's NeuralNet
-with torch's DataLoader, Adam at 0.01 for 200 epochs, the gradient penalty by a second
-backward pass. It is written for skorch and torch as they come, without any of this
-package's own shortcuts but the loss itself.
-
-    python -m benchmarks speed --out speed.csv
-    python -m benchmarks speed --out speed.csv --again --only Ridge
-    python -m benchmarks speed --out speed.csv --only curves
-    python -m benchmarks speed --out speed.csv --report      only the table again
+    OMP_NUM_THREADS=1 python -m benchmarks speed --again             all of it anew
+    OMP_NUM_THREADS=1 python -m benchmarks speed --again --only CatBoost
+    python -m benchmarks speed --report                        only the tables again
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 import warnings
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer
-from skorch import NeuralNet
-from torch import Tensor, nn
 
-from benchmarks.data.results import ResultFile, threads
-from benchmarks.experiments.runner import add_measured, keep
-from benchmarks.programs import make_parser, publish, run_program, say
+from benchmarks.data.results import ResultFile, read_runs, threads
+from benchmarks.experiments.runner import add_measured, measure_missing
+from benchmarks.programs import echo, make_parser, publish, run_program
 from benchmarks.reporting.tables import line, markdown
 from llmreg import (
     FeaturePrior,
     LLMAttributionClassifier,
     LLMAttributionRegressor,
 )
-from llmreg.nn import AttributionAlignedLoss
 
 SEED = 0
-WIDTH, MAX_ITER = 100, 200
+KEY = ("comparison", "size")
+#: `load` is that of the machine before a row, one minute's mean; `run` is the number
+#: of the run in the note beside the file.
+COLUMNS = (
+    *(*KEY, "ours", "theirs", "ratio", "bound", "rounds", "data_mb", "peak_mb"),
+    *("load", "run"),
+)
+#: Seconds of a core that the rounds of a row may take, and their least and most number.
+PATIENCE, FEWEST, MOST = 4.0, 3, 25
 
 Call = Callable[[], Any]
-N_EPOCHS, LEARNING_RATE, BATCH_SIZE = 200, 0.01, 2_048
-SIZES = ((10, 8), (100, 20), (1_000, 50), (10_000, 100), (200_000, 50))
-_NAMED = {f"{n_rows}x{n_columns}": (n_rows, n_columns) for n_rows, n_columns in SIZES}
-KEY = ("comparison", "size")
-#: `run` is the number of the run in the note beside the file.
-COLUMNS = (*KEY, "ours", "theirs", "ratio", "bound", "rounds", "note", "run")
-#: Seconds that the rounds of a row may take together, and their least and most.
-PATIENCE, FEWEST, MOST = 4.0, 3, 25
+
+
+def size_name(n_rows: int, n_columns: int) -> str:
+    """Write a size as the result file has it."""
+    return f"{n_rows} x {n_columns}"
 
 
 class Table(NamedTuple):
@@ -68,163 +73,11 @@ class Table(NamedTuple):
     scores: np.ndarray
 
 
-class Comparison(NamedTuple):
-    """Two calls to time in turns, and the ratio that is aimed at."""
-
-    name: str
-    ours: Call
-    theirs: Call
-    bound: float
-    note: str = ""
-
-
-def measure(comparison: Comparison, patience: float = PATIENCE) -> dict[str, Any]:
-    """Time both sides in turns.
-
-    `patience` is in seconds, for all rounds together; three are run whatever they take.
-    Returns the median seconds of both sides and the median of the ratios.
-    """
-    first = seconds(comparison.ours), seconds(comparison.theirs)
-    rounds = int(np.clip(patience / sum(first), FEWEST, MOST))
-    times = [
-        (seconds(comparison.ours), seconds(comparison.theirs)) for _ in range(rounds)
-    ]
-    ours, theirs = (statistics.median(side) for side in zip(*times, strict=True))
-    return {
-        "comparison": comparison.name,
-        "ours": ours,
-        "theirs": theirs,
-        "ratio": statistics.median(a / b for a, b in times),
-        "bound": comparison.bound,
-        "rounds": rounds,
-        "note": comparison.note,
-    }
-
-
-def seconds(call: Call) -> float:
-    """Time a call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def run(
-    sizes: Sequence[tuple[int, int]],
-    only: str = "",
-    finished: Container[tuple[str, str]] = (),
-    patience: float = PATIENCE,
-) -> Iterator[dict[str, Any]]:
-    """Compare on tables of all sizes."""
-    for n_rows, n_columns in sizes:
-        size = size_name(n_rows, n_columns)
-        every = [
-            c for c in comparisons(make_table(n_rows, n_columns)) if only in c.name
-        ]
-        for number, comparison in enumerate(every, start=1):
-            if (comparison.name, size) in finished:
-                continue
-            row = {"size": size, **measure(comparison, patience)}
-            say(
-                f"{size}, {number} of {len(every)}, {comparison.name}: "
-                f"{row['ratio']:.3g}"
-            )
-            yield row
-
-
-def size_name(n_rows: int, n_columns: int) -> str:
-    """Write a size as the result file has it."""
-    return f"{n_rows} x {n_columns}"
-
-
-def table_of(results: pd.DataFrame) -> str:
-    """Write results as tables in markdown: the ratios, then all that was measured.
-
-    Ratios over their bound are in bold.
-    """
-    known = {size_name(*size): f"{size[0]:,} x {size[1]}" for size in SIZES}
-    sizes = [size for size in known if (results["size"] == size).any()]
-    ratios, times = [], []
-    for name, rows in results.groupby("comparison", sort=False):
-        aim, cells = f"{rows['bound'].iloc[0]:.3g}", []
-        for size in sizes:
-            here = rows[rows["size"] == size]
-            cells.append("-" if here.empty else _ratio(here.iloc[0]))
-            for _, row in here.iterrows():
-                both = _duration(row["ours"]), _duration(row["theirs"])
-                note = "" if pd.isna(row["note"]) else row["note"]
-                times.append([str(name), known[size], *both, cells[-1], aim, note])
-        ratios.append([str(name), aim, *cells])
-    first = markdown(line(["", "aim", *(known[size] for size in sizes)]), ratios)
-    second = markdown("| | size | llmreg | other | ratio | aim | |", times)
-    return f"## Ratios\n\n{first}\n## Times\n\n{second}"
-
-
-def _ratio(row: pd.Series[Any]) -> str:
-    """Write a ratio, in bold where it is over its bound."""
-    text = f"{row['ratio']:.3g}"
-    return f"**{text}**" if row["ratio"] > row["bound"] else text
-
-
-def _duration(value: float) -> str:
-    """Write seconds, or thousandths of them."""
-    return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program as `run_program` does."""
-    return run_program(_run, _parser(), arguments)
-
-
-def _run(given: argparse.Namespace) -> int:
-    """Measure what the result file lacks, or all if asked to; write the table."""
-    file = ResultFile(given.out, COLUMNS, KEY)
-    if not given.report:
-        sizes = [_NAMED[size] for size in given.sizes]
-        if given.again:
-            asked = {size_name(*size) for size in sizes}
-            file.forget(
-                key
-                for key in file.finished()
-                if given.only in key[0] and key[1] in asked
-            )
-        settings = {
-            "sizes": sizes,
-            "only": given.only,
-            "seed": SEED,
-            "patience": given.patience,
-            "threads": threads(),
-        }
-        with warnings.catch_warnings():
-            # Of convergence, on both sides: the passes are as many as asked for.
-            warnings.simplefilter("ignore")
-            rows = run(sizes, given.only, file.finished(), given.patience)
-            keep(file, rows, settings)
-    publish(table_of(file.read()), file.path.with_suffix(".md"))
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    parser = make_parser("speed", __doc__)
-    add = parser.add_argument
-    add_measured(parser)
-    add("--only", default="", metavar="WORDS", help="comparisons whose name has this")
-    add("--sizes", nargs="+", choices=_NAMED, default=list(_NAMED), help="sizes (all)")
-    add(
-        "--patience",
-        type=float,
-        default=PATIENCE,
-        metavar="SECONDS",
-        help=f"time for the rounds of a row; {FEWEST} are run anyhow ({PATIENCE:g})",
-    )
-    return parser
-
-
-def make_table(n_rows: int, n_columns: int, seed: int = SEED) -> Table:
-    """Draw a table. It has two classes, whatever its size."""
-    rng = np.random.default_rng(seed)
+def make_table(n_rows: int, n_columns: int, pair: float = 0.0) -> Table:
+    """Draw a table of two classes, in which two columns may work together."""
+    rng = np.random.default_rng(SEED)
     X, weight = rng.normal(size=(n_rows, n_columns)), rng.normal(size=n_columns)
-    outputs = 2 * X @ weight / np.sqrt(n_columns)
+    outputs = 2 * X @ weight / np.sqrt(n_columns) + pair * X[:, 0] * X[:, 1]
     labels = (outputs + rng.logistic(size=n_rows) > 0).astype(int)
     labels[:2] = 0, 1
     scores = np.clip(np.round(3 * weight + rng.normal(size=n_columns)), -10, 10)
@@ -243,181 +96,340 @@ def curves_of(scores: np.ndarray) -> FeaturePrior:
     )
 
 
-def comparisons(table: Table) -> Iterator[Comparison]:
-    """Yield all that is compared on a table."""
-    X, y, targets, scores = table
-    # The linear model by itself: what trees take hangs on what the rows hold.
-    make = partial(
-        LLMAttributionClassifier, scores, random_state=SEED, device="cpu", trees=None
-    )
-    fixed, plain = make(gamma=100.0), LogisticRegression()
-    regressor = LLMAttributionRegressor(
-        scores, gamma=100.0, random_state=SEED, device="cpu"
-    )
-    ridge = Ridge()
-    # Predictions may be all that is asked for.
-    for model, answers in (
-        (fixed, y),
-        (plain, y),
-        (regressor, targets),
-        (ridge, targets),
-    ):
-        model.fit(X, answers)
-    yield Comparison(
-        "linear, fixed gamma, to LogisticRegression",
-        lambda: fixed.fit(X, y),
-        lambda: plain.fit(X, y),
-        3.0,
-    )
-    yield Comparison(
-        "linear, fixed gamma, to Ridge",
-        lambda: regressor.fit(X, targets),
-        lambda: ridge.fit(X, targets),
-        5.0,
-    )
-    for method, bound in (("predict", 1.5), ("predict_proba", 1.5)):
-        yield Comparison(
-            f"{method}, to LogisticRegression",
-            partial(getattr(fixed, method), X),
-            partial(getattr(plain, method), X),
-            bound,
-        )
-    yield Comparison(
-        "predict, to Ridge",
-        lambda: regressor.predict(X),
-        lambda: ridge.predict(X),
-        1.5,
-    )
-    many = LogisticRegressionCV(Cs=10, cv=min(5, int(np.bincount(y).min())))
-    auto: Any = "auto"
-    yield Comparison(
-        "linear, gamma auto, to LogisticRegressionCV",
-        lambda: make(gamma=auto).fit(X, y),
-        lambda: many.fit(X, y),
-        2.0,
-        "" if many.cv == 5 else f"cv={many.cv}: so few rows of a class",
-    )
-    yield from _curves(table, make, many)
-    yield from _networks(table, make)
-    yield from _loops(table, make)
+def make(table: Table, *, curves: bool = False, **settings: Any) -> Any:
+    """Make a classifier, which has no trees on top where it is not told to."""
+    prior = curves_of(table.scores) if curves else table.scores
+    settings = {"trees": None, "random_state": SEED, "device": "cpu", **settings}
+    return LLMAttributionClassifier(prior, **settings)
 
 
-def _curves(
-    table: Table, make: Callable[..., Any], many: LogisticRegressionCV
-) -> Iterator[Comparison]:
-    """Yield the rows of a prior of curves, whose scores stand in the other prior."""
-    X, y, _, scores = table
-    auto: Any = "auto"
-    curved, plain = make(gamma=auto), make(gamma=auto)
-    curved.set_params(prior=curves_of(scores))
-    splines = make_pipeline(SplineTransformer(), LogisticRegression())
-    for name, other in (("scores", plain), ("LogisticRegressionCV", many)):
-        yield Comparison(
-            f"linear, curves, to {name}",
-            partial(curved.fit, X, y),
-            partial(other.fit, X, y),
-            3.0,
-        )
-    yield Comparison(
-        "predict, curves, to SplineTransformer and LogisticRegression",
-        partial(_predict, curved, X, y),
-        partial(_predict, splines, X, y),
-        3.0,
-    )
+def logistic_cv(table: Table) -> LogisticRegressionCV:
+    """Make the logistic regression that tunes itself; of few rows with fewer folds."""
+    return LogisticRegressionCV(Cs=10, cv=min(5, int(np.bincount(table.labels).min())))
 
 
-def _predict(model: Any, X: np.ndarray, y: np.ndarray) -> Any:
-    """Predict; what the rows before have not fitted is only now, for it takes long."""
-    if not hasattr(model, "classes_"):
-        model.fit(X, y)
-    return model.predict(X)
-
-
-def _networks(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
-    """Yield the rows of the network: as many passes on both sides."""
-    X, y = table.X, table.labels
-    n_iter = MAX_ITER if len(X) <= 1_000 else 20 if len(X) <= 10_000 else 2
-    short = "" if n_iter == MAX_ITER else f"{n_iter} passes instead of {MAX_ITER}"
+def mlp(table: Table, gamma: Any) -> tuple[Any, Any]:
+    """Make both networks, with as many passes; fewer where they would take minutes."""
+    n_iter = 200 if len(table.X) <= 1_000 else 20 if len(table.X) <= 10_000 else 2
+    ours = make(table, gamma=gamma, hidden_layer_sizes=(100,), max_iter=n_iter)
     # Without a tolerance neither side stops before the last pass.
-    theirs = MLPClassifier(
-        (WIDTH,), max_iter=n_iter, random_state=SEED, tol=0.0, n_iter_no_change=10**6
-    )
-    auto: Any = "auto"
-    for name, gamma, bound in (("fixed gamma", 100.0, 1.0), ("gamma auto", auto, 5.0)):
-        model = make(gamma=gamma, hidden_layer_sizes=(WIDTH,), max_iter=n_iter)
-        yield Comparison(
-            f"MLP, {name}, to MLPClassifier",
-            partial(model.fit, X, y),
-            lambda: theirs.fit(X, y),
-            bound,
-            short,
-        )
+    settings: dict[str, Any] = {"tol": 0.0, "n_iter_no_change": 10**6}
+    return ours, MLPClassifier((100,), max_iter=n_iter, random_state=SEED, **settings)
 
 
-def _loops(table: Table, make: Callable[..., Any]) -> Iterator[Comparison]:
-    """Yield the rows of the authors' loop; it is long, so only on small tables."""
-    X, y, _, scores = table
-    if len(X) > 1_000:
-        return
-    scaled = (X - X.min(axis=0)) / np.ptp(X, axis=0)
-    for name, hidden, factor in (("linear", None, 30), ("MLP", WIDTH, 5)):
-        model = make(gamma=100.0, hidden_layer_sizes=(hidden,) if hidden else ())
-        yield Comparison(
-            f"{name}, fixed gamma, to the authors' loop",
-            partial(model.fit, X, y),
-            partial(fit_by_loop, scaled, y, scores, hidden=hidden),
-            1 / factor,
-        )
+def catboost(table: Table) -> tuple[Any, Any]:
+    """Make the default, trees and all, and CatBoost's."""
+    from catboost import CatBoostClassifier
+
+    settings = {"thread_count": 1, "verbose": False, "allow_writing_files": False}
+    theirs = CatBoostClassifier(random_seed=SEED, **settings)
+    return make(table, curves=True, trees="auto"), theirs
 
 
-class PlainNet(NeuralNet):
-    """A skorch net whose criterion gets the inputs and the module."""
-
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Train on a batch whose inputs collect gradients."""
-        X, y = batch
-        return super().train_step_single((X.requires_grad_(True), y), **fit_params)
-
-    def get_loss(
-        self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
-    ) -> Tensor:
-        """Return the aligned loss of a batch."""
-        return self.criterion_(y_pred, y_true, X=X, module=self.module_)
+_SIZES = ((10, 8), (100, 20), (1_000, 50), (10_000, 100), (200_000, 50))
 
 
-def fit_by_loop(
-    X: np.ndarray,
-    y: np.ndarray,
-    scores: np.ndarray,
-    *,
-    hidden: int | None,
-    n_epochs: int = N_EPOCHS,
-) -> NeuralNet:
-    """Train the linear model or the network of one hidden layer in the authors' loop.
+class Comparison(NamedTuple):
+    """Two models to time in turns, and the ratio that was aimed at beforehand.
 
-    The rows are scaled already, the classes are 0 and 1. Without `hidden` it is the
-    linear model.
+    The aim is for tables of up to `most` rows. In a `pair` two columns work together.
     """
-    torch.manual_seed(0)
-    width = X.shape[1]
-    module: nn.Module = nn.Linear(width, 1)
-    if hidden:
-        module = nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1)
-        )
-    net = PlainNet(
-        module,
-        AttributionAlignedLoss,
-        criterion__scores=scores[None],
-        criterion__gamma=100.0,
-        criterion__score_transform="exp",
-        optimizer=torch.optim.Adam,
-        lr=LEARNING_RATE,
-        max_epochs=n_epochs,
-        batch_size=BATCH_SIZE,
-        train_split=None,
-        verbose=0,
+
+    models: Callable[[Table], tuple[Any, Any]]
+    bound: float
+    method: str = "fit"
+    sizes: tuple[tuple[int, int], ...] = _SIZES
+    most: float = np.inf
+    pair: float = 0.0
+
+
+_BESIDE_TREES = tuple((n_rows, 20) for n_rows in (500, 2_000, 10_000, 50_000))
+_TREES = Comparison(catboost, 2.0, sizes=_BESIDE_TREES, most=10_000)
+_SPLINES = make_pipeline(SplineTransformer(), LogisticRegression())
+COMPARISONS = {
+    "fit, curves, to the default with scores": Comparison(
+        lambda t: (make(t, curves=True), make(t)), 3.0
+    ),
+    "fit, curves, to LogisticRegressionCV": Comparison(
+        lambda t: (make(t, curves=True), logistic_cv(t)), 3.0
+    ),
+    "predict, curves, to SplineTransformer and LogisticRegression": Comparison(
+        lambda t: (make(t, curves=True), _SPLINES), 3.0, "predict"
+    ),
+    "fit, scores, to LogisticRegressionCV": Comparison(
+        lambda t: (make(t), logistic_cv(t)), 2.0
+    ),
+    "fit, fixed gamma, to LogisticRegression": Comparison(
+        lambda t: (make(t, gamma=100.0), LogisticRegression()), 3.0
+    ),
+    "fit, fixed gamma, to Ridge": Comparison(
+        lambda t: (LLMAttributionRegressor(t.scores, gamma=100.0), Ridge()), 5.0
+    ),
+    "predict_proba, scores, to LogisticRegression": Comparison(
+        lambda t: (make(t, gamma=100.0), LogisticRegression()), 1.5, "predict_proba"
+    ),
+    "fit, MLP, fixed gamma, to MLPClassifier": Comparison(
+        partial(mlp, gamma=100.0), 1.0
+    ),
+    "fit, MLP, to MLPClassifier": Comparison(partial(mlp, gamma="auto"), 5.0),
+    "default, trees not confirmed, to CatBoost": _TREES,
+    "default, trees on top, to CatBoost": _TREES._replace(pair=2.0),
+}
+
+
+class Fit(NamedTuple):
+    """A large fit, what it may take in seconds, and in memory in times of the table."""
+
+    size: tuple[int, int]
+    seconds: float = np.nan
+    times: float = np.nan
+    settings: dict[str, Any] = {}  # noqa: RUF012
+
+
+_LONG, _LEVELS, _SPARSE = (1_000_000, 50), (20_000, 5_000), (5_000, 10_000)
+#: Minutes, and seconds, and of the order of the table.
+FITS = {
+    "scores": Fit(_LONG, 600, 3),
+    "curves": Fit(_LONG, 600, 3),
+    "curves, trees=None": Fit(_LONG, 600, 3, {"trees": None}),
+    "scores, MLP": Fit(_LONG, 600, 3, {"hidden_layer_sizes": (100,)}),
+    "scores, partial_fit": Fit(_LONG, 600, 3),
+    "levels": Fit(_LEVELS, 60, 10),
+    "levels, a curve": Fit(_LEVELS, 60, 10),
+    "sparse": Fit(_SPARSE, 60, 10),
+    "sparse, a curve": Fit(_SPARSE, 60, 10),
+    "scores, narrow": Fit((1_000, 10)),
+    "scores, wide": Fit((1_000, 2_500)),
+    "scores, wider": Fit((1_000, 5_000)),
+}
+CASES = [
+    *((name, size_name(*size)) for name, c in COMPARISONS.items() for size in c.sizes),
+    *((name, size_name(*fit.size)) for name, fit in FITS.items()),
+]
+
+
+def compare(comparison: Comparison, size: str, patience: float) -> dict[str, Any]:
+    """Time both sides in turns; give the median seconds, and that of the ratios."""
+    n_rows, n_columns = map(int, size.split(" x "))
+    table = make_table(n_rows, n_columns, comparison.pair)
+    calls = []
+    for model in comparison.models(table):
+        is_number = isinstance(model, Ridge | LLMAttributionRegressor)
+        rows = table.X, table.targets if is_number else table.labels
+        if comparison.method != "fit":
+            model.fit(*rows)
+            rows = rows[:1]
+        calls.append(partial(getattr(model, comparison.method), *rows))
+    times: list[list[float]] = []
+    while len(times) < FEWEST or (np.sum(times) < patience and len(times) < MOST):
+        times.append([seconds(call) for call in calls])
+    ours, theirs = (statistics.median(side) for side in zip(*times, strict=True))
+    return {
+        "ours": ours,
+        "theirs": theirs,
+        "ratio": statistics.median(a / b for a, b in times),
+        "bound": comparison.bound if n_rows <= comparison.most else np.nan,
+        "rounds": len(times),
+    }
+
+
+def seconds(call: Call, clock: Callable[[], float] = time.process_time) -> float:
+    """Time a call, in seconds of a core, so that other work beside it counts little."""
+    start = clock()
+    call()
+    return clock() - start
+
+
+def peak() -> float:
+    """Return the peak of this process's memory, in MB."""
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return usage / (1e6 if sys.platform == "darwin" else 1e3) * 1.024
+
+
+def measure_fit(name: str, n_rows: int, n_columns: int) -> dict[str, Any]:
+    """Fit once, and tell the time and the memory that it took.
+
+    The table is random, in single precision, or `mostly_zeros`.
+    """
+    settings = {"random_state": SEED, "device": "cpu", **FITS[name].settings}
+    # What is imported and set up once is not of the fit.
+    warm = make_table(300, 3)
+    LLMAttributionClassifier(1.0, **settings).fit(warm.X, warm.labels)
+    before = peak()
+    rng = np.random.default_rng(SEED)
+    X: Any
+    prior: Any
+    if name.startswith(("levels", "sparse")):
+        X, y, size = mostly_zeros(name, n_rows, n_columns, rng)
+        prior = {"n0" if name.startswith("levels") else "x0": 5.0}
+        if name.endswith("curve"):
+            prior = {column: [(-2, -5), (0, 0), (2, 5)] for column in prior}
+            settings["on_unit_mismatch"] = "keep"
+    else:
+        X = rng.standard_normal((n_rows, n_columns), dtype=np.float32)
+        weight = rng.normal(size=n_columns).astype(np.float32)
+        y = (X[:, :8] @ weight[:8] > rng.logistic(size=n_rows)).astype(int)
+        prior, size = np.clip(np.round(3 * weight), -10, 10), X.nbytes
+        prior = curves_of(prior) if name.startswith("curves") else prior
+    model = LLMAttributionClassifier(prior, **settings)
+
+    def fit() -> None:
+        if name.endswith("partial_fit"):
+            for first in range(0, n_rows, 10_000):
+                rows = slice(first, first + 10_000)
+                model.partial_fit(X[rows], y[rows], classes=[0, 1])
+        else:
+            model.fit(X, y)
+
+    return {"ours": seconds(fit), "data_mb": size / 1e6, "peak_mb": peak() - before}
+
+
+def mostly_zeros(
+    kind: str, n_rows: int, n_columns: int, rng: np.random.Generator
+) -> tuple[Any, np.ndarray, int]:
+    """Make a table of zeros but for a few, its labels, and count its bytes.
+
+    Of "levels" that is four numbers and a category of `n_columns` levels, of which all
+    are as frequent; of "sparse" a sparse matrix of counts, 60 in a row, in which the
+    column of rank k has a share of 1 / k.
+    """
+    if kind.startswith("levels"):
+        level = rng.integers(0, n_columns, n_rows)
+        X = pd.DataFrame({f"n{k}": rng.normal(size=n_rows) for k in range(4)})
+        names = [f"level {k}" for k in range(n_columns)]
+        X["level"] = pd.Categorical.from_codes(level, names)
+        output = 2 * X["n0"] + rng.normal(size=n_columns)[level]
+        size = int(X.memory_usage().sum())
+    else:
+        share = 1 / np.arange(1, n_columns + 1)
+        words = rng.choice(n_columns, 60 * n_rows, p=share / share.sum())
+        rows = np.repeat(np.arange(n_rows), 60)
+        X = csr_array((np.ones(len(words)), (rows, words)), (n_rows, n_columns))
+        X.sum_duplicates()
+        output = X @ rng.normal(size=n_columns)
+        size = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+    return X, (output > np.median(output)).astype(int), size
+
+
+def measure(name: str, size: str, patience: float = PATIENCE) -> dict[str, Any]:
+    """Measure a case; a large fit in a process of its own."""
+    about = {"comparison": name, "size": size, "load": os.getloadavg()[0]}
+    if name in COMPARISONS:
+        return about | compare(COMPARISONS[name], size, patience)
+    command = [sys.executable, "-m", "benchmarks", "speed", "--case", name, size]
+    place = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, cwd=place, stdout=subprocess.PIPE, text=True, check=True
     )
-    net.initialize()
-    net.criterion_.float()
-    return net.partial_fit(X.astype(np.float32), y.astype(np.float32))
+    found = json.loads(done.stdout)
+    ratio = found["peak_mb"] / found["data_mb"]
+    return about | found | {"ratio": ratio, "bound": FITS[name].times, "rounds": 1}
+
+
+def table_of(results: pd.DataFrame, n_cores: object = "an unknown number of") -> str:
+    """Write results as tables in markdown; what is over its aim is in bold."""
+    rows = {(row.comparison, row.size): row for row in results.itertuples(index=False)}
+    load = results["load"]
+    text = (
+        f"A machine of {n_cores} cores; its load before a row, one minute's mean: "
+        f"{load.min():.1f} to {load.max():.1f}. With 1 and more other work ran beside, "
+        "and single figures are less sure.\n"
+    )
+    for head, sizes in ("Ratios", _SIZES), ("Beside CatBoost", _BESIDE_TREES):
+        named = {name: c for name, c in COMPARISONS.items() if c.sizes == sizes}
+        cells = [
+            [
+                name,
+                f"{c.bound:g}",
+                *(_ratio(rows.get((name, size_name(*n)))) for n in sizes),
+            ]
+            for name, c in named.items()
+        ]
+        names = line(["", "aim", *(_shown(size_name(*size)) for size in sizes)])
+        text += f"\n## {head}\n\n{markdown(names, cells)}"
+    found = [rows[case] for case in CASES if case in rows]
+    cells = [
+        [
+            *(r.comparison, _shown(r.size)),
+            *map(_duration, (r.ours, r.theirs)),
+            _ratio(r),
+        ]
+        for r in found
+        if r.comparison in COMPARISONS
+    ]
+    text += f"\n## Times\n\n{markdown('| | size | llmreg | other | ratio |', cells)}"
+    cells = []
+    for row in found:
+        if (fit := FITS.get(row.comparison)) is None:
+            continue
+        took = _bold(_duration(row.ours), row.ours > fit.seconds)
+        memory = (f"{row.data_mb:.3g} MB", f"{row.peak_mb:.0f} MB", _ratio(row))
+        aims = ["-" if np.isnan(aim) else f"{aim:g}" for aim in fit[1:3]]
+        name = (row.comparison, _shown(row.size))
+        cells.append([*name, took, aims[0], *memory, aims[1]])
+    names = "| | size | time | aim, s | table | peak | times the table | aim |"
+    return f"{text}\n## Large fits\n\n{markdown(names, cells)}"
+
+
+def _shown(size: str) -> str:
+    """Write a size with commas."""
+    return " x ".join(f"{int(number):,}" for number in size.split(" x "))
+
+
+def _bold(text: str, is_over: bool) -> str:
+    return f"**{text}**" if is_over else text
+
+
+def _ratio(row: Any) -> str:
+    """Write a ratio, in bold where it is over its bound."""
+    return "-" if row is None else _bold(f"{row.ratio:.3g}", row.ratio > row.bound)
+
+
+def _duration(value: float) -> str:
+    """Write seconds, or thousandths of them."""
+    return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program as `run_program` does."""
+    return run_program(_run, _parser(), arguments)
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Measure one fit in this process, or what the file lacks; write the tables."""
+    # Of convergence, on both sides: the passes are as many as asked for.
+    warnings.simplefilter("ignore")
+    if given.case:
+        name, size = given.case
+        echo(json.dumps(measure_fit(name, *map(int, size.split(" x ")))))
+        return 0
+    file = ResultFile(given.out, COLUMNS, KEY)
+    if not given.report:
+        cases = [
+            (name, size)
+            for name, size in CASES
+            if given.only in name
+            and np.prod([int(number) for number in size.split(" x ")]) <= given.largest
+        ]
+        settings = {"seed": SEED, "patience": given.patience, "threads": threads()}
+        timed = partial(measure, patience=given.patience)
+        measure_missing(file, given, cases, timed, settings)
+    runs = read_runs(file.path)
+    cores = {"n_cores": runs[-1]["machine"]["cpu_count"]} if runs else {}
+    publish(table_of(file.read(), **cores), file.path.with_suffix(".md"))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = make_parser("speed", __doc__)
+    add = parser.add_argument
+    add_measured(parser)
+    add("--only", default="", metavar="WORDS", help="cases whose name has this")
+    about = "leave out tables of more than so many numbers"
+    add("--largest", type=float, default=np.inf, metavar="N", help=about)
+    about = f"seconds for the rounds of a row; {FEWEST} are run anyhow ({PATIENCE:g})"
+    add("--patience", type=float, default=PATIENCE, metavar="SECONDS", help=about)
+    add("--case", nargs=2, help=argparse.SUPPRESS)
+    return parser

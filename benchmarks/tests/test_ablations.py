@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.data.catalogue import PACKAGED, read_prior
+from benchmarks.data.catalogue import read_prior
 from benchmarks.data.datasets import DATA_VARIABLE, load
 from benchmarks.data.results import ResultFile
 from benchmarks.data.splits import Cell, draw
@@ -221,40 +221,3 @@ class TestProgram:
     def test_says_what_it_does_not_know(self, capsys):
         assert ablations.main(["--cards", "nonsense"]) == 2
         assert "No card or group" in capsys.readouterr().err
-
-
-class TestCosts:
-    def test_five_estimates_are_five_times_one(self):
-        frame = pd.DataFrame(ablations.costs("titanic"))
-        assert sorted(frame["estimates"].unique()) == [1, 5]
-        for _, rows in frame.groupby("model"):
-            one, five = (rows[rows["estimates"] == n].iloc[0] for n in (1, 5))
-            assert five["tokens_in"] == 5 * one["tokens_in"] > 0
-            assert five["tokens_out"] == 5 * one["tokens_out"] > 0
-            assert five["requests"] == 5
-
-    def test_writes_a_row_per_card_and_their_sum(self, tmp_path):
-        out = tmp_path / "costs.csv"
-        text = ablations.write_costs(PACKAGED, out)
-        assert text == out.with_suffix(".md").read_text()
-        frame = pd.read_csv(out)
-        assert set(frame["card"]) == set(PACKAGED)
-        total = frame[frame["model"].eq(frame["model"][0]) & frame["estimates"].eq(1)]
-        assert f"| all |  |  | {total['tokens_in'].sum():,} |" in text
-
-    def test_are_written_without_a_fit(self, tmp_path, capsys):
-        out = tmp_path / "a.csv"
-        command = ["--costs", "--cards", "titanic", "--out", str(out)]
-        assert ablations.main(command) == 0
-        assert "| titanic | 3 | 6 |" in capsys.readouterr().out
-        assert sorted(path.name for path in tmp_path.iterdir()) == [
-            "a-costs.csv",
-            "a-costs.md",
-        ]
-
-    def test_without_prices_there_are_no_dollars(self):
-        frame = pd.DataFrame(ablations.costs("titanic")).assign(usd=np.nan)
-        assert "$" not in ablations.costs_table(frame)
-        assert (
-            ablations.costs_table(frame).splitlines()[-1].endswith("| - | - | - | - |")
-        )

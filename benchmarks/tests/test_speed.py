@@ -1,4 +1,4 @@
-"""The pure parts of the speed and memory benchmarks; no time is asserted."""
+"""The pure parts of the benchmarks of speed and imports; no time is asserted."""
 
 import json
 
@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.experiments import import_time, memory, speed
-from benchmarks.experiments.speed import fit_by_loop
+from benchmarks.experiments import import_time, speed
 
 
 def test_tables_are_seeded_and_have_both_classes():
@@ -16,14 +15,7 @@ def test_tables_are_seeded_and_have_both_classes():
     assert np.abs(table.scores).max() <= 10
     for one, other in zip(table, again, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_every_comparison_of_a_small_table_is_named_once():
-    names = [c.name for c in speed.comparisons(speed.make_table(10, 8))]
-    assert len(set(names)) == len(names) == 13
-    assert sum("curves" in name for name in names) == 3
-    large = [c.name for c in speed.comparisons(speed.make_table(1_001, 2))]
-    assert not [name for name in large if "loop" in name]
+    assert (speed.make_table(200, 8, pair=9.0).labels[:200]).std() > 0
 
 
 def test_a_curve_rises_as_its_score_says():
@@ -33,85 +25,90 @@ def test_a_curve_rises_as_its_score_says():
     assert (np.sign(prior.scores[0]) == np.sign(scores)).all()
 
 
-def test_a_row_has_both_sides_and_their_ratio(monkeypatch):
-    clock = iter([0.0, 1.0, 0.0, 4.0] * 10)
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    row = speed.measure(speed.Comparison("a", lambda: None, lambda: None, 0.5))
+def test_a_row_has_both_sides_their_ratio_and_an_aim_up_to_a_size(monkeypatch):
+    clock = iter([1.0, 4.0] * 10)
+    monkeypatch.setattr(speed, "seconds", lambda call: next(clock))
+    pair = speed.Comparison(lambda t: (speed.make(t), speed.make(t)), 0.5, most=10)
+    row = speed.compare(pair, "10 x 2", patience=0.0)
     assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 4.0, 0.25)
-    assert row["rounds"] == speed.FEWEST
+    assert (row["rounds"], row["bound"]) == (speed.FEWEST, 0.5)
+    assert np.isnan(speed.compare(pair, "11 x 2", patience=0.0)["bound"])
 
 
-def test_what_is_over_its_bound_is_marked():
-    row = {"ours": 2.0, "theirs": 0.001, "bound": 3.0, "rounds": 3, "note": ""}
+@pytest.mark.parametrize("name", speed.COMPARISONS)
+def test_both_sides_of_every_comparison_are_models(name):
+    if name.endswith("CatBoost"):
+        pytest.importorskip("catboost")
+    comparison = speed.COMPARISONS[name]
+    table = speed.make_table(10, 8)
+    assert all(
+        hasattr(one, comparison.method) and hasattr(one, "fit")
+        for one in comparison.models(table)
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", speed.FITS)
+def test_every_large_fit_runs_on_a_small_table(name):
+    row = speed.measure_fit(name, 60, 70)
+    assert row["ours"] > 0 and row["data_mb"] > 0 and row["peak_mb"] >= 0
+
+
+def row_of(name, size, **more):
+    row = {"comparison": name, "size": size, "ours": 2.0, "theirs": 0.001, "ratio": 2e3}
+    return {**row, "bound": 3.0, "rounds": 3, "load": 0.5, "run": 0, **more}
+
+
+def test_what_is_over_its_aim_is_marked():
+    curves, *_, trees = speed.COMPARISONS
     rows = [
-        row | {"comparison": "a", "size": "1000 x 50", "ratio": 2000.0},
-        row | {"comparison": "a", "size": "10 x 8", "ratio": 3.0},
-        row | {"comparison": "b", "size": "10 x 8", "ratio": 1.0, "note": "cv=4"},
+        row_of(curves, "10000 x 100"),
+        row_of(curves, "10 x 8", ratio=3.0),
+        row_of(trees, "50000 x 20", bound=np.nan),
+        row_of("levels", "20000 x 5000", ours=61.0, data_mb=1.0, peak_mb=2e3),
+        row_of("scores, wide", "1000 x 2500", bound=np.nan, data_mb=1.0, peak_mb=2e3),
     ]
-    text = speed.table_of(pd.DataFrame(rows, columns=list(speed.COLUMNS)))
-    assert "|  | aim | 10 x 8 | 1,000 x 50 |" in text
-    assert "| a | 3 | 3 | **2e+03** |" in text
-    assert "| b | 3 | 1 | - |" in text
-    assert "| a | 1,000 x 50 | 2 s | 1 ms | **2e+03** | 3 |  |" in text
-    assert "| b | 10 x 8 | 2 s | 1 ms | 1 | 3 | cv=4 |" in text
+    text = speed.table_of(pd.DataFrame(rows, columns=list(speed.COLUMNS)), 2)
+    assert text.startswith("A machine of 2 cores; its load before a row")
+    assert f"| {curves} | 3 | 3 | - | - | **2e+03** | - |" in text
+    assert f"| {trees} | 2 | - | - | - | 2e+03 |" in text
+    assert f"| {curves} | 10,000 x 100 | 2 s | 1 ms | **2e+03** |" in text
+    large = (
+        "| levels | 20,000 x 5,000 | **61 s** | 60 | 1 MB | 2000 MB | **2e+03** | 10"
+    )
+    assert large in text
+    assert "| 2 s | - | 1 MB | 2000 MB | 2e+03 | - |" in text
 
 
 class TestResuming:
     """What is there is not measured again, and every row tells its run."""
 
-    def time(self, out, monkeypatch, *more):
-        timed = []
+    def run(self, out, monkeypatch, *more, stop=None):
+        asked = []
 
-        def measure(comparison, patience):
-            timed.append(comparison.name)
-            if len(timed) == 3 and "--only" not in more:
+        def measure(name, size, patience):
+            asked.append((name, size))
+            if len(asked) == stop:
                 raise KeyboardInterrupt
-            both = {"ours": 1.0, "theirs": 1.0, "ratio": 1.0, "bound": 1.0}
-            return {"comparison": comparison.name, **both, "rounds": 3}
+            return row_of(name, size, data_mb=1.0, peak_mb=1.0)
 
         monkeypatch.setattr(speed, "measure", measure)
-        code = speed.main(["--out", str(out), "--sizes", "10x8", *more])
-        return code, timed, pd.read_csv(out).set_index("comparison")["run"]
+        code = speed.main(["--out", str(out), *more])
+        return code, asked, pd.read_csv(out)
 
     def test_speed(self, tmp_path, monkeypatch, capsys):
         out = tmp_path / "new" / "speed.csv"
-        code, first, _ = self.time(out, monkeypatch)
+        code, asked, _ = self.run(out, monkeypatch, "--patience", "1", stop=3)
         assert code == 130 and "goes on from here" in capsys.readouterr().err
-        code, rest, runs = self.time(out, monkeypatch, "--only", "MLP")
-        assert code == 0 and "MLP, gamma auto, to MLPClassifier" in rest
-        assert runs.tolist() == [0, 0] + [1] * len(rest)
-        code, again, runs = self.time(out, monkeypatch, "--only", first[0], "--again")
-        assert again == first[:1] and runs[first[0]] == 2 and runs[first[1]] == 0
+        code, rest, rows = self.run(out, monkeypatch)
+        assert code == 0 and asked[:2] + rest == speed.CASES
+        assert rows["run"].tolist() == [0, 0] + [1] * len(rest)
+        more = ["--only", "CatBoost", "--largest", "10000", "--again"]
+        _, again, rows = self.run(out, monkeypatch, *more)
+        assert {size for _, size in again} == {"500 x 20"} and len(again) == 2
+        assert len(rows) == len(speed.CASES)
         note = json.loads(out.with_suffix(".json").read_text())
-        assert [run["settings"]["only"] for run in note["runs"]] == [
-            "",
-            "MLP",
-            first[0],
-        ]
-        assert self.time(out, monkeypatch, "--only", first[0])[1] == []
-
-    def test_memory(self, tmp_path, monkeypatch):
-        asked = []
-
-        def measure_apart(*case):
-            asked.append(case)
-            values = dict.fromkeys(("seconds", "data_mb", "peak_mb", "ratio"), 1.0)
-            return dict(zip(memory.KEY, case, strict=True)) | values | {"n_iter": 1}
-
-        monkeypatch.setattr(memory, "measure_apart", measure_apart)
-        out = str(tmp_path / "memory.csv")
-        assert memory.main(["--out", out, "--largest", "650000"]) == 0
-        small = list(asked)
-        assert small == [("linear", 1_000, 625), ("auto", 1_000, 625)]
-        assert memory.main(["--out", out]) == 0
-        assert sorted(asked) == sorted(memory.CASES)
-        # The table has the order of the cases, not that in which they were measured.
-        lines = (tmp_path / "memory.md").read_text().splitlines()[2:]
-        assert [line.split(" | ")[0].strip("| ") for line in lines] == [
-            kind for kind, *_ in memory.CASES
-        ]
-        assert memory.main(["--out", out, "--largest", "650000", "--again"]) == 0
-        assert asked[-2:] == small and len(pd.read_csv(out)) == len(memory.CASES)
+        assert note["runs"][0]["settings"]["patience"] == 1
 
     def test_import_time(self, tmp_path, monkeypatch):
         statements = import_time.STATEMENTS.values()
@@ -125,26 +122,9 @@ class TestResuming:
         assert "LLMAttributionClassifier` | 1.25 s | +0.25 s | 3 |" in text
         assert "llmreg.cli` | 0.50 s | -0.50 s | 3 |" in text
 
-    @pytest.mark.parametrize("program", [speed, memory, import_time])
+    @pytest.mark.parametrize("program", [speed, import_time])
     def test_another_file(self, program, tmp_path, capsys):
         out = tmp_path / "other.csv"
         out.write_text("card,shots\n")
         assert program.main(["--out", str(out), "--report"]) == 2
         assert "Write to another file" in capsys.readouterr().err
-
-
-def test_the_table_of_memory_marks_large_tables_only():
-    row = {"kind": "linear", "rows": 10, "columns": 10, "seconds": 1.0, "n_iter": 1}
-    rows = [
-        row | {"data_mb": data, "peak_mb": 4 * data, "ratio": 4.0} for data in (1, 200)
-    ]
-    lines = memory.table_of(pd.DataFrame(rows)).splitlines()
-    assert "over" not in lines[-2]
-    assert "4.00 (over)" in lines[-1]
-
-
-def test_the_authors_loop_learns():
-    table = speed.make_table(40, 3)
-    net = fit_by_loop(table.X, table.labels, table.scores, hidden=4, n_epochs=5)
-    losses = net.history[:, "train_loss"]
-    assert losses[-1] < losses[0]

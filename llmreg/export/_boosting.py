@@ -12,7 +12,6 @@ from sklearn.utils import _safe_indexing
 
 from llmreg.export._sklearn import check_model
 from llmreg.preprocessing._encoder import TableEncoder
-from llmreg.prior._curves import ResponseCurve
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._scores import FloatArray
 from llmreg.prior._task import Feature
@@ -208,7 +207,7 @@ def _effects(prior: FeaturePrior, inputs: Sequence[Feature]) -> FloatArray:
     low, high = curve.values[[0, -1]] if typical is None else (typical[0], typical[2])
     inside = curve.values[(curve.values > low) & (curve.values < high)]
     # Codes lie beside the curve.
-    return ResponseCurve(curve.values, curve.effects)([low, *inside, high])
+    return curve._between_knots(np.array([low, *inside, high]))
 
 
 def _sign(effects: FloatArray, tolerance: float) -> int:

@@ -43,6 +43,7 @@ from llmreg.posterior._laplace import (
     fit_classifier,
     fit_regressor,
     follow_up,
+    weighted_squares,
 )
 from llmreg.posterior._posterior import Posterior, make_gaussian
 from llmreg.preprocessing._basis import CurveBasis
@@ -231,7 +232,7 @@ class _Problem:
             priors = space.priors(group, grid[points])
             if shared is not None:
                 maps = shared.to_shared(group)
-                found = approximate_evidence(likelihood, maps, priors)
+                found = approximate_evidence(likelihood, priors, maps)
                 evidence[points], starts[points] = found
             else:
                 rows = space.design(group), self.targets, self.row_weight
@@ -244,15 +245,13 @@ class _Problem:
         ((group, _),) = list[Any](self.space.groups(self.grid))
         rows = self.space.design(group), self.targets, self.row_weight
         priors = self.space.priors(group, self.grid)
-        width = priors.mean.shape[1]
-        maps = np.broadcast_to(np.eye(width), (len(self.targets), width, width))
         # From what is neither stiff nor free to the best that is found.
         transform, start = self.grid.transform, None
         best = np.flatnonzero(transform == transform.min())[-1]
         for _ in range(_ROUNDS):
             middle = GaussianPriors(priors.mean[[best]], priors.precision[[best]])
             likelihood = approximate(*rows, middle, start, _ROUGH, self.is_count)
-            evidence, starts = approximate_evidence(likelihood, maps, priors)
+            evidence, starts = approximate_evidence(likelihood, priors)
             best = np.argmax(self.grid.log_prior + evidence)
             start = starts[[best]]
         return evidence, starts
@@ -416,11 +415,11 @@ class _Problem:
 
         MacKay's approximation, with the mean variance of the logits over the rows.
         """
-        total = np.zeros(len(fits.weights))
+        total, weight = np.zeros(len(fits.weights)), self.row_weight.sum()
         if self.task in ("regression", "poisson"):
             return np.ones_like(total)
         for k, columns in enumerate(design):
-            mean = (columns.T * self.row_weight) @ columns / self.row_weight.sum()
+            mean = weighted_squares(columns, self.row_weight[None] / weight)[0]
             total += np.tensordot(fits.covariance[:, k], mean, axes=2)
         return 1 / np.sqrt(1 + np.pi / 8 * total / len(self.targets))
 

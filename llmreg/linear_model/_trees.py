@@ -63,6 +63,8 @@ _SETTINGS: dict[str, Any] = {
 # Of interactions: pairs of rows that are compared, columns that are looked at, pairs of
 # columns that are told, their least share of what columns move, and of the strongest.
 _N_PAIRS, _N_LOOKED_AT, _N_TOLD, _OF_ALL, _OF_STRONGEST = 100, 6, 3, 0.02, 0.25
+# Numbers of such rows that are made at once; 16 MB.
+_MOST_NUMBERS = 2_000_000
 
 #: Fits the linear or additive model to rows, targets and weights.
 Fit = Callable[[Any, np.ndarray, np.ndarray], AveragedModel]
@@ -372,12 +374,15 @@ def _interactions(
     rows, others = table[generator.integers(len(table), size=(2, _N_PAIRS))]
 
     def outputs(*swapped: Sequence[int]) -> np.ndarray:
-        found = np.repeat(rows[None], len(swapped), axis=0)
-        for number, some in enumerate(swapped):
-            found[number][:, some] = others[:, some]
-        flat = found.reshape(-1, rows.shape[1])
-        margins = np.mean([_margins(model, flat) for model in models], axis=0)
-        return np.asarray(margins.reshape(len(swapped), len(rows), -1))
+        margins, at_once = [], max(1, _MOST_NUMBERS // rows.size)
+        for first in range(0, len(swapped), at_once):
+            part = swapped[first : first + at_once]
+            found = np.repeat(rows[None], len(part), axis=0)
+            for one, some in zip(found, part, strict=True):
+                one[:, some] = others[:, some]
+            flat = found.reshape(-1, rows.shape[1])
+            margins.append(np.mean([_margins(model, flat) for model in models], axis=0))
+        return np.concatenate(margins).reshape(len(swapped), len(rows), -1)
 
     whole, *alone = outputs([], *([j] for j in range(len(names))))
     moved = np.array([np.mean((one - whole) ** 2) for one in alone])

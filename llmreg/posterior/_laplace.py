@@ -85,28 +85,7 @@ def fit_classifier(
     `targets` (n_outputs, n_samples); `start` (n_priors, n_outputs, n_columns).
     """
     model = _LogisticModel(design, targets, row_weight, priors, is_count)
-    every = active = np.arange(len(priors.mean))
-    if start is None:
-        weights = np.repeat(priors.mean[:, None], len(design), axis=1)
-        # The mean of the prior says how logits differ, not where they are centred.
-        centre = np.matmul(row_weight, design) / row_weight.sum()
-        weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
-    else:
-        weights = start.copy()
-    value, probabilities = model.log_joint(weights, every)
-    n_iter = 0
-    while len(active) and n_iter < _MAX_NEWTON:
-        n_iter += 1
-        gradient = model.gradient(weights[active], probabilities, active)
-        hessian = model.hessian(probabilities, active)
-        step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        weights[active], value, probabilities = model.search(
-            weights[active], step, value, active
-        )
-        going = (gradient * step).sum(axis=(1, 2)) > tolerance
-        active, value, probabilities = active[going], value[going], probabilities[going]
-    log_joint, probabilities = model.log_joint(weights, every)
-    hessian = model.hessian(probabilities, every)
+    weights, log_joint, hessian, n_iter = model.climb(start, tolerance)
     share = softmax_correction(len(design))
     log_volume = np.log(priors.precision).sum(axis=1) * len(design)
     log_volume -= np.linalg.slogdet(hessian)[1].sum(axis=1)
@@ -247,6 +226,39 @@ class _LogisticModel:
         several = len(self.design) > 1
         self._shared = several & (self.design == self.design[:1]).all(axis=(0, 1))
 
+    def climb(
+        self, start: np.ndarray | None, tolerance: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Return the most likely weights, how likely they are, and what bends there.
+
+        Of each prior; then the number of steps that this took.
+        """
+        every = active = np.arange(len(self.priors.mean))
+        if start is None:
+            weights = np.repeat(self.priors.mean[:, None], len(self.design), axis=1)
+            # The mean of the prior says how logits differ, not where they are centred.
+            centre = np.matmul(self.row_weight, self.design) / self.row_weight.sum()
+            weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
+        else:
+            weights = start.copy()
+        value, probabilities = self.log_joint(weights, every)
+        log_joint, bends = value.copy(), np.empty((*weights.shape, weights.shape[-1]))
+        n_iter = 0
+        while len(active) and n_iter < _MAX_NEWTON:
+            n_iter += 1
+            gradient = self.gradient(weights[active], probabilities, active)
+            hessian = self.hessian(probabilities, active)
+            step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+            weights[active], value, probabilities = self.search(
+                weights[active], step, value, active
+            )
+            # The last step is too short to bend anything else.
+            log_joint[active], bends[active] = value, hessian
+            going = (gradient * step).sum(axis=(1, 2)) > tolerance
+            active, value = active[going], value[going]
+            probabilities = probabilities[going]
+        return weights, log_joint, bends, n_iter
+
     def log_joint(
         self, weights: np.ndarray, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -361,33 +373,37 @@ def approximate(
         mean = np.zeros((1, design.shape[2]))
         prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
         prior.precision[:, -1] = BIAS_PRECISION
-    rows = design, targets, row_weight
-    fits = fit_classifier(*rows, prior, start, tolerance, is_count)
-    hessian = np.linalg.inv(fits.covariance[0]) - np.diag(prior.precision[0])
-    hessian /= softmax_correction(len(design))
+    model = _LogisticModel(design, targets, row_weight, prior, is_count)
+    weights, _, hessian, _ = model.climb(start, tolerance)
+    top, bends = weights[0], hessian[0]
+    _add_to_diagonal(bends, -prior.precision)
     # At the top of the posterior the likelihood climbs as the prior falls.
-    top = fits.weights[0]
-    gradient = prior.precision * (top - prior.mean) + np.einsum(
-        "kpq,kq->kp", hessian, top
-    )
-    return gradient, hessian
+    gradient = prior.precision * (top - prior.mean)
+    return gradient + np.einsum("kpq,kq->kp", bends, top), bends
 
 
 def approximate_evidence(
-    likelihood: tuple[np.ndarray, np.ndarray], maps: np.ndarray, priors: GaussianPriors
+    likelihood: tuple[np.ndarray, np.ndarray],
+    priors: GaussianPriors,
+    maps: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return evidence, up to a constant, and the most likely weights.
 
-    `maps` turn weights under the priors into weights of the approximation.
+    `maps` turn weights under the priors into weights of the approximation, where these
+    are others.
     """
     evidence, weights = np.zeros(len(priors.mean)), []
-    share = softmax_correction(len(maps))
-    for gradient, hessian, to_own in zip(*likelihood, maps, strict=True):
-        hessian = to_own.T @ hessian @ to_own
-        right = to_own.T @ gradient + priors.precision * priors.mean
+    share = softmax_correction(len(likelihood[0]))
+    for k, (gradient, hessian) in enumerate(zip(*likelihood, strict=True)):
+        if maps is not None:
+            gradient, hessian = maps[k].T @ gradient, maps[k].T @ hessian @ maps[k]
+        right = gradient + priors.precision * priors.mean
         log_volume, top = np.log(priors.precision).sum(axis=1), np.empty_like(right)
         for point, precision in enumerate(priors.precision):
-            root = lapack.dpotrf(hessian + np.diag(precision))[0]
+            # In the order of LAPACK, which then needs no copy of its own.
+            bends = hessian.copy(order="F")
+            _add_to_diagonal(bends, precision)
+            root = lapack.dpotrf(bends, overwrite_a=True)[0]
             top[point] = lapack.dpotrs(root, right[point])[0]
             log_volume[point] -= 2 * np.log(root.diagonal()).sum()
         evidence += 0.5 * (right * top).sum(axis=1)

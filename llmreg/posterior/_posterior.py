@@ -40,10 +40,7 @@ class Gaussian:
         """
         found: np.ndarray = (self.root.T @ columns.T).T
         first = found[:, : len(self.told)]
-        told = first @ self.told
-        # Not added to one another first: the share that is left may be tiny.
-        first -= told @ self.told.T
-        first += (told * np.sqrt(self.share)) @ self.told.T
+        first += (first @ self.told * (np.sqrt(self.share) - 1)) @ self.told.T
         return found
 
     def variance(self, columns: np.ndarray) -> np.ndarray:

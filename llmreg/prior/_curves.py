@@ -157,13 +157,18 @@ class ResponseCurve:
             The effects; 0 for an output without any opinion.
         """
         x = np.asarray(X, dtype=np.float64)
+        found = self._between_knots(x)
+        for code, at_code in self.special.items():
+            found[:, x == code] = np.nan_to_num(at_code)[:, None]
+        return found
+
+    def _between_knots(self, x: FloatArray) -> FloatArray:
+        """Give the effects of values of which none is a code."""
         found = np.zeros((len(self.effects), *x.shape))
         for k, effects in enumerate(self.effects):
             is_known = ~np.isnan(effects)
             if is_known.any():
                 found[k] = np.interp(x, self.values[is_known], effects[is_known])
-        for code, at_code in self.special.items():
-            found[:, x == code] = np.nan_to_num(at_code)[:, None]
         return found
 
     def score(self, typical: TypicalRange | None = None) -> FloatArray:
@@ -186,10 +191,9 @@ class ResponseCurve:
         else:
             low, high = self.values[[0, -1]]
             x = np.linspace(low, high, len(_LEVELS))
-        # The line is that of the curve: codes have no place on it.
-        curve = ResponseCurve(self.values, self.effects)
         gap = x - x.mean()
-        slope = curve(x) @ gap / (gap @ gap)
+        # The line is that of the curve: codes have no place on it.
+        slope = self._between_knots(x) @ gap / (gap @ gap)
         score = np.clip(slope * (high - low) / 2, -SCORE_LIMIT, SCORE_LIMIT).round(2)
         return np.where(np.isnan(self.effects).all(axis=1), np.nan, score + 0.0)
 

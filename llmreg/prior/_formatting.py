@@ -183,7 +183,7 @@ def spaced(low: float, high: float, n: int) -> FloatArray:
 
 def trace(curve: ResponseCurve, x: FloatArray) -> FloatArray:
     """Give the effects along the curve, NaN without an opinion; codes lie beside it."""
-    found = ResponseCurve(curve.values, curve.effects)(x)
+    found = curve._between_knots(x)
     found[np.isnan(curve.effects).all(axis=1)] = np.nan
     return found
 

@@ -220,7 +220,7 @@ def test_the_approximation_orders_priors_as_the_exact_evidence_does(rng):
     priors = some_priors(rng, 6, 4)
     exact = fit_classifier(design, y[None], weight, priors)
     likelihood = approximate(design, y[None], weight)
-    rough, start = approximate_evidence(likelihood, np.eye(5)[None], priors)
+    rough, start = approximate_evidence(likelihood, priors, np.eye(5)[None])
     np.testing.assert_allclose(
         rough - rough[0], exact.log_evidence - exact.log_evidence[0], atol=0.05
     )
