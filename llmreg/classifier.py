@@ -183,8 +183,8 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
         contradict, a verdict in words. None for a fixed `gamma`, or without scores.
     posterior_ : Posterior or None
         How uncertain the model is, for `predict_proba_interval`; of hidden layers that
-        correct a linear model, how uncertain that is. None where `gamma` is fixed, trees
-        are on top, or a training loop or other attributions were asked for.
+        correct a linear model, how uncertain that is. None with trees on top, a fixed
+        `gamma`, or where a training loop or other attributions were asked for.
     trees_ : Trees or None
         Trees on top, if there are any: their gain on unseen rows, and columns that
         work together. Other attributes are of the model below them.
