@@ -57,9 +57,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         Where `gamma` is "auto": whether the model is held less tightly to scores on
         which the estimates of the prior differ.
     penalty_on : {"auto", "mean", "row"}, default="auto"
-        What a fixed gamma aligns: the mean attribution of a batch, with the scores, or
-        the attribution of every row, with the slopes of the curves there. "auto" is
-        "row" for a prior with curves, else "mean".
+        What a fixed gamma aligns: the mean attribution of a batch with the scores, or
+        that of every row with the slopes of the curves: "auto", where there are curves.
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers; by default there is none.
     activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
@@ -67,9 +66,11 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     module : nn.Module class or callable, default=None
         A model of your own, made by ``module(n_features, n_outputs)``.
     trees : {"auto"} or None, default="auto"
-        "auto" puts boosted trees on top of the linear model, where `gamma` is "auto"
-        and 200 rows or more, if they lower the loss of unseen rows by 1% and make them
-        20 times as likely. None keeps it linear, or a sum; so do counts.
+        "auto" puts boosted trees on top of the linear model, in place of hidden layers,
+        if they lower the loss of unseen rows by 1% and make them 20 times as likely.
+        There are none below 200 rows, above 1,000 encoded columns, of counts, under a
+        fixed `gamma`, without scores or curves, where a training loop is asked for (see
+        `gamma`), with a `module` or `biased_features`, or after `partial_fit`.
     solver : {"auto", "lbfgs", "adam", "sgd"}, default="auto"
         "auto" is "lbfgs", on all rows at once, for the linear model, else "adam".
     alpha : float, default=1.0
@@ -123,11 +124,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
         :class:`~llmreg.exceptions.PriorUnitsWarning` and uses no more than the score
         that the curve sums up to; "raise" is an error; "keep" uses the curve.
     biased_features : list of str, "all" or None, default=None
-        Columns along which the rows are known to be no fair sample, as where some of a
-        group are missing. Of these the model keeps what the prior says, and the rows
-        judge all others only. "all" says that they are no fair sample and not along
-        what: they decide no more than how much the prior counts. Where `gamma` is
-        "auto" and `fit` makes the model; hidden layers learn nothing then.
+        Columns along which rows are known to be no fair sample, as where some of a
+        group are missing. Of these the model keeps what the prior says, and rows judge
+        all others only. "all": it is not known along what, and rows judge only how much
+        the prior counts. For `gamma` "auto" in `fit`; hidden layers learn nothing then.
     loss : {"squared_error", "poisson"}, default="squared_error"
         "poisson" is for counts: the model is one of the logarithm of their mean, which
         scores and curves are about, and `predict` gives the mean. Rates per unit of an

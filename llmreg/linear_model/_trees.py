@@ -40,7 +40,7 @@ logger = get_logger(__name__)
 # of a very large table that are enough.
 _LEAST_ROWS, _LEAST_OF_CLASS, _MOST_ROWS = 200, 10, 200_000
 # Rows from which on one part of them is held out, a fifth, and how many at most.
-_ONE_PART, _MOST_HELD_OUT = 2_000, 10_000
+ONE_PART, _MOST_HELD_OUT = 2_000, 10_000
 # Of a block that becomes double.
 _BLOCK_ROWS = 8_192
 # Encoded columns, and levels of a column that the trees can tell apart.
@@ -66,6 +66,8 @@ _N_PAIRS, _N_LOOKED_AT, _N_TOLD, _OF_ALL, _OF_STRONGEST = 100, 6, 3, 0.02, 0.25
 # Numbers of such rows that are made at once; 16 MB.
 _MOST_NUMBERS = 2_000_000
 
+#: Models of HistGradientBoosting, one for each target.
+Forest = tuple[Any, ...]
 #: Fits the linear or additive model to rows, targets and weights.
 Fit = Callable[[Any, np.ndarray, np.ndarray], AveragedModel]
 
@@ -106,7 +108,7 @@ class Trees:
     ('x0', 'x1')
     """
 
-    models: tuple[tuple[Any, ...], ...] = field(repr=False)
+    models: tuple[Forest, ...] = field(repr=False)
     weights: np.ndarray
     losses: tuple[float, float]
     n_unseen: int
@@ -151,14 +153,10 @@ def grow_trees(
     basis: CurveBasis | None,
     *,
     task: str,
-    n_classes: int,
+    n_outputs: int,
     seed: int,
 ) -> Trees | None:
-    """Grow trees, and keep them if rows that are held out confirm them.
-
-    `n_classes` is 0 in a regression.
-    """
-    is_class = n_classes > 0
+    """Grow trees, and keep them if rows that are held out confirm them."""
     if len(y) < _LEAST_ROWS or len(columns) > _MOST_COLUMNS:
         return None
     if len(X) > _MOST_ROWS:
@@ -166,100 +164,135 @@ def grow_trees(
         X, y, sample_weight = X[some], y[some], sample_weight[some]
     to_table, categorical = _to_table(columns)
     table = _table(X, to_table)
-    folds = _folds(table, y, n_classes, seed)
-    if folds is None:
+    is_class = task != "regression"
+    if is_class and len(np.unique(y)) < max(2, n_outputs):
         return None
-    share = min(1.0, max(_SHARE, _LEAST_COLUMNS / table.shape[1]))
-    settings = {**_SETTINGS, "max_features": share, "random_state": seed}
-    make: Any = HistGradientBoostingRegressor
-    targets = y.reshape(len(y), -1).T
-    if is_class:
-        make, targets = HistGradientBoostingClassifier, targets.astype(int)
+    kinds, least = _copies(table, y), _LEAST_OF_CLASS
+    held_out = hold_out(kinds, y, is_class=is_class, least=least, seed=seed)
+    if held_out is None:
+        return None
+    grow = _Grower(table, y, sample_weight, is_class, categorical, seed)
+    linear, alone = np.zeros((2, len(y), n_outputs))
 
-    def grow(rows: Any, n_trees: int, begun: tuple[Any, ...] = ()) -> tuple[Any, ...]:
-        # Equal weights are left out: with weights columns are binned more slowly.
-        weight = sample_weight[rows] if np.ptp(sample_weight) else None
-        options = {**settings, "categorical_features": categorical}
-        models = begun or tuple(make(**options) for _ in targets)
-        for trees, target in zip(models, targets, strict=True):
-            trees.set_params(max_iter=n_trees).fit(table[rows], target[rows], weight)
-        return models
+    def weigh(rows: np.ndarray) -> _Weighed:
+        parts = np.stack([linear[rows], alone[rows]])
+        return _weigh(parts, y[rows], sample_weight[rows], task)
 
-    linear, alone = [], []
-    models: list[tuple[Any, ...]] = []
-    for train, test in steps(folds, "trees", "fold", len(folds)):
-        model = fit(X[train], y[train], sample_weight[train])
-        linear.append(outputs_of(model, X[test], basis))
-        if not models:
-            begun = grow(train, _FEW)
-            few = [_margins(begun, table[test])]
-            first = _weigh(linear, few, y[test], sample_weight[test], task)
-            if not first.is_gain(_GAIN / 2):
+    forests: list[Forest] = []
+    for rows in steps(held_out, "trees", "fold", len(held_out)):
+        model = fit(X[~rows], y[~rows], sample_weight[~rows])
+        linear[rows] = outputs_of(model, X[rows], basis)
+        begun: Forest = ()
+        if not forests:
+            begun = grow(~rows, _FEW)
+            alone[rows] = _margins(begun, table[rows])
+            if not weigh(rows).is_gain(_GAIN / 2):
                 # What a few trees do not begin to show more do not show either.
                 return None
-        models.append(grow(train, _N_TREES, () if models else begun))
-        alone.append(_margins(models[-1], table[test]))
-    unseen = np.concatenate([test for _, test in folds])
-    found = _weigh(linear, alone, y[unseen], sample_weight[unseen], task)
+        forests.append(grow(~rows, _N_TREES, begun))
+        alone[rows] = _margins(forests[-1], table[rows])
+    unseen = np.logical_or.reduce(held_out)
+    found = weigh(unseen)
     logger.info(
         "boosted trees change the loss of %d held out rows from %.4f to %.4f",
-        *(len(unseen), *found.losses),
+        *(unseen.sum(), *found.losses),
     )
     if not found.is_gain(_GAIN) or found.nats < _NATS:
         return None
-    if len(folds) == 1:
-        n_trees = _N_TREES
+    if len(held_out) == 1:
+        (forest,), n_trees = forests, _N_TREES
         while n_trees < _MOST_TREES:
-            more = [_margins(grow(train, 2 * n_trees, models[0]), table[test])]
-            better = _weigh(linear, more, y[unseen], sample_weight[unseen], task)
-            if better.losses[1] > (1 - _GAIN / 2) * found.losses[1]:
+            forest = grow(~unseen, 2 * n_trees, forest)
+            alone[unseen] = _margins(forest, table[unseen])
+            more = weigh(unseen)
+            if more.losses[1] > (1 - _GAIN / 2) * found.losses[1]:
                 break
-            n_trees, found = 2 * n_trees, better
+            n_trees, found = 2 * n_trees, more
         # Held out rows have told what they can, and now are learnt from.
-        models = [grow(slice(None), n_trees)]
+        forests = [grow(np.ones_like(unseen), n_trees)]
     return Trees(
-        models=tuple(models),
+        models=tuple(forests),
         weights=found.weights,
         losses=found.losses,
-        n_unseen=len(unseen),
+        n_unseen=int(unseen.sum()),
         errors=found.errors,
-        interactions=_interactions(models, table, columns, seed),
+        interactions=_interactions(forests, table, columns, seed),
         table=to_table,
     )
 
 
-def _folds(
-    table: np.ndarray, y: np.ndarray, n_classes: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Divide rows into those that trees learn from, and those that are held out.
+@dataclass(frozen=True, eq=False)
+class _Grower:
+    """Grows a forest, of as many classifiers or regressors as there are targets."""
 
-    None where a class has too few rows.
-    """
-    first = kind = np.arange(len(y))
-    rows = pd.DataFrame(table)
-    keys = pd.util.hash_pandas_object(rows, index=False).to_numpy()
+    table: np.ndarray
+    y: np.ndarray
+    sample_weight: np.ndarray
+    is_class: bool
+    categorical: list[int] | None
+    seed: int
+
+    def __call__(self, rows: np.ndarray, n_trees: int, begun: Forest = ()) -> Forest:
+        """Return a forest of so many trees of some rows; one that is begun goes on."""
+        # Equal weights are left out: with weights columns are binned more slowly.
+        weight = self.sample_weight[rows] if np.ptp(self.sample_weight) else None
+        targets = self.y[rows].reshape(rows.sum(), -1).T
+        forest = begun or tuple(self._make() for _ in targets)
+        for model, target in zip(forest, targets, strict=True):
+            model.set_params(max_iter=n_trees).fit(self.table[rows], target, weight)
+        return forest
+
+    def _make(self) -> Any:
+        make: Any = HistGradientBoostingRegressor
+        if self.is_class:
+            make = HistGradientBoostingClassifier
+        return make(
+            max_features=min(1.0, max(_SHARE, _LEAST_COLUMNS / self.table.shape[1])),
+            categorical_features=self.categorical,
+            random_state=self.seed,
+            **_SETTINGS,
+        )
+
+
+def _copies(table: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Give each row a number, and copies of a row the same one."""
+    keys = pd.util.hash_pandas_object(pd.DataFrame(table), index=False).to_numpy()
     with_target = pd.DataFrame(np.column_stack([keys, y.reshape(len(y), -1)]))
-    if len(with_target.drop_duplicates()) == len(np.unique(keys)):
-        # Equal rows that never differ in their target are copies, and trees would know
-        # them again. Few distinct rows, as of levels alone, are none.
-        _, first, kind = np.unique(keys, return_index=True, return_inverse=True)
-    labels = y[first]
-    if n_classes:
-        counts = np.bincount(labels.astype(int), minlength=n_classes)
-        if counts.min() < _LEAST_OF_CLASS:
-            return None
-    elif len(first) < _LEAST_OF_CLASS:
+    # Equal rows that never differ in their target are copies, and trees would know them
+    # again. Few distinct rows, as of levels alone, are none.
+    is_copied = len(with_target.drop_duplicates()) == len(np.unique(keys))
+    return keys if is_copied else np.arange(len(y))
+
+
+def hold_out(
+    kinds: np.ndarray,
+    y: np.ndarray,
+    *,
+    is_class: bool,
+    n_folds: int = 5,
+    least: int = 2,
+    seed: int,
+) -> np.ndarray | None:
+    """Choose the rows held out of each fold, as a mask (n_folds, n_samples).
+
+    Rows of a kind stay together. One part of many kinds is held out; of few every one,
+    in turn. None where there are too few, of any class.
+    """
+    _, first, kind = np.unique(kinds, return_index=True, return_inverse=True)
+    labels = y[first].astype(int) if is_class else None
+    smallest = len(first) if labels is None else int(np.bincount(labels).min())
+    if smallest < least or len(first) < 4:
         return None
     options: dict[str, Any] = {"random_state": seed}
-    if len(first) > _ONE_PART:
-        split = StratifiedShuffleSplit if n_classes else ShuffleSplit
+    if len(first) > ONE_PART:
+        is_even = is_class and smallest >= _LEAST_OF_CLASS
+        split = StratifiedShuffleSplit if is_even else ShuffleSplit
         options |= {"n_splits": 1, "test_size": min(len(first) // 5, _MOST_HELD_OUT)}
     else:
-        split = StratifiedKFold if n_classes else KFold
-        options |= {"n_splits": 5, "shuffle": True}
-    found = split(**options).split(first, labels if n_classes else None)
-    held_out = [np.isin(kind, some) for _, some in found]
-    return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held_out]
+        split = StratifiedKFold if is_class else KFold
+        options |= {"n_splits": min(n_folds, smallest), "shuffle": True}
+    parts = split(**options).split(first, labels)
+    return np.stack([np.isin(kind, some) for _, some in parts])
 
 
 def outputs_of(model: AveragedModel, X: Any, basis: CurveBasis | None) -> np.ndarray:
@@ -298,10 +331,10 @@ def _table(X: Any, to_table: np.ndarray) -> np.ndarray:
     return to_dense(X @ to_table)
 
 
-def _margins(models: tuple[Any, ...], table: np.ndarray) -> np.ndarray:
+def _margins(forest: Forest, table: np.ndarray) -> np.ndarray:
     """Return logits, or targets, of shape (n_rows, n_outputs)."""
     found = [
-        getattr(model, "decision_function", model.predict)(table) for model in models
+        getattr(model, "decision_function", model.predict)(table) for model in forest
     ]
     return np.column_stack(found)
 
@@ -321,14 +354,9 @@ class _Weighed(NamedTuple):
 
 
 def _weigh(
-    linear: Sequence[np.ndarray],
-    alone: Sequence[np.ndarray],
-    y: np.ndarray,
-    sample_weight: np.ndarray,
-    task: str,
+    parts: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, task: str
 ) -> _Weighed:
     """Weigh outputs for rows that were not seen, neither with less than nothing."""
-    parts = np.stack([np.concatenate(linear), np.concatenate(alone)])
     targets, total = y.reshape(len(y), -1), sample_weight.sum()
     row_weight = sample_weight / total
     spread = row_weight @ (targets - row_weight @ targets) ** 2
@@ -360,7 +388,7 @@ def _weigh(
 
 
 def _interactions(
-    models: Sequence[tuple[Any, ...]],
+    models: Sequence[Forest],
     table: np.ndarray,
     columns: Sequence[Feature],
     seed: int,

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from torch import Tensor, nn
 
 from llmreg._utils._log import get_logger
 from llmreg._utils._progress import steps
+from llmreg.linear_model._trees import ONE_PART, hold_out
 from llmreg.nn._ensemble import Rows, train_copies
 from llmreg.nn._loss import AttributionAlignedLoss
 from llmreg.nn._net import MLP
@@ -24,11 +24,8 @@ from llmreg.nn._net import MLP
 logger = get_logger(__name__)
 
 _N_FOLDS = 5
-# From here on folds are fewer, and then one part of the rows is held out.
-_FEWER_FOLDS, _ONE_PART = 200, 2_000
-_VALID_SHARE, _MOST_VALID = 0.2, 10_000
-# Rows of the rarest class from which on every part has its share of all classes.
-_STRATIFIED = 10
+# From here on folds are fewer.
+_FEWER_FOLDS = 200
 # Weight decay of the copies, as multiples of `alpha`.
 _STRENGTHS = (1.0, 3.0, 10.0)
 # The prior probability that the linear model is enough.
@@ -158,40 +155,15 @@ def held_out_rows(
 ) -> np.ndarray | None:
     """Choose the rows held out of each fold, as a mask (n_folds, n_samples).
 
-    One part of many rows is held out; of few rows every one, in turn. None where
-    there are too few.
+    Few rows that are copies go into one fold. None where there are too few.
     """
-    n_samples, is_large = len(X), len(X) > _ONE_PART
-    first = kind = np.arange(n_samples)
-    if not is_large:
-        # Copies of a row go into one fold.
-        _, first, kind = np.unique(
-            np.column_stack([X, y.reshape(n_samples, -1)]),
-            axis=0,
-            return_index=True,
-            return_inverse=True,
-        )
+    kinds = np.arange(len(X))
+    if len(X) <= ONE_PART:
+        both = np.column_stack([X, y.reshape(len(X), -1)])
+        kinds = np.unique(both, axis=0, return_inverse=True)[1].ravel()
+    n_folds = _N_FOLDS if kinds.max() < _FEWER_FOLDS - 1 else 3
     is_class = task in ("binary", "multiclass")
-    labels = y[first].astype(int) if is_class else None
-    smallest = len(first) if labels is None else int(np.bincount(labels).min())
-    if smallest < 2 or len(first) < 4:
-        return None
-    if is_large:
-        _, some = train_test_split(
-            first,
-            test_size=min(_MOST_VALID, int(_VALID_SHARE * n_samples)),
-            random_state=seed,
-            stratify=labels if smallest >= _STRATIFIED else None,
-        )
-        return np.isin(first, some)[None]
-    n_folds = min(_N_FOLDS if len(first) < _FEWER_FOLDS else 3, smallest)
-    folds = (KFold if labels is None else StratifiedKFold)(
-        n_folds, shuffle=True, random_state=seed
-    )
-    held_out = np.zeros((n_folds, len(first)), dtype=bool)
-    for number, (_, some) in enumerate(folds.split(first, labels)):
-        held_out[number, some] = True
-    return held_out[:, kind.ravel()]
+    return hold_out(kinds, y, is_class=is_class, n_folds=n_folds, seed=seed)
 
 
 def _held_out_outputs(

@@ -252,11 +252,11 @@ def train_automatically(
     """Find out how far the prior is to be trusted, and train a net accordingly.
 
     The prior is weighed against the rows for a linear model, which is done with that:
-    its weights are the average. Other modules learn what the linear one leaves over.
-    Where the parameters ask for a training loop, or for other attributions, the average
-    chooses the gamma that the loop trains with. What a linear model leaves over boosted
-    trees may learn, of `columns`. Of columns that are `kept` the linear model alone has
-    what the prior says, so that other modules and trees learn nothing then.
+    its weights are the average. What it leaves over boosted trees of `columns` learn,
+    if held out rows confirm them, else hidden layers do; a module of the user's own
+    always. Where the parameters ask for a training loop, or for other attributions, the
+    average chooses the gamma that the loop trains with. Of columns that are `kept` the
+    linear model alone has what the prior says, so that nothing else learns then.
     """
     average = partial(
         average_counts if task == "poisson" else average_models,
@@ -272,12 +272,10 @@ def train_automatically(
     model = average(X, y, sample_weight)
 
     trees = None
-    is_sum = is_linear(params) and is_averaged(params) and task != "poisson"
-    if columns and params.trees and is_sum and kept is None:
-        rows = X, y, sample_weight
-        n_classes = 0 if task == "regression" else max(2, len(model.coef))
-        given = *rows, average, columns, basis
-        trees = grow_trees(*given, task=task, n_classes=n_classes, seed=seed)
+    may_grow = is_averaged(params) and params.module is None and task != "poisson"
+    if columns and params.trees and may_grow and kept is None:
+        given = X, y, sample_weight, average, columns, basis
+        trees = grow_trees(*given, task=task, n_outputs=len(model.coef), seed=seed)
     if trees is not None:
         model = model._replace(
             trust=tuple(replace(one, trees=str(trees)) for one in model.trust),
@@ -308,7 +306,7 @@ def train_automatically(
             module = check_module(made, X.shape[1], len(model.coef), torch.float32)
             residual = (
                 NOTHING
-                if kept is not None
+                if kept is not None or trees is not None
                 else train_residual(
                     module,
                     # As copies of the module take them, half of double.

@@ -178,7 +178,7 @@ def crossed(n_samples, seed):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"hidden_layer_sizes": (32,), "max_iter": 300},
+        {"hidden_layer_sizes": (32,), "max_iter": 300, "trees": None},
         {"module": small_module, "learning_rate_init": 0.05},
     ],
 )

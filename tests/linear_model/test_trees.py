@@ -12,6 +12,7 @@ from llmreg._utils._reproducibility import _get_threads
 from llmreg.exceptions import CoefficientsError, ExportError, NoPosteriorError
 from llmreg.export import boosting_margin, to_onnx, to_sklearn
 from llmreg.linear_model import _trees
+from tests.fakes import small_module
 
 SCORES = {"a": 1, "b": 1, "c": 5}
 
@@ -103,7 +104,8 @@ class TestOtherTargets:
         X, crossed, _ = table
         y = pd.DataFrame({"sum": X["a"] + X["b"], "product": crossed})
         prior = {"sum": SCORES, "product": SCORES}
-        model = LLMAttributionRegressor(prior, random_state=0).fit(X, y)
+        model = LLMAttributionRegressor(prior, hidden_layer_sizes=4, random_state=0)
+        model.fit(X, y)
         assert model.predict(X).shape == y.shape
         assert len(model.trust_) == 2
         assert model.trees_.errors.shape == (2,)
@@ -160,9 +162,47 @@ class TestOneModel:
         with pytest.raises(CoefficientsError, match="trees=None"):
             _ = model.coef_
 
-    def test_columns_that_keep_the_prior_grow_none(self, model):
-        kept = clone(model).set_params(biased_features=["c"]).fit(*fitted_on(model))
-        assert kept.trees_ is None
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"biased_features": ["c"]},
+            {"gamma": 1.0},
+            {"prior": None},
+            {"attribution": "input_x_gradient"},
+            {"module": small_module, "max_iter": 3},
+            {"hidden_layer_sizes": 4, "max_iter": 3, "early_stopping": True},
+            {"hidden_layer_sizes": 4, "max_iter": 3, "trees": None},
+        ],
+    )
+    def test_what_grows_none(self, model, params):
+        other = clone(model).set_params(**params).fit(*fitted_on(model))
+        assert other.trees_ is None
+
+    def test_more_columns_than_trees_look_at_grow_none(self, model, monkeypatch):
+        monkeypatch.setattr(_trees, "_MOST_COLUMNS", 2)
+        assert clone(model).fit(*fitted_on(model)).trees_ is None
+
+    def test_hidden_layers_make_room_for_trees(self, model):
+        X, _ = new_rows(50)
+        wide = clone(model).set_params(hidden_layer_sizes=4).fit(*fitted_on(model))
+        assert len(wide.net_.module_.corrections) == 0
+        assert np.array_equal(wide.predict_proba(X), model.predict_proba(X))
+        for take in (to_onnx, to_sklearn):
+            with pytest.raises(ExportError, match="trees=None"):
+                take(wide)
+        with pytest.raises(NoPosteriorError, match="trees=None"):
+            wide.predict_proba_interval(X)
+
+    def test_hidden_layers_learn_where_trees_do_not(self, table):
+        X, _, noise = table
+        y = 2 * X["a"] + X["b"] + 3 * X["c"] + noise > 0
+        wide = LLMAttributionClassifier(
+            SCORES, hidden_layer_sizes=4, max_iter=5, random_state=0
+        )
+        alone = clone(wide).set_params(trees=None)
+        found = [m.fit(X, y).predict_proba(X) for m in (wide, alone)]
+        assert wide.trees_ is None
+        assert np.array_equal(*found)
 
 
 def fitted_on(model):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from llmreg.nn import _residual
+from llmreg.linear_model import _trees
 from llmreg.nn._factory import CorrectedModel
 from llmreg.nn._net import MLP
 from llmreg.nn._residual import ResidualEnsemble, held_out_rows, train_residual
@@ -185,7 +185,7 @@ def test_one_row_often_is_one_row():
 
 @pytest.mark.parametrize("rare", [0, 1, 3, 50])
 def test_where_rows_are_many_one_part_is_held_out(monkeypatch, rare):
-    monkeypatch.setattr(_residual, "_ONE_PART", 100)
+    monkeypatch.setattr(_trees, "ONE_PART", 100)
     X, y = some_rows(150, 1)
     y[:rare] = 1
     held_out = held_out_rows(X, y, "binary", seed=0)
