@@ -288,7 +288,8 @@ class _Problem:
             # All rows go on from it, where these are some.
             if (own := points == np.argmax(posterior)).any():
                 first = GaussianPriors(priors.mean[own], priors.precision[own])
-                self.likeliest = group, first, Fits(*(part[own] for part in fits[:3]))
+                parts = fits.weights, fits.hessian, fits.log_evidence
+                self.likeliest = group, first, Fits(*(part[own] for part in parts))
         uncertainty = self._uncertainty(done, grid, posterior)
         uncertainty.shift[:, :-1] = np.tensordot(posterior * (1 - shrinkage), coef, 1)
         uncertainty.shift[:, -1] = (posterior * (1 - shrinkage)) @ intercept

@@ -38,7 +38,7 @@ logger = get_logger(__name__)
 
 # Rows from which on trees are grown, rows of each class that this takes, and the rows
 # of a very large table that are enough.
-_LEAST_ROWS, _LEAST_OF_CLASS, _MOST_ROWS = 200, 10, 200_000
+_LEAST_ROWS, _LEAST_OF_CLASS, _MOST_ROWS = 200, 10, 150_000
 # Rows from which on one part of them is held out, a fifth, and how many at most.
 ONE_PART, _MOST_HELD_OUT = 2_000, 10_000
 # Of a block that becomes double.
@@ -328,7 +328,7 @@ def _to_table(columns: Sequence[Feature]) -> tuple[np.ndarray, list[int] | None]
 
 
 def _table(X: Any, to_table: np.ndarray) -> np.ndarray:
-    return to_dense(X @ to_table)
+    return to_dense(X @ to_table.astype(X.dtype))
 
 
 def _margins(forest: Forest, table: np.ndarray) -> np.ndarray:

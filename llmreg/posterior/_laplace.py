@@ -17,6 +17,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,17 +47,23 @@ class GaussianPriors(NamedTuple):
     noise: np.ndarray | None = None
 
 
-class Fits(NamedTuple):
+@dataclass
+class Fits:
     """The most likely weights under every prior, and how likely the targets are.
 
-    `covariance` is that of each output's weights with those of the others held, of
-    shape (n_priors, n_outputs, n_columns, n_columns).
+    `hessian` are minus the second derivatives along each output's weights with those
+    of the others held, of shape (n_priors, n_outputs, n_columns, n_columns).
     """
 
     weights: np.ndarray
-    covariance: np.ndarray
+    hessian: np.ndarray
     log_evidence: np.ndarray
     n_iter: int = 1
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """The covariance of each output's weights, shaped like `hessian`."""
+        return np.linalg.inv(self.hessian)
 
 
 def softmax_correction(n_outputs: int) -> float:
@@ -85,14 +92,36 @@ def fit_classifier(
     `targets` (n_outputs, n_samples); `start` (n_priors, n_outputs, n_columns).
     """
     model = _LogisticModel(design, targets, row_weight, priors, is_count)
-    weights, log_joint, hessian, n_iter = model.climb(start, tolerance)
+    every = active = np.arange(len(priors.mean))
+    if start is None:
+        weights = np.repeat(priors.mean[:, None], len(design), axis=1)
+        # The mean of the prior says how logits differ, not where they are centred.
+        centre = np.matmul(row_weight, design) / row_weight.sum()
+        weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
+    else:
+        weights = start.copy()
+    value, probabilities = model.log_joint(weights, every)
+    log_joint, hessian = value.copy(), np.empty((*weights.shape, weights.shape[-1]))
+    n_iter = 0
+    while len(active) and n_iter < _MAX_NEWTON:
+        n_iter += 1
+        gradient = model.gradient(weights[active], probabilities, active)
+        bends = model.hessian(probabilities, active)
+        step = np.linalg.solve(bends, gradient[..., None])[..., 0]
+        weights[active], value, probabilities = model.search(
+            weights[active], step, value, active
+        )
+        # The last step is too short to bend anything else.
+        log_joint[active], hessian[active] = value, bends
+        going = (gradient * step).sum(axis=(1, 2)) > tolerance
+        active, value, probabilities = active[going], value[going], probabilities[going]
     share = softmax_correction(len(design))
     log_volume = np.log(priors.precision).sum(axis=1) * len(design)
     log_volume -= np.linalg.slogdet(hessian)[1].sum(axis=1)
     hessian *= share
     _add_to_diagonal(hessian, (1 - share) * priors.precision[:, None])
     evidence = log_joint + 0.5 * share * log_volume
-    return Fits(weights, np.linalg.inv(hessian), evidence, n_iter)
+    return Fits(weights, hessian, evidence, n_iter)
 
 
 def follow_up(
@@ -226,39 +255,6 @@ class _LogisticModel:
         several = len(self.design) > 1
         self._shared = several & (self.design == self.design[:1]).all(axis=(0, 1))
 
-    def climb(
-        self, start: np.ndarray | None, tolerance: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """Return the most likely weights, how likely they are, and what bends there.
-
-        Of each prior; then the number of steps that this took.
-        """
-        every = active = np.arange(len(self.priors.mean))
-        if start is None:
-            weights = np.repeat(self.priors.mean[:, None], len(self.design), axis=1)
-            # The mean of the prior says how logits differ, not where they are centred.
-            centre = np.matmul(self.row_weight, self.design) / self.row_weight.sum()
-            weights[:, :, -1] -= np.einsum("gkq,kq->gk", weights, centre)
-        else:
-            weights = start.copy()
-        value, probabilities = self.log_joint(weights, every)
-        log_joint, bends = value.copy(), np.empty((*weights.shape, weights.shape[-1]))
-        n_iter = 0
-        while len(active) and n_iter < _MAX_NEWTON:
-            n_iter += 1
-            gradient = self.gradient(weights[active], probabilities, active)
-            hessian = self.hessian(probabilities, active)
-            step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-            weights[active], value, probabilities = self.search(
-                weights[active], step, value, active
-            )
-            # The last step is too short to bend anything else.
-            log_joint[active], bends[active] = value, hessian
-            going = (gradient * step).sum(axis=(1, 2)) > tolerance
-            active, value = active[going], value[going]
-            probabilities = probabilities[going]
-        return weights, log_joint, bends, n_iter
-
     def log_joint(
         self, weights: np.ndarray, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -352,7 +348,7 @@ def fit_regressor(
     gap = (priors.precision * (weights - priors.mean) ** 2).sum(axis=1)
     evidence = -0.5 * (count * np.log(2 * np.pi * noise) + error / noise + gap)
     evidence += 0.5 * log_volume
-    return Fits(weights[:, None], np.linalg.inv(hessian)[:, None], evidence)
+    return Fits(weights[:, None], hessian[:, None], evidence)
 
 
 def approximate(
@@ -373,10 +369,11 @@ def approximate(
         mean = np.zeros((1, design.shape[2]))
         prior = GaussianPriors(mean, np.full_like(mean, _WEAK))
         prior.precision[:, -1] = BIAS_PRECISION
-    model = _LogisticModel(design, targets, row_weight, prior, is_count)
-    weights, _, hessian, _ = model.climb(start, tolerance)
-    top, bends = weights[0], hessian[0]
+    rows = design, targets, row_weight
+    fits = fit_classifier(*rows, prior, start, tolerance, is_count)
+    top, bends = fits.weights[0], fits.hessian[0]
     _add_to_diagonal(bends, -prior.precision)
+    bends /= softmax_correction(len(design))
     # At the top of the posterior the likelihood climbs as the prior falls.
     gradient = prior.precision * (top - prior.mean)
     return gradient + np.einsum("kpq,kq->kp", bends, top), bends

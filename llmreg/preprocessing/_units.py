@@ -126,7 +126,7 @@ def other_columns(
 ) -> list[OtherUnits]:
     """Find the numeric columns whose rows are not in the units of an aligned prior."""
     table = as_table(X)
-    numbers = encoder._numbers(as_frame(table) if encoder._categorical else table)
+    numbers = encoder._numbers(as_frame(table) if encoder._categorical else table, None)
     found = []
     for j, key in enumerate(numeric_keys(encoder, prior)):
         curve, said = prior.curves.get(key), prior.ranges.get(key)
@@ -136,7 +136,7 @@ def other_columns(
         if said is not None:
             codes = [] if curve is None else [*curve.special]
             unit, about = prior.units.get(key, ""), prior.descriptions.get(key, "")
-            values = to_dense(numbers[:, [j]])[:, 0]
+            values = to_dense(numbers[:, [j]])[:, 0].astype(np.float64)
             found.append(compare(key, values, said, unit, about, codes))
     return [each for each in found if each is not None]
 
