@@ -84,7 +84,9 @@ def stack(
 
 def mean(estimates: FloatArray) -> FloatArray:
     """Average over the first axis, leaving NaN out; NaN where nothing is left."""
-    return np.ma.masked_invalid(estimates).mean(axis=0).filled(np.nan)
+    known = np.isfinite(estimates)
+    total, n_known = np.where(known, estimates, 0.0).sum(axis=0), known.sum(axis=0)
+    return np.divide(total, n_known, out=np.full_like(total, np.nan), where=n_known > 0)
 
 
 def spread(estimates: FloatArray) -> FloatArray:

@@ -32,7 +32,7 @@ from llmreg.prior._names import (
     warn_of_outputs,
     without_prefix,
 )
-from llmreg.prior._scores import DEFAULT_OUTPUT
+from llmreg.prior._scores import DEFAULT_OUTPUT, stack
 from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._base import (
@@ -200,11 +200,13 @@ def known_levels(
 ) -> dict[str, list[str]]:
     """Name the categories that a prior scores by column, also without any rows."""
     if isinstance(source, Mapping):
-        source = from_mapping(source)
-    if not isinstance(source, FeaturePrior):
+        features, *_ = stack([_named(source)])
+    elif isinstance(source, FeaturePrior):
+        features = source.features
+    else:
         return {}
     names = set(columns)
-    keys = [key for key in source.features if key not in names]
+    keys = [key for key in features if key not in names]
     found: dict[str, list[str]] = {}
     for column in columns:
         for name in dict.fromkeys((column, without_prefix(column))):
@@ -376,7 +378,11 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
 
 def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
     """Build a prior from a dict whose classes or columns may be numbers."""
-    return FeaturePrior.from_dict({str(name): score for name, score in scores.items()})
+    return FeaturePrior.from_dict(_named(scores))
+
+
+def _named(scores: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): score for name, score in scores.items()}
 
 
 def as_prior(reply: Any, name: str) -> FeaturePrior:
