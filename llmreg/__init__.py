@@ -5,8 +5,6 @@ and `LLMAttributionRegressor` are scikit-learn estimators; `FeaturePrior` holds 
 scores; `llmreg.providers` holds what can be asked for them.
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

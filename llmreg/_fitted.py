@@ -1,7 +1,5 @@
 """What a fitted model tells of itself: how sure it is, and weights of its columns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -244,7 +242,7 @@ class CoefficientsMixin:
         if self.trees_ is not None:
             raise CoefficientsError(
                 "Boosted trees lie on top of this model, which no weights of columns "
-                f"hold. Fit with trees=None for a linear model. {_HINT}"
+                f"hold. Fit with trees=None, and without hidden layers. {_HINT}"
             )
         if not isinstance(layer := self.net_.module_, LinearModel):
             is_bent = isinstance(layer, AdditiveModel)

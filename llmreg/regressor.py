@@ -181,7 +181,8 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     posterior_ : Posterior or None
         How uncertain the model is, for `return_std` and `predict_interval`; of hidden
         layers that correct a linear model, how uncertain that is. None where `gamma` is
-        fixed, or a training loop or other attributions were asked for.
+        fixed, or a training loop or other attributions were asked for. With trees on
+        top it has their noise.
     trees_ : Trees or None
         Trees on top, if there are any: their gain on unseen rows, and columns that
         work together. Other attributes are of the model below them.

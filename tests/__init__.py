@@ -1,4 +1,4 @@
-"""Where what is held: ``tests/<package>/test_<file>.py`` is for ``_<file>`` of llmreg.
+"""What is held where: ``tests/<package>/test_<file>.py`` holds ``_<file>`` or a part.
 
 ``estimators`` are for the modules in the root of the package. Beside the mirror:
 

@@ -1,4 +1,4 @@
-"""What every other package uses: imports, fits that fail, loggers, threads, seeds."""
+"""What every other package uses: imports, old pickles, fits that fail, seeds."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +47,11 @@ class EstimatorMixin:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Fill what pickles of earlier versions lack, such as parameters."""
         given = signature(type(self).__init__).parameters.values()
-        filled = {p.name: p.default for p in given if p.default is not Parameter.empty}
+        filled = {
+            p.name: p.default
+            for p in given
+            if p.default is not Parameter.empty and f"_{p.name}" not in state
+        }
         if "n_features_in_" in state:
             filled |= self._added
         super().__setstate__(filled | state)  # type: ignore[misc]
@@ -65,7 +69,7 @@ class EstimatorMixin:
 
 # What describes a net, and must not outlive it.
 _OF_THE_NET = (
-    *("net_", "n_iter_", "gamma_", "trust_", "trees_"),
+    *("net_", "n_iter_", "gamma_", "trust_", "trees_", "posterior_"),
     *("attributions_", "alignment_"),
 )
 

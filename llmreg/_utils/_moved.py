@@ -22,6 +22,7 @@ MOVED = {
     # No page showed these, but programs of one's own may call them.
     "llmreg.commands": "llmreg.cli",
     "llmreg.commands.batch": "llmreg.cli._elicit",
+    "llmreg.demo": "llmreg.cli._demo",
     # No page showed these, but the pickles of fitted models name them.
     "llmreg.automl.autogluon": "llmreg.automl._autogluon",
     "llmreg.automl.flaml": "llmreg.automl._flaml",

@@ -306,7 +306,7 @@ def check_exportable(model: Any) -> None:
     if model.trees_ is not None:
         raise ExportError(
             "Boosted trees lie on top of this model, which no export holds. Fit with "
-            "trees=None to export the model below them, or save this one with joblib."
+            "trees=None for a model that can be exported, or save this one with joblib."
         )
 
 

@@ -1,7 +1,5 @@
 """With a prior, which is elicited once, and without: performance, learning curves."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass

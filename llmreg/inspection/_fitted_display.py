@@ -1,7 +1,5 @@
 """Pictures of what became of a prior in a fitted model."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Panels of bars and points, one per output, that the displays are made of."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral

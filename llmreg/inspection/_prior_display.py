@@ -1,7 +1,5 @@
 """Pictures of a prior: its response curves, its scores as bars."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self

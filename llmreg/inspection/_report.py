@@ -1,7 +1,5 @@
 """A page about a model, for the people who must sign it off."""
 
-from __future__ import annotations
-
 import os
 from base64 import b64encode
 from collections.abc import Callable

@@ -224,9 +224,11 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
     if isinstance(estimator, Pipeline):
         steps = [f"{name} ({type(s).__name__})" for name, s in estimator.steps]
         pairs.append(("Pipeline", " → ".join(steps)))
-    form = FORMS.get(type(model.net_.module_), "with hidden layers")
+    module, on_top = model.net_.module_, ""
     if model.trees_ is not None:
-        form += "; boosted trees on top"
+        # Hidden layers make room for them.
+        module, on_top = getattr(module, "linear", module), "; boosted trees on top"
+    form = FORMS.get(type(module), "with hidden layers") + on_top
     return [
         *pairs,
         ("Form", form),

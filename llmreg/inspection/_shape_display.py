@@ -1,7 +1,5 @@
 """A picture of what was said of every column, and of what was learnt."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral

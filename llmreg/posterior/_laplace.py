@@ -14,8 +14,6 @@ References
    Computation 4(5), 1992.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple

@@ -229,6 +229,8 @@ def check_labels(y: Any) -> np.ndarray:
         y = pd.Series(list(y)).to_numpy()
     y = column_or_1d(y, warn=True)
     try:
+        if y.dtype == object:
+            sorted(set(y.tolist()))
         check_classification_targets(y)
     except TypeError:
         kinds = ", ".join(sorted({type(label).__name__ for label in y.tolist()}))

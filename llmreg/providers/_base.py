@@ -1,4 +1,4 @@
-"""The one method of every provider, what tells it from others, and scores at hand."""
+"""The method of every provider, scores at hand, and what stops asking."""
 
 import functools
 import os

@@ -37,6 +37,7 @@ from llmreg.prior._task import Task
 from llmreg.providers._anthropic import AnthropicProvider
 from llmreg.providers._base import (
     CIRCUIT_BREAKER,
+    PriorCard,
     StaticPrior,
     qualified_name,
 )
@@ -172,9 +173,8 @@ def prior_source(prior: Any) -> PriorSource | None:
     if isinstance(prior, StaticPrior):
         given = prior.prior
         # A string is a path here, never the name of a provider.
-        return (
-            FeaturePrior.read(given) if isinstance(given, str) else prior_source(given)
-        )
+        is_path = isinstance(given, str) or isinstance(prior, PriorCard)
+        return FeaturePrior.read(given) if is_path else prior_source(given)
     if isinstance(prior, Provider) and not isinstance(prior, type):
         return prior
     try:
