@@ -176,7 +176,7 @@ class BaseAttributionEstimator(
                 stage("train", None),
                 limit_threads(n_threads),
                 limit_blas(n_threads),
-                limit_openmp(n_threads if X.shape[0] >= _MANY else 1),
+                limit_openmp(self._n_tree_threads(X)),
             ):
                 prior = None if goes_on else prior_of_shapes(self, self.prior_)
                 if prior is not None:
@@ -325,9 +325,7 @@ class BaseAttributionEstimator(
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
         X = self.encoder_.encode(check_table(self, X, reset=False))
-        n_threads = self._n_threads()
-        n_of_trees = n_threads if X.shape[0] >= _MANY else 1
-        with limit_threads(n_threads), limit_openmp(n_of_trees):
+        with limit_threads(self._n_threads()), limit_openmp(self._n_tree_threads(X)):
             return self._outputs_of(X)
 
     def _outputs_of(self, X: Any) -> np.ndarray:
@@ -337,6 +335,9 @@ class BaseAttributionEstimator(
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))
+
+    def _n_tree_threads(self, X: Any) -> int:
+        return self._n_threads() if X.shape[0] >= _MANY else 1
 
     @abstractmethod
     def _check_target(self, y: Any) -> Any:

@@ -136,7 +136,7 @@ def other_columns(
         if said is not None:
             codes = [] if curve is None else [*curve.special]
             unit, about = prior.units.get(key, ""), prior.descriptions.get(key, "")
-            values = to_dense(numbers[:, [j]])[:, 0].astype(np.float64)
+            values = to_dense(numbers[:, [j]])[:, 0].astype(float, copy=False)
             found.append(compare(key, values, said, unit, about, codes))
     return [each for each in found if each is not None]
 

@@ -82,18 +82,24 @@ def test_classifier_ends_where_the_gradient_is_zero(rng, n_classes):
         np.testing.assert_allclose(gradient, 0, atol=1e-3)
 
 
+def log_integral(log_likelihood, x, most):
+    """Integrate over a slope of mean 1 and precision 4, and a bias up to `most`."""
+    slope, bias = np.meshgrid(np.linspace(-2, 4, 601), np.linspace(-most, most, 801))
+    log_joint = log_likelihood(slope[..., None] * x + bias[..., None]).sum(-1)
+    log_joint += 0.5 * np.log(4 / (2 * np.pi)) - 2 * (slope - 1) ** 2
+    log_joint += 0.5 * np.log(BIAS_PRECISION / (2 * np.pi))
+    log_joint -= 0.5 * BIAS_PRECISION * bias**2
+    return np.log(np.exp(log_joint).sum() * (6 / 600) * (2 * most / 800))
+
+
 def test_laplace_evidence_is_close_to_the_integral(rng):
     x, y = rng.normal(size=12), (rng.uniform(size=12) > 0.5).astype(float)
     design = with_ones(x[:, None])
     priors = make_priors(np.array([[1.0]]), np.array([[4.0]]))
     fits = fit_classifier(design[None], y[None], np.ones(12), priors)
-    slope, bias = np.meshgrid(np.linspace(-2, 4, 601), np.linspace(-8, 8, 801))
-    p = expit(slope[..., None] * x + bias[..., None])
-    log_joint = np.log(np.where(y > 0, p, 1 - p)).sum(-1)
-    log_joint += 0.5 * np.log(4 / (2 * np.pi)) - 2 * (slope - 1) ** 2
-    log_joint += 0.5 * np.log(BIAS_PRECISION / (2 * np.pi))
-    log_joint -= 0.5 * BIAS_PRECISION * bias**2
-    integral = np.log(np.exp(log_joint).sum() * (6 / 600) * (16 / 800))
+    integral = log_integral(
+        lambda logits: np.log(np.where(y > 0, expit(logits), expit(-logits))), x, 8
+    )
     assert fits.log_evidence[0] == pytest.approx(integral, abs=0.1)
 
 
@@ -118,13 +124,7 @@ def test_evidence_of_counts_is_close_to_the_integral(rng):
     priors = make_priors(np.array([[1.0]]), np.array([[4.0]]))
     rows = design[None], y[None], np.ones(12)
     fits = fit_classifier(*rows, priors, is_count=True)
-    slope, bias = np.meshgrid(np.linspace(-2, 4, 601), np.linspace(-4, 4, 801))
-    log = slope[..., None] * x + bias[..., None]
-    log_joint = (y * log - np.exp(log)).sum(-1)
-    log_joint += 0.5 * np.log(4 / (2 * np.pi)) - 2 * (slope - 1) ** 2
-    log_joint += 0.5 * np.log(BIAS_PRECISION / (2 * np.pi))
-    log_joint -= 0.5 * BIAS_PRECISION * bias**2
-    integral = np.log(np.exp(log_joint).sum() * (6 / 600) * (8 / 800))
+    integral = log_integral(lambda logs: y * logs - np.exp(logs), x, 4)
     assert fits.log_evidence[0] == pytest.approx(integral, abs=0.02)
 
 
