@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from llmreg.exceptions import CoefficientsError, NoPosteriorError
 from llmreg.nn._additive import AdditiveModel
+from llmreg.nn._factory import linear_part
 from llmreg.nn._net import AlignedNet, LinearModel
 from llmreg.posterior._labelling import expected_reduction, pick
 from llmreg.posterior._posterior import Posterior
@@ -111,8 +112,7 @@ class UncertaintyMixin:
         """Return the posterior, and rows as it takes them."""
         posterior = self._need_posterior()
         columns = self.encoder_.encode(check_table(self, X, reset=False))
-        module = getattr(self.net_.module_, "linear", self.net_.module_)
-        basis = getattr(module, "basis", None)
+        basis = getattr(linear_part(self.net_.module_), "basis", None)
         return posterior, columns if basis is None else basis.design(columns)
 
     def _need_posterior(self) -> Posterior:

@@ -21,7 +21,7 @@ from llmreg.export._sklearn import (
     spellings,
 )
 from llmreg.nn._additive import AdditiveModel
-from llmreg.nn._factory import CorrectedModel
+from llmreg.nn._factory import CorrectedModel, linear_part
 from llmreg.preprocessing._basis import CODE_WIDTH
 from llmreg.preprocessing._scaler import BoundedScaler
 
@@ -409,8 +409,7 @@ def _add_targets(graph: Graph, outputs: str, model: Any) -> None:
 
 def _add_std(graph: Graph, model: Any, rows: str) -> None:
     """Add what `predict` returns as the standard deviation."""
-    posterior, module = model._need_posterior(), model.net_.module_
-    module = getattr(module, "linear", module)
+    posterior, module = model._need_posterior(), linear_part(model.net_.module_)
     width = module.weight.shape[1]
     places = np.arange(width)
     if isinstance(module, AdditiveModel):

@@ -29,6 +29,7 @@ from llmreg.inspection._plotting import (
     row_height,
 )
 from llmreg.linear_model._trust import SURE, Trust, each_trust
+from llmreg.nn._factory import linear_part
 
 # The ways to take the scores: at least this gamma, and what it is called.
 STRENGTHS = (
@@ -270,7 +271,7 @@ class TrustDisplay(FittedDisplay):
         target, outputs, _ = estimator._task_names()
         scores = estimator.prior_.scores
         module = estimator.net_.module_
-        if basis := getattr(getattr(module, "linear", module), "basis", None):
+        if basis := getattr(linear_part(module), "basis", None):
             # Curves are weighed by feature: its levels have their sign in common.
             parts = np.split(np.where(np.isnan(scores), np.nan, 1.0), len(trusts))
             trusts = tuple(

@@ -29,6 +29,7 @@ from llmreg.inspection._report_content import content
 from llmreg.inspection._shape_display import ShapeDisplay
 from llmreg.linear_model._trust import has_opinion
 from llmreg.nn._additive import AdditiveModel
+from llmreg.nn._factory import linear_part
 from llmreg.prior._feature_prior import FeaturePrior
 
 # Features in a picture of one or two outputs, and of more; the tables name all.
@@ -194,7 +195,7 @@ def _pictures(model: BaseAttributionEstimator) -> dict[str, Images]:
         align = partial(AlignmentDisplay.from_estimator, model, **options)
         images["alignment"] = draw(align)
     module = model.net_.module_
-    if isinstance(getattr(module, "linear", module), AdditiveModel):
+    if isinstance(linear_part(module), AdditiveModel):
         shapes = partial(ShapeDisplay.from_estimator, model, n_features=N_SHAPES)
         images["shapes"] = draw(shapes)
     if model.trust_ is not None:

@@ -24,6 +24,7 @@ from llmreg.inspection._comparison import NOTHING, WITH, WITHOUT, Performance
 from llmreg.inspection._plotting import strongest
 from llmreg.linear_model._trust import each_trust, has_opinion
 from llmreg.nn._additive import AdditiveModel
+from llmreg.nn._factory import linear_part
 from llmreg.nn._net import LinearModel
 from llmreg.prior._feature_prior import FeaturePrior
 from llmreg.prior._formatting import (
@@ -227,7 +228,7 @@ def _model_facts(estimator: Any, model: BaseAttributionEstimator) -> Pairs:
     module, on_top = model.net_.module_, ""
     if model.trees_ is not None:
         # Hidden layers make room for them.
-        module, on_top = getattr(module, "linear", module), "; boosted trees on top"
+        module, on_top = linear_part(module), "; boosted trees on top"
     form = FORMS.get(type(module), "with hidden layers") + on_top
     return [
         *pairs,

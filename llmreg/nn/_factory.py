@@ -30,6 +30,11 @@ from llmreg.preprocessing._basis import CurveBasis
 from llmreg.prior._feature_prior import FeaturePrior
 
 
+def linear_part(module: nn.Module) -> Any:
+    """Return the linear or additive model that hidden layers correct, or the module."""
+    return module.linear if isinstance(module, CorrectedModel) else module
+
+
 class CorrectedModel(nn.Module):
     """A linear model plus the residual ensemble: weighted copies of a module."""
 
