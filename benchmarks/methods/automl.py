@@ -1,4 +1,7 @@
-"""FLAML and AutoGluon as methods, each alone and with llmreg among its models."""
+"""FLAML and AutoGluon as methods, each alone and with llmreg among its models.
+
+llmreg is given the recorded curves there, which is what a provider asks for by default.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ import pandas as pd
 
 from benchmarks.data.datasets import Dataset
 from benchmarks.methods.baselines import Fit, Method, Predictor, of_classes
+from benchmarks.methods.curves import knowing
 
 #: Seconds of one core that a tool may have.
 BUDGETS = (10, 30, 60)
@@ -166,11 +170,12 @@ def _methods() -> dict[str, Method]:
             ("FLAML", flaml, "flaml.automl"),
             ("AutoGluon", autogluon, "autogluon.tabular"),
         ):
-            for llmreg, ending in ((False, ""), (True, " with llmreg")):
-                found[named(f"{name}{ending}", seconds)] = Method(
-                    make(seconds, llmreg=llmreg),
-                    imports=(module, "llmreg.automl"),
-                )
+            found[named(name, seconds)] = Method(
+                make(seconds, llmreg=False), imports=(module,)
+            )
+            found[named(f"{name} with llmreg", seconds)] = Method(
+                knowing(make(seconds, llmreg=True)), imports=(module, "llmreg.automl")
+            )
     return found
 
 
