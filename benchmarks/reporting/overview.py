@@ -23,8 +23,8 @@ from benchmarks.data.knowledge import recorded_knowledge
 from benchmarks.data.results import ResultFile
 from benchmarks.data.splits import Cell, draw
 from benchmarks.programs import RequestError, make_parser, run_program
-from benchmarks.reporting.tables import drawing, heading, size_order, summarise
-from benchmarks.reporting.worlds import TWO, places
+from benchmarks.reporting.tables import drawing, summarise
+from benchmarks.reporting.worlds import TWO, draw_shots, places
 from llmreg import LLMAttributionClassifier
 from llmreg.inspection import ShapeDisplay
 
@@ -70,7 +70,13 @@ def draw_all(figure: Figure, where: str, rows: pd.DataFrame) -> None:
     """Draw both halves of the picture."""
     left, right = figure.subfigures(1, 2, width_ratios=(1.35, 1))
     n_rows = draw_shapes(left.subplots(1, 2, sharey=True))
-    draw_shots(right.subplots(), where, rows)
+    panel = right.subplots()
+    summary = summarise(rows, "roc_auc")
+    count = summary.groupby("shots")["method"].transform("nunique")
+    # A size that some method lacks would compare lines of different lengths.
+    draw_shots(panel, where, summary[count == count.max()], DRAWN)
+    panel.set_ylabel("ROC AUC, mean over tables")
+    panel.legend(frameon=False, fontsize=8, loc="lower right")
     title = f"what a language model said, what {n_rows:,} rows made of it"
     left.suptitle(title, fontsize=10)
     right.suptitle("with few labelled rows", fontsize=10)
@@ -92,33 +98,6 @@ def draw_shapes(panels: Sequence[Axes]) -> int:
     for panel in panels:
         panel.set_title(panel.get_title(loc="left"), fontsize=9, loc="left")
     return len(X)
-
-
-def draw_shots(panel: Axes, where: str, rows: pd.DataFrame) -> None:
-    """Draw the mean ROC AUC over rows, at the sizes that every method has."""
-    summary = summarise(rows, "roc_auc")
-    count = summary.groupby("shots")["method"].nunique()
-    sizes = sorted(count.index[count == count.max()], key=size_order)
-    for method, (name, colour, marker) in DRAWN.items():
-        these = summary[summary["method"] == method].set_index("shots")
-        panel.errorbar(
-            range(len(sizes)),
-            these["mean"].reindex(sizes),
-            these["spread"].reindex(sizes).fillna(0),
-            color=colour,
-            marker=marker,
-            markersize=4,
-            linewidth=1.4,
-            label=name,
-        )
-    panel.set_xticks(
-        range(len(sizes)), [heading(size).removesuffix(" of rows") for size in sizes]
-    )
-    panel.set_title(f"{rows['card'].nunique()} {where}", fontsize=9, loc="left")
-    panel.set_xlabel("labelled rows per class, or share of all")
-    panel.set_ylabel("ROC AUC, mean over tables")
-    panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    panel.legend(frameon=False, fontsize=8, loc="lower right")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from benchmarks.data.catalogue import WORLDS, read_card
 from benchmarks.reporting.learning import Saved, saved, stop
 from benchmarks.reporting.tables import (
     COLOURS,
-    MARKERS,
     drawing,
     heading,
     line,
@@ -38,16 +38,16 @@ OURS = (
     *("default MLP, curves", "default linear, flipped curves"),
 )
 COMPARED = (*FIELD, *INFORMED, *ALWAYS[:2], *OURS)
-#: The lines of the figure, and what it calls them.
+#: The lines of the figure: what they are called, their colours and markers.
 DRAWN = {
-    "default linear, curves": "llmreg, curves",
-    "default linear": "llmreg, scores",
-    "sum of the curves": "curves alone, no training",
-    "Gaussian prior": "AutoElicit's prior",
-    "Statsformer": "Statsformer",
-    "no prior, tuned, standardised": "logistic regression",
-    "random forest, tuned": "random forest",
-    "CatBoost": "CatBoost",
+    "default linear, curves": ("llmreg, curves", COLOURS[0], "o"),
+    "default linear": ("llmreg, scores", COLOURS[1], "s"),
+    "sum of the curves": ("curves alone, no training", COLOURS[2], "D"),
+    "Gaussian prior": ("AutoElicit's prior", COLOURS[3], "^"),
+    "Statsformer": ("Statsformer", COLOURS[4], "v"),
+    "no prior, tuned, standardised": ("logistic regression", COLOURS[5], "P"),
+    "random forest, tuned": ("random forest", COLOURS[6], "X"),
+    "CatBoost": ("CatBoost", COLOURS[7], "*"),
 }
 #: What logistic regression sets the marks, and whose rows are counted up to them.
 MARK = "no prior, tuned, standardised"
@@ -153,27 +153,32 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     with drawing(path, 3.2 * len(panels) + 2.4, 3.8) as figure:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for panel, (where, rows) in zip(axes, panels, strict=True):
-            summary = summarise(rows, "roc_auc")
-            sizes = sorted(summary["shots"].unique(), key=size_order)
-            for number, (method, name) in enumerate(DRAWN.items()):
-                these = summary[summary["method"] == method]
-                panel.errorbar(
-                    [sizes.index(size) for size in these["shots"]],
-                    these["mean"],
-                    these["spread"].fillna(0),
-                    color=COLOURS[number],
-                    marker=MARKERS[number],
-                    markersize=4,
-                    linewidth=1.2,
-                    label=name,
-                )
-            ticks = [heading(size).removesuffix(" of rows") for size in sizes]
-            panel.set_xticks(range(len(sizes)), ticks)
-            count = rows["card"].nunique()
-            panel.set_title(f"{count} {where}", fontsize=9)
-            panel.set_xlabel("training rows per class, or share of all")
-            panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+            draw_shots(panel, where, summarise(rows, "roc_auc"), DRAWN)
         axes[0].set_ylabel("ROC AUC, mean over tables")
         handles, names = axes[0].get_legend_handles_labels()
         # Beside the panels: no name can lie over another, or over a line.
         figure.legend(handles, names, loc="outside right center", frameon=False)
+
+
+def draw_shots(
+    panel: Axes, where: str, summary: pd.DataFrame, drawn: dict[str, tuple[str, ...]]
+) -> None:
+    """Draw what methods reach at each size; `drawn` has name, colour and marker."""
+    sizes = sorted(summary["shots"].unique(), key=size_order)
+    for method, (name, colour, marker) in drawn.items():
+        these = summary[summary["method"] == method]
+        panel.errorbar(
+            [sizes.index(size) for size in these["shots"]],
+            these["mean"],
+            these["spread"].fillna(0),
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1.2,
+            label=name,
+        )
+    ticks = [heading(size).removesuffix(" of rows") for size in sizes]
+    panel.set_xticks(range(len(sizes)), ticks)
+    panel.set_title(f"{summary['cards'].max()} {where}", fontsize=9, loc="left")
+    panel.set_xlabel("training rows per class, or share of all")
+    panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
