@@ -100,12 +100,12 @@ class CurveBasis:
         for curve, column in enumerate(columns):
             own = slice(*np.searchsorted(self.curve_of, [curve, curve + 1]))
             bends = np.append(self.low[own], self.high[own][-1])
-            values, weight = X[:, column], row_weight
+            values, weight = np.ascontiguousarray(X[:, column]), row_weight
             for at, code in self.codes:
                 weight = weight * ~is_code(values, code) if at == curve else weight
-            place = np.searchsorted(bends, values, side="right")
-            place[values == bends[-1]] = len(bends) - 1
-            inside = np.bincount(place, weight, len(bends) + 1)[1:-1]
+            # Several times as fast as a search for the place of every value.
+            beyond = [weight @ (values >= bend) for bend in bends[:-1]]
+            inside = -np.diff([*beyond, weight @ (values > bends[-1])])
             slopes = steps[:, own] / (self.high - self.low)[own]
             found[:, curve] = slopes @ inside / row_weight.sum()
         return found

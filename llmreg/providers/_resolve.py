@@ -347,11 +347,12 @@ def _from_scores(
     if differences:
         message = f"The prior {' and '.join(differences)}.{near}"
         warnings.warn(message, PriorMismatchWarning, stacklevel=2)
+    provenance = dict(prior.provenance)
     if given.outputs == (DEFAULT_OUTPUT,) and len(task.classes) == 2:
         # Said once, where the scores are looked at.
         note = f"the scores name no class; they speak for {task.outputs[0]!r}"
-        prior = replace(prior, provenance={**prior.provenance, "class": note})
-    return prior
+        provenance["class"] = note
+    return replace(prior, provenance=provenance, target=prior.target or task.target)
 
 
 def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
