@@ -77,8 +77,10 @@ class Subspace:
                 row_space(self.columns.part(group, scale), group) for group in groups
             ]
         else:
-            scaled = self.columns * scale
-            bases = [row_space(scaled[:, group], group) for group in groups]
+            bases = [
+                row_space(self.columns[:, group] * scale[group], group)
+                for group in groups
+            ]
         self.is_free = np.repeat([False, True], [basis.shape[1] for basis in bases])
         # Whether the coordinates hold all that the columns do.
         self.is_whole = all(

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
+from sklearn.utils import gen_batches
 
 #: Precision of the intercept: next to none, on inputs and targets of order 1.
 BIAS_PRECISION = 1e-2
@@ -32,6 +33,8 @@ _ENOUGH = 1e-4
 _WEAK = 0.1
 # So large a logarithm of a mean has a finite mean, whose square is finite too.
 _MOST_LOG = 300.0
+# Rows that are weighted at once, since all of them are a table more.
+_BLOCK_ROWS = 8_192
 
 
 class GaussianPriors(NamedTuple):
@@ -312,9 +315,13 @@ class _LogisticModel:
 
 def weighted_squares(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return ``columns.T @ diag(w) @ columns`` for each row w of the weights."""
-    # Of a matrix with itself BLAS makes one half only.
-    halves = (columns * root[:, None] for root in np.sqrt(weights))
-    return np.stack([half.T @ half for half in halves])
+    found = np.zeros((len(weights), columns.shape[1], columns.shape[1]))
+    for rows in gen_batches(len(columns), _BLOCK_ROWS):
+        for total, root in zip(found, np.sqrt(weights[:, rows]), strict=True):
+            # Of a matrix with itself BLAS makes one half only.
+            half = columns[rows] * root[:, None]
+            total += half.T @ half
+    return found
 
 
 def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
