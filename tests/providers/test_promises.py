@@ -553,6 +553,7 @@ class TestSecrets:
             assert key.encode() not in pickle.dumps(link)
         assert key not in caplog.text
 
+    @pytest.mark.processes(end_in_error=True)
     def test_in_no_traceback_of_a_worker(self, key, server, task, vendor):
         server.respond = lambda request: vendor.error(401, f"bad key {key}")
         # Workers may be older than the environment of this test.
