@@ -1,5 +1,6 @@
 """Fixtures that several test modules use."""
 
+import gc
 import os
 
 # Before scipy is imported: with it, scikit-learn checks array API input too.
@@ -15,6 +16,32 @@ import pytest
 from llmreg.providers._base import CIRCUIT_BREAKER
 
 N_ROWS = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for no garbage among modules and tests, which all stay: it takes seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Put the tests that use processes first, so that one worker runs all of them.
+
+    joblib keeps its processes for the next test, and to start them takes seconds. An
+    error in one of them ends them all.
+    """
+
+    def place(item):
+        mark = item.get_closest_marker("processes")
+        return 2 if mark is None else mark.kwargs.get("end_in_error", False)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

@@ -110,7 +110,7 @@ class MessagesServer:
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.01}
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.002}
         )
 
     @property

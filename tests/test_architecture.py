@@ -6,6 +6,8 @@ import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import llmreg
 
 ROOT = Path(llmreg.__file__).parent
@@ -104,27 +106,17 @@ def test_files_are_of_one_idea():
     assert not {path: n for path, n in lines.items() if n > 450}
 
 
-def run(code):
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
-def test_importing_llmreg_takes_no_sdk_and_no_plotting():
-    loaded = run("import sys, llmreg; print(*sys.modules)").split()
-    assert not {"anthropic", "openai", "xllamacpp", "matplotlib", "httpx2"} & set(
-        loaded
-    )
-
-
-def test_who_trains_nothing_need_not_wait_for_torch():
-    loaded = run("import sys, llmreg.cli, llmreg.providers; print(*sys.modules)")
-    assert not {"torch", "skorch"} & set(loaded.split())
-
-
-FIRST_FITS = """
+# One process for all that an import must not take, since each one waits seconds for
+# scikit-learn; every line is what modules there are by then.
+LOADED = """
 import sys
+import llmreg
+print(*sys.modules)
+import llmreg.cli, llmreg.providers
+llmreg.providers.provider_names()
+print(*sys.modules)
+import llmreg.automl
+print(*sys.modules)
 import numpy as np
 from llmreg import LLMAttributionClassifier
 X = np.random.default_rng(0).random((40, 3))
@@ -133,10 +125,36 @@ for settings in {}, {"gamma": 1.0}, {"hidden_layer_sizes": (4,), "max_iter": 2}:
     model.fit(X, X[:, 0] > 0.5).predict(X)
 print(*sys.modules)
 """
+SDKS = {"anthropic", "openai", "xllamacpp", "httpx2"}
 
 
-def test_no_fit_waits_for_the_compiler():
-    assert not {"torch._dynamo", "sympy"} & set(run(FIRST_FITS).split())
+@pytest.fixture(scope="module")
+def loaded():
+    """What is loaded: with llmreg, its command line, its adapters, after first fits."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
+    )
+    return [set(line.split()) for line in done.stdout.splitlines()]
+
+
+def test_importing_llmreg_takes_no_sdk_and_no_plotting(loaded):
+    assert not (SDKS | {"matplotlib"}) & loaded[0]
+
+
+def test_who_trains_nothing_need_not_wait_for_torch(loaded):
+    assert not {"torch", "skorch"} & loaded[1]
+
+
+def test_naming_the_providers_imports_none(loaded):
+    assert not SDKS & loaded[1]
+
+
+def test_importing_adapters_takes_neither_framework(loaded):
+    assert not {"flaml", "autogluon", "lightgbm", "xgboost"} & loaded[2]
+
+
+def test_no_fit_waits_for_the_compiler(loaded):
+    assert not {"torch._dynamo", "sympy"} & loaded[3]
 
 
 def test_public_names_are_there():

@@ -1,6 +1,4 @@
 import io
-import subprocess
-import sys
 
 import pytest
 
@@ -31,6 +29,7 @@ def test_demo_reports_and_draws(tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.processes
 def test_demo_is_reproducible():
     first, second = (
         demo.run_demo(io.StringIO(), shots=(5,), n_repetitions=2, n_jobs=n_jobs)
@@ -78,11 +77,7 @@ def test_show(tmp_path, capsys):
     assert "none.json" in capsys.readouterr().err
 
 
-def test_version_from_a_process_of_its_own():
-    done = subprocess.run(
-        [sys.executable, "-m", "llmreg.cli", "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("0.")
+def test_version(capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.startswith("0.")

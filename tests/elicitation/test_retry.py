@@ -157,7 +157,7 @@ def test_calls_see_the_context_of_the_caller():
 def test_what_is_late_is_left_behind(release):
     stop, begun = Stop(), []
     calls = [lambda: 1, release.wait, lambda: begun.append(1)]
-    found = side_by_side(calls, 1, stop, 2.0, TimeoutError("late"))
+    found = side_by_side(calls, 1, stop, 1.0, TimeoutError("late"))
     assert found[0].result() == 1
     assert [str(future.exception()) for future in found[1:]] == ["late", "late"]
     assert stop.is_set()

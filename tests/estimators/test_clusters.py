@@ -25,6 +25,8 @@ from llmreg.providers import AnthropicProvider
 from tests.frameworks import framework
 from tests.loopback import MessagesServer, answer
 
+pytestmark = pytest.mark.processes
+
 DEMANDED = "LLMREG_TEST_CLUSTERS"
 KEY = "sk-ant-of-the-parent-alone"
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
@@ -97,8 +99,8 @@ def dask(folder):
     distributed = framework("distributed", DEMANDED)
     with (
         distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
+            n_workers=1,  # since each loads torch
+            threads_per_worker=2,
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,

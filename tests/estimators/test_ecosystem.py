@@ -80,6 +80,7 @@ def test_pipeline_with_a_column_transformer(table, illness, prior):
     assert pipeline.score(table, illness) > 0.6
 
 
+@pytest.mark.processes
 def test_grid_search(table, illness, classifier):
     search = GridSearchCV(
         classifier,
@@ -92,6 +93,7 @@ def test_grid_search(table, illness, classifier):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.processes
 def test_randomized_search_over_the_provider(table, illness):
     model = LLMAttributionClassifier(FakeProvider(), device="cpu")
     search = RandomizedSearchCV(
@@ -117,6 +119,7 @@ def test_grid_search_in_a_pipeline_of_a_regressor(numbers, risk, number_prior):
     assert search.best_score_ > 0.5
 
 
+@pytest.mark.processes
 def test_cross_validation(table, illness, risk, classifier, regressor):
     proba = cross_val_predict(classifier, table, illness, method="predict_proba")
     assert proba.shape == (len(table), 2)
@@ -148,6 +151,7 @@ def test_a_temperature_multiplies_the_logits_of_a_model_with_names(table, stage,
     np.testing.assert_allclose(np.diff(after, axis=1), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.processes
 def test_bagging(numbers, illness, risk, number_prior):
     # Bagging hands its members arrays, so the names have to be given.
     names = list(numbers.columns)
@@ -273,7 +277,9 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize(
+    "backend", ["threading", pytest.param("loky", marks=pytest.mark.processes)]
+)
 def test_the_same_seed_gives_the_same_bits(name, backend, illness, prior, rng):
     X = pd.DataFrame(rng.normal(size=(len(illness), 40))).add_prefix("x")
     model = LLMAttributionClassifier(

@@ -192,6 +192,7 @@ class TestAskedOnce:
             pieces.partial_fit(rows[piece], illness[piece])
         assert len(server.requests) == N_ESTIMATES
 
+    @pytest.mark.processes
     def test_folds_and_candidates(self, server, model, rows, illness):
         model.set_params(solver="adam").fit(rows, illness)
         grid = {"gamma": [0.0, 1.0, 100.0], "max_iter": [5, 20]}

@@ -9,13 +9,13 @@ from tests.fakes import FailingProvider, FakeProvider, SmallModule
 # The checks train on data that have nothing to do with the scores, so a fixed gamma
 # is small: they ask for accuracy too. "auto" has to find out by itself. Their arrays
 # have no column names, and as many columns as they like: the array is one score for
-# all of them.
+# all of them. Hidden layers learn where trees do not.
 CONFIGURATIONS = [
     {"prior": None},
     {"prior": 5.0, "gamma": 0.1},
     {"prior": FakeProvider(requires_names=False)},
     {"prior": FailingProvider(requires_names=False), "on_error": "no_prior"},
-    {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 8},
+    {"prior": 5.0, "hidden_layer_sizes": (8,), "max_iter": 8, "trees": None},
     {"prior": 5.0, "module": SmallModule, "max_iter": 4},
 ]
 

@@ -163,6 +163,7 @@ def rows():
 
 
 class TestFitsShareOneElicitation:
+    @pytest.mark.processes
     def test_a_grid_search_over_processes(self, server, rows, tmp_path):
         provider = make_provider(server.url, cache=tmp_path)
         search = GridSearchCV(

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
@@ -277,7 +276,7 @@ def test_an_unknown_name_is_an_error():
         make_provider("nobody")
 
 
-def test_a_real_installation_is_found(tmp_path):
+def test_a_real_installation_is_found(tmp_path, monkeypatch):
     (tmp_path / "their_provider.py").write_text(
         "class Theirs:\n    def elicit(self, task):\n        return {}\n"
     )
@@ -287,15 +286,8 @@ def test_a_real_installation_is_found(tmp_path):
     (info / "entry_points.txt").write_text(
         "[llmreg.providers]\ntheirs = their_provider:Theirs\n"
     )
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from llmreg.providers._resolve import make_provider, provider_names\n"
-        "names = provider_names()\n"
-        "assert 'their_provider' not in sys.modules and 'theirs' in names\n"
-        "assert 'openai' not in sys.modules and 'anthropic' not in sys.modules\n"
-        "sys.stdout.write(type(make_provider('theirs')).__name__)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "Theirs"
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "theirs" in registry.provider_names()
+    assert "their_provider" not in sys.modules
+    assert type(make_provider("theirs")).__name__ == "Theirs"
+    del sys.modules["their_provider"]

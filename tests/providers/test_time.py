@@ -77,7 +77,7 @@ def test_a_reply_that_is_kept_alive_is_not_waited_for(vendor, server, task):
     server.respond = lambda request: type(padded)(padded.body, padding=int(20 * LONG))
     start = time.monotonic()
     with pytest.raises(ProviderUnavailableError, match="still under way"):
-        vendor.provider(server, timeout=2.0, n_estimates=2).elicit(task)
+        vendor.provider(server, timeout=1.0, n_estimates=2).elicit(task)
     assert time.monotonic() - start < LONG / 2
 
 
@@ -92,7 +92,7 @@ def test_what_arrived_in_time_is_told(task, tmp_path, monkeypatch, release):
 
     monkeypatch.setattr(Requester, "_whole", slow)
     monkeypatch.setattr("llmreg.elicitation._sampling.GRACE", 0.0)
-    provider = Scripted([1, 1], n_estimates=2, timeout=5.0, cache=tmp_path)
+    provider = Scripted([1, 1], n_estimates=2, timeout=2.0, cache=tmp_path)
     with pytest.raises(ProviderUnavailableError) as caught:
         provider.elicit(task)
     assert "1 of 2 estimates arrived" in caught.value.__notes__[0]

@@ -426,7 +426,9 @@ class TestBoundsOfTime:
         ],
     )
     @pytest.mark.parametrize("call", ["elicit", "count", "submit", "collect"])
-    def test_drips(self, call, speak, task, tmp_path):
+    def test_drips(self, call, speak, task, tmp_path, monkeypatch):
+        for module in "elicitation._sampling", "providers._hosted":
+            monkeypatch.setattr(f"llmreg.{module}.GRACE", 0.05)
         with speaking(speak) as port:
             provider = AnthropicProvider(
                 base_url=f"http://127.0.0.1:{port}",
@@ -463,21 +465,21 @@ class TestBoundsOfTime:
 
     @VENDORS
     def test_a_slow_answer_in_time_is_read(self, server, provider, task, vendor):
-        server.respond = lambda request: Reply(vendor.answer(request).body, padding=20)
+        server.respond = lambda request: Reply(vendor.answer(request).body, padding=5)
         assert provider.set_params(timeout=20).elicit(task).features == task.keys
 
 
 def test_the_wait_for_a_batch_goes_by_the_clock(server, provider, task):
     server.respond = Batches(server.url, looks=10**9)
     number = submit_batch(provider, [task])
-    with pytest.raises(ProviderUnavailableError, match="has not ended after 1 s"):
+    with pytest.raises(ProviderUnavailableError, match=r"has not ended after 0\.25 s"):
         collect_batch(
             provider,
             [task],
             number,
-            timeout=1,
-            pause=0.1,
-            sleep=lambda s: time.sleep(0.4),
+            timeout=0.25,
+            pause=0.02,
+            sleep=lambda s: time.sleep(0.1),
         )
     assert len(server.requests) < 7
 

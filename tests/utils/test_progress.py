@@ -154,7 +154,9 @@ class TestAlone:
 
 
 class TestInSearches:
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize(
+        "n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)]
+    )
     def test_the_progress_bar(self, capsys, table, illness, prior, n_jobs):
         pytest.importorskip("rich")
         search = GridSearchCV(make(prior), {"gamma": [0.1, 1.0]}, cv=2, n_jobs=n_jobs)
