@@ -52,6 +52,7 @@ from llmreg.preprocessing._validation import (
     check_table,
     is_foreign,
     to_pandas,
+    unmasked,
     weigh_rows,
 )
 from llmreg.prior._feature_prior import FeaturePrior
@@ -249,7 +250,7 @@ class BaseAttributionEstimator(
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         """Check the rows, leave out those of weight zero, and fit the encoding."""
         X = check_table(self, X, y, reset=reset)
-        y = self._check_target(to_pandas(y) if is_foreign(y) else y)
+        y = self._check_target(to_pandas(y) if is_foreign(y) else unmasked(y))
         X, y, sample_weight = weigh_rows(X, y, sample_weight)
         if reset and not self.warm_start:
             # A fit that fails from here on leaves no model, rather than the old net
