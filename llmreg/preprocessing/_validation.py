@@ -103,7 +103,7 @@ def unmasked(data: Any) -> Any:
     """Make gaps of what is masked, which NumPy forgets on the way to an array."""
     if not isinstance(data, np.ma.MaskedArray):
         return data
-    return (data if data.dtype.kind == "f" else data.astype(object)).filled(np.nan)
+    return np.ma.filled(data if data.dtype.kind == "f" else data.astype(object), np.nan)
 
 
 def as_table(X: Any) -> Any:
