@@ -24,7 +24,7 @@ from llmreg._utils._progress import CallbackSupportMixin, follow, stage
 from llmreg._utils._reproducibility import limit_blas, limit_openmp, limit_threads
 from llmreg.exceptions import FeatureNamesError
 from llmreg.linear_model._trees import Trees
-from llmreg.linear_model._trust import Trust, each_trust, has_opinion
+from llmreg.linear_model._trust import Trust, each_trust, has_opinion, one_or_each
 from llmreg.nn._factory import (
     is_averaged,
     make_net,
@@ -44,7 +44,7 @@ from llmreg.nn._training import (
 )
 from llmreg.posterior._posterior import Posterior
 from llmreg.preprocessing._basis import make_basis, scale_to_curves
-from llmreg.preprocessing._columns import kept_columns
+from llmreg.preprocessing._columns import kept_columns, placed_columns
 from llmreg.preprocessing._encoder import TableEncoder
 from llmreg.preprocessing._sparse import to_dense
 from llmreg.preprocessing._units import settle_units
@@ -52,6 +52,7 @@ from llmreg.preprocessing._validation import (
     check_table,
     is_foreign,
     to_pandas,
+    unmasked,
     weigh_rows,
 )
 from llmreg.prior._feature_prior import FeaturePrior
@@ -205,7 +206,7 @@ class BaseAttributionEstimator(
                         stacklevel=4,
                     )
                     told = [replace(one, trees="") for one in each_trust(self.trust_)]
-                    self.trust_ = tuple(told) if len(told) > 1 else told[0]
+                    self.trust_ = one_or_each(told)
                 self.posterior_ = self.trees_ = None
                 if not goes_on and self.gamma == "auto" and has_opinion(self.prior_):
                     self.net_, model, self.trees_ = train_automatically(
@@ -214,12 +215,12 @@ class BaseAttributionEstimator(
                         device=self._device,
                         seed=self._seed,
                         # Pieces that follow would leave trees out again.
-                        columns=[] if one_pass else self.encoder_.columns_,
+                        columns=[] if one_pass else placed_columns(self.encoder_),
+                        in_double=lambda some: self._in_double(X[some]),
                         basis=basis,
                         kept=kept,
                     )
-                    self.gamma_, trust = model.gamma, model.trust
-                    self.trust_ = trust if len(trust) > 1 else trust[0]
+                    self.gamma_, self.trust_ = model.gamma, one_or_each(model.trust)
                     self.posterior_ = model.posterior
                 else:
                     if not goes_on:
@@ -227,7 +228,7 @@ class BaseAttributionEstimator(
                         self.net_, self.trust_ = make(gamma, self.score_transform), None
                     train(self.net_, *rows, self, seed=self._seed, one_pass=one_pass)
                     self.gamma_ = float(self.net_.criterion_.gamma)
-                outputs = partial(self._outputs_of, rows[0])
+                outputs = partial(self._outputs_of, X)
                 shift = self._shift(outputs, rows[1], sample_weight)
                 if shift is not None and self.trees_ is not None:
                     self.trees_ = replace(self.trees_, shift=shift)
@@ -249,7 +250,7 @@ class BaseAttributionEstimator(
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         """Check the rows, leave out those of weight zero, and fit the encoding."""
         X = check_table(self, X, y, reset=reset)
-        y = self._check_target(to_pandas(y) if is_foreign(y) else y)
+        y = self._check_target(to_pandas(y) if is_foreign(y) else unmasked(y))
         X, y, sample_weight = weigh_rows(X, y, sample_weight)
         if reset and not self.warm_start:
             # A fit that fails from here on leaves no model, rather than the old net
@@ -324,14 +325,20 @@ class BaseAttributionEstimator(
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of the module, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
-        X = self.encoder_.encode(check_table(self, X, reset=False))
+        X = check_table(self, X, reset=False)
         with limit_threads(self._n_threads()), limit_openmp(self._n_tree_threads(X)):
             return self._outputs_of(X)
 
     def _outputs_of(self, X: Any) -> np.ndarray:
-        """Return the outputs for encoded rows, those of trees on top included."""
-        outputs = predict_outputs(self.net_, X)
-        return outputs if self.trees_ is None else self.trees_.add_to(outputs, X)
+        """Return the outputs for checked rows, those of trees on top included."""
+        if self.trees_ is None:
+            return predict_outputs(self.net_, self.encoder_.encode(X))
+        X = self._in_double(X)
+        return self.trees_.add_to(predict_outputs(self.net_, X), X)
+
+    def _in_double(self, X: Any) -> Any:
+        """Encode rows for trees: what rounding moves across a split is misjudged."""
+        return self.encoder_.encode(X, np.float64)
 
     def _n_threads(self) -> int:
         return int(effective_n_jobs(self.n_jobs or 1))

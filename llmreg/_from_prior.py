@@ -13,7 +13,7 @@ from sklearn.base import is_classifier
 from llmreg._base_rate import check_base_rate, said_mean
 from llmreg._utils._text import list_names
 from llmreg.exceptions import PriorError, PriorMismatchError
-from llmreg.linear_model._trust import each_trust, has_opinion
+from llmreg.linear_model._trust import each_trust, has_opinion, one_or_each
 from llmreg.nn._factory import is_averaged
 from llmreg.nn._training import predict_outputs, shift_outputs
 from llmreg.posterior._intervals import SHARE
@@ -127,8 +127,8 @@ class FromPriorMixin:
         else:
             shift_outputs(model.net_, _to_rates(outputs, rates))
             model.prior_ = replace(model.prior_, base_rates=known.base_rates)
-        told = tuple(replace(one, n_samples=0) for one in each_trust(model.trust_))
-        model.trust_ = told if isinstance(model.trust_, tuple) else told[0]
+        told = [replace(one, n_samples=0) for one in each_trust(model.trust_)]
+        model.trust_ = one_or_each(told)
         return model  # type: ignore[no-any-return]
 
 

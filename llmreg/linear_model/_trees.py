@@ -68,6 +68,8 @@ _MOST_NUMBERS = 2_000_000
 
 #: Models of HistGradientBoosting, one for each target.
 Forest = tuple[Any, ...]
+#: An encoded column, after the place of the column of the table that it is of.
+Encoded = tuple[int, Feature]
 #: Fits the linear or additive model to rows, targets and weights.
 Fit = Callable[[Any, np.ndarray, np.ndarray], AveragedModel]
 
@@ -149,19 +151,26 @@ def grow_trees(
     y: np.ndarray,
     sample_weight: np.ndarray,
     fit: Fit,
-    columns: Sequence[Feature],
+    columns: Sequence[Encoded],
     basis: CurveBasis | None,
+    in_double: Callable[[Any], Any] | None = None,
     *,
     task: str,
     n_outputs: int,
     seed: int,
 ) -> Trees | None:
-    """Grow trees, and keep them if rows that are held out confirm them."""
+    """Grow trees, and keep them if rows that are held out confirm them.
+
+    `in_double` encodes some of the rows anew, in double precision.
+    """
     if len(y) < _LEAST_ROWS or len(columns) > _MOST_COLUMNS:
         return None
+    some: Any = slice(None)
     if len(X) > _MOST_ROWS:
         some = np.random.default_rng(seed).permutation(len(X))[:_MOST_ROWS]
-        X, y, sample_weight = X[some], y[some], sample_weight[some]
+    # Trees split at values of rows, which single precision has rounded.
+    X = in_double(some) if in_double and X.dtype == np.float32 else X[some]
+    y, sample_weight = y[some], sample_weight[some]
     to_table, categorical = _to_table(columns)
     table = _table(X, to_table)
     is_class = task != "regression"
@@ -260,11 +269,13 @@ class _Grower:
 def _copies(table: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Give each row a number, and copies of a row the same one."""
     keys = pd.util.hash_pandas_object(pd.DataFrame(table), index=False).to_numpy()
-    with_target = pd.DataFrame(np.column_stack([keys, y.reshape(len(y), -1)]))
+    # A column of their own: among targets, which are floats, they would be rounded.
+    with_target = pd.DataFrame(y.reshape(len(y), -1)).assign(key=keys)
     # Equal rows that never differ in their target are copies, and trees would know them
     # again. Few distinct rows, as of levels alone, are none.
     is_copied = len(with_target.drop_duplicates()) == len(np.unique(keys))
-    return keys if is_copied else np.arange(len(y))
+    # Numbered as they come: in the order of keys, folds would hang on the last bit.
+    return pd.factorize(keys)[0] if is_copied else np.arange(len(y))
 
 
 def hold_out(
@@ -306,24 +317,12 @@ def outputs_of(model: AveragedModel, X: Any, basis: CurveBasis | None) -> np.nda
     return np.concatenate([t @ model.coef.T + model.intercept for t in tables])
 
 
-def _places(columns: Sequence[Feature]) -> dict[Any, str]:
-    """Return the columns of the table by what tells them apart, with their names.
-
-    Levels are gathered by name; numbers of the same name are columns of their own.
-    """
-    return {
-        c.name if c.level is not None else (number,): c.name
-        for number, c in enumerate(columns)
-    }
-
-
-def _to_table(columns: Sequence[Feature]) -> tuple[np.ndarray, list[int] | None]:
+def _to_table(columns: Sequence[Encoded]) -> tuple[np.ndarray, list[int] | None]:
     """Make the matrix that gathers levels into columns, and tell which have levels."""
-    places = [*_places(columns)]
-    matrix = np.zeros((len(columns), len(places)))
-    n_levels = np.zeros(len(places), dtype=int)
-    for number, column in enumerate(columns):
-        place = places.index((number,) if column.level is None else column.name)
+    n_places = columns[-1][0] + 1
+    matrix = np.zeros((len(columns), n_places))
+    n_levels = np.zeros(n_places, dtype=int)
+    for number, (place, column) in enumerate(columns):
         n_levels[place] += column.level is not None
         matrix[number, place] = max(n_levels[place], 1)
     categorical = np.flatnonzero((n_levels > 0) & (n_levels <= _MOST_LEVELS)).tolist()
@@ -396,14 +395,14 @@ def _weigh(
 def _interactions(
     models: Sequence[Forest],
     table: np.ndarray,
-    columns: Sequence[Feature],
+    columns: Sequence[Encoded],
     seed: int,
 ) -> tuple[tuple[str, str], ...]:
     """Find the pairs of columns whose effects on the trees are not a sum.
 
     Rows take the values of other rows, in one column, in another, and in both.
     """
-    names = [*_places(columns).values()]
+    names = [*{place: column.name for place, column in columns}.values()]
     generator = np.random.default_rng(seed)
     rows, others = table[generator.integers(len(table), size=(2, _N_PAIRS))]
 

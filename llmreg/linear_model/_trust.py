@@ -280,6 +280,11 @@ def each_trust(trust: Trust | tuple[Trust, ...] | None) -> tuple[Trust, ...]:
     return trust if isinstance(trust, tuple) else (trust,)
 
 
+def one_or_each(trust: Sequence[Trust]) -> Trust | tuple[Trust, ...]:
+    """Return what `trust_` holds: of several targets one each, else a single one."""
+    return tuple(trust) if len(trust) > 1 else trust[0]
+
+
 def has_opinion(prior: FeaturePrior | None) -> TypeGuard[FeaturePrior]:
     """Tell whether a prior has a score other than 0."""
     return prior is not None and bool(np.nan_to_num(prior.scores).any())

@@ -19,7 +19,7 @@ from llmreg.exceptions import DataError, DivergenceError, ModuleOutputError
 from llmreg.linear_model._averaging import AveragedModel, average_counts, average_models
 from llmreg.linear_model._objective import LinearObjective
 from llmreg.linear_model._solver import minimize_aligned
-from llmreg.linear_model._trees import Trees, grow_trees, outputs_of
+from llmreg.linear_model._trees import Encoded, Trees, grow_trees, outputs_of
 from llmreg.nn._additive import AdditiveModel
 from llmreg.nn._attribution import attribute
 from llmreg.nn._factory import (
@@ -45,7 +45,6 @@ from llmreg.nn._residual import NOTHING, train_residual
 from llmreg.preprocessing._basis import CurveBasis
 from llmreg.preprocessing._sparse import dense_blocks, to_dense
 from llmreg.prior._feature_prior import FeaturePrior
-from llmreg.prior._task import Feature
 
 # Rows of a batch, where `batch_size` leaves it open. Of a fit: up to here a step on
 # all rows at once is faster than several on parts of them.
@@ -245,7 +244,8 @@ def train_automatically(
     task: str,
     device: str,
     seed: int,
-    columns: Sequence[Feature] = (),
+    columns: Sequence[Encoded] = (),
+    in_double: Callable[[Any], Any] | None = None,
     basis: CurveBasis | None = None,
     kept: np.ndarray | None = None,
 ) -> tuple[AlignedNet, AveragedModel, Trees | None]:
@@ -274,7 +274,7 @@ def train_automatically(
     trees = None
     may_grow = is_averaged(params) and params.module is None and task != "poisson"
     if columns and params.trees and may_grow and kept is None:
-        given = X, y, sample_weight, average, columns, basis
+        given = X, y, sample_weight, average, columns, basis, in_double
         trees = grow_trees(*given, task=task, n_outputs=len(model.coef), seed=seed)
     if trees is not None:
         model = model._replace(

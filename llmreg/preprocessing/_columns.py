@@ -40,7 +40,8 @@ _ADVICE: dict[ColumnKind, str] = {
     "dates": "dates or times. Derive numbers from them, such as year, month and "
     "weekday, an age in days or a duration, and drop the column",
     "spelled": "numbers with units, separators or signs, such as 79 kg, 1,234.50 or "
-    "<5. Make numbers of them with str.replace and pd.to_numeric, or declare levels, "
+    "<5, or among texts. Make numbers of them with str.replace and pd.to_numeric "
+    '(errors="coerce" makes gaps of texts), or declare levels, '
     'feature_kinds={name: "categorical"}',
     "unread": "declared numeric, but strings that are no numbers. Make numbers of "
     'them, pd.to_numeric(X[name], errors="coerce") where odd ones may be gaps',
@@ -154,6 +155,17 @@ def declared_kinds(
     return {i: kinds[given[name]] for i, name in enumerate(names) if name in given}
 
 
+def placed_columns(encoder: Any) -> list[tuple[int, Any]]:
+    """Give the encoded columns, each after the place of its column in the table.
+
+    Names do not tell it: in a table that is scored by place they may be the same.
+    """
+    levels = dict(zip(encoder._categorical, encoder._levels, strict=True))
+    n_levels = [len(levels.get(i, "1")) for i in range(encoder.n_features_in_)]
+    places = np.repeat(np.arange(len(n_levels)), n_levels)
+    return list(zip(places.tolist(), encoder.columns_, strict=True))
+
+
 def kept_columns(
     columns: Sequence[Any], named: Sequence[Any] | str | None
 ) -> np.ndarray | None:
@@ -238,19 +250,24 @@ def _kind_of_objects(present: np.ndarray, *, known: bool) -> ColumnKind:
 
 
 def written_kind(present: np.ndarray) -> Literal["dates", "spelled"] | None:
-    """Say whether most strings are dates or numbers as people write them."""
+    """Say whether most values are dates or numbers as people write them."""
     texts = {str(value).strip() for value in present}
     if len(texts) < _MIN_SUSPECT:
         return None
     if sum(map(bool, map(_WRITTEN_DATE.fullmatch, texts))) > len(texts) / 2:
         return "dates"
     found = [text for text in texts if _WRITTEN_NUMBER.fullmatch(text)]
-    is_plain = pd.to_numeric(pd.Series(found, dtype=object), errors="coerce").notna()
+    numbers = pd.to_numeric(pd.Series(found, dtype=object), errors="coerce")
+    # As read from a sheet that has words among measurements: 0.347 is no level.
+    is_text = [isinstance(value, str) for value in present]
+    is_mixed = len(found) < len(texts) or not all(is_text)
+    is_measured = is_mixed and (numbers % 1 > 0).mean() > 0.5
     # Of one unit, more or less: 12A, 12B and 7C are codes.
     units = {
         text.lstrip("<>≤≥=~$€£+-., '0123456789").strip("+").lower() for text in found
     }
-    is_number = len(found) > len(texts) / 2 and not is_plain.all() and len(units) <= 4
+    is_plain = numbers.notna().all() and not is_measured
+    is_number = len(found) > len(texts) / 2 and not is_plain and len(units) <= 4
     return "spelled" if is_number else None
 
 

@@ -269,7 +269,9 @@ def _make(name: str, given: Any, known: Mapping[str, Callable[[], Any]]) -> Any:
 def is_complete(numbers: Any, names: Sequence[str], *, allow_nan: bool = True) -> bool:
     """Say whether no number is missing; name columns whose numbers are not usable."""
     try:
-        assert_all_finite(numbers, allow_nan=allow_nan, input_name="X")
+        # It sums them up, and of large ones of both signs the sum is no number.
+        with np.errstate(invalid="ignore"):
+            assert_all_finite(numbers, allow_nan=allow_nan, input_name="X")
     except ValueError as e:
         is_bad: Any = np.isinf
         advice = "Replace such values, or drop the rows"
@@ -289,7 +291,8 @@ def _any(test: Any, numbers: Any) -> np.ndarray:
 
 def apply(transformer: Any, values: Any, *, keep_shape: bool = False) -> Any:
     """Transform to an array, whatever is returned; sparse rows may stay sparse."""
-    matrix: Any = transformer.transform(values)
+    # In double: the same numbers become the same whatever precision they have.
+    matrix: Any = transformer.transform(values.astype(np.float64, copy=False))
     if issparse(values) and issparse(matrix):
         matrix = as_rows(matrix.astype(np.float64))
     else:

@@ -99,8 +99,16 @@ def _categories(nw: Any, series: Any) -> list[Any]:
     return series.cat.get_categories().drop_nulls().to_list()
 
 
+def unmasked(data: Any) -> Any:
+    """Make gaps of what is masked, which NumPy forgets on the way to an array."""
+    if not isinstance(data, np.ma.MaskedArray):
+        return data
+    return np.ma.filled(data if data.dtype.kind == "f" else data.astype(object), np.nan)
+
+
 def as_table(X: Any) -> Any:
     """Make a table what the encoder reads: numbers, a DataFrame or `SparseRows`."""
+    X = unmasked(X)
     if isinstance(X, (np.ndarray, pd.DataFrame, SparseRows)):
         table: Any = X
     elif issparse(X):
@@ -170,6 +178,7 @@ def check_table(
     """Check the shape and the names of a table; its values await the encoder."""
     if y is None:
         validate_data(estimator, X, y, skip_check_array=True, reset=False)
+    X = unmasked(X)
     # The tables of other libraries too: their columns have types, arrays none.
     if is_foreign(X) or isinstance(X, pd.DataFrame):
         X = as_table(X)

@@ -27,7 +27,9 @@ def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
     if isinstance(names, str):
         raise error(f"Expected a list of {what} names; got the text {names!r}.")
     if wrong := [name for name in names if not isinstance(name, str) or not name]:
-        raise error(f"The {what} names of a prior must be text; got {wrong!r}.")
+        raise error(
+            f"The {what} names of a prior must be text, and not empty; got {wrong!r}."
+        )
     if twice := repeated(names):
         raise error(f"A prior scores each {what} once; got {twice!r} more than once.")
     return tuple(str(name) for name in names)

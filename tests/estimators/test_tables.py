@@ -14,6 +14,7 @@ from sklearn.preprocessing import (
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import (
+    DataError,
     FeatureNamesError,
     PriorMismatchWarning,
     UnsupportedColumnError,
@@ -219,3 +220,22 @@ def test_regressor_takes_raw_tables_too(table, risk, prior):
         LLMAttributionRegressor(prior, gamma=1.0, random_state=0, device="cpu"),
     )
     assert scores.fit(table, risk).score(table, risk) > 0.5
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32, int, object])
+def test_what_is_masked_is_a_gap(dtype):
+    X = np.arange(1, 41).reshape(20, 2).astype(dtype)
+    y = np.arange(20) % 2
+    gaps = np.where(X == 6, np.nan, X.astype(float))
+    hidden = np.ma.masked_array(np.where(X == 6, 999, X).astype(dtype), mask=X == 6)
+    model = make([1, 5]).fit(gaps, y)
+    expected = model.predict_proba(gaps)
+    np.testing.assert_allclose(model.predict_proba(hidden), expected, rtol=1e-6)
+    found = model.fit(hidden, y).predict_proba(hidden)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_masked_label_is_missing():
+    y = np.ma.masked_array(np.arange(20) % 2, mask=np.arange(20) == 3)
+    with pytest.raises(DataError, match="1 missing label"):
+        make([1]).fit(np.arange(20.0)[:, None], y)

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
@@ -249,6 +250,20 @@ def test_columns_of_the_same_name_are_two(table):
     assert model.fit(X, crossed + noise > 0).trees_.table.shape == (3, 3)
 
 
+def test_columns_of_levels_of_the_same_name_are_two(table):
+    X, _, noise = table
+    up = [np.where(X[name] > 0, "up", "down") for name in "ab"]
+    X = pd.DataFrame({"a": up[0], "b": up[1], "c": X["c"]})
+    # Were the numbers of their levels added up, two of the four would be the same.
+    y = 4 * ((up[0] == "up") & (up[1] == "down")) + X["c"] + noise > 1
+    model = LLMAttributionClassifier([1, 1, 1, 1, 5], random_state=0)
+    apart = model.fit(X, y).predict_proba(X)
+    assert model.trees_.table.shape == (5, 3)
+    same = X.set_axis(["a", "a", "c"], axis=1)
+    np.testing.assert_array_equal(model.fit(same, y).predict_proba(same), apart)
+    assert model.trees_.table.shape == (5, 3)
+
+
 def test_intervals_and_pieces_know_of_no_trees(model, table):
     with pytest.raises(NoPosteriorError, match="trees=None"):
         model.predict_proba_interval(table[0])
@@ -289,3 +304,46 @@ def test_few_rows_have_one_thread(table, monkeypatch):
     assert model.trees_ is not None
     model.predict(X)
     assert seen == {1}
+
+
+class TestOnePrecision:
+    """Trees split at values of rows, and no rounding decides on which side one is."""
+
+    @staticmethod
+    def single():
+        rng = np.random.default_rng(0)
+        # More values than trees have bins, many of them several times.
+        X = np.round(rng.uniform(-1, 1, size=(500, 3)), 3).astype(np.float32)
+        return X, 6 * X[:, 0] * X[:, 1] + 2 * X[:, 2] + rng.logistic(size=500)
+
+    @pytest.mark.parametrize("form", [np.asarray, csr_array])
+    @pytest.mark.parametrize("scaler", ["minmax", "standard"])
+    def test_rows_of_either_make_one_model(self, scaler, form):
+        X, y = self.single()
+        double = X.astype(np.float64)
+        model = LLMAttributionRegressor([1, 1, 5], scaler=scaler, random_state=0)
+        found = []
+        for rows in (X, double):
+            model.fit(form(rows), y)
+            assert model.trees_ is not None
+            found += [model.predict(form(rows)) for rows in (X, double)]
+        np.testing.assert_allclose(found[1:], found[:1] * 3, rtol=1e-5, atol=1e-6)
+
+    def test_so_do_a_part_of_very_many_and_a_base_rate(self, monkeypatch):
+        monkeypatch.setattr(_trees, "_MOST_ROWS", 400)
+        X, y = self.single()
+        model = LLMAttributionClassifier([1, 1, 5], base_rate=0.1, random_state=0)
+        found = [
+            model.fit(rows, y > 0).predict_proba(X)
+            for rows in (X, X.astype(np.float64))
+        ]
+        assert model.trees_ is not None
+        np.testing.assert_allclose(*found, atol=1e-6)
+
+
+def test_rows_are_told_apart_by_all_of_their_keys(monkeypatch):
+    # As floats these keys would all be the same.
+    keys = pd.Series(np.repeat(2**63 + np.arange(4, dtype=np.uint64), 2))
+    monkeypatch.setattr(pd.util, "hash_pandas_object", lambda *_, **__: keys)
+    kinds = _trees._copies(np.zeros((8, 1)), np.ones(8))
+    assert len(np.unique(kinds)) == 4

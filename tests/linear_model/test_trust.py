@@ -14,7 +14,9 @@ from llmreg.linear_model._trust import (
     AveragedWeights,
     Contradiction,
     Trust,
+    each_trust,
     has_opinion,
+    one_or_each,
     summarize,
 )
 
@@ -239,3 +241,11 @@ def test_an_opinion_is_a_score_other_than_zero(scores, expected):
     prior = FeaturePrior.from_array(np.array(scores), ["a", "b", "c"])
     assert has_opinion(prior) is expected
     assert not has_opinion(None)
+
+
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_of_one_target_it_is_one_and_of_several_a_tuple(n_targets):
+    given = [make([0, 1, 0, 0]) for _ in range(n_targets)]
+    kept = one_or_each(given)
+    assert isinstance(kept, tuple if n_targets > 1 else Trust)
+    assert each_trust(kept) == tuple(given)

@@ -1,5 +1,6 @@
 import datetime as dt
 from decimal import Decimal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from llmreg.exceptions import (
     PriorMismatchWarning,
     UnsupportedColumnError,
 )
+from llmreg.preprocessing import TableEncoder
 from llmreg.preprocessing._columns import (
     column_kinds,
     refuse,
@@ -311,8 +313,8 @@ def test_as_table_reads_other_frames(library):
 
 CELLS = {
     "names": [f"Patient Number{i}" for i in range(20)],
-    "numbers and an odd one": [*(f"{51234.5 + i % 9}" for i in range(19)), "?"],
-    "mixed objects": [*(51234.5 + i for i in range(19)), "unknown"],
+    "numbers and an odd one": [*(f"{51234 + i % 9}" for i in range(19)), "?"],
+    "mixed objects": [*(51234 + i for i in range(19)), "unknown"],
     "with gaps": [None] * 12 + [f"Street {i}" for i in range(8)],
 }
 
@@ -525,3 +527,30 @@ def test_cells_of_rows_that_are_there_twice_are_cells(column):
         with pytest.raises(UnsupportedColumnError, match="content of cells"):
             refuse_cell_values(X, ["c", "n"])
         refuse_cell_values(X, ["c", "n"], declared={"c": "categorical"})
+
+
+class TestNumbersAmongTexts:
+    """A sheet with a word in a column of measurements holds no hundred levels."""
+
+    MEASURED: ClassVar = [0.347, 1.25, None, 3.5, -2.75, 8.125, 1]
+
+    @pytest.mark.parametrize("word", ["n/a", "<5", "unknown"])
+    def test_they_are_refused_with_the_way_out(self, word):
+        X = pd.DataFrame({"crp": [*self.MEASURED, word]})
+        for table in (X, X.map(str, na_action="ignore")):
+            with pytest.raises(UnsupportedColumnError, match=r"'crp': .*among texts"):
+                TableEncoder().fit(table)
+        X["crp"] = pd.to_numeric(X["crp"], errors="coerce")
+        assert list(TableEncoder().fit(X).get_feature_names_out()) == ["crp"]
+
+    def test_whole_numbers_may_be_codes(self):
+        X = pd.DataFrame({"code": [1, 2, 3, 7, 10, "other"]})
+        names = TableEncoder().fit(X).get_feature_names_out()
+        assert [*names] == [f"code={code}" for code in (1, 10, 2, 3, 7, "other")]
+
+    def test_they_are_levels_where_that_is_said(self):
+        X = pd.DataFrame({"dose": [0.25, 0.5, 0.75, 1.5, 2.5, "none"]})
+        declared = TableEncoder(feature_kinds={"dose": "categorical"}).fit(X)
+        known = TableEncoder(levels={"dose": ["none"]}).fit(X)
+        for encoder in (declared, known):
+            assert "dose=0.25" in encoder.get_feature_names_out()

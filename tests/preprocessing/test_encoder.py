@@ -487,6 +487,20 @@ def test_columns_of_any_unit(scaler, dtype, unit):
     np.testing.assert_allclose(found, expected.transform(new), rtol=1e-5)
 
 
+@pytest.mark.parametrize("limit", [np.float32(3e38), 1e308])
+def test_columns_up_to_the_ends_of_floats(limit):
+    # Their sum overflows on both sides; that is no warning, and no gap.
+    X = np.repeat([[limit], [-limit]], 1000, axis=0) / 4
+    expected = np.repeat([[1.0], [0.0]], 1000, axis=0)
+    np.testing.assert_allclose(TableEncoder().fit(X).encode(X), expected, atol=1e-6)
+
+
+def test_columns_are_scaled_in_double():
+    X = np.linspace(0, 1, 7, dtype=np.float32)[:, None]
+    encoder = TableEncoder(scaler="standard").fit(X)
+    np.testing.assert_array_equal(encoder.encode(X), encoder.transform(X.astype(float)))
+
+
 @pytest.mark.parametrize("scaler", ["bounded", "minmax", "standard"])
 @pytest.mark.parametrize("value", [1.0, -3e-30, 100.0, 1e38, 0.1, np.nan])
 def test_a_constant_has_no_effect_where_it_changes(scaler, value):

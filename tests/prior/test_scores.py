@@ -102,6 +102,11 @@ def test_names_must_be_text_and_differ(names):
         scores.check_names(names, "output")
 
 
+def test_a_name_that_is_empty_is_told_so():
+    with pytest.raises(FeatureNamesError, match=r"and not empty; got \[''\]"):
+        scores.check_names(["a", ""], "feature")
+
+
 def test_stack_joins_by_name_in_order_of_appearance():
     features, outputs, table = scores.stack([{"b": 1}, {"a": 2, "b": 3}])
     assert (features, outputs) == (("b", "a"), ("target",))
