@@ -175,7 +175,7 @@ COMPARISONS = {
     ),
     "fit, MLP, to MLPClassifier": Comparison(partial(mlp, gamma="auto"), 5.0),
     "default, trees not confirmed, to CatBoost": _TREES,
-    "default, trees on top, to CatBoost": _TREES._replace(pair=2.0),
+    "default, trees on top, to CatBoost": _TREES._replace(pair=4.0),
 }
 
 
