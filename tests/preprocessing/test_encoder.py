@@ -469,7 +469,12 @@ def test_odd_names_and_levels(columns, values):
 @given(st.lists(scalars, min_size=1, max_size=8))
 def test_odd_values(values):
     X = pd.DataFrame({"c": pd.Series(values, dtype=object)})
-    matrix = encode(X)
+    try:
+        matrix = encode(X)
+    except UnsupportedColumnError as error:
+        # Decimals among other values may be measurements with words in between.
+        assert "or among texts" in str(error)
+        return
     assert np.isfinite(matrix).all()
     assert matrix.min() >= 0
     assert matrix.max() <= 1 + 1e-9
