@@ -1,7 +1,6 @@
 """How the estimators get their prior: the task in words, and whom they ask."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -63,17 +62,14 @@ class ElicitationMixin(EstimatorMixin, AttributionParameters):
         """Score the encoded columns; a provider is asked."""
         task = self._describe_task(number=isinstance(source, np.ndarray))
         if self.on_error == "no_prior" and isinstance(source, Provider):
-            prior = resolve_or_warn(source, task)
-        else:
-            prior = resolve(
-                source,
-                task,
-                named=self._has_names,
-                numbering=self._numbering,
-                unseen=self.encoder_._unseen,
-            )
-        # A target tells a prior that is aligned, whose class is the last of two.
-        return prior if prior.target else replace(prior, target=task.target)
+            return resolve_or_warn(source, task)
+        return resolve(
+            source,
+            task,
+            named=self._has_names,
+            numbering=self._numbering,
+            unseen=self.encoder_._unseen,
+        )
 
     def _describe_task(self, *, number: bool = False) -> Task:
         """Put the task into words, after the encoder has been fitted."""

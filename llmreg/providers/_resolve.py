@@ -286,7 +286,7 @@ def _from_array(scores: np.ndarray, task: Task) -> FeaturePrior:
             f"{expected} was expected. The columns are {list_names(task.keys)}. A dict "
             "by feature name does not depend on their number and order."
         )
-    return FeaturePrior.from_array(scores, task.keys, task.outputs)
+    return FeaturePrior.from_array(scores, task.keys, task.outputs, target=task.target)
 
 
 def _from_scores(
@@ -352,6 +352,7 @@ def _from_scores(
         # Said once, where the scores are looked at.
         note = f"the scores name no class; they speak for {task.outputs[0]!r}"
         provenance["class"] = note
+    # A target tells a prior that is aligned, whose class is the last of two.
     return replace(prior, provenance=provenance, target=prior.target or task.target)
 
 
@@ -374,7 +375,7 @@ def _from_provider(provider: Provider, task: Task) -> FeaturePrior:
         message = f"{name} scores {list_names(prior.unknown)}, which were not asked for"
         message += f". {near}." if near else "."
         warnings.warn(message, PriorMismatchWarning, stacklevel=2)
-    return prior
+    return prior if prior.target else replace(prior, target=task.target)
 
 
 def from_mapping(scores: Mapping[Any, Any]) -> FeaturePrior:
