@@ -1,5 +1,6 @@
 """The numbers of a prior: scores, percentiles and base rates, checked and averaged."""
 
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -205,9 +206,9 @@ def _range(values: FloatArray, spreads: FloatArray | None = None) -> TypicalRang
 
 def check_range(found: Any, what: str) -> TypicalRange:
     """Make a typical range of three numbers in order."""
-    deviations = None
+    spreads = None
     if isinstance(found, TypicalRange):
-        found, deviations = found[:3], found.spread
+        found, spreads = found[:3], found.spread
     values = as_numbers(found, f"The typical range of {what}")
     if values.shape != (3,) or not np.isfinite(values).all():
         raise PriorScoreError(
@@ -219,7 +220,7 @@ def check_range(found: Any, what: str) -> TypicalRange:
             f"The percentiles in the typical range of {what} must not decrease; got "
             f"{found!r}."
         )
-    return _range(values)._replace(spread=deviations)
+    return _range(values, check_spread(spreads, f"the range of {what}", (3,)))
 
 
 def check_rate(found: Any, what: str) -> BaseRate:
@@ -231,7 +232,23 @@ def check_rate(found: Any, what: str) -> BaseRate:
             f"The base rate of {what} must be a probability from 0 to 1; got "
             f"{rate.rate!r}."
         )
-    return BaseRate(float(value), rate.spread)
+    spread = check_spread(rate.spread, f"the base rate of {what}", ())
+    return BaseRate(
+        float(value), float(spread) if spread is not None and spread >= 0 else None
+    )
+
+
+def check_spread(found: Any, what: str, shape: tuple[int, ...]) -> FloatArray | None:
+    """Make an array of standard deviations; None where there are none."""
+    if found is None:
+        return None
+    values = as_numbers(found, f"The spread of {what}")
+    if values.shape != shape or (values < 0).any() or np.isinf(values).any():
+        raise PriorScoreError(
+            f"The spread of {what} must be {math.prod(shape)} number(s) of at least 0, "
+            f"in the shape {shape}; got {found!r}. Correct it, or leave it out."
+        )
+    return values
 
 
 def as_numbers(values: Any, what: str) -> FloatArray:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -178,6 +179,42 @@ class TestPrior:
         assert old in text
         with pytest.raises(ValueError, match=message):
             FeaturePrior.from_json(text.replace(old, new))
+
+    @pytest.mark.parametrize("wrong", ["x", [], {}, [[1]], 10**400, True, -1e400])
+    @pytest.mark.parametrize(
+        ("name", "form"),
+        [
+            ("range_spread", [1, "?", 3]),
+            ("range_spread", "?"),
+            ("curve_spread", [0, "?", 1, 0, 0, 0]),
+            ("special_values", [[0, 1], ["?", 1]]),
+            ("special_values", [[0, "?"]]),
+            ("special_values", [[0, 1], "?"]),
+        ],
+    )
+    def test_numbers_beside_a_curve_are_checked(self, prior, name, form, wrong):
+        card = json.loads(prior.to_json())
+        assert len(card["features"][0]["curve"]) == 6
+        text = json.dumps(form).replace('"?"', json.dumps(wrong))
+        card["features"][0][name] = json.loads(text)
+        with pytest.raises(PriorScoreError, match=r"'glucose'|a curve|special values"):
+            FeaturePrior.from_json(json.dumps(card))
+
+    @pytest.mark.parametrize("spread", ["x", -0.1, [0.1], True, float("inf")])
+    def test_spread_of_a_base_rate_is_a_number(self, spread):
+        with pytest.raises(PriorScoreError, match="spread of the base rate of 'yes'"):
+            FeaturePrior.from_dict(
+                {"age": 1}, base_rates={"yes": BaseRate(0.1, spread)}
+            )
+
+    def test_codes_are_numbers_each_once(self, prior):
+        with pytest.raises(PriorScoreError, match="must be finite"):
+            ResponseCurve([0, 1], [0, 1], special={float("nan"): [1]})
+        text = prior.to_json().replace(
+            '"curve":', '"special_values": [[0, 1], [0, 2]], "curve":'
+        )
+        with pytest.raises(PriorScoreError, match="each once"):
+            FeaturePrior.from_json(text)
 
     def test_align_goes_by_name_and_turns_the_negative_class_round(self, prior):
         table = [Feature("num__glucose"), Feature("age")]
