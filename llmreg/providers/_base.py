@@ -173,6 +173,12 @@ class StaticPrior(PriorProvider):
     def __init__(self, prior: Any) -> None:
         self.prior = prior
 
+    def identity(self) -> dict[str, Any]:
+        """Name the scores; of a card what it says, since it may be edited."""
+        is_card = isinstance(self.prior, str | os.PathLike)
+        said = {"card": FeaturePrior.read(self.prior)} if is_card else {}
+        return {**super().identity(), **said}
+
     def has_cached(self, task: Task) -> bool:
         """Tell that no model is asked: always True."""
         return True

@@ -240,6 +240,10 @@ class EnsembleProvider(PriorProvider):
             warn_of_disagreement(f"{len(priors)} members of the ensemble", features)
         return combined
 
+    def identity(self) -> dict[str, Any]:
+        """Name the members; a name alone may stand for another model elsewhere."""
+        return {**super().identity(), "providers": [*self._members().values()]}
+
     def has_cached(self, task: Task) -> bool:
         """Tell whether every member has its prior at hand; no model is asked."""
         return all(is_at_hand(member, task) for member in self._members().values())

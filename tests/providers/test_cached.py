@@ -24,7 +24,9 @@ from llmreg.prior._task import Task
 from llmreg.providers import (
     CachedProvider,
     EnsembleProvider,
+    OpenAIProvider,
     PriorCache,
+    PriorCard,
     PriorProvider,
     StaticPrior,
 )
@@ -221,3 +223,26 @@ def test_a_card_of_names_that_are_no_text_is_asked_for_again(task, tmp_path):
     cache.put(entry.key, {**entry.content, "card": json.dumps(card)})
     assert provider.elicit(task).usage == {"requests": 1}
     assert len(ASKED) == 2
+
+
+@pytest.mark.parametrize(
+    "make", [PriorCard, StaticPrior, lambda card: EnsembleProvider([PriorCard(card)])]
+)
+def test_an_edited_card_is_read_again(task, tmp_path, make):
+    card = tmp_path / "card.json"
+    provider = CachedProvider(make(card), cache=tmp_path / "cache")
+    for score in (1, -9, 1):
+        FeaturePrior.from_dict(dict.fromkeys(task.keys, score)).write(card)
+        assert (provider.elicit(task).scores == score).all()
+        assert provider.elicit(task).usage == {"served_from_cache": 1}
+
+
+def test_members_that_are_named_are_told_apart_by_where_they_are(
+    task, tmp_path, monkeypatch
+):
+    named = CachedProvider(EnsembleProvider(["openai"]), cache=tmp_path)
+    made = CachedProvider(EnsembleProvider([OpenAIProvider()]), cache=tmp_path)
+    assert named._key(task) == made._key(task)
+    before = named._key(task)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert named._key(task) != before
