@@ -29,7 +29,8 @@ def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
         raise error(f"Expected a list of {what} names; got the text {names!r}.")
     if wrong := [name for name in names if not isinstance(name, str) or not name]:
         raise error(
-            f"The {what} names of a prior must be text, and not empty; got {wrong!r}."
+            f"The {what} names of a prior must be text, and not empty; got {wrong!r}. "
+            "Rename them."
         )
     if twice := repeated(names):
         raise error(f"A prior scores each {what} once; got {twice!r} more than once.")
