@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -137,6 +138,15 @@ def test_scores_for_the_negative_class_are_negated():
     with pytest.warns(PriorMismatchWarning, match="both classes, and not alike"):
         both = resolve({"no": {"age": 3}, "yes": {"age": 2}}, TASK)
     assert both.scores[0, 0] == 2
+
+
+@pytest.mark.parametrize("number", [10**17, -(10**18), 2**53])
+def test_classes_are_told_apart_by_their_last_digit(number):
+    classes = tuple(map(str, (number, number + 1)))
+    task = replace(TASK, outputs=classes[1:], classes=classes)
+    assert resolve({classes[0]: {"age": 3}}, task).scores[0, 0] == -3
+    assert resolve({classes[1]: {"age": 3}}, task).scores[0, 0] == 3
+    assert resolve({f"{number}.0": {"age": 3}}, task).scores[0, 0] == -3
 
 
 @pytest.mark.parametrize(
