@@ -8,7 +8,7 @@ import numpy as np
 
 from llmreg._utils._text import clean_text
 from llmreg.elicitation._prompt import PREAMBLE, give_ids, object_schema
-from llmreg.elicitation._responses import Estimate
+from llmreg.elicitation._responses import UNIT_FACTOR, Estimate
 from llmreg.exceptions import PriorScoreError, ProviderResponseError
 from llmreg.prior._curves import (
     MAX_KNOTS,
@@ -36,9 +36,6 @@ MAX_SPECIAL = 8
 MAX_LISTED = 50
 # A reply may leave out features, if it answers for this share of them.
 LEAST_SHARE = 0.5
-# A curve and a typical range are in different units if one lies beside the other and
-# is larger by this factor.
-UNIT_FACTOR = 10.0
 # How far base rates of all classes may be from 1 in all.
 RATE_TOLERANCE = 0.2
 MAX_MESSAGE = 300

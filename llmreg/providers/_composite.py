@@ -19,6 +19,7 @@ from llmreg.elicitation._responses import (
     nearest_reasons,
     now,
     warn_of_disagreement,
+    warn_of_units,
 )
 from llmreg.elicitation._retry import Stop, side_by_side
 from llmreg.exceptions import (
@@ -236,8 +237,10 @@ class EnsembleProvider(PriorProvider):
                 stacklevel=2,
             )
         combined = _average(task, priors, failed)
+        who = f"{len(priors)} members of the ensemble"
+        warn_of_units(who, [*priors.values()])
         if features := json.loads(combined.provenance["disputed"]):
-            warn_of_disagreement(f"{len(priors)} members of the ensemble", features)
+            warn_of_disagreement(who, features)
         return combined
 
     def identity(self) -> dict[str, Any]:
