@@ -15,6 +15,7 @@ from llmreg.prior._scores import (
     FloatArray,
     TypicalRange,
     as_numbers,
+    check_change,
     check_range,
     check_scores,
     check_spread,
@@ -210,11 +211,7 @@ class ResponseCurve:
         >>> ResponseCurve([36, 40], [-1, 5]).rescale(1.8, 32).values.round(1)
         array([ 96.8, 104. ])
         """
-        if not (np.isfinite([factor, offset]).all() and factor):
-            raise PriorScoreError(
-                f"A unit is changed by a finite factor other than 0, and a finite "
-                f"offset; got {factor!r} and {offset!r}."
-            )
+        factor, offset = check_change((factor, offset))
         order = slice(None, None, 1 if factor > 0 else -1)
         return ResponseCurve(
             (factor * self.values + offset)[order],

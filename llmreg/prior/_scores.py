@@ -192,6 +192,21 @@ def average_rates(rates: Sequence[BaseRate]) -> BaseRate:
     return BaseRate(float(table.mean()), float(table.std()))
 
 
+def check_change(found: Any) -> tuple[float, float]:
+    """Read a change of units: a factor, or a factor and an offset."""
+    change = np.atleast_1d(as_numbers(found, "A change of units"))
+    if (
+        change.shape not in {(1,), (2,)}
+        or not np.isfinite(change).all()
+        or not change[0]
+    ):
+        raise PriorScoreError(
+            "A unit is changed by a finite factor other than 0, or by such a factor "
+            f"and a finite offset, (factor, offset); got {found!r}."
+        )
+    return float(change[0]), float(change[1:].sum())
+
+
 def rescale_range(found: TypicalRange, factor: float, offset: float) -> TypicalRange:
     """Give percentiles in another unit; a negative factor turns them round."""
     order = slice(None, None, 1 if factor > 0 else -1)
