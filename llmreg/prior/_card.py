@@ -47,14 +47,15 @@ def format_card(fields: Mapping[str, Any]) -> str:
     card = {
         "format": CARD_FORMAT,
         "version": CARD_VERSIONS[is_rich or bool(fields["target_ranges"])],
-        "task": fields["task"],
-        "target": fields["target"],
+        "task": str(fields["task"] or ""),
+        "target": str(fields["target"] or ""),
         "scale": SCALE,
         "outputs": list(fields["outputs"]),
         **_of_task(fields),
         "features": [_entry(fields, j) for j in range(len(fields["features"]))],
-        "provenance": dict(fields["provenance"]),
-        "usage": dict(fields["usage"]),
+        # What a provider of a user's own notes may be of any type.
+        "provenance": {name: str(told) for name, told in fields["provenance"].items()},
+        "usage": {name: _plain(n) for name, n in fields["usage"].items() if n == n},
     }
     return _dump(card) + "\n"
 
@@ -196,7 +197,7 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
     check_names(outputs, "output")
     # Not by np.array: an array of lists would be one of more dimensions.
     scores = np.fromiter(_cells(entries, "score", outputs), dtype=object)
-    usage = _values(card, "usage", int, "whole numbers")
+    usage = _values(card, "usage", int | float, "numbers")
     # Where the scores come from: a number is as good as a text.
     provenance = _values(card, "provenance", str | int | float, "texts")
     rate_spreads = _field(card, "base_rate_spreads", dict, {})
@@ -267,7 +268,7 @@ def _values(card: Mapping[str, Any], name: str, kind: Any, what: str) -> dict[st
     """Give a field of the card whose values are of the right type."""
     values: dict[str, Any] = _field(card, name, dict, {})
     for key, value in values.items():
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        if not isinstance(value, kind):
             raise PriorCardError(
                 f'The "{name}" of a prior card must be {what}; {key!r} is {value!r}. '
                 "Correct it, or leave it out."

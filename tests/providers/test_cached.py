@@ -7,6 +7,7 @@ import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,32 @@ def test_members_that_are_named_are_told_apart_by_where_they_are(
     before = named._key(task)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     assert named._key(task) != before
+
+
+class Telling(Counting):
+    """Notes of its prior what it likes, as providers of a user's own do."""
+
+    def elicit(self, task):
+        return replace(super().elicit(task), **self.hint)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"provenance": {"models": ["a", "b"]}}, {"models": "['a', 'b']"}),
+        ({"provenance": {"seed": None, "n": np.int64(3)}}, {"seed": "None", "n": "3"}),
+        ({"provenance": {"setting": {"top_p": 0.5}}}, {"setting": "{'top_p': 0.5}"}),
+        ({"usage": {"usd": 0.12, "tokens": np.int64(70)}}, {"usd": 0.12, "tokens": 70}),
+        ({"usage": {"tokens": float("nan")}}, {}),
+        ({"task": None}, ""),
+        ({"target": 7}, "7"),
+    ],
+)
+def test_whatever_a_provider_notes_is_asked_for_once(task, tmp_path, told, kept):
+    provider = CachedProvider(Telling(hint=told), cache=tmp_path)
+    first, again = provider.elicit(task), provider.elicit(task)
+    assert len(ASKED) == 1
+    np.testing.assert_array_equal(first.scores, again.scores)
+    assert again.usage == {"served_from_cache": 1}
+    (name,) = told
+    assert getattr(FeaturePrior.from_json(first.to_json()), name) == kept
