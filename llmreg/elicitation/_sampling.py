@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -108,6 +109,11 @@ class Completion:
     stop: Literal["end", "length", "refusal"]
     model: str
     usage: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep the counts that are some: servers leave out what they do not count."""
+        counts = {n: int(k) for n, k in self.usage.items() if isinstance(k, Integral)}
+        object.__setattr__(self, "usage", counts)
 
 
 @dataclass(frozen=True)
