@@ -34,6 +34,7 @@ from llmreg.exceptions import (
     RequestTooLargeError,
     TruncatedReplyError,
 )
+from llmreg.prior._scores import spread
 from llmreg.prior._task import Task
 
 logger = get_logger(__name__)
@@ -432,5 +433,8 @@ def is_cut(question: Questionnaire, completion: Completion) -> bool:
 
 def settled(estimates: Sequence[Estimate]) -> bool:
     """Tell whether more estimates would hardly move the mean."""
-    errors = to_array(estimates).std(axis=0, ddof=1) / np.sqrt(len(estimates))
+    scores = to_array(estimates)
+    n_known = np.isfinite(scores).sum(axis=0)
+    # Of a feature that some say nothing of, those of the others.
+    errors = spread(scores) / np.sqrt(np.maximum(n_known - 1, 1))
     return bool((np.nan_to_num(errors) <= SETTLED).all())
