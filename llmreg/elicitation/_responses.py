@@ -347,8 +347,9 @@ def find_disagreements(prior: FeaturePrior) -> tuple[str, ...]:
     """Name the features whose sign the estimates do not agree on."""
     if prior.estimates is None:
         return ()
-    scores = np.nan_to_num(prior.estimates)
+    scores = prior.estimates
     fewer = np.minimum((scores > 0).sum(axis=0), (scores < 0).sum(axis=0))
-    is_large = np.abs(scores).mean(axis=0) >= DISAGREEMENT_SIZE
-    mask = (fewer > DISAGREEMENT_SHARE * len(scores)) & is_large
+    is_large = mean(np.abs(scores)) >= DISAGREEMENT_SIZE
+    # Who says nothing agrees with nobody.
+    mask = (fewer > DISAGREEMENT_SHARE * np.isfinite(scores).sum(axis=0)) & is_large
     return tuple(prior.features[j] for j in np.flatnonzero(mask.any(axis=0)))

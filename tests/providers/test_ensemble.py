@@ -123,6 +123,13 @@ def test_disagreement_is_warned_of_and_recorded(task):
     assert FeaturePrior.from_json(prior.to_json()).provenance == prior.provenance
 
 
+def test_members_without_an_opinion_hide_no_disagreement(task):
+    told = [{"age": 6, "fare": 1}, {"age": -6, "fare": 2}, {"fare": 1}, {"fare": 3}]
+    provider = EnsembleProvider([StaticPrior(scores) for scores in told])
+    with pytest.warns(PriorDisagreementWarning, match=r"4 members .* \('age',\)"):
+        assert provider.elicit(task).scores[0, 0] == 0
+
+
 def test_members_that_agree_are_not_warned_of(task):
     prior = EnsembleProvider([Member(scores(5)), Member(scores(7))]).elicit(task)
     assert prior.provenance["disputed"] == "[]"
