@@ -47,14 +47,13 @@ def format_card(fields: Mapping[str, Any]) -> str:
     card = {
         "format": CARD_FORMAT,
         "version": CARD_VERSIONS[is_rich or bool(fields["target_ranges"])],
-        "task": str(fields["task"] or ""),
-        "target": str(fields["target"] or ""),
+        "task": fields["task"],
+        "target": fields["target"],
         "scale": SCALE,
         "outputs": list(fields["outputs"]),
         **_of_task(fields),
         "features": [_entry(fields, j) for j in range(len(fields["features"]))],
-        # What a provider of a user's own notes may be of any type.
-        "provenance": {name: str(told) for name, told in fields["provenance"].items()},
+        "provenance": dict(fields["provenance"]),
         "usage": {name: _plain(n) for name, n in fields["usage"].items() if n == n},
     }
     return _dump(card) + "\n"

@@ -126,6 +126,11 @@ class FeaturePrior(Editable):
         own.update(features=features, outputs=outputs, scores=scores)
         if self.estimates is not None:
             own["estimates"] = check_scores(self.estimates, features, outputs, ndim=3)
+        # A provider of a user's own may tell what it likes; a card holds texts.
+        own.update(task=str(self.task or ""), target=str(self.target or ""))
+        for kind in ("rationale", "descriptions", "units"):
+            own[kind] = {name: str(text) for name, text in own[kind].items() if text}
+        own["provenance"] = {n: str(told) for n, told in self.provenance.items()}
         own["curves"] = dict(self.curves)
         checks: dict[str, Any] = {"ranges": check_range, "target_ranges": check_range}
         for kind, check in {**checks, "base_rates": check_rate}.items():

@@ -266,6 +266,8 @@ class Telling(Counting):
         ({"usage": {"tokens": float("nan")}}, {}),
         ({"task": None}, ""),
         ({"target": 7}, "7"),
+        ({"rationale": {"age": None, "fare": ["dear"]}}, {"fare": "['dear']"}),
+        ({"provenance": {"error": 5}}, {"error": "5"}),
     ],
 )
 def test_whatever_a_provider_notes_is_asked_for_once(task, tmp_path, told, kept):
@@ -276,3 +278,5 @@ def test_whatever_a_provider_notes_is_asked_for_once(task, tmp_path, told, kept)
     assert again.usage == {"served_from_cache": 1}
     (name,) = told
     assert getattr(FeaturePrior.from_json(first.to_json()), name) == kept
+    assert repr(first)
+    assert first._repr_html_()
