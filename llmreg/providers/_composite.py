@@ -162,10 +162,11 @@ class EnsembleProvider(PriorProvider):
     Every member counts the same, however many estimates it makes. Where one has a
     curve, the score of another is the straight line over the typical range; ranges
     and base rates are averaged over those that give some. A warning tells where
-    members contradict each other on the sign of a score. In the provenance of the
-    prior ``"members"`` names them, ``"disagreement"`` is the standard deviation
-    between them, averaged over the scores, and ``"disputed"`` lists the features on
-    whose sign they do not agree.
+    members contradict each other on the sign of a score, and where they speak of
+    different units: such curves and ranges are left out, and their scores are used. In
+    the provenance of the prior ``"members"`` names them, ``"disagreement"`` is the
+    standard deviation between them, averaged over the scores, and ``"disputed"`` lists
+    the features on whose sign they do not agree.
 
     Parameters
     ----------
