@@ -74,8 +74,8 @@ def average_by_name(answers: Sequence[Estimate | FeaturePrior]) -> dict[str, Any
     found: dict[str, Any] = {}
     for name, average in AVERAGES.items():
         each = [getattr(answer, name) for answer in answers]
-        keys = dict.fromkeys(key for one in each for key in one)
-        keys = {key: None for key in keys if key not in skipped.get(name, ())}
+        left_out = skipped.get(name, ())
+        keys = dict.fromkeys(k for one in each for k in one if k not in left_out)
         found[name] = {k: average([one[k] for one in each if k in one]) for k in keys}
     return found
 
