@@ -34,11 +34,12 @@ class LLMAttributionClassifier(ClassifierMixin, BaseAttributionEstimator):
     prior : provider, FeaturePrior, dict, array-like, number, path or None, \
             default=None
         Where the scores come from: a provider or its name, such as "anthropic", asked
-        once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature
-        name, levels as ``"sex=female"``, and by class name first where there are more
-        than two; an array of shape (n_columns,) or (n_classes, n_columns), in the order
-        of the encoded columns; one number for all features; a path to a prior card. For
-        two classes the scores speak for ``classes_[1]``, unless they name the other.
+        once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict or Series of scores by
+        feature name, levels as ``"sex=female"``, and by class name first where there
+        are more than two; an array of shape (n_columns,) or (n_classes, n_columns), in
+        the order of the encoded columns; one number for all features; a path to a prior
+        card. For two classes the scores speak for ``classes_[1]``, unless they name the
+        other.
     gamma : float or "auto", default="auto"
         How far to trust the prior. "auto" learns it from the rows: many strengths are
         averaged by how well they explain the rows (see `trust_`), and hidden layers

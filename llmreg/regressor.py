@@ -35,9 +35,10 @@ class LLMAttributionRegressor(RegressorMixin, BaseAttributionEstimator):
     prior : provider, FeaturePrior, dict, array-like, number, path or None, \
             default=None
         Where the scores come from: a provider or its name, such as "anthropic", asked
-        once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict of scores by feature
-        name, levels as ``"sex=female"``, by target first where there are several; an
-        array, (n_columns,) or (n_targets, n_columns); one number; a path to a card.
+        once in `fit`; a :class:`~llmreg.FeaturePrior`; a dict or Series of scores by
+        feature name, levels as ``"sex=female"``, by target first where there are
+        several; an array, (n_columns,) or (n_targets, n_columns); one number; a path to
+        a card.
     gamma : float or "auto", default="auto"
         How far to trust the prior. "auto" learns it from the rows: many strengths are
         averaged by how well they explain the rows (see `trust_`), and hidden layers

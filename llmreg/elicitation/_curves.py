@@ -8,9 +8,15 @@ import numpy as np
 
 from llmreg._utils._text import clean_text
 from llmreg.elicitation._prompt import PREAMBLE, give_ids, object_schema
-from llmreg.elicitation._responses import Estimate
+from llmreg.elicitation._responses import UNIT_FACTOR, Estimate
 from llmreg.exceptions import PriorScoreError, ProviderResponseError
-from llmreg.prior._curves import MAX_KNOTS, ResponseCurve, read_curve, stack_outputs
+from llmreg.prior._curves import (
+    MAX_KNOTS,
+    ResponseCurve,
+    read_curve,
+    read_special,
+    stack_outputs,
+)
 from llmreg.prior._scores import (
     SCORE_LIMIT,
     BaseRate,
@@ -30,9 +36,6 @@ MAX_SPECIAL = 8
 MAX_LISTED = 50
 # A reply may leave out features, if it answers for this share of them.
 LEAST_SHARE = 0.5
-# A curve and a typical range are in different units if one lies beside the other and
-# is larger by this factor.
-UNIT_FACTOR = 10.0
 # How far base rates of all classes may be from 1 in all.
 RATE_TOLERANCE = 0.2
 MAX_MESSAGE = 300
@@ -165,7 +168,7 @@ def _read_curve(
     """Read the curves of all outputs; None where there is no opinion at all."""
     points = _by_output(task, entry["curve"])
     drawn = [read_curve(p, key) if p else None for p in points]
-    special = [_read_special(p or [], key) for p in _by_output(task, entry["special"])]
+    special = [_read_special(p, key) for p in _by_output(task, entry["special"])]
     if not any(drawn):
         return None
     codes = {code for one in special for code in one}
@@ -177,15 +180,13 @@ def _read_curve(
 
 def _read_special(points: Any, key: str) -> dict[float, float]:
     """Read the effects of values that are codes."""
-    table = as_numbers(points, f"The special values of {key!r}").reshape(len(points), 2)
-    codes = table[:, 0].tolist()
-    is_whole = len(set(codes)) == len(codes) and np.isfinite(codes).all()
-    if len(codes) > MAX_SPECIAL or not is_whole:
+    found = read_special(points, key)
+    if len(found) > MAX_SPECIAL:
         raise PriorScoreError(
-            f"The special values of {key!r} must be up to {MAX_SPECIAL} numbers, each "
-            f"once; got {codes!r}."
+            f"The special values of {key!r} must be up to {MAX_SPECIAL}; got "
+            f"{[*found]!r}."
         )
-    return dict(zip(codes, table[:, 1].tolist(), strict=True))
+    return found
 
 
 def _check_units(values: FloatArray, key: str, quantities: Sequence[float]) -> None:

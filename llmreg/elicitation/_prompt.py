@@ -11,7 +11,7 @@ from typing import Any
 
 from llmreg._utils._text import clean_text
 from llmreg.exceptions import DataError, FeatureNamesError
-from llmreg.prior._scores import SCORE_LIMIT
+from llmreg.prior._scores import SCORE_LIMIT, check_names
 from llmreg.prior._task import Feature, Task
 
 PROMPT_VERSION = "2"
@@ -103,7 +103,10 @@ def give_ids(letter: str, items: Iterable[Any]) -> dict[str, Any]:
 
 
 def check_distinct(task: Task) -> None:
-    """Refuse names that are the same once they are cleaned and cut."""
+    """Refuse names that are empty, or the same once they are cleaned and cut."""
+    # No prior could hold the answers, which would be paid for.
+    check_names(task.keys, "feature")
+    check_names(task.outputs, "output")
     seen: dict[tuple[str, str | None], str] = {}
     for feature in task.features:
         level = feature.level and clean_text(feature.level, MAX_NAME_LENGTH)

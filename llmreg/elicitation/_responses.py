@@ -4,7 +4,7 @@ import json
 import math
 import re
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -64,13 +64,60 @@ AVERAGES: dict[str, Callable[[Sequence[Any]], Any]] = {
 
 
 def average_by_name(answers: Sequence[Estimate | FeaturePrior]) -> dict[str, Any]:
-    """Average curves, ranges and base rates, each over those that have it."""
+    """Average curves, ranges and base rates, each over those that have it.
+
+    What answers tell in different units has no average, and is left out.
+    """
+    apart = find_other_units(answers)
+    moved = find_other_units(answers, "target_ranges")
+    skipped = {"curves": apart, "ranges": apart, "target_ranges": moved}
     found: dict[str, Any] = {}
     for name, average in AVERAGES.items():
         each = [getattr(answer, name) for answer in answers]
-        keys = dict.fromkeys(key for one in each for key in one)
+        left_out = skipped.get(name, ())
+        keys = dict.fromkeys(k for one in each for k in one if k not in left_out)
         found[name] = {k: average([one[k] for one in each if k in one]) for k in keys}
     return found
+
+
+# Two answers are in different units if all that is usual in one is larger than all that
+# is in the other, and the largest by this factor.
+UNIT_FACTOR = 10.0
+
+
+def find_other_units(
+    answers: Sequence[Estimate | FeaturePrior], kind: str = "ranges"
+) -> list[str]:
+    """Name the features, or targets, that answers speak of in different units."""
+    sizes: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for answer in answers:
+        spans = dict(getattr(answer, kind))
+        if kind == "ranges":
+            ends = {
+                k: np.quantile(c.values, [0, 0.5, 1]) for k, c in answer.curves.items()
+            }
+            spans = ends | spans
+        for name, (low, middle, high, *_) in spans.items():
+            sizes[name].append((max(abs(low), abs(high)), abs(middle)))
+    ends_of = {name: (min(found)[0], *max(found)) for name, found in sizes.items()}
+    return [
+        name
+        for name, (least, most, middle) in ends_of.items()
+        if 0 < least < middle and most >= UNIT_FACTOR * least
+    ]
+
+
+def warn_of_units(who: str, answers: Sequence[Estimate | FeaturePrior]) -> None:
+    """Warn that answers are in different units."""
+    every = (find_other_units(answers, kind) for kind in ("ranges", "target_ranges"))
+    if names := [name for found in every for name in found]:
+        warnings.warn(
+            f"The {who} speak of {list_names(names)} in different units, so that no "
+            "more than the direction of their curves is used. Tell the unit: of a "
+            "column in feature_descriptions, of the target in the task.",
+            PriorDisagreementWarning,
+            stacklevel=3,
+        )
 
 
 def read_json(text: str) -> Any:
@@ -246,6 +293,7 @@ def combine(
     if any(found.values()):
         units = {f.key: f.unit for f in task.features if f.unit and f.level is None}
         prior = replace(prior, units=units, **found)
+    warn_of_units(f"{len(estimates)} estimates", estimates)
     if names := find_disagreements(prior):
         warn_of_disagreement(f"{len(estimates)} estimates", names)
     return prior
@@ -299,8 +347,9 @@ def find_disagreements(prior: FeaturePrior) -> tuple[str, ...]:
     """Name the features whose sign the estimates do not agree on."""
     if prior.estimates is None:
         return ()
-    scores = np.nan_to_num(prior.estimates)
+    scores = prior.estimates
     fewer = np.minimum((scores > 0).sum(axis=0), (scores < 0).sum(axis=0))
-    is_large = np.abs(scores).mean(axis=0) >= DISAGREEMENT_SIZE
-    mask = (fewer > DISAGREEMENT_SHARE * len(scores)) & is_large
+    is_large = mean(np.abs(scores)) >= DISAGREEMENT_SIZE
+    # Who says nothing agrees with nobody.
+    mask = (fewer > DISAGREEMENT_SHARE * np.isfinite(scores).sum(axis=0)) & is_large
     return tuple(prior.features[j] for j in np.flatnonzero(mask.any(axis=0)))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ from llmreg.exceptions import (
     RequestTooLargeError,
     TruncatedReplyError,
 )
+from llmreg.prior._scores import spread
 from llmreg.prior._task import Task
 
 logger = get_logger(__name__)
@@ -108,6 +110,11 @@ class Completion:
     stop: Literal["end", "length", "refusal"]
     model: str
     usage: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep the counts that are some: servers leave out what they do not count."""
+        counts = {n: int(k) for n, k in self.usage.items() if isinstance(k, Integral)}
+        object.__setattr__(self, "usage", counts)
 
 
 @dataclass(frozen=True)
@@ -426,5 +433,8 @@ def is_cut(question: Questionnaire, completion: Completion) -> bool:
 
 def settled(estimates: Sequence[Estimate]) -> bool:
     """Tell whether more estimates would hardly move the mean."""
-    errors = to_array(estimates).std(axis=0, ddof=1) / np.sqrt(len(estimates))
+    scores = to_array(estimates)
+    n_known = np.isfinite(scores).sum(axis=0)
+    # Of a feature that some say nothing of, those of the others.
+    errors = spread(scores) / np.sqrt(np.maximum(n_known - 1, 1))
     return bool((np.nan_to_num(errors) <= SETTLED).all())

@@ -19,6 +19,7 @@ from llmreg.exceptions import (
     LLMRegWarning,
     UnsupportedColumnError,
 )
+from llmreg.preprocessing._levels import is_gap
 
 ColumnKind = Literal[
     "numbers",
@@ -117,7 +118,7 @@ def column_kinds(
     for i, kind in enumerate(kinds):
         if i in declared:
             kinds[i] = _declared_kind(table.iloc[:, i], kind, declared[i])
-        elif kind == "levels" and not encoded and table.iloc[:, i].isna().all():
+        elif kind == "levels" and not encoded and is_gap(table.iloc[:, i]).all():
             # It has no string to encode, and becomes 0.
             kinds[i] = "numbers"
         elif told and kind == "levels" and looks_like_cells(table.iloc[:, i], table):
@@ -221,7 +222,7 @@ def _kind(
     values = column.to_numpy(dtype=object)
     if numeric_text and _spells_numbers(values):
         return "numbers"
-    present = values[~pd.isna(values)]
+    present = values[~is_gap(values)]
     kind = _kind_of_objects(present, known=known)
     if kind != "levels" or known:
         return kind
@@ -307,7 +308,7 @@ def looks_like_cells(column: pd.Series, table: pd.DataFrame) -> bool:
     dtype = column.dtype
     if pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return False
-    present = column.dropna()
+    present = column[~is_gap(column)]
     if all(isinstance(value, NUMBERS) for value in present):
         return False  # Numbers without a type have no levels.
     levels = pd.Series(present.astype(str).unique())
@@ -401,7 +402,7 @@ def _to_numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
 def _to_floats(values: np.ndarray) -> np.ndarray:
     """Convert an array of objects; what pandas counts as missing becomes NaN."""
     out = np.full(values.shape, np.nan)
-    present = ~pd.isna(values)
+    present = ~is_gap(values)
     out[present] = values[present].astype(np.float64)
     return out
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
@@ -20,6 +20,18 @@ _WHOLE = re.compile(r"-?(0|[1-9]\d*)(\.0)?", re.ASCII)
 _FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 
 
+def is_gap(values: Any) -> np.ndarray:
+    """Say what is missing: what is for pandas, and every NaN of `Decimal`."""
+    try:
+        return np.asarray(pd.isna(values))
+    except InvalidOperation:
+        # A signaling NaN is an error wherever it is compared, as pandas does.
+        values = np.asarray(values, dtype=object)
+        is_nan = [isinstance(v, Decimal) and v.is_nan() for v in values.ravel()]
+        known = np.where(np.reshape(is_nan, values.shape), None, values)
+        return np.asarray(pd.isna(known))
+
+
 def to_levels(
     column: pd.Series, known: Collection[str] = (), gap: str | None = MISSING
 ) -> np.ndarray:
@@ -31,7 +43,7 @@ def to_levels(
         return np.array([*spelled, gap], dtype=object)[column.cat.codes.to_numpy()]
     values = column.to_numpy(dtype=object)
     names = np.full(len(values), gap, dtype=object)
-    present = ~pd.isna(values)
+    present = ~is_gap(values)
     found = values[present]
     # Of equal values of different types, such as 1 and True, each is spelled.
     spelling = {key: _spell(key[1], called) for key in {(type(v), v) for v in found}}

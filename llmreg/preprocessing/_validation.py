@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from llmreg._utils import import_optional
 from llmreg._utils._text import list_names
 from llmreg.exceptions import DataError, EncodingError, FeatureNamesError
+from llmreg.preprocessing._levels import is_gap
 from llmreg.preprocessing._sparse import SparseRows, as_rows
 
 
@@ -228,7 +229,7 @@ def weigh_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray
 def check_labels(y: Any) -> np.ndarray:
     """Check that labels of shape (n_samples,) are classes, and none is missing."""
     assert_all_finite(y, allow_nan=True, input_name="y")
-    if n_missing := int(np.sum(np.asarray(pd.isna(y)))):
+    if n_missing := int(is_gap(y).sum()):
         raise DataError(
             f"y contains {n_missing} missing label(s) (NaN or None). Drop those rows: "
             "a label cannot be imputed."

@@ -17,7 +17,13 @@ import numpy as np
 
 from llmreg._utils._text import refuse_twins
 from llmreg.exceptions import PriorCardError
-from llmreg.prior._curves import ResponseCurve, average, read_curve, stack_outputs
+from llmreg.prior._curves import (
+    ResponseCurve,
+    average,
+    read_curve,
+    read_special,
+    stack_outputs,
+)
 from llmreg.prior._scores import (
     SCORE_LIMIT,
     BaseRate,
@@ -48,7 +54,7 @@ def format_card(fields: Mapping[str, Any]) -> str:
         **_of_task(fields),
         "features": [_entry(fields, j) for j in range(len(fields["features"]))],
         "provenance": dict(fields["provenance"]),
-        "usage": dict(fields["usage"]),
+        "usage": {name: _plain(n) for name, n in fields["usage"].items() if n == n},
     }
     return _dump(card) + "\n"
 
@@ -190,7 +196,7 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
     check_names(outputs, "output")
     # Not by np.array: an array of lists would be one of more dimensions.
     scores = np.fromiter(_cells(entries, "score", outputs), dtype=object)
-    usage = _values(card, "usage", int, "whole numbers")
+    usage = _values(card, "usage", int | float, "numbers")
     # Where the scores come from: a number is as good as a text.
     provenance = _values(card, "provenance", str | int | float, "texts")
     rate_spreads = _field(card, "base_rate_spreads", dict, {})
@@ -231,25 +237,19 @@ def _curve(entry: Mapping[str, Any], outputs: Sequence[str]) -> ResponseCurve:
     if all(row is None for row in rows):
         raise PriorCardError(f'The "curve" of {feature!r} must be a list; it is null.')
     each = [None if row is None else read_curve(row, feature) for row in rows]
-    codes = [pairs or [] for pairs in _cells([entry], "special_values", outputs)]
-    for pairs in codes:
-        if any(not isinstance(pair, list) or len(pair) != 2 for pair in pairs):
-            raise PriorCardError(
-                f'The "special_values" of {feature!r} must be a list of [value, '
-                f"effect]; got {pairs!r}."
-            )
-    curve = stack_outputs(each, [dict(pairs) for pairs in codes])
+    codes = _cells([entry], "special_values", outputs)
+    curve = stack_outputs(each, [read_special(pairs, feature) for pairs in codes])
     spreads = _cells([entry], "curve_spread", outputs)
     # An expert who adds a knot need not say how far estimates of it lay apart.
-    fits = all(row is not None and len(row) == len(curve.values) for row in spreads)
-    spread = np.array(spreads, dtype=np.float64) if fits else None
+    n_knots = len(curve.values)
+    fits = all(isinstance(row, list) and len(row) == n_knots for row in spreads)
+    spread: Any = spreads if fits else None
     return replace(curve, spread=spread)
 
 
 def _range(found: Any, spreads: Any, what: str) -> TypicalRange:
     """Read percentiles, and how far the estimates of them lay apart."""
-    typical = check_range(found, what)
-    return typical._replace(spread=None if spreads is None else tuple(spreads))
+    return check_range(check_range(found, what)._replace(spread=spreads), what)
 
 
 def _field(card: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
@@ -267,7 +267,7 @@ def _values(card: Mapping[str, Any], name: str, kind: Any, what: str) -> dict[st
     """Give a field of the card whose values are of the right type."""
     values: dict[str, Any] = _field(card, name, dict, {})
     for key, value in values.items():
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        if not isinstance(value, kind):
             raise PriorCardError(
                 f'The "{name}" of a prior card must be {what}; {key!r} is {value!r}. '
                 "Correct it, or leave it out."

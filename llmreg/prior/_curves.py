@@ -15,8 +15,10 @@ from llmreg.prior._scores import (
     FloatArray,
     TypicalRange,
     as_numbers,
+    check_change,
     check_range,
     check_scores,
+    check_spread,
     mean,
     spread,
     stack,
@@ -86,9 +88,14 @@ class ResponseCurve:
                 f"A curve of {len(values)} knots needs as many effects; got an array "
                 f"of shape {effects.shape}."
             )
+        codes = as_numbers([*self.special], "The special values of a curve")
+        if codes.shape != (len(self.special),) or not np.isfinite(codes).all():
+            raise PriorScoreError(
+                f"The special values of a curve must be finite; got {[*self.special]}."
+            )
         special = {
-            float(code): np.atleast_1d(as_numbers(f, "The effects of special values"))
-            for code, f in self.special.items()
+            code: np.atleast_1d(as_numbers(found, "The effects of special values"))
+            for code, found in zip(codes.tolist(), self.special.values(), strict=True)
         }
         for found in (effects, *special.values()):
             if (np.abs(found) > SCORE_LIMIT).any():
@@ -104,11 +111,7 @@ class ResponseCurve:
         spreads = self.spread
         if spreads is not None:
             spreads = np.atleast_2d(as_numbers(spreads, "The spread of a curve"))
-            if spreads.shape != effects.shape:
-                raise PriorScoreError(
-                    "The spread of a curve must have the shape of its effects, "
-                    f"{effects.shape}; got {spreads.shape}."
-                )
+            check_spread(spreads, "a curve", effects.shape)
         for array in (values, effects, *special.values()):
             array.flags.writeable = False
         # The way around a frozen dataclass.
@@ -208,11 +211,7 @@ class ResponseCurve:
         >>> ResponseCurve([36, 40], [-1, 5]).rescale(1.8, 32).values.round(1)
         array([ 96.8, 104. ])
         """
-        if not (np.isfinite([factor, offset]).all() and factor):
-            raise PriorScoreError(
-                f"A unit is changed by a finite factor other than 0, and a finite "
-                f"offset; got {factor!r} and {offset!r}."
-            )
+        factor, offset = check_change((factor, offset))
         order = slice(None, None, 1 if factor > 0 else -1)
         return ResponseCurve(
             (factor * self.values + offset)[order],
@@ -370,6 +369,21 @@ def read_curve(cell: Any, feature: str) -> ResponseCurve:
         return ResponseCurve.from_points(cell)
     except PriorScoreError as e:
         raise PriorScoreError(f"{feature!r}: {e}") from None
+
+
+def read_special(points: Any, feature: str) -> dict[float, float]:
+    """Read a list of values that are codes, each once, with their effects."""
+    if not points:
+        return {}
+    what = f"The special values of {feature!r}"
+    table = as_numbers(points, what)
+    is_paired = table.ndim == 2 and table.shape[1] == 2
+    codes = table[:, 0].tolist() if is_paired else [np.nan]
+    if len(set(codes)) < len(codes) or not np.isfinite(codes).all():
+        raise PriorScoreError(
+            f"{what} must be a list of [value, effect], each once; got {points!r}."
+        )
+    return dict(zip(codes, table[:, 1].tolist(), strict=True))
 
 
 def sum_up(fields: Mapping[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from llmreg.prior._scores import (
     BaseRate,
     FloatArray,
     TypicalRange,
+    check_change,
     check_names,
     check_range,
     check_rate,
@@ -125,10 +126,17 @@ class FeaturePrior(Editable):
         own.update(features=features, outputs=outputs, scores=scores)
         if self.estimates is not None:
             own["estimates"] = check_scores(self.estimates, features, outputs, ndim=3)
+        # A provider of a user's own may tell what it likes; a card holds texts.
+        own.update(task=str(self.task or ""), target=str(self.target or ""))
+        for kind in ("rationale", "descriptions", "units"):
+            own[kind] = {name: str(text) for name, text in own[kind].items() if text}
+        own["provenance"] = {n: str(told) for n, told in self.provenance.items()}
         own["curves"] = dict(self.curves)
         checks: dict[str, Any] = {"ranges": check_range, "target_ranges": check_range}
         for kind, check in {**checks, "base_rates": check_rate}.items():
-            own[kind] = {name: check(r, repr(name)) for name, r in own[kind].items()}
+            pairs = own[kind].items()
+            # Classes and columns may be numbers, as those of scores may.
+            own[kind] = {str(name): check(r, repr(name)) for name, r in pairs}
 
     @classmethod
     def from_dict(
@@ -272,6 +280,13 @@ class FeaturePrior(Editable):
         columns = [-1 if key is None else place[key] for key in found.sources]
         sources = dict(zip(keys, found.sources, strict=True))
         curves = rename(self.curves, sources)
+        if wrong := [
+            f.key for f in features if f.level is not None and f.key in curves
+        ]:
+            raise PriorMismatchError(
+                f"The prior has curves for {wrong!r}, which are levels and no numbers. "
+                "Give a level a score: the effect of having it."
+            )
         estimates, provenance = self.estimates, self.provenance
         if estimates is not None:
             estimates = take(estimates, rows, columns) * sign
@@ -329,7 +344,7 @@ class FeaturePrior(Editable):
             )
         curves, ranges = dict(self.curves), dict(self.ranges)
         for name, found in factors.items():
-            change = found if isinstance(found, tuple) else (found, 0.0)
+            change = check_change(found)
             if name in curves:
                 curves[name] = curves[name].rescale(*change)
             if name in ranges:

@@ -4,6 +4,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -363,10 +364,11 @@ def _find(name: str, names: tuple[str, ...]) -> int | None:
 _TRUTH = {"true": "1", "yes": "1", "false": "0", "no": "0"}
 
 
-def _number(name: str) -> float | None:
+def _number(name: str) -> Decimal | None:
     """Read a name as a number, if it is one; yes and no are 1 and 0."""
     try:
-        number = float(_TRUTH.get(name.lower(), name))
-    except ValueError:
+        # To every digit: labels may be identifiers.
+        number = Decimal(_TRUTH.get(name.lower(), name))
+    except InvalidOperation:
         return None
-    return None if np.isnan(number) else number
+    return None if number.is_nan() else number

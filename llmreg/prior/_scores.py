@@ -1,5 +1,6 @@
 """The numbers of a prior: scores, percentiles and base rates, checked and averaged."""
 
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -28,7 +29,8 @@ def check_names(names: Sequence[object], what: str) -> tuple[str, ...]:
         raise error(f"Expected a list of {what} names; got the text {names!r}.")
     if wrong := [name for name in names if not isinstance(name, str) or not name]:
         raise error(
-            f"The {what} names of a prior must be text, and not empty; got {wrong!r}."
+            f"The {what} names of a prior must be text, and not empty; got {wrong!r}. "
+            "Rename them."
         )
     if twice := repeated(names):
         raise error(f"A prior scores each {what} once; got {twice!r} more than once.")
@@ -190,6 +192,21 @@ def average_rates(rates: Sequence[BaseRate]) -> BaseRate:
     return BaseRate(float(table.mean()), float(table.std()))
 
 
+def check_change(found: Any) -> tuple[float, float]:
+    """Read a change of units: a factor, or a factor and an offset."""
+    change = np.atleast_1d(as_numbers(found, "A change of units"))
+    if (
+        change.shape not in {(1,), (2,)}
+        or not np.isfinite(change).all()
+        or not change[0]
+    ):
+        raise PriorScoreError(
+            "A unit is changed by a finite factor other than 0, or by such a factor "
+            f"and a finite offset, (factor, offset); got {found!r}."
+        )
+    return float(change[0]), float(change[1:].sum())
+
+
 def rescale_range(found: TypicalRange, factor: float, offset: float) -> TypicalRange:
     """Give percentiles in another unit; a negative factor turns them round."""
     order = slice(None, None, 1 if factor > 0 else -1)
@@ -205,9 +222,9 @@ def _range(values: FloatArray, spreads: FloatArray | None = None) -> TypicalRang
 
 def check_range(found: Any, what: str) -> TypicalRange:
     """Make a typical range of three numbers in order."""
-    deviations = None
+    spreads = None
     if isinstance(found, TypicalRange):
-        found, deviations = found[:3], found.spread
+        found, spreads = found[:3], found.spread
     values = as_numbers(found, f"The typical range of {what}")
     if values.shape != (3,) or not np.isfinite(values).all():
         raise PriorScoreError(
@@ -219,7 +236,7 @@ def check_range(found: Any, what: str) -> TypicalRange:
             f"The percentiles in the typical range of {what} must not decrease; got "
             f"{found!r}."
         )
-    return _range(values)._replace(spread=deviations)
+    return _range(values, check_spread(spreads, f"the range of {what}", (3,)))
 
 
 def check_rate(found: Any, what: str) -> BaseRate:
@@ -231,7 +248,23 @@ def check_rate(found: Any, what: str) -> BaseRate:
             f"The base rate of {what} must be a probability from 0 to 1; got "
             f"{rate.rate!r}."
         )
-    return BaseRate(float(value), rate.spread)
+    spread = check_spread(rate.spread, f"the base rate of {what}", ())
+    return BaseRate(
+        float(value), float(spread) if spread is not None and spread >= 0 else None
+    )
+
+
+def check_spread(found: Any, what: str, shape: tuple[int, ...]) -> FloatArray | None:
+    """Make an array of standard deviations; None where there are none."""
+    if found is None:
+        return None
+    values = as_numbers(found, f"The spread of {what}")
+    if values.shape != shape or (values < 0).any() or np.isinf(values).any():
+        raise PriorScoreError(
+            f"The spread of {what} must be {math.prod(shape)} number(s) of at least 0, "
+            f"in the shape {shape}; got {found!r}. Correct it, or leave it out."
+        )
+    return values
 
 
 def as_numbers(values: Any, what: str) -> FloatArray:

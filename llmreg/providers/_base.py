@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from llmreg._utils import EstimatorMixin
@@ -21,6 +22,7 @@ from llmreg.exceptions import (
     ProviderUnavailableError,
 )
 from llmreg.prior._feature_prior import FeaturePrior
+from llmreg.prior._scores import check_names
 from llmreg.prior._task import Task
 
 
@@ -122,6 +124,18 @@ def _is_its_attributes(value: object) -> bool:
     return hasattr(value, "__dict__") and usual and kind.__reduce__ is object.__reduce__
 
 
+def by_name(prior: Any) -> Any:
+    """Make a dict of a Series, or of a table by output, whose features have names."""
+    is_pandas = isinstance(prior, pd.Series | pd.DataFrame)
+    if not is_pandas or {type(name) for name in prior.keys()} != {str}:
+        return prior
+    check_names(list(prior.keys()), "feature")
+    if isinstance(prior, pd.DataFrame) and len(prior) == 1:
+        # A row by itself need not name its output.
+        prior = prior if isinstance(prior.index[0], str) else prior.iloc[0]
+    return prior.T.to_dict()
+
+
 def optional(provider: Any, method: str, task: Task) -> Any:
     """Call a method that a provider may have; ProviderError if it has not."""
     if not hasattr(provider, method):
@@ -173,6 +187,12 @@ class StaticPrior(PriorProvider):
     def __init__(self, prior: Any) -> None:
         self.prior = prior
 
+    def identity(self) -> dict[str, Any]:
+        """Name the scores; of a card what it says, since it may be edited."""
+        is_card = isinstance(self.prior, str | os.PathLike)
+        said = {"card": FeaturePrior.read(self.prior)} if is_card else {}
+        return {**super().identity(), **said}
+
     def has_cached(self, task: Task) -> bool:
         """Tell that no model is asked: always True."""
         return True
@@ -191,9 +211,10 @@ class StaticPrior(PriorProvider):
             return self.prior
         if isinstance(self.prior, str | os.PathLike):
             return FeaturePrior.read(self.prior)
-        if isinstance(self.prior, Mapping):
-            return FeaturePrior.from_dict(self.prior, output=task.outputs[0])
-        return FeaturePrior.from_array(self.prior, task.keys, task.outputs)
+        scores = by_name(self.prior)
+        if isinstance(scores, Mapping):
+            return FeaturePrior.from_dict(scores, output=task.outputs[0])
+        return FeaturePrior.from_array(scores, task.keys, task.outputs)
 
 
 class PriorCard(StaticPrior):

@@ -19,6 +19,7 @@ from llmreg.elicitation._responses import (
     nearest_reasons,
     now,
     warn_of_disagreement,
+    warn_of_units,
 )
 from llmreg.elicitation._retry import Stop, side_by_side
 from llmreg.exceptions import (
@@ -161,10 +162,11 @@ class EnsembleProvider(PriorProvider):
     Every member counts the same, however many estimates it makes. Where one has a
     curve, the score of another is the straight line over the typical range; ranges
     and base rates are averaged over those that give some. A warning tells where
-    members contradict each other on the sign of a score. In the provenance of the
-    prior ``"members"`` names them, ``"disagreement"`` is the standard deviation
-    between them, averaged over the scores, and ``"disputed"`` lists the features on
-    whose sign they do not agree.
+    members contradict each other on the sign of a score, and where they speak of
+    different units: such curves and ranges are left out, and their scores are used. In
+    the provenance of the prior ``"members"`` names them, ``"disagreement"`` is the
+    standard deviation between them, averaged over the scores, and ``"disputed"`` lists
+    the features on whose sign they do not agree.
 
     Parameters
     ----------
@@ -236,9 +238,15 @@ class EnsembleProvider(PriorProvider):
                 stacklevel=2,
             )
         combined = _average(task, priors, failed)
+        who = f"{len(priors)} members of the ensemble"
+        warn_of_units(who, [*priors.values()])
         if features := json.loads(combined.provenance["disputed"]):
-            warn_of_disagreement(f"{len(priors)} members of the ensemble", features)
+            warn_of_disagreement(who, features)
         return combined
+
+    def identity(self) -> dict[str, Any]:
+        """Name the members; a name alone may stand for another model elsewhere."""
+        return {**super().identity(), "providers": [*self._members().values()]}
 
     def has_cached(self, task: Task) -> bool:
         """Tell whether every member has its prior at hand; no model is asked."""

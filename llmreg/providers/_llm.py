@@ -78,7 +78,7 @@ class LLMProvider(PriorProvider):
     table, also where it takes several questions: of 100 features, or 150 curves, at
     most. Features that an answer leaves out, half of them at most, have no opinion,
     and a warning names those of which no answer has one. Two answers are averaged
-    unless `n_estimates` says otherwise.
+    unless `n_estimates` says otherwise; of those in different units the direction is.
 
     Examples
     --------

@@ -39,6 +39,7 @@ from llmreg.providers._base import (
     CIRCUIT_BREAKER,
     PriorCard,
     StaticPrior,
+    by_name,
     qualified_name,
 )
 from llmreg.providers._local import LocalProvider
@@ -158,6 +159,7 @@ PriorSource = FeaturePrior | Provider | Mapping[str, Any] | np.ndarray
 
 def prior_source(prior: Any) -> PriorSource | None:
     """Check the parameter `prior` before any data are touched, and read a card."""
+    prior = by_name(prior)
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
     if isinstance(prior, str) and prior in provider_names():

@@ -14,7 +14,11 @@ from llmreg.elicitation._curves import MAX_CURVES, MAX_LISTED, reply_schema
 from llmreg.elicitation._prompt import in_order, limit_enums
 from llmreg.elicitation._questions import MAX_REASON_LENGTH, plan
 from llmreg.elicitation._responses import average_by_name, combine, merge
-from llmreg.exceptions import IncompleteReplyError, ProviderResponseError
+from llmreg.exceptions import (
+    IncompleteReplyError,
+    PriorDisagreementWarning,
+    ProviderResponseError,
+)
 from llmreg.prior._scores import TypicalRange
 from llmreg.prior._task import Feature, Task
 
@@ -383,6 +387,52 @@ class TestAverages:
         assert np.isnan(prior.estimates[1, 0, 1])
         scored = curve.score(prior.ranges["glucose"])
         assert prior.scores[0, 0] == scored[0]
+
+    @pytest.mark.parametrize("factor", [1 / 18.02, 1000, -30])
+    @pytest.mark.parametrize("told", ["with a range", "without", "in one"])
+    def test_of_other_units_no_more_than_the_direction_is_used(self, told, factor):
+        def change(reply):
+            entry = reply["curves"][0]
+            points = [[factor * x, y] for x, y in entry["curve"]["o1"]]
+            entry["curve"]["o1"] = sorted(points)
+            found = sorted(factor * x for x in entry["range"])
+            entry["range"] = [] if told == "without" else found
+            entry["special"]["o1"] = []
+
+        def without(reply):
+            reply["curves"][0]["range"] = []
+
+        estimates = [read(None if told == "with a range" else without), read(change)]
+        with pytest.warns(PriorDisagreementWarning) as warned:
+            prior = combine(make_task(), estimates, {}, {})
+        (told_of_units,) = (w for w in warned if "different units" in str(w.message))
+        assert "2 estimates speak of 'glucose' in" in str(told_of_units.message)
+        assert [*prior.curves] == [*prior.ranges] == ["age"]
+        each = [estimate.scores["yes"]["glucose"] for estimate in estimates]
+        assert prior.scores[0, 0] == pytest.approx(np.mean(each))
+
+    @pytest.mark.parametrize("factor", [1, 2.2, 9])
+    @pytest.mark.parametrize("low", [0, 80])
+    def test_answers_that_are_not_far_apart_are_of_one_unit(self, factor, low):
+        def change(reply):
+            reply["curves"][0]["range"] = [low, 150, 181 * factor]
+
+        prior = combine(make_task(), [read(), read(change)], {}, {})
+        assert prior.ranges["glucose"].high == pytest.approx(181 * (1 + factor) / 2)
+
+    @pytest.mark.parametrize("n_others", [1, 3])
+    def test_targets_in_other_units_have_no_range(self, n_others):
+        task = make_task(kind="regression")
+        rest = {name: REPLY[name] for name in ("curves", "levels")}
+        replies = [
+            {"target_ranges": {"o1": found}, **rest}
+            for found in ([50, 80, 200], *[[5e4, 8e4, 2e5]] * n_others)
+        ]
+        estimates = [read(task=task, reply=reply) for reply in replies]
+        with pytest.warns(PriorDisagreementWarning, match="speak of 'yes' in diff"):
+            assert combine(task, estimates, {}, {}).target_ranges == {}
+        same = combine(task, estimates[1:], {}, {})
+        assert same.target_ranges["yes"][:3] == (5e4, 8e4, 2e5)
 
     def test_of_parts_the_task_is_told_once(self):
         first, second = ask().halves

@@ -21,7 +21,12 @@ from llmreg.elicitation._questions import (
     RankingQuestionnaire,
     plan,
 )
-from llmreg.exceptions import DataError, FeatureNamesError, ProviderResponseError
+from llmreg.exceptions import (
+    DataError,
+    FeatureNamesError,
+    PriorMismatchError,
+    ProviderResponseError,
+)
 from llmreg.prior._task import Feature, Task
 
 ATTACKS = [
@@ -243,6 +248,16 @@ def test_names_that_look_the_same_are_refused():
         task = Task(tuple(Feature(n) for n in twins), "t", ("yes",), "classification")
         with pytest.raises(FeatureNamesError, match="Rename one of them"):
             plan(task)
+
+
+def test_empty_names_are_refused_before_anything_is_sent():
+    nameless = Task((Feature("x"), Feature("")), "y", ("a",), "classification")
+    with pytest.raises(FeatureNamesError, match=r"not empty; got \[''\]. Rename"):
+        plan(nameless)
+    with pytest.raises(PriorMismatchError, match=r"output names .* Rename"):
+        plan(Task((Feature("x"),), "y", ("", "a", "b"), "classification"))
+    level = Task((Feature("", level=""),), "y", ("a",), "classification", ("", "a"))
+    assert len(plan(level)) == 1
 
 
 def count(part):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from llmreg.elicitation._questions import WAYS
+from llmreg.elicitation._responses import Estimate
 from llmreg.elicitation._retry import RetryPolicy
-from llmreg.elicitation._sampling import AUTO_FIRST, AUTO_MOST, AUTO_STEP
+from llmreg.elicitation._sampling import AUTO_FIRST, AUTO_MOST, AUTO_STEP, settled
 from llmreg.exceptions import (
     PriorDisabledWarning,
     ProviderError,
@@ -367,6 +368,21 @@ class TestAuto:
         prior = provider.set_params(n_estimates="auto").elicit(task)
         assert len(server.requests) == 5
         assert prior.usage["served_from_cache"] == AUTO_FIRST
+
+    @pytest.mark.parametrize(
+        ("scores", "expected"),
+        [
+            ([-8, 8, np.nan], False),
+            ([3, 5, np.nan], True),
+            ([1, 4, 1, np.nan, 4], True),
+            ([0, 5, 0, np.nan, 5], False),
+            ([-8, np.nan, np.nan], True),
+            ([np.nan] * 3, True),
+        ],
+    )
+    def test_one_that_says_nothing_settles_nothing(self, scores, expected):
+        answers = [Estimate({"yes": {"a": 1, "b": score}}, {}) for score in scores]
+        assert settled(answers) == expected
 
     def test_another_word_is_refused(self, provider, task):
         with pytest.raises(ValueError, match="The 'n_estimates' parameter"):

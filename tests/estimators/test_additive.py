@@ -1,6 +1,7 @@
 """Models with curves do what all models do: save, weigh rows, go on, are explained."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,12 @@ import torch
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV
 
-from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
+from llmreg import (
+    FeaturePrior,
+    LLMAttributionClassifier,
+    LLMAttributionRegressor,
+    ResponseCurve,
+)
 from llmreg.exceptions import CoefficientsError, PriorMismatchWarning
 from llmreg.nn._additive import AdditiveModel
 from tests.fakes import curved_prior
@@ -103,6 +109,20 @@ def test_far_rows_are_those_at_the_end(problem, table):
     model.fit(table, y)
     far, further = (table.assign(age=age, bmi=-age) for age in (1e4, 1e12))
     assert_same(model, far, model, further)
+
+
+@pytest.mark.parametrize("scaler", ["bounded", "minmax", "standard"])
+def test_small_values_of_a_wide_column_are_no_code(scaler, rng):
+    """Of 0, the code of a gap, and 1 to 1e9: 50 is as far from 0 as from 5."""
+    revenue = np.where(rng.random(100) < 0.3, 0, np.exp(rng.uniform(0, 20, 100)))
+    risk = np.where((revenue == 0) | (revenue > 1e6), 2.0, 0.0)
+    curve = ResponseCurve([1, 1e6, 1e7, 1e9], [-3, -3, 3, 3], special={0: [3]})
+    prior = replace(FeaturePrior.from_dict({"x": 0}), curves={"x": curve})
+    options = {"scaler": scaler, "on_unit_mismatch": "keep", "device": "cpu"}
+    model = LLMAttributionRegressor(prior, **options)
+    model.fit(pd.DataFrame({"x": revenue}), risk)
+    found = model.predict(pd.DataFrame({"x": [0.0, 5.0, 50.0, 500.0, 1e8]}))
+    np.testing.assert_allclose(found, [2, 0, 0, 0, 2], atol=0.3)
 
 
 def test_a_search_over_gamma_and_scaler(table, illness):

@@ -1,5 +1,7 @@
 """What cannot be fitted: one error each, typed, with a way out."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,7 +50,7 @@ def test_one_class(table):
         fit(table, ["ill"] * len(table))
 
 
-@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA, Decimal("sNaN")])
 def test_missing_labels(table, illness, missing):
     y = illness.astype(object)
     y[3] = missing

@@ -1,4 +1,5 @@
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -441,6 +442,30 @@ def test_wide_tables(rng):
     X = pd.DataFrame(rng.normal(size=(4, 5000)))
     assert encode(X).shape == (4, 5000)
     assert encode(X.astype("Float64")).shape == (4, 5000)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, np.array, list])
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        ([Decimal("1.5"), "?", Decimal(3)], {}),
+        ([Decimal(0), "?", "?", Decimal(2)], {"feature_kinds": {"x0": "categorical"}}),
+        (["a", "?", "b", 3], {"levels": {"x0": ["c"]}}),
+        (["?", "?"], {"encoder": None}),
+        ([1, "?", True], {}),
+    ],
+)
+def test_a_signaling_nan_is_a_gap(values, options, kind):
+    tables = [
+        pd.DataFrame({"x0": [gap if v == "?" else v for v in values]}, dtype=object)
+        for gap in (None, Decimal("sNaN"))
+    ]
+    plain, signaling = (t if kind is pd.DataFrame else kind(t.values) for t in tables)
+    encoder = TableEncoder(**options).fit(signaling, told=True)
+    assert encoder.columns_ == TableEncoder(**options).fit(plain, told=True).columns_
+    expected = encode(plain, **options)
+    np.testing.assert_array_equal(encoder.transform(signaling), expected)
+    np.testing.assert_array_equal(encoder.transform(plain), expected)
 
 
 scalars = st.none() | st.text() | st.integers() | st.booleans() | st.floats(-1e9, 1e9)

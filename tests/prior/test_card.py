@@ -142,7 +142,7 @@ def test_a_wrong_score_is_named(card, score, put):
         (lambda c: c["features"][0].update(estimates=3), "must be lists"),
         (lambda c: c["outputs"].append("b"), "must be an object by output"),
         (lambda c: c.update(usage={"requests": "many"}), "'requests' is 'many'"),
-        (lambda c: c.update(usage={"requests": None}), "whole numbers"),
+        (lambda c: c.update(usage={"requests": None}), "must be numbers"),
     ],
 )
 def test_a_card_with_a_fault_is_an_error(card, change, told):

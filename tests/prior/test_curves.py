@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,6 +181,42 @@ class TestPrior:
         with pytest.raises(ValueError, match=message):
             FeaturePrior.from_json(text.replace(old, new))
 
+    @pytest.mark.parametrize("wrong", ["x", [], {}, [[1]], 10**400, True, -1e400])
+    @pytest.mark.parametrize(
+        ("name", "form"),
+        [
+            ("range_spread", [1, "?", 3]),
+            ("range_spread", "?"),
+            ("curve_spread", [0, "?", 1, 0, 0, 0]),
+            ("special_values", [[0, 1], ["?", 1]]),
+            ("special_values", [[0, "?"]]),
+            ("special_values", [[0, 1], "?"]),
+        ],
+    )
+    def test_numbers_beside_a_curve_are_checked(self, prior, name, form, wrong):
+        card = json.loads(prior.to_json())
+        assert len(card["features"][0]["curve"]) == 6
+        text = json.dumps(form).replace('"?"', json.dumps(wrong))
+        card["features"][0][name] = json.loads(text)
+        with pytest.raises(PriorScoreError, match=r"'glucose'|a curve|special values"):
+            FeaturePrior.from_json(json.dumps(card))
+
+    @pytest.mark.parametrize("spread", ["x", -0.1, [0.1], True, float("inf")])
+    def test_spread_of_a_base_rate_is_a_number(self, spread):
+        with pytest.raises(PriorScoreError, match="spread of the base rate of 'yes'"):
+            FeaturePrior.from_dict(
+                {"age": 1}, base_rates={"yes": BaseRate(0.1, spread)}
+            )
+
+    def test_codes_are_numbers_each_once(self, prior):
+        with pytest.raises(PriorScoreError, match="must be finite"):
+            ResponseCurve([0, 1], [0, 1], special={float("nan"): [1]})
+        text = prior.to_json().replace(
+            '"curve":', '"special_values": [[0, 1], [0, 2]], "curve":'
+        )
+        with pytest.raises(PriorScoreError, match="each once"):
+            FeaturePrior.from_json(text)
+
     def test_align_goes_by_name_and_turns_the_negative_class_round(self, prior):
         table = [Feature("num__glucose"), Feature("age")]
         found = prior.align(table, ["no"], negative="yes")
@@ -214,6 +252,33 @@ class TestPrior:
         np.testing.assert_allclose(turned.ranges["glucose"][:3], [-181, -117, -80])
         with pytest.raises(PriorMismatchError, match="no features \\['age'\\]"):
             prior.convert_units({"age": 2})
+
+    @pytest.mark.parametrize("change", [1.8, [1.8], (1.8, 32), [1.8, 32], np.array(2)])
+    def test_a_change_of_units_is_a_factor_and_perhaps_an_offset(self, prior, change):
+        factor, offset = [*np.atleast_1d(change), 0.0][:2]
+        found = prior.convert_units({"glucose": change})
+        expected = factor * prior.curves["glucose"].values + offset
+        np.testing.assert_allclose(found.curves["glucose"].values, expected)
+        assert found.ranges["glucose"].low == pytest.approx(80 * factor + offset)
+
+    @pytest.mark.parametrize("change", ["2", None, True, 0, (0, 1), (1, 2, 3), np.inf])
+    @pytest.mark.parametrize("name", ["glucose", "bmi", "sex=f"])
+    def test_another_change_of_units_is_refused(self, prior, name, change):
+        """Also of a column that has no more than a range, or nothing in a unit."""
+        prior = replace(prior, ranges={**prior.ranges, "bmi": (18, 25, 40)})
+        with pytest.raises(PriorScoreError, match=r"change.* of units|unit is changed"):
+            prior.convert_units({name: change})
+
+    def test_names_of_classes_may_be_numbers(self):
+        prior = FeaturePrior.from_dict({"age": 1}, base_rates={0: 0.9, True: 0.1})
+        assert prior.base_rates == {"0": BaseRate(0.9), "True": BaseRate(0.1)}
+
+    def test_a_level_has_no_curve(self):
+        prior = FeaturePrior.from_dict({"sex=f": [(0, -2), (1, 4)], "age": 1})
+        with pytest.raises(PriorMismatchError, match=r"\['sex=f'\], which are levels"):
+            prior.align([Feature("sex", level="f")], ["yes"])
+        # A column of 0 and 1 that was made of it is one of numbers.
+        assert [*prior.align([Feature("sex_f")], ["yes"]).curves] == ["sex_f"]
 
     @pytest.mark.parametrize(
         "curves",

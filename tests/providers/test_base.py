@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from llmreg.elicitation._retry import RetryPolicy, TransientError
@@ -100,6 +102,19 @@ class TestElicit:
             "output_tokens": 10,
             "served_from_cache": 0,
         }
+
+    @pytest.mark.parametrize("count", [np.int64(7), None, "7", 7.5])
+    def test_counts_are_taken_as_a_vendor_gives_them(self, task, count):
+        """An answer that was paid for is not lost for one that is missing."""
+
+        class Counting(Scripted):
+            def _complete(self, client, request):
+                reply = super()._complete(client, request)
+                return replace(reply, usage={"output_tokens": count})
+
+        prior = Counting([3]).elicit(task)
+        assert prior.usage["output_tokens"] == (7 if count == np.int64(7) else 0)
+        assert Counting([]).elicit(task).scores[0, 0] == 3
 
     def test_more_estimates_cost_the_difference(self, task):
         Scripted([1, 3], n_estimates=2).elicit(task)

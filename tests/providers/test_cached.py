@@ -7,6 +7,7 @@ import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from llmreg.prior._task import Task
 from llmreg.providers import (
     CachedProvider,
     EnsembleProvider,
+    OpenAIProvider,
     PriorCache,
+    PriorCard,
     PriorProvider,
     StaticPrior,
 )
@@ -221,3 +224,59 @@ def test_a_card_of_names_that_are_no_text_is_asked_for_again(task, tmp_path):
     cache.put(entry.key, {**entry.content, "card": json.dumps(card)})
     assert provider.elicit(task).usage == {"requests": 1}
     assert len(ASKED) == 2
+
+
+@pytest.mark.parametrize(
+    "make", [PriorCard, StaticPrior, lambda card: EnsembleProvider([PriorCard(card)])]
+)
+def test_an_edited_card_is_read_again(task, tmp_path, make):
+    card = tmp_path / "card.json"
+    provider = CachedProvider(make(card), cache=tmp_path / "cache")
+    for score in (1, -9, 1):
+        FeaturePrior.from_dict(dict.fromkeys(task.keys, score)).write(card)
+        assert (provider.elicit(task).scores == score).all()
+        assert provider.elicit(task).usage == {"served_from_cache": 1}
+
+
+def test_members_that_are_named_are_told_apart_by_where_they_are(
+    task, tmp_path, monkeypatch
+):
+    named = CachedProvider(EnsembleProvider(["openai"]), cache=tmp_path)
+    made = CachedProvider(EnsembleProvider([OpenAIProvider()]), cache=tmp_path)
+    assert named._key(task) == made._key(task)
+    before = named._key(task)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert named._key(task) != before
+
+
+class Telling(Counting):
+    """Notes of its prior what it likes, as providers of a user's own do."""
+
+    def elicit(self, task):
+        return replace(super().elicit(task), **self.hint)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"provenance": {"models": ["a", "b"]}}, {"models": "['a', 'b']"}),
+        ({"provenance": {"seed": None, "n": np.int64(3)}}, {"seed": "None", "n": "3"}),
+        ({"provenance": {"setting": {"top_p": 0.5}}}, {"setting": "{'top_p': 0.5}"}),
+        ({"usage": {"usd": 0.12, "tokens": np.int64(70)}}, {"usd": 0.12, "tokens": 70}),
+        ({"usage": {"tokens": float("nan")}}, {}),
+        ({"task": None}, ""),
+        ({"target": 7}, "7"),
+        ({"rationale": {"age": None, "fare": ["dear"]}}, {"fare": "['dear']"}),
+        ({"provenance": {"error": 5}}, {"error": "5"}),
+    ],
+)
+def test_whatever_a_provider_notes_is_asked_for_once(task, tmp_path, told, kept):
+    provider = CachedProvider(Telling(hint=told), cache=tmp_path)
+    first, again = provider.elicit(task), provider.elicit(task)
+    assert len(ASKED) == 1
+    np.testing.assert_array_equal(first.scores, again.scores)
+    assert again.usage == {"served_from_cache": 1}
+    (name,) = told
+    assert getattr(FeaturePrior.from_json(first.to_json()), name) == kept
+    assert repr(first)
+    assert first._repr_html_()

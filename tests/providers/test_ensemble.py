@@ -123,6 +123,13 @@ def test_disagreement_is_warned_of_and_recorded(task):
     assert FeaturePrior.from_json(prior.to_json()).provenance == prior.provenance
 
 
+def test_members_without_an_opinion_hide_no_disagreement(task):
+    told = [{"age": 6, "fare": 1}, {"age": -6, "fare": 2}, {"fare": 1}, {"fare": 3}]
+    provider = EnsembleProvider([StaticPrior(scores) for scores in told])
+    with pytest.warns(PriorDisagreementWarning, match=r"4 members .* \('age',\)"):
+        assert provider.elicit(task).scores[0, 0] == 0
+
+
 def test_members_that_agree_are_not_warned_of(task):
     prior = EnsembleProvider([Member(scores(5)), Member(scores(7))]).elicit(task)
     assert prior.provenance["disputed"] == "[]"
@@ -312,3 +319,18 @@ class TestCost:
     def test_a_member_that_cannot_tell(self, task):
         with pytest.raises(ProviderError, match="no method estimate_cost"):
             EnsembleProvider([Member(scores(1))]).estimate_cost(task)
+
+
+def test_members_of_other_units_leave_the_direction(task):
+    """Thousands of one member are ones of another: the curves have no average."""
+    curves = [[(20, -4), (150, 4)], [(20_000, -2), (150_000, 6)], 3]
+    members = [StaticPrior({"age": curve, "sex=female": 1}) for curve in curves]
+    provider = EnsembleProvider(members)
+    with pytest.warns(PriorDisagreementWarning, match="members .* speak of 'age' in"):
+        prior = provider.elicit(task)
+    assert not prior.curves
+    np.testing.assert_allclose(prior.scores[0, :2], [(4 + 4 + 3) / 3, 1])
+    provider.set_params(providers=members[::2])
+    np.testing.assert_allclose(
+        provider.elicit(task).curves["age"].effects, [[-3.5, 3.5]]
+    )

@@ -1,15 +1,19 @@
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from llmreg import Feature, FeaturePrior, LLMAttributionClassifier, Task
 from llmreg.exceptions import (
+    FeatureNamesError,
     MissingKeyError,
     PriorCardError,
     PriorDisabledWarning,
     PriorError,
+    PriorMismatchError,
     PriorMismatchWarning,
     ProviderError,
     ProviderResponseError,
@@ -137,6 +141,46 @@ def test_scores_for_the_negative_class_are_negated():
     with pytest.warns(PriorMismatchWarning, match="both classes, and not alike"):
         both = resolve({"no": {"age": 3}, "yes": {"age": 2}}, TASK)
     assert both.scores[0, 0] == 2
+
+
+NAMED = pd.Series({"sex=female": 5.0, "age": 1.0})
+
+
+@pytest.mark.parametrize("wrap", [lambda prior: prior, StaticPrior])
+@pytest.mark.parametrize(
+    ("prior", "expected"),
+    [
+        (NAMED, [1, 5]),
+        (NAMED.astype("category"), [1, 5]),
+        (NAMED.to_frame().T, [1, 5]),
+        (NAMED.to_frame("no").T, [-1, -5]),
+        (NAMED.to_frame("yes").T, [1, 5]),
+        (pd.DataFrame([NAMED, -NAMED], index=["yes", "no"]), [1, 5]),
+        (NAMED[["age"]], [1, np.nan]),
+        # Without names the place of a score decides.
+        (NAMED.reset_index(drop=True), [5, 1]),
+        (NAMED.to_numpy(), [5, 1]),
+    ],
+)
+def test_series_and_tables_go_by_their_names(prior, expected, wrap):
+    given = prior_source(wrap(prior))
+    np.testing.assert_array_equal(resolve(given, TASK).scores, [expected])
+
+
+def test_names_of_a_series_are_checked():
+    with pytest.raises(PriorMismatchError, match="unexpected feature names: 'zz'"):
+        resolve(prior_source(pd.Series({"age": 5, "zz": 1})), TASK)
+    with pytest.raises(FeatureNamesError, match=r"'age'.* more than once"):
+        prior_source(pd.Series([1, 2], index=["age", "age"]))
+
+
+@pytest.mark.parametrize("number", [10**17, -(10**18), 2**53])
+def test_classes_are_told_apart_by_their_last_digit(number):
+    classes = tuple(map(str, (number, number + 1)))
+    task = replace(TASK, outputs=classes[1:], classes=classes)
+    assert resolve({classes[0]: {"age": 3}}, task).scores[0, 0] == -3
+    assert resolve({classes[1]: {"age": 3}}, task).scores[0, 0] == 3
+    assert resolve({f"{number}.0": {"age": 3}}, task).scores[0, 0] == -3
 
 
 @pytest.mark.parametrize(

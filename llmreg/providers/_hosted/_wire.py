@@ -216,14 +216,13 @@ def stop_reason(reason: object, text: str) -> Stop | None:
 
 
 def completion(
-    text: str, stop: Stop, model: object, counts: Mapping[str, object], secrets: Secrets
+    text: str, stop: Stop, model: object, counts: Mapping[str, Any], secrets: Secrets
 ) -> Completion:
     """Keep what a reply holds, without secrets, and the counts that there are."""
     # The name of the model goes into every card.
     name = secrets.hide_in_reply(clean_text(str(model), _MAX_READ))
-    usage = {what: n for what, n in counts.items() if isinstance(n, int)}
     hidden = secrets.hide_in_reply(text)
-    return Completion(hidden, stop, clean_text(name, _MAX_DETAIL), usage)
+    return Completion(hidden, stop, clean_text(name, _MAX_DETAIL), counts)
 
 
 def plain(value: Any) -> Any:
