@@ -247,6 +247,8 @@ def check_labels(y: Any) -> np.ndarray:
             f"The labels in y are of types that have no order together: {kinds}. Give "
             "labels of one type, such as y.astype(str)."
         ) from None
+    except ValueError as error:
+        raise DataError(f"{error} Numbers are for a regression.") from None
     return np.asarray(y)
 
 
