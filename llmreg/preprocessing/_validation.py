@@ -248,7 +248,7 @@ def check_labels(y: Any) -> np.ndarray:
             "labels of one type, such as y.astype(str)."
         ) from None
     except ValueError as error:
-        raise DataError(f"{error} Numbers are for a regression.") from None
+        raise DataError(f"{error} Give texts, booleans or whole numbers.") from None
     return np.asarray(y)
 
 

@@ -96,5 +96,5 @@ def test_numbers_whose_squares_are_none_are_told(rows, prior, loss):
     kind = LLMAttributionRegressor if loss else LLMAttributionClassifier
     settings = {"loss": loss} if loss else {}
     model = kind(prior, scaler=None, on_unit_mismatch="keep", **settings)
-    with pytest.raises(DivergenceError, match='Scale the columns .scaler="bounded"'):
+    with pytest.raises(DivergenceError, match="Scale the columns"):
         model.fit(X.assign(b=1e200 * X["b"]), y)
