@@ -239,3 +239,8 @@ def test_a_masked_label_is_missing():
     y = np.ma.masked_array(np.arange(20) % 2, mask=np.arange(20) == 3)
     with pytest.raises(DataError, match="1 missing label"):
         make([1]).fit(np.arange(20.0)[:, None], y)
+
+
+def test_nothing_masked_is_no_gap():
+    y = np.ma.masked_array(np.arange(20) % 2, mask=False)
+    assert make().fit(np.arange(20.0)[:, None], y).classes_.tolist() == [0, 1]
