@@ -126,7 +126,8 @@ def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
         offset, factor = scaler.data_min_, scaler.scale_
     elif encoder.scaler == "standard":
         with np.errstate(over="ignore"):
-            offset, factor = scaler.mean_, 1 / scaler.scale_
+            # Fitted on sparse rows it has a mean, and leaves it where it is.
+            offset, factor = scaler.mean_ * scaler.with_mean, 1 / scaler.scale_
     else:
         raise no_counterpart("scaler", scaler, '"bounded", "minmax", "standard"')
     if not np.isfinite(factor).all():
@@ -389,12 +390,14 @@ def _labels(classes: np.ndarray) -> np.ndarray:
     """Give class labels as a graph can hold them."""
     kinds: dict[str, Any] = {"b": bool, "i": np.int64, "u": np.int64, "f": np.float64}
     if classes.dtype.kind in kinds:
-        return classes.astype(kinds[classes.dtype.kind])
-    if all(isinstance(label, str) for label in classes):
+        labels = classes.astype(kinds[classes.dtype.kind])
+        if (labels == classes).all():
+            return labels
+    elif all(isinstance(label, str) for label in classes):
         return classes.astype(object)
     raise ExportError(
-        "Class labels must be text, numbers or booleans to be outputs of a graph; got "
-        f"{classes.tolist()}."
+        "Class labels must be text, booleans, or numbers of at most 64 bits with a sign "
+        f"to be outputs of a graph; got {classes.tolist()}."
     )
 
 

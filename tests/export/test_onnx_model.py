@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -185,6 +186,19 @@ def test_labels_that_no_graph_can_hold(table, illness):
     model.classes_ = y.to_numpy()[:2]
     with pytest.raises(ExportError, match="Class labels must be text"):
         to_onnx(model)
+
+
+def test_numbers_too_large_for_a_graph_are_no_labels(table, illness):
+    y = np.where(illness == "ill", np.uint64(2**64 - 1), np.uint64(2**63))
+    with pytest.raises(ExportError, match="at most 64 bits with a sign"):
+        to_onnx(train(table, y, None))
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "bounded", None])
+def test_models_of_sparse_rows_take_dense_ones(scaler, rng):
+    X = rng.poisson(0.5, (40, 3)).astype(float)
+    model = train(csr_array(X), X[:, 0] > X[:, 1], [5, -5, 0], scaler=scaler)
+    check(model, X, 3 * X - 1)
 
 
 @pytest.mark.parametrize(
