@@ -396,8 +396,8 @@ def _labels(classes: np.ndarray) -> np.ndarray:
     elif all(isinstance(label, str) for label in classes):
         return classes.astype(object)
     raise ExportError(
-        "Class labels must be text, booleans, or numbers of at most 64 bits with a sign "
-        f"to be outputs of a graph; got {classes.tolist()}."
+        "Class labels must be text, booleans, or numbers of at most 64 bits with a "
+        f"sign to be outputs of a graph; got {classes.tolist()}."
     )
 
 
