@@ -158,6 +158,7 @@ PriorSource = FeaturePrior | Provider | Mapping[str, Any] | np.ndarray
 
 def prior_source(prior: Any) -> PriorSource | None:
     """Check the parameter `prior` before any data are touched, and read a card."""
+    prior = _by_name(prior)
     if prior is None or isinstance(prior, FeaturePrior | Mapping):
         return prior
     if isinstance(prior, str) and prior in provider_names():
@@ -186,6 +187,21 @@ def prior_source(prior: Any) -> PriorSource | None:
             "path to a prior card, the name of a provider, or None; got "
             f"{prior!r}."
         ) from None
+
+
+def _by_name(prior: Any) -> Any:
+    """Make a dict of a series or a frame of scores whose columns have names."""
+    names = getattr(prior, "columns", getattr(prior, "index", None))
+    if callable(names) or names is None or set(map(type, names)) != {str}:
+        return prior
+    rows = np.asarray(prior)
+    if rows.ndim == 1 or len(rows) == 1:
+        return dict(zip(names, rows.ravel().tolist(), strict=True))
+    outputs = getattr(prior, "index", ())
+    if set(map(type, outputs)) != {str}:
+        return prior
+    each = (dict(zip(names, row, strict=True)) for row in rows.tolist())
+    return dict(zip(outputs, each, strict=True))
 
 
 def needs_names(source: PriorSource | None) -> bool:

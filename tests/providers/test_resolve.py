@@ -2,6 +2,8 @@ import sys
 from importlib.metadata import EntryPoint
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from llmreg import Feature, FeaturePrior, LLMAttributionClassifier, Task
@@ -75,6 +77,34 @@ def test_arrays_and_numbers(given, expected):
     source = prior_source(given)
     assert known_levels(source, ["sex"]) == {}
     assert resolve(source, TASK).scores.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.Series({"sex=female": -1, "age": 3}),
+        pd.DataFrame({"sex=female": [-1], "age": [3]}),
+        pd.DataFrame({"sex=female": [1.0, -1], "age": [-3.0, 3]}, ["no", "yes"]),
+        pl.DataFrame({"sex=female": [-1], "age": [3]}),
+    ],
+    ids=["series", "one row", "a row for each class", "polars"],
+)
+def test_scores_with_names_have_no_order(given):
+    assert resolve(prior_source(given), TASK).scores.tolist() == [[3, -1]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.Series([3, -1]),
+        pd.DataFrame([[3, -1]]),
+        pl.Series("scores", [3, -1]),
+        np.array([3, -1]),
+    ],
+    ids=["series", "frame", "polars", "array"],
+)
+def test_scores_without_names_have_an_order(given):
+    assert resolve(prior_source(given), TASK).scores.tolist() == [[3, -1]]
 
 
 def test_none():
