@@ -9,7 +9,7 @@ from llmreg._utils._files import expand
 from llmreg._utils._text import escape
 from llmreg.cli._elicit import make_provider
 from llmreg.cli._tables import check_columns, known_labels, read_table
-from llmreg.exceptions import DataError, LLMRegError
+from llmreg.exceptions import DataError
 
 
 def add(commands: Any) -> None:
@@ -67,8 +67,6 @@ def run_report(arguments: argparse.Namespace) -> None:
     try:
         options = {"title": arguments.title, "n_jobs": arguments.jobs}
         write_report(model, arguments.output, X, y, **options)
-    except LLMRegError:
-        raise
     # The model is none, or not fitted, or its targets are of another type.
     except (TypeError, ValueError) as error:
         raise DataError(f"{str(arguments.model)!r}: {error}") from error

@@ -189,7 +189,8 @@ def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
         values = [v for v in (module.weight, module.bias) if v is not None]
         return graph.add("Gemm", rows, *map(array_of, values), transB=1)
-    if type(module) not in _ACTIVATIONS:
+    is_rough = getattr(module, "approximate", "none") != "none"
+    if type(module) not in _ACTIVATIONS or is_rough:
         raise _unknown(module)
     return _ACTIVATIONS[type(module)](graph, rows)
 

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler
+from torch import nn
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import (
@@ -27,6 +28,10 @@ from tests.fakes import DropoutNet, curved_prior, small_module
 
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
+
+
+def rough_gelu(n_features, n_outputs):
+    return nn.Sequential(nn.Linear(n_features, n_outputs), nn.GELU("tanh"))
 
 
 def start(model):
@@ -304,6 +309,10 @@ def test_numbers_far_from_zero_keep_their_digits(illness):
         (
             {"module": DropoutNet, "max_iter": 2},
             r"DropoutNet has no counterpart.*torch\.onnx",
+        ),
+        (
+            {"module": rough_gelu, "max_iter": 2},
+            r"GELU has no counterpart.*torch\.onnx",
         ),
     ],
 )
