@@ -1,6 +1,7 @@
 """How frequent classes are, or counts, as declared or as a prior says."""
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ def check_base_rate(given: Any, classes: np.ndarray) -> np.ndarray | None:
     wrong = f"; got {given!r} for the classes {labels}."
     if unknown := [label for label in rates if label not in labels]:
         raise DataError(f"base_rate has rates of no class, {unknown}{wrong}")
+    if not all(isinstance(rate, Real) for rate in rates.values()):
+        raise DataError(f"base_rate must be numbers{wrong}")
     if len(labels) == 2 and len(rates) == 1:
         ((known, rate),) = rates.items()
         rates[labels[1 - labels.index(known)]] = 1 - rate

@@ -11,6 +11,7 @@ import pandas as pd
 from llmreg._utils import import_optional
 from llmreg.automl._model import CodedModel, settle_apart
 from llmreg.exceptions import FeatureNamesError
+from llmreg.preprocessing._levels import level_value
 from llmreg.prior._feature_prior import FeaturePrior
 
 #: Width of the hidden layer, name and place in AutoGluon's queue of each model. The
@@ -128,10 +129,13 @@ def check_levels_are_named(prior: FeaturePrior | None, X: pd.DataFrame) -> None:
         return
     for name in map(str, X.columns):
         start = f"{name}="
-        scored = {k.removeprefix(start) for k in prior.features if k.startswith(start)}
+        keys = (key for key in prior.features if key.startswith(start))
+        # 1 and 1.0 are one level, as they are to the estimators.
+        scored = {level_value(key.removeprefix(start)) for key in keys}
         if not scored or name in prior.features:
             continue
-        found = set(map(str, X[name].astype("category").cat.categories))
+        levels = X[name].astype("category").cat.categories
+        found = set(map(level_value, map(str, levels)))
         if found and not scored & found:
             raise FeatureNamesError(
                 f"The prior scores the levels {sorted(scored)} of {name!r}, but "

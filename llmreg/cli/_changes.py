@@ -17,6 +17,7 @@ from llmreg.prior._formatting import (
     tell_shape,
     trace,
 )
+from llmreg.prior._scores import DEFAULT_OUTPUT
 
 NAME_WIDTH = 32
 # Averages of curves are rounded to three decimals.
@@ -28,6 +29,12 @@ def tell_changes(
 ) -> list[str]:
     """Tell what changed of curves, ranges, units and base rates of the same outputs."""
     told = []
+    single = len(before.outputs) == len(after.outputs) == 1
+    unnamed = {DEFAULT_OUTPUT, before.target, after.target}
+    # The same scores of the other class say the opposite.
+    if single and len({*before.outputs, *after.outputs} - unnamed) > 1:
+        pair = (clean_text(p.outputs[0], NAME_WIDTH) for p in (after, before))
+        told.append("the scores are of {!r} instead of {!r}".format(*pair))
     for feature in before.features:
         if feature not in after.features:
             continue

@@ -67,7 +67,8 @@ def run_report(arguments: argparse.Namespace) -> None:
     try:
         options = {"title": arguments.title, "n_jobs": arguments.jobs}
         write_report(model, arguments.output, X, y, **options)
-    except TypeError as error:
+    # The model is none, or not fitted, or its targets are of another type.
+    except (TypeError, ValueError) as error:
         raise DataError(f"{str(arguments.model)!r}: {error}") from error
     sys.stdout.write(f"The report is in {escape(str(arguments.output))}.\n")
 

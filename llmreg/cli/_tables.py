@@ -242,5 +242,10 @@ def _classes(y: pd.Series, kind: str | None) -> tuple[str, ...]:
         few = few and y.nunique() <= MAX_NUMERIC_CLASSES
         kind = "classification" if few or not is_numeric_dtype(y) else "regression"
     if kind == "regression":
+        if not is_numeric_dtype(y):
+            raise DataError(
+                f"The target {y.name!r} holds texts, and a regression predicts "
+                "numbers. Make numbers of them, or give --kind classification."
+            )
         return ()
     return tuple(str(label) for label in choose_classes(check_labels(y)))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import copy as shallow_copy
 from itertools import groupby
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -180,9 +181,9 @@ def boosting_margin(model: Any, X: Any, y: Any = None, *, cv: Any = 5) -> FloatA
         predict = model.decision_function if is_classifier(model) else model.predict
         margin = np.asarray(predict(X), dtype=np.float64) + shift
         return np.log(margin) if model._loss_name() == "poisson" else margin
-    if isinstance(cv, int):
+    if isinstance(cv, Integral):
         kind = StratifiedKFold if is_classifier(model) else KFold
-        cv = kind(cv, shuffle=True, random_state=0)
+        cv = kind(int(cv), shuffle=True, random_state=0)
     margins, rows = [], []
     for train, test in check_cv(cv).split(X, y):
         copy = clone(model).set_params(prior=model.prior_, warm_start=False, trees=None)

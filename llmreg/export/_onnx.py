@@ -126,7 +126,8 @@ def _add_numbers(graph: Graph, numbers: str, encoder: Any) -> str:
         offset, factor = scaler.data_min_, scaler.scale_
     elif encoder.scaler == "standard":
         with np.errstate(over="ignore"):
-            offset, factor = scaler.mean_, 1 / scaler.scale_
+            # Fitted on sparse rows it has a mean, and leaves it where it is.
+            offset, factor = scaler.mean_ * scaler.with_mean, 1 / scaler.scale_
     else:
         raise no_counterpart("scaler", scaler, '"bounded", "minmax", "standard"')
     if not np.isfinite(factor).all():
@@ -188,7 +189,8 @@ def add_module(graph: Graph, module: nn.Module, rows: str) -> str:
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
         values = [v for v in (module.weight, module.bias) if v is not None]
         return graph.add("Gemm", rows, *map(array_of, values), transB=1)
-    if type(module) not in _ACTIVATIONS:
+    is_rough = getattr(module, "approximate", "none") != "none"
+    if type(module) not in _ACTIVATIONS or is_rough:
         raise _unknown(module)
     return _ACTIVATIONS[type(module)](graph, rows)
 
@@ -389,12 +391,14 @@ def _labels(classes: np.ndarray) -> np.ndarray:
     """Give class labels as a graph can hold them."""
     kinds: dict[str, Any] = {"b": bool, "i": np.int64, "u": np.int64, "f": np.float64}
     if classes.dtype.kind in kinds:
-        return classes.astype(kinds[classes.dtype.kind])
-    if all(isinstance(label, str) for label in classes):
+        labels = classes.astype(kinds[classes.dtype.kind])
+        if (labels == classes).all():
+            return labels
+    elif all(isinstance(label, str) for label in classes):
         return classes.astype(object)
     raise ExportError(
-        "Class labels must be text, numbers or booleans to be outputs of a graph; got "
-        f"{classes.tolist()}."
+        "Class labels must be text, booleans, or numbers of at most 64 bits with a "
+        f"sign to be outputs of a graph; got {classes.tolist()}."
     )
 
 

@@ -102,7 +102,9 @@ def to_sklearn(model: Any) -> Pipeline:
     parts = [*_numbers(encoder, names, module), *_levels(encoder, names, weight)]
     table = ColumnTransformer(
         [(part.name, FrozenEstimator(part.steps), part.columns) for part in parts]
-    ).fit(_one_row(encoder, names))
+    )
+    # A global request for frames is not for its steps, which give arrays and series.
+    table.set_output(transform="default").fit(_one_row(encoder, names))
     weights = np.hstack([part.weights for part in parts])
     final = _final(model, *model._in_units(weights, bias))
     return Pipeline([("table", table), ("model", final)])

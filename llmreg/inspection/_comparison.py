@@ -126,7 +126,8 @@ def without_prior(estimator: Any) -> Any:
     that has no prior to go by holds back what is scaled by it.
     """
     copy = with_prior(estimator, None)
-    model = last_step(copy)
+    # They keep what a prior says.
+    model = last_step(copy).set_params(biased_features=None)
     steps = [name for name, step in copy.get_params().items() if step is model]
     scalers = {"__".join([*steps, "scaler"]): [model.scaler, "standard"]}
     kind, scoring = KFold, "neg_mean_squared_error"

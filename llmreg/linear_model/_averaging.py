@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtr
 
 from llmreg._utils._progress import steps
+from llmreg.exceptions import DivergenceError
 from llmreg.linear_model._curve_space import CurveSpace, pilot_rows
 from llmreg.linear_model._prior_grid import (
     SCORE_TRANSFORMS,
@@ -264,6 +265,11 @@ class _Problem:
         Those of a part of the rows only tell how far to trust the prior.
         """
         log_posterior = self.grid.log_prior + evidence
+        if not np.isfinite(log_posterior.max()):
+            raise DivergenceError(
+                "Some columns hold numbers so large that their squares are none. "
+                'Scale the columns (scaler="bounded"), or give them other units.'
+            )
         kept = np.flatnonzero(log_posterior > log_posterior.max() + np.log(_NEGLIGIBLE))
         kept = kept[np.argsort(-log_posterior[kept], kind="stable")]
         kept = kept[: (_FEWER if is_part else _FEW) if self.is_large else None]

@@ -291,10 +291,11 @@ def module_factory(
             # A template: the parameter of an estimator is never trained itself.
             return functools.partial(copy.deepcopy, params.module)
         return functools.partial(params.module, n_features, n_outputs)
-    hidden = np.atleast_1d(np.asarray(params.hidden_layer_sizes, dtype=int)).tolist()
-    if any(size < 1 for size in hidden):
+    sizes = np.atleast_1d(np.asarray(params.hidden_layer_sizes, dtype=float))
+    hidden = sizes.astype(int).tolist()
+    if sizes.ndim > 1 or (sizes < 1).any() or (sizes != hidden).any():
         raise ValueError(
-            "hidden_layer_sizes must hold widths of at least 1; got "
+            "hidden_layer_sizes must hold whole widths of at least 1; got "
             f"{params.hidden_layer_sizes!r}."
         )
     if not hidden:

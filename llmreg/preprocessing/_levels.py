@@ -46,7 +46,13 @@ def to_levels(
     present = ~is_gap(values)
     found = values[present]
     # Of equal values of different types, such as 1 and True, each is spelled.
-    spelling = {key: _spell(key[1], called) for key in {(type(v), v) for v in found}}
+    try:
+        keys = {(type(value), value) for value in found}
+    except TypeError as e:
+        raise EncodingError(
+            f"Column {column.name!r} has levels, but holds something else: {e}."
+        ) from e
+    spelling = {key: _spell(key[1], called) for key in keys}
     names[present] = [spelling[type(value), value] for value in found]
     return names
 

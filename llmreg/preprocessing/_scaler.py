@@ -209,6 +209,8 @@ class Ranges:
 
     def transform(self, numbers: Any) -> Any:
         """Scale complete columns, of shape (n_samples, n_features), in their dtype."""
+        if issparse(numbers) and not self.keeps_zeros:
+            numbers = to_dense(numbers)  # As training rows were: their zeros move.
         if issparse(numbers):
             low, scale = self.low[numbers.indices], self.scale[numbers.indices]
             return numbers.map(replace(self, low=low, scale=scale).transform)
@@ -291,6 +293,8 @@ def _any(test: Any, numbers: Any) -> np.ndarray:
 
 def apply(transformer: Any, values: Any, *, keep_shape: bool = False) -> Any:
     """Transform to an array, whatever is returned; sparse rows may stay sparse."""
+    if getattr(transformer, "with_mean", False):
+        values = to_dense(values)
     # In double: the same numbers become the same whatever precision they have.
     matrix: Any = transformer.transform(values.astype(np.float64, copy=False))
     if issparse(values) and issparse(matrix):

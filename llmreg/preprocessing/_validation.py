@@ -102,8 +102,8 @@ def _categories(nw: Any, series: Any) -> list[Any]:
 
 def unmasked(data: Any) -> Any:
     """Make gaps of what is masked, which NumPy forgets on the way to an array."""
-    if not isinstance(data, np.ma.MaskedArray):
-        return data
+    if not np.ma.is_masked(data):
+        return np.asarray(data) if isinstance(data, np.ma.MaskedArray) else data
     return np.ma.filled(data if data.dtype.kind == "f" else data.astype(object), np.nan)
 
 
@@ -248,6 +248,11 @@ def check_labels(y: Any) -> np.ndarray:
             f"The labels in y are of types that have no order together: {kinds}. Give "
             "labels of one type, such as y.astype(str)."
         ) from None
+    except ValueError as error:
+        raise DataError(
+            f"{error} Labels are texts, booleans or whole numbers; y.astype(str) or "
+            "y.astype(int) makes them of objects."
+        ) from None
     return np.asarray(y)
 
 
@@ -296,6 +301,11 @@ def weigh_classes(
 
 def check_numbers(y: Any) -> np.ndarray:
     """Check targets of shape (n_samples,) or (n_samples, n_targets)."""
+    if getattr(getattr(y, "dtype", None), "kind", "") in ("m", "M"):
+        raise DataError(
+            "y holds dates or durations, which have no unit. Make numbers of them, "
+            'such as days: (y - y.min()) / pd.Timedelta("1D").'
+        )
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     is_single = y.ndim < 2 or y.shape[1] == 1
     return np.asarray(column_or_1d(y, warn=True) if is_single else y)

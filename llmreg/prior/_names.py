@@ -32,6 +32,8 @@ def column_names(
         names, given = tuple(f"x{i}" for i in range(X.shape[1])), False
     if feature_names is None:
         return names, given
+    if isinstance(feature_names, pd.Series) and {*feature_names.index} == {*names}:
+        feature_names = feature_names.to_dict()  # Its order says nothing.
     if isinstance(feature_names, Mapping):
         if unexpected := [name for name in feature_names if name not in names]:
             raise FeatureNamesError(

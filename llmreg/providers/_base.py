@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
@@ -126,6 +127,9 @@ def _is_its_attributes(value: object) -> bool:
 
 def by_name(prior: Any) -> Any:
     """Make a dict of a Series, or of a table by output, whose features have names."""
+    columns = getattr(prior, "columns", None)
+    if isinstance(columns, list) and hasattr(prior, "__array__"):
+        prior = pd.DataFrame(np.asarray(prior), columns=columns)  # Such as of polars.
     is_pandas = isinstance(prior, pd.Series | pd.DataFrame)
     if not is_pandas or {type(name) for name in prior.keys()} != {str}:
         return prior

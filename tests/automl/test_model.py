@@ -130,6 +130,11 @@ class TestFrames:
             check_levels_are_named(prior, X)
         check_levels_are_named(None, X)
 
+    @pytest.mark.parametrize("levels", [[1.0, 2.0], [1, 2], [True, False], ["1", "2"]])
+    def test_a_level_may_have_another_spelling(self, levels):
+        X = pd.DataFrame({"ward": pd.Categorical(levels)})
+        check_levels_are_named(FeaturePrior.from_dict({"ward=1": 3}), X)
+
 
 class TestPriors:
     @pytest.mark.parametrize("way", ["path", "text of the path", "card", "dict"])

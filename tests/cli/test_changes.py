@@ -148,3 +148,21 @@ def test_a_curve_counts_for_the_exit_code(tmp_path, capsys):
     assert told.startswith("The scores are the same.\n\nglucose: ")
     assert "at 1: +3 instead of 0" in told
     assert cli.main(["diff", str(cards[0]), str(cards[0]), "--exit-code"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [
+        (("ill", "well"), ["the scores are of 'well' instead of 'ill'"]),
+        (("ill", "ill"), []),
+        (("ill", "target"), []),
+        (("ill", "diagnosis"), []),
+    ],
+)
+def test_scores_of_the_other_class_are_other_scores(outputs, told, tmp_path):
+    cards = [replace(prior(3, output=output), target="diagnosis") for output in outputs]
+    assert tell_changes(*cards) == told
+    paths = [str(tmp_path / name) for name in ("before.json", "after.json")]
+    for card, path in zip(cards, paths, strict=True):
+        card.write(path)
+    assert cli.main(["diff", *paths, "--exit-code"]) == bool(told)

@@ -72,6 +72,11 @@ def test_several_targets(saved, table):
         (["list.joblib"], "pipeline whose last step is one; got list"),
         (["model.joblib", "--target", "ill"], "--data and --target go together"),
         (["model.joblib", "--data", "table.csv"], "--data and --target go together"),
+        (["raw.joblib"], "raw.joblib': This LLMAttributionClassifier instance is not"),
+        (
+            ["numbers.joblib", "--data", "table.csv", "--target", "ill"],
+            "numbers.joblib': could not convert string to float",
+        ),
         (
             ["model.joblib", "--data", "table.csv", "--target", "sick"],
             "has no column 'sick'",
@@ -85,6 +90,9 @@ def test_several_targets(saved, table):
 def test_what_goes_wrong_is_said(saved, capsys, monkeypatch, words, said):
     monkeypatch.chdir(saved)
     joblib.dump([1], "list.joblib")
+    joblib.dump(LLMAttributionClassifier({"a": 5}), "raw.joblib")
+    X = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 1.0]})
+    joblib.dump(LLMAttributionRegressor({"a": 5}).fit(X, [1, 2]), "numbers.joblib")
     assert run(*words) == 1
     assert said in capsys.readouterr().err
 

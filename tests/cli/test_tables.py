@@ -106,6 +106,22 @@ def test_a_target_that_cannot_be_used_is_told(write, kind, cells, told):
         read_rows(path, ["y"], None)
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind", "told"),
+    [
+        (["a", "b"], "regression", "holds texts"),
+        (["1.5", "n.k."], "regression", "holds texts"),
+        (["1.5", "2.5"], "classification", "Unknown label type: continuous"),
+    ],
+)
+def test_a_target_of_another_kind_is_told(write, capsys, tmp_path, cells, kind, told):
+    path = write(pd.DataFrame({"age": [1, 2], "y": cells}).to_csv(index=False))
+    words = ["new", str(path), "--target", "y", "-o", str(tmp_path / "card.json")]
+    assert cli.main([*words, "--kind", kind]) == 1
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "card.json").exists()
+
+
 CELLS = {
     "names": [f"Person{i} Smith" for i in range(10)],
     "addresses": [f"p{i}@example.org" for i in range(10)],

@@ -76,6 +76,36 @@ def test_labels_of_nullable_types_are_what_they_are(table, illness, kind):
     assert model.score(table, y.astype(kind)) > 0.5
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        [1.5, 2.5],
+        pd.Series([0, 1], dtype=object),
+        pd.Series(pd.PeriodIndex(["2020", "2021"], freq="Y")),
+    ],
+    ids=["broken numbers", "objects", "periods"],
+)
+def test_what_is_no_label(table, y):
+    with pytest.raises(DataError, match=r"Unknown label type.*y.astype\(str\)"):
+        fit(table[:2], y)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "datetime64[ns, UTC]", "m8[s]"])
+def test_dates_are_no_targets(table, kind):
+    y = pd.Series(np.arange(len(table)) * 86_400, dtype="m8[s]")
+    y = y if kind == "m8[s]" else (y + pd.Timestamp("2020-01-01")).astype("M8[ns]")
+    y = y.dt.tz_localize("UTC") if "UTC" in kind else y
+    for given in (y, y.to_numpy()) if "UTC" not in kind else (y,):
+        with pytest.raises(DataError, match=r"dates or durations.*Timedelta"):
+            LLMAttributionRegressor(device="cpu").fit(table, given)
+
+
+@pytest.mark.parametrize("sizes", [(4.5,), [[4, 4]], (4, 0)])
+def test_widths_that_are_none(table, illness, sizes):
+    with pytest.raises(ValueError, match="whole widths of at least 1"):
+        fit(table, illness, hidden_layer_sizes=sizes)
+
+
 def test_missing_targets(table, risk):
     with pytest.raises(ValueError, match="Input y contains NaN"):
         LLMAttributionRegressor(device="cpu").fit(table, risk.where(risk.index > 3))

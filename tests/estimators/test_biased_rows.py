@@ -218,6 +218,8 @@ def test_an_own_module_has_no_known_intercept():
         ({True: 0.3, False: 0.3}, "sum to 1"),
         ({True: 1.5}, "above 0"),
         ({}, "every class"),
+        ({True: "0.3"}, "must be numbers"),
+        ({True: None, False: 0.3}, "must be numbers"),
     ],
 )
 def test_a_wrong_base_rate_is_refused(rate, message):

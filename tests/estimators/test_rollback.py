@@ -86,3 +86,15 @@ def test_a_training_that_diverges_is_told(rows):
         model.fit(1e3 * X, y)
     with pytest.raises(NotFittedError):
         model.predict(X)
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("prior", [{"a": 5}, {"a": [(0, -5), (0.5, 0), (1, 5)]}])
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", None])
+def test_numbers_whose_squares_are_none_are_told(rows, prior, loss):
+    X, y = rows
+    kind = LLMAttributionRegressor if loss else LLMAttributionClassifier
+    settings = {"loss": loss} if loss else {}
+    model = kind(prior, scaler=None, on_unit_mismatch="keep", **settings)
+    with pytest.raises(DivergenceError, match="Scale the columns"):
+        model.fit(X.assign(b=1e200 * X["b"]), y)

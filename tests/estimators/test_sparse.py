@@ -127,6 +127,27 @@ def test_pieces_may_be_sparse(monkeypatch):
     np.testing.assert_allclose(models[1].coef_, models[0].coef_, atol=1e-6)
 
 
+@pytest.mark.parametrize("scaler", ["bounded", "minmax", "standard", None])
+@pytest.mark.parametrize("prior", [5, {"a": [(-2, -6), (3, 0), (9, 6)], "b": -2}])
+def test_rows_may_be_sparse_where_training_rows_were_not(scaler, prior):
+    """Of columns that do not begin at 0 zeros do not stay zeros."""
+    X = words(40, 2)[0] + 1
+    X[:, 1] -= 3
+    y, later = X[:, 0] > X[:, 1] + 3, X * (X != 1)
+    for estimator in (LLMAttributionClassifier, LLMAttributionRegressor):
+        model = estimator(prior, scaler=scaler, feature_names=["a", "b"]).fit(X, y)
+        for kind in KINDS:
+            np.testing.assert_allclose(model.predict(kind(later)), model.predict(later))
+            known, expected = model._uncertain(kind(later)), model._uncertain(later)
+            np.testing.assert_allclose(known, expected)
+    first, other = (
+        estimator(prior, scaler=scaler, feature_names=["a", "b"]) for _ in "ab"
+    )
+    first.partial_fit(X, y).partial_fit(later, y)
+    other.partial_fit(X, y).partial_fit(sp.csr_array(later), y)
+    np.testing.assert_allclose(other.predict(later), first.predict(later))
+
+
 def test_wide_sparse_rows_take_the_memory_of_their_numbers():
     n_rows, n_columns = 3_000, 6_000
     generator = np.random.default_rng(0)

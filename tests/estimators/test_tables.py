@@ -164,6 +164,14 @@ def test_feature_names_may_rename_some(table, illness):
     assert model.feature_names_in_[0] == "v1"
 
 
+def test_a_series_of_feature_names_has_no_order(table, illness):
+    X = table[["age", "bmi"]].rename(columns={"age": "v1", "bmi": "v2"})
+    names = pd.Series({"v2": "bmi", "v1": "age"})
+    for given in (names, pd.Series(["age", "bmi"])):
+        model = make({"age": 3, "bmi": 2}, feature_names=given).fit(X, illness)
+        assert model.prior_.features == ("age", "bmi")
+
+
 def test_strings_pass_through_a_column_transformer(table, illness, prior):
     columns = ColumnTransformer(
         [("num", StandardScaler(), ["age"]), ("raw", "passthrough", ["sex", "region"])]
@@ -239,3 +247,8 @@ def test_a_masked_label_is_missing():
     y = np.ma.masked_array(np.arange(20) % 2, mask=np.arange(20) == 3)
     with pytest.raises(DataError, match="1 missing label"):
         make([1]).fit(np.arange(20.0)[:, None], y)
+
+
+def test_nothing_masked_is_no_gap():
+    y = np.ma.masked_array(np.arange(20) % 2, mask=False)
+    assert make().fit(np.arange(20.0)[:, None], y).classes_.tolist() == [0, 1]

@@ -153,6 +153,8 @@ class TestMargin:
         new = boosting_margin(model, table)
         np.testing.assert_array_equal(new, model.decision_function(table))
         assert np.abs(new - found).max() > 1e-3
+        again = boosting_margin(model, table, illness, cv=np.int64(3))
+        np.testing.assert_array_equal(again, found)
 
     def test_counts_have_logarithms(self, table, risk, prior):
         counts = np.floor(np.exp(risk))

@@ -7,11 +7,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler
+from torch import nn
 
 from llmreg import LLMAttributionClassifier, LLMAttributionRegressor
 from llmreg.exceptions import (
@@ -26,6 +28,10 @@ from tests.fakes import DropoutNet, curved_prior, small_module
 
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
+
+
+def rough_gelu(n_features, n_outputs):
+    return nn.Sequential(nn.Linear(n_features, n_outputs), nn.GELU("tanh"))
 
 
 def start(model):
@@ -187,6 +193,19 @@ def test_labels_that_no_graph_can_hold(table, illness):
         to_onnx(model)
 
 
+def test_numbers_too_large_for_a_graph_are_no_labels(table, illness):
+    y = np.where(illness == "ill", np.uint64(2**64 - 1), np.uint64(2**63))
+    with pytest.raises(ExportError, match="at most 64 bits with a sign"):
+        to_onnx(train(table, y, None))
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "bounded", None])
+def test_models_of_sparse_rows_take_dense_ones(scaler, rng):
+    X = rng.poisson(0.5, (40, 3)).astype(float)
+    model = train(csr_array(X), X[:, 0] > X[:, 1], [5, -5, 0], scaler=scaler)
+    check(model, X, 3 * X - 1)
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"encoder": None}, {"scaler": None, "imputer": None}]
 )
@@ -290,6 +309,10 @@ def test_numbers_far_from_zero_keep_their_digits(illness):
         (
             {"module": DropoutNet, "max_iter": 2},
             r"DropoutNet has no counterpart.*torch\.onnx",
+        ),
+        (
+            {"module": rough_gelu, "max_iter": 2},
+            r"GELU has no counterpart.*torch\.onnx",
         ),
     ],
 )

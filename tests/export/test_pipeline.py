@@ -8,6 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import is_classifier
 from sklearn.impute import KNNImputer
 from sklearn.preprocessing import QuantileTransformer, RobustScaler
@@ -102,6 +103,23 @@ def test_columns_may_come_in_any_order(table, strange, illness, prior):
     """A ColumnTransformer finds its columns by name."""
     model = train(table, illness, prior)
     found = to_sklearn(model).predict_proba(strange[strange.columns[::-1]])
+    np.testing.assert_allclose(found, model.predict_proba(strange))
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize("name", ["auto", "standard, mean", "own", "curves"])
+def test_a_global_request_for_frames_changes_nothing(
+    output, name, table, strange, illness, prior
+):
+    pytest.importorskip(output)
+    if name == "curves":
+        model = train_curves(table, illness, "ill")
+    else:
+        model = train(table, illness, prior, **MODELS[name])
+    made = to_sklearn(model)
+    with config_context(transform_output=output):
+        check(model, table, strange)
+        found = made.predict_proba(strange)
     np.testing.assert_allclose(found, model.predict_proba(strange))
 
 

@@ -65,6 +65,16 @@ def skewed(rng):
     return X, X @ [2.0, -2.0, 1.0, -1.0] + rng.normal(size=400)
 
 
+def test_without_a_prior_there_is_nothing_to_keep_of_it(skewed):
+    X, y = skewed
+    ways = [
+        without_prior(LLMAttributionRegressor([5, -5, 0, 0], biased_features=biased))
+        for biased in ("all", None)
+    ]
+    found, expected = (way.fit(X, y).best_estimator_.predict(X) for way in ways)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_skewed_table_is_standardised_where_there_is_no_prior(skewed):
     X, target = skewed
     y = target > 0

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from llmreg.exceptions import EncodingError
 from llmreg.preprocessing._levels import level_number, open_levels, to_levels
 
 
@@ -59,3 +60,10 @@ def test_one_value_has_one_name(name, dtype):
 )
 def test_the_number_of_a_name(name, number):
     assert level_number(name) == (None if number is None else Decimal(number))
+
+
+@pytest.mark.parametrize("cell", [["u"], {"u": 1}, {"u"}, np.ones(2)])
+def test_cells_that_are_no_values_are_told(cell):
+    column = pd.Series(["u", cell], name="town", dtype=object)
+    with pytest.raises(EncodingError, match=r"'town' has levels, but holds something"):
+        to_levels(column, ["u"])

@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from llmreg import Feature, FeaturePrior, LLMAttributionClassifier, Task
@@ -157,9 +158,11 @@ NAMED = pd.Series({"sex=female": 5.0, "age": 1.0})
         (NAMED.to_frame("yes").T, [1, 5]),
         (pd.DataFrame([NAMED, -NAMED], index=["yes", "no"]), [1, 5]),
         (NAMED[["age"]], [1, np.nan]),
+        (pl.DataFrame({"sex=female": [5], "age": [1]}), [1, 5]),
         # Without names the place of a score decides.
         (NAMED.reset_index(drop=True), [5, 1]),
         (NAMED.to_numpy(), [5, 1]),
+        (pl.Series("scores", [5, 1]), [5, 1]),
     ],
 )
 def test_series_and_tables_go_by_their_names(prior, expected, wrap):
