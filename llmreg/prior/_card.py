@@ -9,6 +9,7 @@ plain list of the answers that a model gave, is read as well.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from itertools import chain, zip_longest
 from typing import Any
@@ -38,6 +39,16 @@ CARD_FORMAT = "llmreg prior card"
 CARD_VERSIONS = (1, 2)
 SCALE = [-SCORE_LIMIT, SCORE_LIMIT]
 
+# What an object of a card may hold, and that of a feature.
+_CARD_FIELDS = (
+    *("format", "version", "task", "target", "scale", "outputs", "features"),
+    *("base_rates", "base_rate_spreads", "target_ranges", "target_range_spreads"),
+    *("provenance", "usage"),
+)
+_ENTRY_FIELDS = (
+    *("feature", "description", "unit", "score", "spread", "reason", "estimates"),
+    *("curve", "special_values", "curve_spread", "range", "range_spread"),
+)
 _JSON_NAMES: dict[type, str] = {list: "array", dict: "object", str: "string"}
 
 
@@ -177,6 +188,7 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
             f"This prior card has version {card.get('version')!r}; this llmreg reads "
             "the versions 1 and 2. Update llmreg, or write the card again."
         )
+    _refuse_misspelled(card, _CARD_FIELDS, "The card")
     outputs = _field(card, "outputs", list)
     entries = _field(card, "features", list)
     if not (outputs and entries):
@@ -192,6 +204,7 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
                 'Each entry of "features" must be an object with "feature" and either '
                 f'"score" or "curve"; got {entry!r}.'
             )
+        _refuse_misspelled(entry, _ENTRY_FIELDS, f"The entry of {entry['feature']!r}")
     features = check_names([e["feature"] for e in entries], "feature")
     check_names(outputs, "output")
     # Not by np.array: an array of lists would be one of more dimensions.
@@ -228,6 +241,18 @@ def _parse_features(card: Mapping[str, Any]) -> dict[str, Any]:
             for name, found in _field(card, "target_ranges", dict, {}).items()
         },
     }
+
+
+def _refuse_misspelled(
+    found: Mapping[str, Any], known: Sequence[str], what: str
+) -> None:
+    """Refuse a field that is nearly another; notes of an expert's own are none."""
+    for name in found.keys() - set(known):
+        if near := get_close_matches(name.casefold(), known, 1, 0.75):
+            raise PriorCardError(
+                f'{what} has a field "{name}", which nothing reads. Call it '
+                f'"{near[0]}" if that is meant, or by another name.'
+            )
 
 
 def _curve(entry: Mapping[str, Any], outputs: Sequence[str]) -> ResponseCurve:

@@ -15,6 +15,7 @@ from llmreg.prior._scores import (
     FloatArray,
     TypicalRange,
     as_numbers,
+    check_by_name,
     check_change,
     check_range,
     check_scores,
@@ -313,7 +314,8 @@ def average(
 ) -> dict[str, Any]:
     """Make fields of a FeaturePrior of dicts of scores or curves, given its ranges."""
     features, outputs, table = stack(estimates)
-    checked = {name: check_range(found, name) for name, found in (ranges or {}).items()}
+    given = check_by_name({} if ranges is None else ranges, "ranges")
+    checked = {name: check_range(found, name) for name, found in given.items()}
     scores, curves = split_curves(table, features, checked)
     each = check_scores(scores, features, outputs, ndim=3)
     return {

@@ -22,6 +22,7 @@ from llmreg.prior._scores import (
     BaseRate,
     FloatArray,
     TypicalRange,
+    check_by_name,
     check_change,
     check_names,
     check_range,
@@ -118,6 +119,9 @@ class FeaturePrior(Editable):
 
     def __post_init__(self) -> None:
         """Check everything once, here, and freeze the arrays."""
+        for each in fields(self):
+            if each.default_factory is dict:
+                check_by_name(getattr(self, each.name), each.name)
         features = check_names(self.features, "feature")
         outputs = check_names(self.outputs, "output")
         scores = check_scores(sum_up(vars(self)), features, outputs)

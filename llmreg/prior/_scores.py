@@ -192,6 +192,15 @@ def average_rates(rates: Sequence[BaseRate]) -> BaseRate:
     return BaseRate(float(table.mean()), float(table.std()))
 
 
+def check_by_name(found: Any, what: str) -> Any:
+    """Check what is told of features, classes or targets by their names."""
+    if not hasattr(found, "items"):
+        raise PriorScoreError(
+            f"The {what} of a prior must be a dict by name; got {found!r}."
+        )
+    return found
+
+
 def check_change(found: Any) -> tuple[float, float]:
     """Read a change of units: a factor, or a factor and an offset."""
     change = np.atleast_1d(as_numbers(found, "A change of units"))

@@ -143,6 +143,9 @@ def test_a_wrong_score_is_named(card, score, put):
         (lambda c: c["outputs"].append("b"), "must be an object by output"),
         (lambda c: c.update(usage={"requests": "many"}), "'requests' is 'many'"),
         (lambda c: c.update(usage={"requests": None}), "must be numbers"),
+        (lambda c: c["features"][0].update(rnage=[1, 2, 3]), "'age'.*\"range\""),
+        (lambda c: c["features"][0].update(Units="years"), '"Units".*"unit"'),
+        (lambda c: c.update(base_rate={"target": 0.1}), 'Call it "base_rates"'),
     ],
 )
 def test_a_card_with_a_fault_is_an_error(card, change, told):
@@ -173,6 +176,11 @@ def test_a_name_that_is_no_text_is_an_error(card, change, error):
     change(card)
     with pytest.raises(error, match="must be text"):
         read(card)
+
+
+def test_notes_of_an_expert_are_left_alone(card):
+    card["features"][0].update(note="asked twice", checked_by="A. B.", todo=None)
+    assert read(card | {"comment": "second round"}).scores[0, 0] == 2.5
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"card"', "<html>", "[" * 100_000])

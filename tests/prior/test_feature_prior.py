@@ -67,6 +67,12 @@ class TestMaking:
         with pytest.raises(PriorMismatchError, match=r"2 features; got shape \(1, 3\)"):
             FeaturePrior.from_array([1, 2, 3], ["a", "b"])
 
+    @pytest.mark.parametrize("kind", ["base_rates", "ranges", "units", "curves"])
+    @pytest.mark.parametrize("told", [[0.1, 0.9], "x", 3])
+    def test_what_is_told_by_name_is_a_dict(self, kind, told):
+        with pytest.raises(PriorScoreError, match=f"{kind} .* must be a dict by name"):
+            FeaturePrior.from_dict({"a": 2}, **{kind: told})
+
     def test_estimates_are_averaged_over_those_that_have_the_feature(self):
         prior = FeaturePrior.from_estimates([{"a": 2}, {"a": 4, "b": -6}])
         assert prior.scores.tolist() == [[3, -6]]
