@@ -65,7 +65,7 @@ def format_card(fields: Mapping[str, Any]) -> str:
         **_of_task(fields),
         "features": [_entry(fields, j) for j in range(len(fields["features"]))],
         "provenance": dict(fields["provenance"]),
-        "usage": {name: _plain(n) for name, n in fields["usage"].items() if n == n},
+        "usage": {name: _plain(n) for name, n in fields["usage"].items()},
     }
     return _dump(card) + "\n"
 
@@ -291,8 +291,9 @@ def _field(card: Mapping[str, Any], name: str, kind: type, default: Any = None) 
 def _values(card: Mapping[str, Any], name: str, kind: Any, what: str) -> dict[str, Any]:
     """Give a field of the card whose values are of the right type."""
     values: dict[str, Any] = _field(card, name, dict, {})
+    is_number = not isinstance("", kind)
     for key, value in values.items():
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (is_number and isinstance(value, bool)):
             raise PriorCardError(
                 f'The "{name}" of a prior card must be {what}; {key!r} is {value!r}. '
                 "Correct it, or leave it out."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,8 @@ class FeaturePrior(Editable):
         for kind in ("rationale", "descriptions", "units"):
             own[kind] = {name: str(text) for name, text in own[kind].items() if text}
         own["provenance"] = {n: str(told) for n, told in self.provenance.items()}
+        counts = ((n, k) for n, k in self.usage.items() if isinstance(k, Real))
+        own["usage"] = {n: k for n, k in counts if np.isfinite(float(k))}
         own["curves"] = dict(self.curves)
         checks: dict[str, Any] = {"ranges": check_range, "target_ranges": check_range}
         for kind, check in {**checks, "base_rates": check_rate}.items():

@@ -143,6 +143,7 @@ def test_a_wrong_score_is_named(card, score, put):
         (lambda c: c["outputs"].append("b"), "must be an object by output"),
         (lambda c: c.update(usage={"requests": "many"}), "'requests' is 'many'"),
         (lambda c: c.update(usage={"requests": None}), "must be numbers"),
+        (lambda c: c.update(usage={"requests": True}), "must be numbers"),
         (lambda c: c["features"][0].update(rnage=[1, 2, 3]), "'age'.*\"range\""),
         (lambda c: c["features"][0].update(Units="years"), '"Units".*"unit"'),
         (lambda c: c.update(base_rate={"target": 0.1}), 'Call it "base_rates"'),

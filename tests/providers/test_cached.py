@@ -264,6 +264,7 @@ class Telling(Counting):
         ({"provenance": {"setting": {"top_p": 0.5}}}, {"setting": "{'top_p': 0.5}"}),
         ({"usage": {"usd": 0.12, "tokens": np.int64(70)}}, {"usd": 0.12, "tokens": 70}),
         ({"usage": {"tokens": float("nan")}}, {}),
+        ({"usage": {"tokens": None, "models": ["a", "b"], "plan": "free"}}, {}),
         ({"task": None}, ""),
         ({"target": 7}, "7"),
         ({"rationale": {"age": None, "fare": ["dear"]}}, {"fare": "['dear']"}),
